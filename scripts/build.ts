@@ -1,0 +1,127 @@
+/**
+ * Bundles the product into dist/ with esbuild: one entry per process, so that each loads only what it needs.
+ *
+ *   cli.js     every command; what only some commands need (the Kubernetes client, the daemon) is split off and loaded then
+ *   daemon.js  the long-running parts of `clawstore up | agent | controller | apiserver`
+ *   helper.js  the node helper: koffi and nothing else, because it must start before anything large is loaded
+ *
+ * koffi stays outside the bundle (it loads a native library from its own package); crds/ and manifests/ are read at run
+ * time from the package root. Files that did not change are left alone and old chunks stay a day, because a daemon that
+ * was started from this folder may still load them.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { build, type Metafile } from 'esbuild';
+
+const root = join(import.meta.dirname, '..');
+const dist = join(root, 'dist');
+const KEEP_OLD_CHUNKS_MS = 24 * 3600 * 1000;
+
+interface Entry {
+  readonly source: string;
+  /** npm packages that this entry must not load at start; `*` = any but the external ones. */
+  readonly never: readonly string[];
+}
+
+const ENTRIES: Readonly<Record<string, Entry>> = {
+  cli: { source: 'src/main.ts', never: ['@kubernetes/client-node', '@aws-sdk/client-s3', 'prom-client'] },
+  daemon: { source: 'src/cli/daemon.ts', never: ['@aws-sdk/client-s3'] },
+  helper: { source: 'src/node/helper/main.ts', never: ['*'] },
+};
+
+async function main(): Promise<void> {
+  const start = performance.now();
+  const missing = Object.values(ENTRIES).filter(({ source }) => !existsSync(join(root, source)));
+  for (const { source } of missing) console.error(`build: left out: ${source} does not exist`);
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints: Object.fromEntries(
+      Object.entries(ENTRIES).flatMap(([name, entry]) => (missing.includes(entry) ? [] : [[name, entry.source]])),
+    ),
+    outdir: 'dist',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    sourcemap: 'linked',
+    sourcesContent: false,
+    chunkNames: 'chunks/[name]-[hash]',
+    external: ['koffi'],
+    keepNames: true,
+    metafile: true,
+    write: false,
+    logLevel: 'warning',
+    // Bundled CommonJS packages ask for require, which an ES module does not have by itself.
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    },
+  });
+  for (const file of result.outputFiles) writeChanged(file.path, file.contents);
+  removeStale(new Set(result.outputFiles.map((file) => file.path)));
+  const complaints = [...missing.map(({ source }) => source), ...heavyStarts(result.metafile)];
+  const sizes = Object.keys(ENTRIES)
+    .filter((name) => existsSync(join(dist, `${name}.js`)))
+    .map((name) => `${name} ${Math.round(startBytes(result.metafile, name) / 1024)} KiB at start`);
+  console.log(`build: ${sizes.join(', ')}; ${((performance.now() - start) / 1000).toFixed(2)} s`);
+  if (complaints.length > 0) process.exitCode = 1;
+}
+
+function writeChanged(path: string, contents: Uint8Array): void {
+  if (existsSync(path) && readFileSync(path).equals(contents)) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, contents);
+  renameSync(`${path}.new`, path);
+}
+
+function removeStale(current: ReadonlySet<string>): void {
+  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isFile() || current.has(path)) continue;
+    const isOldChunk = path.startsWith(join(dist, 'chunks/'));
+    if (!isOldChunk || Date.now() - statSync(path).mtimeMs > KEEP_OLD_CHUNKS_MS) rmSync(path);
+  }
+}
+
+/** The output files that are loaded as soon as the entry starts: itself and what it imports statically, and so on. */
+function startFiles(meta: Metafile, name: string): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const visit = (file: string): void => {
+    const output = meta.outputs[file];
+    if (output === undefined || seen.has(file)) return;
+    seen.add(file);
+    for (const { path, kind, external } of output.imports) {
+      if (kind === 'import-statement' && external !== true) visit(path);
+    }
+  };
+  visit(`dist/${name}.js`);
+  return seen;
+}
+
+function startBytes(meta: Metafile, name: string): number {
+  return [...startFiles(meta, name)].reduce((sum, file) => sum + (meta.outputs[file]?.bytes ?? 0), 0);
+}
+
+/** Says which entry loads a package at start that it must not, and through which chunk. */
+function heavyStarts(meta: Metafile): readonly string[] {
+  const found = Object.entries(ENTRIES).flatMap(([name, { never }]) => {
+    const inputs = [...startFiles(meta, name)].flatMap((file) => Object.keys(meta.outputs[file]?.inputs ?? {}));
+    const packages = new Set(inputs.flatMap((input) => packageOf(input) ?? []));
+    return [...packages]
+      .filter((pkg) => never.includes('*') || never.includes(pkg))
+      .map((pkg) => `${name} loads ${pkg}`);
+  });
+  for (const text of found) {
+    console.error(
+      `build: ${text} at start: import it dynamically where it is needed (${relative(root, import.meta.filename)})`,
+    );
+  }
+  return found;
+}
+
+function packageOf(input: string): string | undefined {
+  const match = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
+  return match?.[1];
+}
+
+await main();
