@@ -1,0 +1,93 @@
+/**
+ * Names that are part of the API besides the fields: group, version, finalizers, annotations, labels, field managers,
+ * well-known objects. Every other file takes them from here.
+ */
+
+/** API group of every clawstore kind. */
+export const GROUP = 'storage.clawbernetes.io';
+
+/** The one version served and stored. */
+export const VERSION = 'v1alpha1';
+
+/** `apiVersion` of every clawstore object. */
+export const API_VERSION = `${GROUP}/${VERSION}` as const;
+
+/** The category that makes `kubectl get clawstore` list all our kinds. */
+export const CATEGORY = 'clawstore';
+
+/** Finalizers we put on objects whose removal needs work on a node first. */
+export const FINALIZERS = {
+  volume: `${GROUP}/volume`,
+  mount: `${GROUP}/mount`,
+} as const;
+
+/**
+ * Annotations that people set. The destructive ones (`forceDelete`, `allowDataLoss`, `nodeFenced`) count only when their
+ * value is the UID of the object that carries them, so that one copied along with a manifest does nothing.
+ */
+export const ANNOTATIONS = {
+  /** Any new value makes the object be reconciled at once. */
+  reconcileAt: `${GROUP}/reconcile-at`,
+  /** `"true"` stops every action on the object but keeps its status truthful. */
+  paused: `${GROUP}/paused`,
+  /** Object UID: release the object although its node cannot be asked. */
+  forceDelete: `${GROUP}/force-delete`,
+  /** Object UID: permit an action that loses data. */
+  allowDataLoss: `${GROUP}/allow-data-loss`,
+  /** Object UID: the lost node is known to be off, its grants may be released. */
+  nodeFenced: `${GROUP}/node-fenced`,
+} as const;
+
+/** Labels we set on what we make, and understand on StorageNodes. */
+export const LABELS = {
+  /** Name of the Volume a VolumeMount belongs to (Volume names are limited to 63 characters for this). */
+  volume: `${GROUP}/volume`,
+  /** Set to `clawstore` on objects made by our commands. */
+  managedBy: 'app.kubernetes.io/managed-by',
+  /** Well-known node labels, published on each StorageNode. */
+  hostname: 'kubernetes.io/hostname',
+  arch: 'kubernetes.io/arch',
+  os: 'kubernetes.io/os',
+} as const;
+
+/** Server-side-apply field managers: one writer per status field. */
+export const FIELD_MANAGERS = {
+  controller: 'clawstore-controller',
+  agent: 'clawstore-agent',
+  /** The nine commands and the `volume|snapshot|backup` commands of the binary. */
+  commands: 'clawstore-commands',
+  /** Objects that `clawstore up` installs and applies (default class, `--apply DIR`). */
+  up: 'clawstore-up',
+} as const;
+
+/** Namespace of Leases and of the Secrets that belong to the installation. */
+export const SYSTEM_NAMESPACE = 'clawstore-system';
+
+/** Name of the Lease that elects the one active controller. */
+export const CONTROLLER_LEASE = 'clawstore-controller';
+
+/** Name of the VolumeClass used by a Volume that names none. */
+export const DEFAULT_VOLUME_CLASS = 'default';
+
+/** Capacity of an emptyDir volume that asks for none. */
+export const DEFAULT_EMPTY_DIR_CAPACITY = '10Gi';
+
+/** Largest `spec.capacity` that the Volume schema accepts. */
+export const MAX_CAPACITY = '16Pi';
+
+/**
+ * Returns the name of the heartbeat Lease of a node, in {@link SYSTEM_NAMESPACE}. The prefix keeps a node called
+ * `clawstore-controller` from sharing the controller's Lease.
+ */
+export function nodeLeaseName(nodeName: string): string {
+  return `node-${nodeName}`;
+}
+
+/** Says whether `object` carries a UID-bound annotation with its own UID as value. */
+export function hasUidBoundAnnotation(
+  object: { readonly metadata: { readonly uid?: string; readonly annotations?: Readonly<Record<string, string>> } },
+  annotation: string,
+): boolean {
+  const { uid, annotations } = object.metadata;
+  return uid !== undefined && uid !== '' && annotations?.[annotation] === uid;
+}

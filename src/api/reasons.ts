@@ -1,0 +1,112 @@
+/**
+ * Every reason that a condition or an Event of ours may carry, with what it means. A reason is API: scripts compare it.
+ * The same word is used in the condition and in the Event that reports the same thing.
+ */
+export const REASONS = {
+  // Progress and success
+  Pending: 'Nobody has acted on the object yet.',
+  Reconciling: 'Work on the object is going on.',
+  Ready: 'Observed to be as the spec wants it.',
+  Provisioned: 'The storage exists on its node.',
+  Provisioning: 'The storage is being made.',
+  Mounted: 'The volume is mounted at status.hostPath, as seen in the mount table.',
+  Mounting: 'The mount is being made.',
+  Unmounting: 'The mount is being taken down.',
+  Unmounted: 'No mount namespace of the host shows the mount any more.',
+  Remounted: 'The mount had gone and was made again.',
+  Adopted: 'Found as wanted after a restart; nothing was changed.',
+  Healthy: 'The mount answers and every workload sees the current one.',
+  Resizing: 'The storage is being grown.',
+  Resized: 'The storage has its new capacity.',
+  Scheduled: 'The controller has chosen a node.',
+  Granted: 'The controller lets the mount use the volume.',
+  Deleting: 'The object is being deleted.',
+  Deleted: 'The storage was removed from its node.',
+  Retained: 'The object was released and its data kept, as the reclaim policy wants.',
+  DataRetained: 'The object was released without reaching its data, which is kept.',
+  Paused: 'The paused annotation stops every action on the object.',
+
+  // Waiting
+  NoMatchingNode: 'No StorageNode fits nodeName, nodeSelector and the volume type.',
+  NodeNotFound: 'The node named in the spec has no StorageNode.',
+  NodeLost: 'The Lease of the node has expired; the state of the object is not known.',
+  NodeNotReady: 'The node is there but says that it is not ready.',
+  VolumeNotFound: 'The Volume that volumeRef names does not exist.',
+  VolumeNotReady: 'The Volume is not ready yet.',
+  VolumeDeleting: 'The Volume is being deleted and takes no new mounts.',
+  WaitingForGrant: 'The controller has not granted the mount yet.',
+  WaitingForUnmount: 'Something must be unmounted first; it goes on by itself.',
+  InsufficientCapacity: 'The pool has not enough free space; tried again when space is freed.',
+  Overcommitted: 'Thin volumes together may need more space than their pool has.',
+  PoolLowSpace: 'The pool is below its low-water mark; nothing new is provisioned on it.',
+
+  // Conflicts of use
+  AccessModeConflict: 'The access mode does not allow a further mount.',
+  ReadOnlyVolume: 'A ReadOnlyMany volume takes read-only mounts only.',
+  MountTargetConflict: 'Another VolumeMount uses the same host target.',
+  VolumeInUse: 'VolumeMounts still use the volume.',
+  Busy: 'Processes hold the mount; status.busyBy names them.',
+  InUseByOtherNamespace: 'Another mount namespace still shows the mount; the message has the PIDs.',
+
+  // Refused: a person must change something (Stalled)
+  InvalidSpec: 'The spec contradicts itself in a way that the schema cannot say.',
+  VolumeClassNotFound: 'The VolumeClass that the volume names does not exist.',
+  NamespaceNotAllowed: 'The VolumeClass does not allow the namespace.',
+  TypeNotAllowed: 'The VolumeClass does not allow the volume type.',
+  TypeNotSupported: 'The node lacks what the volume type needs; the StorageNode says what.',
+  HostPathNotAllowed: 'The path is outside what VolumeClass and node allow.',
+  HostPathNotFound: 'The path does not exist and type is not DirectoryOrCreate.',
+  HostPathNotDirectory: 'The path is not a directory.',
+  HostPathIsSymlink: 'The path leads through a symbolic link.',
+  MountOptionNotAllowed: 'A mount option is not allowed by the VolumeClass or not known to the driver.',
+  PoolNotFound: 'The node has no pool of that name.',
+  CapacityTooSmall: 'The capacity is below what the filesystem of the volume needs.',
+  CapacityNotEnforceable: 'capacityPolicy is Enforce and the source cannot limit its size.',
+  ShrinkNotSupported: 'The capacity asked for is below what the volume has.',
+  NodeMismatch: 'The mount asks for another node than the volume has.',
+
+  // Capacity
+  CapacityEnforced: 'A writer gets ENOSPC at the capacity.',
+  CapacityAdvisory: 'The capacity is a statement, not a limit.',
+
+  // Failures that are tried again
+  ProvisionFailed: 'Making the storage failed; tried again with back-off.',
+  MountFailed: 'Mounting failed; tried again with back-off.',
+  UnmountFailed: 'Unmounting failed; tried again with back-off.',
+  ResizeFailed: 'Growing failed; tried again with back-off.',
+  DeleteFailed: 'Removing the storage failed; tried again with back-off.',
+  DeadlineExceeded: 'An operation did not end within its deadline and was killed.',
+  InternalError: 'An error that we did not foresee; the message has it, the log has more.',
+
+  // Drift
+  MountGone: 'The mount is no longer in the mount table.',
+  MountCovered: 'Something else is mounted over the target.',
+  MountDrifted: 'The mount is there with another source or other options than wanted.',
+  MountUnresponsive: 'The mount does not answer within the deadline.',
+  StaleInWorkload: 'A workload still sees an older, dead copy of the mount.',
+  DataMissing: 'The storage that was provisioned is no longer where it was.',
+
+  // Nodes and their features
+  AgentReady: 'The agent of the node works.',
+  AgentStarting: 'The agent of the node is starting.',
+  HelperUnavailable: 'The mount helper of the agent does not answer; it is being started again.',
+  Supported: 'Everything that is needed is there.',
+  CommandMissing: 'A program that is needed is not installed.',
+  KernelFeatureMissing: 'The kernel does not offer a feature that is needed.',
+  PermissionDenied: 'The agent lacks a privilege that is needed.',
+  Disabled: 'Turned off by configuration.',
+  OrphansFound: 'Storage or mounts without an object were found; they are listed and kept.',
+} as const satisfies Readonly<Record<string, string>>;
+
+/** A reason constant, e.g. `'NodeLost'`. */
+export type Reason = keyof typeof REASONS;
+
+/** `Reason.NodeLost === 'NodeLost'`: lets code name a reason and the compiler check it. */
+export const Reason: { readonly [R in Reason]: R } = Object.freeze(
+  Object.fromEntries(Object.keys(REASONS).map((name) => [name, name])),
+) as { readonly [R in Reason]: R };
+
+/** Says whether a string is one of our reasons. */
+export function isReason(value: string): value is Reason {
+  return Object.hasOwn(REASONS, value);
+}

@@ -1,0 +1,95 @@
+/** The Volume kind: a piece of storage that is provisioned on one node. Schema: `crds/storage.clawbernetes.io_volumes.yaml`. */
+import type { ConditionedStatus, KubeObject } from './meta.ts';
+
+/** Name of the member of the source union that a Volume uses. */
+export type VolumeType = 'emptyDir' | 'hostPath';
+
+export const VOLUME_TYPES: readonly VolumeType[] = ['emptyDir', 'hostPath'];
+
+/** Space made for the volume and removed with it. */
+export interface EmptyDirSource {
+  /** `''` or absent: an image file on a pool of the node; `Memory`: a tmpfs. */
+  readonly medium?: '' | 'Memory';
+}
+
+/** A directory of the host that stays where it is. */
+export interface HostPathSource {
+  /** Absolute, without `..`, inside what the VolumeClass allows. */
+  readonly path: string;
+  /** `Directory` (and `''`) must exist; `DirectoryOrCreate` is made with mode 0755 if missing. */
+  readonly type?: '' | 'Directory' | 'DirectoryOrCreate';
+}
+
+export type AccessMode = 'ReadWriteOnce' | 'ReadWriteOncePod' | 'ReadOnlyMany' | 'ReadWriteMany';
+export type CapacityPolicy = 'Enforce' | 'Advisory';
+export type ReclaimPolicy = 'Delete' | 'Retain';
+export type Provisioning = 'Thick' | 'Thin';
+export type VolumePhase = 'Pending' | 'Available' | 'Bound' | 'Attached' | 'Failed' | 'Deleting';
+
+export interface VolumeSpec {
+  readonly emptyDir?: EmptyDirSource;
+  readonly hostPath?: HostPathSource;
+  /** Quantity. Only grows. */
+  readonly capacity?: string;
+  /** Absent: enforce where the source can. */
+  readonly capacityPolicy?: CapacityPolicy;
+  /** Exactly one; the server fills in `ReadWriteOnce`. */
+  readonly accessModes?: readonly AccessMode[];
+  readonly mountOptions?: readonly string[];
+  readonly volumeClassName?: string;
+  readonly nodeName?: string;
+  /** Labels a StorageNode must carry. */
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly reclaimPolicy?: ReclaimPolicy;
+}
+
+export type VolumeConditionType =
+  | 'Ready'
+  | 'Reconciling'
+  | 'Stalled'
+  | 'Provisioned'
+  | 'CapacityEnforced'
+  | 'DeletionBlocked';
+
+/** One grant: this mount may use the volume. Written by the controller alone. */
+export interface VolumeAttachment {
+  readonly mountUID: string;
+  readonly workloadId: string;
+  readonly nodeName: string;
+  readonly readOnly: boolean;
+}
+
+export interface VolumeUsage {
+  readonly usedBytes: number;
+  /** RFC 3339. */
+  readonly observedAt: string;
+}
+
+export interface VolumeMountCounts {
+  readonly desired: number;
+  readonly ready: number;
+}
+
+export interface VolumeStatus extends ConditionedStatus<VolumeConditionType> {
+  readonly phase?: VolumePhase;
+  readonly nodeName?: string;
+  /** Resolved capacity, a quantity. */
+  readonly capacity?: string;
+  readonly reclaimPolicy?: ReclaimPolicy;
+  readonly provisioning?: Provisioning;
+  readonly usage?: VolumeUsage;
+  readonly attachments?: readonly VolumeAttachment[];
+  readonly mounts?: VolumeMountCounts;
+}
+
+export type Volume = KubeObject<VolumeSpec, VolumeStatus>;
+
+/** Returns which source the volume uses, or `undefined` when it has none that this version knows. */
+export function volumeTypeOf(spec: VolumeSpec): VolumeType | undefined {
+  return VOLUME_TYPES.find((type) => spec[type] !== undefined);
+}
+
+/** Returns the one access mode, with the schema's default applied. */
+export function accessModeOf(spec: VolumeSpec): AccessMode {
+  return spec.accessModes?.[0] ?? 'ReadWriteOnce';
+}
