@@ -1,0 +1,172 @@
+/**
+ * The one interface that every kind of storage implements.
+ *
+ * A driver knows its storage and the node layer; it knows no Kubernetes. The words are CSI's: *provision* makes the
+ * storage, *stage* makes it present on this node once, *publish* makes it visible at one target, and the undoing calls
+ * mirror them. Every call is idempotent and may be repeated after a crash at any instruction; every call takes an
+ * AbortSignal that carries its deadline. A driver never remembers: `observe…` answers from the disk and the mount table.
+ *
+ * Contract suite: `test/contract/driver-contract.ts`, run against each implementation.
+ */
+import type { UnmountOutcome } from '../node/layer.ts';
+import type { MountEntry } from '../node/mount-entry.ts';
+
+export type { Holder, UnmountOutcome } from '../node/layer.ts';
+
+/** The sources of a Volume that have a driver, named as in `Volume.spec`. */
+export type DriverType = 'emptyDir' | 'hostPath';
+
+/** What a driver is told of a Volume: resolved facts, no references left to follow. */
+export interface DriverVolume {
+  /** `metadata.uid`; names everything the driver makes, so that a re-created name never meets old data. */
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly source:
+    | { readonly type: 'emptyDir'; readonly medium: '' | 'Memory' }
+    | {
+        readonly type: 'hostPath';
+        readonly path: string;
+        readonly pathType: '' | 'Directory' | 'DirectoryOrCreate';
+        /** Host prefixes this volume may use: the node's allow-list cut with the class's. Absolute, no trailing slash. */
+        readonly allowedPrefixes: readonly string[];
+      };
+  /** Wanted size in bytes; undefined when the volume has no size. */
+  readonly capacityBytes: bigint | undefined;
+  /** undefined = enforce where possible; `Enforce` = refuse where impossible; `Advisory` = do not enforce. */
+  readonly capacityPolicy: 'Enforce' | 'Advisory' | undefined;
+  readonly provisioning: 'Thin' | 'Thick';
+  /** Name of the pool on this node. */
+  readonly pool: string;
+  /** Mount options already checked against the class; `nosuid` and `nodev` are always present unless granted away. */
+  readonly mountOptions: readonly string[];
+}
+
+/** Where and how one VolumeMount wants to see the volume. */
+export interface DriverMount {
+  /** `metadata.uid` of the VolumeMount. */
+  readonly uid: string;
+  /** Directory that the target is resolved beneath, without following symlinks (the mount root, or an allowed prefix). */
+  readonly targetRoot: string;
+  /** Path of the target below `targetRoot`, e.g. `NAMESPACE/NAME/data`. */
+  readonly targetPath: string;
+  readonly readOnly: boolean;
+}
+
+/** Everything a driver can see of a volume on this node. */
+export interface VolumeObservation {
+  /** The storage exists and belongs to this UID. */
+  readonly provisioned: boolean;
+  /** Size that is in force, in bytes; undefined when nothing limits it. */
+  readonly enforcedBytes: bigint | undefined;
+  /** Whether a size is really enforced, and if not, why (reason constant and sentence). */
+  readonly capacity: { readonly enforced: boolean; readonly reason: string; readonly message: string };
+  /** Storage is present on the node (image mounted, server mounted); true for drivers without a stage step. */
+  readonly staged: boolean;
+  /** The mount of the stage step, where there is one. */
+  readonly stageMount: MountEntry | undefined;
+  /** Something wrong that a person should read, e.g. a read-only filesystem after an I/O error. */
+  readonly problem: { readonly reason: string; readonly message: string; readonly terminal: boolean } | undefined;
+  /** True where the storage was made by us and may be deleted by us. */
+  readonly ownedByUs: boolean;
+}
+
+/** State of one published target, read from the mount table and the target itself. */
+export type MountState =
+  /** Nothing of ours is mounted at the target. */
+  | 'absent'
+  /** Exactly one mount, of the right source, with the right flags. */
+  | 'mounted'
+  /** Something is mounted there and it is not our source. */
+  | 'foreign'
+  /** Ours is there, but someone mounted over it. */
+  | 'overmounted'
+  /** Our source, but flags differ from what is wanted. */
+  | 'wrong-options'
+  /** Our source, but it no longer answers (dead helper, stale handle, source deleted). */
+  | 'stale';
+
+export interface MountObservation {
+  readonly state: MountState;
+  /** The topmost mount at the target, if any. */
+  readonly entry: MountEntry | undefined;
+  /** What the workload's data comes from, for `status.source`. */
+  readonly source: string | undefined;
+  /** A sentence for people, when the state is not `mounted`. */
+  readonly message: string;
+}
+
+export interface Usage {
+  readonly usedBytes: bigint;
+  /** Size as `statfs` reports it. */
+  readonly totalBytes: bigint;
+}
+
+export interface Feature {
+  readonly name: string;
+  readonly available: boolean;
+  /** PascalCase reason when not available, else empty. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What a driver can do on this node; each thing lacking says why. */
+export interface DriverCapabilities {
+  readonly supported: boolean;
+  readonly reason: string;
+  readonly message: string;
+  readonly features: readonly Feature[];
+}
+
+/** A thing on this node that carries a volume's UID: used to list what no object wants any more. */
+export interface DriverLeftover {
+  readonly volumeUID: string;
+  /** Path a person can look at. */
+  readonly path: string;
+  readonly bytes: bigint | undefined;
+}
+
+export interface Driver {
+  readonly type: DriverType;
+  /** True where the storage lives on one node only (a mount must be on the volume's node). */
+  readonly nodeLocal: boolean;
+
+  capabilities(signal: AbortSignal): Promise<DriverCapabilities>;
+
+  observeVolume(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation>;
+  /** Makes the storage, or grows it to `capacityBytes`; never shrinks, never overwrites what is there. */
+  provision(volume: DriverVolume, signal: AbortSignal): Promise<void>;
+  stage(volume: DriverVolume, signal: AbortSignal): Promise<void>;
+
+  observeMount(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<MountObservation>;
+  publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void>;
+  /** Takes the target down and removes the empty directory; never deletes below a mount. */
+  unpublish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<UnmountOutcome>;
+
+  unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome>;
+  /** Deletes what `provision` made and nothing else; a no-op for storage that is not ours. */
+  delete(volume: DriverVolume, signal: AbortSignal): Promise<void>;
+
+  /** Space in use; undefined where it cannot be told cheaply. */
+  usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined>;
+  /** Everything on this node that this driver made, whoever wants it. */
+  leftovers(signal: AbortSignal): Promise<readonly DriverLeftover[]>;
+}
+
+/** Why a driver call failed; `reason` is the word that reaches conditions and events. */
+export class DriverError extends Error {
+  override readonly name = 'DriverError';
+  readonly reason: string;
+  /** True when trying again without a person's change cannot help. */
+  readonly terminal: boolean;
+
+  constructor(
+    reason: string,
+    message: string,
+    options: { readonly terminal?: boolean; readonly cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.reason = reason;
+    this.terminal = options.terminal ?? false;
+  }
+}
