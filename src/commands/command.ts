@@ -1,0 +1,29 @@
+/**
+ * A `node.invoke` command: a thin, validated face over the objects. Each creates or changes objects, waits for the
+ * condition that answers it, and returns. Running it again with the same parameters is harmless.
+ */
+import type { KubeClient } from '../kube/client.ts';
+import type { ParameterSchema } from './parameters.ts';
+
+/** What a command may use. It acts on one node, in one namespace. */
+export interface CommandContext {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly nodeName: string;
+  /** Host prefixes of this node for volumes of its own making; the first one is used. */
+  readonly hostPathAllow: readonly string[];
+  /** Ends the wait; what was begun goes on. */
+  readonly signal: AbortSignal;
+  /** How long to wait for the answering condition, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+export interface Command<Params, Result> {
+  /** As callers write it, e.g. `volume.create`. */
+  readonly name: string;
+  /** One sentence for `clawstore invoke --help`. */
+  readonly summary: string;
+  readonly parameters: ParameterSchema;
+  /** @throws CommandError */
+  run(params: Params, context: CommandContext): Promise<Result>;
+}

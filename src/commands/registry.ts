@@ -1,0 +1,31 @@
+/** Every command by name: the one list that `clawstore invoke` and other callers use. */
+import type { Command, CommandContext } from './command.ts';
+import { CommandError } from './command-error.ts';
+import { checkParameters } from './parameters.ts';
+import { volumeCreate } from './volume/create.ts';
+import { volumeDelete } from './volume/delete.ts';
+import { volumeList } from './volume/list.ts';
+import { volumeMount } from './volume/mount.ts';
+import { volumeUnmount } from './volume/unmount.ts';
+
+/** A command whose parameters are checked before it sees them. */
+type AnyCommand = Pick<Command<never, unknown>, 'name' | 'summary' | 'parameters' | 'run'>;
+
+export const COMMANDS: readonly AnyCommand[] = [volumeCreate, volumeMount, volumeUnmount, volumeList, volumeDelete];
+
+/**
+ * Checks the parameters and runs a command.
+ * @throws CommandError, and nothing else that a caller could have caused.
+ */
+export async function invoke(name: string, params: unknown, context: CommandContext): Promise<unknown> {
+  const command = COMMANDS.find((candidate) => candidate.name === name);
+  if (command === undefined) {
+    throw new CommandError('InvalidParameter', `unknown command "${name}" (known: ${names()})`, { field: 'command' });
+  }
+  // The schema is what makes the parameters the command's own type.
+  return command.run(checkParameters(name, command.parameters, params) as never, context);
+}
+
+function names(): string {
+  return COMMANDS.map(({ name }) => name).join(', ');
+}

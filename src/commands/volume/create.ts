@@ -1,0 +1,167 @@
+import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
+import { VOLUMES } from '../../api/meta.ts';
+import { isLabel, MAX_VOLUME_NAME } from '../../api/names.ts';
+import { parseQuantity } from '../../api/quantity.ts';
+import type { AccessMode, Volume, VolumeSpec } from '../../api/volume.ts';
+import { KubeError } from '../../kube/errors.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { CommandError } from '../command-error.ts';
+import { fromKube, readyOrStalled, waitFor } from '../wait.ts';
+
+interface Params {
+  readonly name: string;
+  readonly type: 'emptydir' | 'hostpath';
+  readonly sizeGb: number;
+  readonly accessMode: AccessMode;
+  readonly storageClass?: string;
+  readonly path?: string;
+}
+
+interface Result {
+  readonly name: string;
+  readonly type: string;
+  readonly sizeGb: number;
+  readonly accessMode: string;
+  readonly success: true;
+}
+
+const MIB_PER_GIB = 1024;
+/** `MAX_CAPACITY` (16Pi) in GiB. */
+const MAX_SIZE_GIB = 16 * 1024 * 1024;
+
+/** `volume.create`: makes a Volume on this node and waits until it is Ready. */
+export const volumeCreate: Command<Params, Result> = {
+  name: 'volume.create',
+  summary: 'Make a volume on this node and wait until it is ready.',
+  parameters: {
+    required: ['name'],
+    properties: {
+      name: { type: 'string', description: 'Name of the volume: lower case letters, digits and "-".', minLength: 1 },
+      type: {
+        type: 'string',
+        description: 'What the volume is made of.',
+        enum: ['emptydir', 'hostpath'],
+        default: 'emptydir',
+      },
+      sizeGb: {
+        type: 'number',
+        description: 'Size in GiB.',
+        exclusiveMinimum: 0,
+        maximum: MAX_SIZE_GIB,
+        default: 10,
+      },
+      accessMode: {
+        type: 'string',
+        description: 'Who may mount it.',
+        enum: ['ReadWriteOnce', 'ReadOnlyMany', 'ReadWriteMany'],
+        default: 'ReadWriteOnce',
+      },
+      storageClass: { type: 'string', description: 'Name of a VolumeClass.', minLength: 1 },
+      path: {
+        type: 'string',
+        description: 'hostpath only: directory of this host, made if missing; without it one of our own is made.',
+        minLength: 1,
+      },
+    },
+  },
+  async run(params, context) {
+    checkName(params.name);
+    if (params.type !== 'hostpath' && params.path !== undefined) {
+      throw new CommandError('InvalidParameter', 'volume.create: parameter "path" is for type hostpath only', {
+        field: 'path',
+      });
+    }
+    const spec = specOf(params, context);
+    await createOrCompare(params, spec, context);
+    await waitFor<Volume, Volume>(
+      context.client,
+      VOLUMES,
+      { namespace: context.namespace, name: params.name },
+      readyOrStalled,
+      context,
+    );
+    const { name, type, sizeGb, accessMode } = params;
+    return { name, type, sizeGb, accessMode, success: true };
+  },
+};
+
+function checkName(name: string): void {
+  if (isLabel(name)) return;
+  throw new CommandError(
+    'InvalidParameter',
+    `volume.create: parameter "name" must be a DNS-1123 label: lower case letters, digits and "-", at most ${MAX_VOLUME_NAME}`,
+    { field: 'name' },
+  );
+}
+
+function specOf(params: Params, context: CommandContext): VolumeSpec {
+  // Whole MiB: a quantity has no binary fractions, and filesystems are made in MiB anyway.
+  const mebibytes = Math.max(1, Math.round(params.sizeGb * MIB_PER_GIB));
+  const capacity = mebibytes % MIB_PER_GIB === 0 ? `${mebibytes / MIB_PER_GIB}Gi` : `${mebibytes}Mi`;
+  return {
+    ...(params.type === 'hostpath'
+      ? { hostPath: { path: params.path ?? ownDirectory(params.name, context), type: 'DirectoryOrCreate' as const } }
+      : { emptyDir: {} }),
+    capacity,
+    accessModes: [params.accessMode],
+    ...(params.storageClass === undefined ? {} : { volumeClassName: params.storageClass }),
+    nodeName: context.nodeName,
+  };
+}
+
+function ownDirectory(name: string, { hostPathAllow, namespace }: CommandContext): string {
+  const prefix = hostPathAllow[0];
+  if (prefix === undefined) {
+    throw new CommandError(
+      'InvalidParameter',
+      'volume.create: parameter "path" is required here: no host path prefix is allowed on this node (--host-path-allow)',
+      { field: 'path' },
+    );
+  }
+  return `${prefix}/clawstore/${namespace}/${name}`;
+}
+
+async function createOrCompare(params: Params, spec: VolumeSpec, context: CommandContext): Promise<void> {
+  const { client, namespace, signal } = context;
+  const volume: Volume = {
+    apiVersion: API_VERSION,
+    kind: VOLUMES.kind,
+    metadata: { name: params.name, namespace, labels: { [LABELS.managedBy]: 'clawstore' } },
+    spec,
+  };
+  try {
+    await client.create(VOLUMES, volume, { fieldManager: FIELD_MANAGERS.commands, signal });
+  } catch (thrown) {
+    const error = KubeError.from(thrown);
+    if (!error.isAlreadyExists) throw fromKube(error);
+    const existing = await client
+      .get<Volume>(VOLUMES, { namespace, name: params.name }, { signal })
+      .catch((cause: unknown) => {
+        throw fromKube(cause);
+      });
+    refuseOther(params.name, existing, spec);
+  }
+}
+
+/** The same request again is answered; another one under the same name is an error that says what differs. */
+function refuseOther(name: string, existing: Volume, wanted: VolumeSpec): void {
+  const differs = (() => {
+    if (existing.metadata.deletionTimestamp !== undefined) return 'it is being deleted';
+    if ((wanted.hostPath === undefined) !== (existing.spec.hostPath === undefined)) return 'its type differs';
+    if (existing.spec.hostPath?.path !== wanted.hostPath?.path) return `its path is ${existing.spec.hostPath?.path}`;
+    if (!sameCapacity(existing.spec.capacity, wanted.capacity)) return `its size is ${existing.spec.capacity}`;
+    if (existing.spec.accessModes?.[0] !== wanted.accessModes?.[0])
+      return `its mode is ${existing.spec.accessModes?.[0]}`;
+    if (existing.spec.volumeClassName !== wanted.volumeClassName) return 'its storageClass differs';
+    return undefined;
+  })();
+  if (differs === undefined) return;
+  throw new CommandError('AlreadyExists', `volume.create: a volume "${name}" exists already and ${differs}`, {
+    field: 'name',
+  });
+}
+
+function sameCapacity(a: string | undefined, b: string | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return parseQuantity(a).nanos === parseQuantity(b).nanos;
+}

@@ -1,0 +1,112 @@
+import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
+import { VOLUME_MOUNTS } from '../../api/meta.ts';
+import { mountName } from '../../api/names.ts';
+import { accessModeOf } from '../../api/volume.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
+import { KubeError } from '../../kube/errors.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { CommandError } from '../command-error.ts';
+import { fromKube, readyOrStalled, waitFor } from '../wait.ts';
+import { getVolume } from './mounts-of.ts';
+
+interface Params {
+  readonly volumeId: string;
+  readonly workloadId: string;
+  readonly mountPath: string;
+  readonly readOnly?: boolean;
+}
+
+interface Result {
+  readonly volumeId: string;
+  readonly workloadId: string;
+  readonly mountPath: string;
+  readonly hostPath: string;
+  readonly success: true;
+}
+
+/** `volume.mount`: mounts a volume for a workload on this node; `hostPath` says where it is to be seen. */
+export const volumeMount: Command<Params, Result> = {
+  name: 'volume.mount',
+  summary: 'Mount a volume for a workload on this node; the answer says at which host path.',
+  parameters: {
+    required: ['volumeId', 'workloadId', 'mountPath'],
+    properties: {
+      volumeId: { type: 'string', description: 'Name of the volume.', minLength: 1 },
+      workloadId: { type: 'string', description: 'Who uses it, e.g. a container ID.', minLength: 1, maxLength: 253 },
+      mountPath: {
+        type: 'string',
+        description: 'Where the workload sees it (never touched on the host).',
+        minLength: 1,
+      },
+      readOnly: {
+        type: 'boolean',
+        description: 'Without it: read-only on a ReadOnlyMany volume, else read-write.',
+      },
+    },
+  },
+  async run(params, context) {
+    const volume = await getVolume(params.volumeId, context);
+    if (params.readOnly === false && accessModeOf(volume.spec) === 'ReadOnlyMany') {
+      throw new CommandError(
+        'InvalidParameter',
+        `volume.mount: parameter "readOnly" is false, but volume "${params.volumeId}" is ReadOnlyMany; leave it out or set it to true`,
+        { field: 'readOnly' },
+      );
+    }
+    const mount = await createOrCompare(params, context);
+    const ready = await waitFor<VolumeMount, VolumeMount>(
+      context.client,
+      VOLUME_MOUNTS,
+      { namespace: context.namespace, name: mount.metadata.name },
+      readyOrStalled,
+      context,
+    );
+    const { volumeId, workloadId, mountPath } = params;
+    return { volumeId, workloadId, mountPath, hostPath: ready.status?.hostPath ?? '', success: true };
+  },
+};
+
+async function createOrCompare(params: Params, context: CommandContext): Promise<VolumeMount> {
+  const { client, namespace, nodeName, signal } = context;
+  const name = mountName(params.volumeId, params.workloadId);
+  const mount: VolumeMount = {
+    apiVersion: API_VERSION,
+    kind: VOLUME_MOUNTS.kind,
+    metadata: {
+      name,
+      namespace,
+      labels: { [LABELS.managedBy]: 'clawstore', [LABELS.volume]: params.volumeId },
+    },
+    spec: {
+      volumeRef: { name: params.volumeId },
+      workloadId: params.workloadId,
+      mountPath: params.mountPath,
+      ...(params.readOnly === undefined ? {} : { readOnly: params.readOnly }),
+      nodeName,
+    },
+  };
+  try {
+    return await client.create(VOLUME_MOUNTS, mount, { fieldManager: FIELD_MANAGERS.commands, signal });
+  } catch (thrown) {
+    const error = KubeError.from(thrown);
+    if (!error.isAlreadyExists) throw fromKube(error);
+  }
+  const existing = await client
+    .get<VolumeMount>(VOLUME_MOUNTS, { namespace, name }, { signal })
+    .catch((cause: unknown) => {
+      throw fromKube(cause);
+    });
+  const differs = (() => {
+    if (existing.metadata.deletionTimestamp !== undefined) return 'that mount is being taken down';
+    if (existing.spec.mountPath !== params.mountPath) return `is mounted at ${existing.spec.mountPath}`;
+    if (existing.spec.readOnly !== params.readOnly)
+      return `is mounted with readOnly=${existing.spec.readOnly ?? 'unset'}`;
+    return undefined;
+  })();
+  if (differs === undefined) return existing;
+  throw new CommandError(
+    'AlreadyExists',
+    `volume.mount: volume "${params.volumeId}" for workload "${params.workloadId}": ${differs}; unmount it first`,
+    { field: 'workloadId' },
+  );
+}
