@@ -1,0 +1,110 @@
+/**
+ * Every metric of the product, by name, in one place. Names and labels of the first three groups are
+ * controller-runtime's and client-go's, so that existing dashboards and alerts work.
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Buckets of controller-runtime for reconcile time, in seconds. */
+const RECONCILE_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+/** Decades from 10 ns to 10 s, as client-go's work queue has them; below 1 µs nothing can be told apart here. */
+const QUEUE_BUCKETS = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60];
+const OPERATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** The results a reconcile may have; each exists at 0 from the start. */
+export const RECONCILE_RESULTS = ['success', 'requeue_after', 'error', 'terminal'] as const;
+export type ReconcileResult = (typeof RECONCILE_RESULTS)[number];
+
+/** The metrics of one process (or of one test). */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** Makes a registry with every metric of ours registered in it. */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter<L>({ name, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge<L>({ name, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []) =>
+    new Histogram<L>({ name, help, buckets, labelNames, registers });
+
+  return {
+    registry,
+
+    reconcileTotal: counter('controller_runtime_reconcile_total', 'Reconciles per controller and result.', [
+      'controller',
+      'result',
+    ]),
+    reconcileErrors: counter('controller_runtime_reconcile_errors_total', 'Reconciles that failed.', ['controller']),
+    terminalErrors: counter(
+      'controller_runtime_terminal_reconcile_errors_total',
+      'Reconciles that failed in a way that only a person can mend.',
+      ['controller'],
+    ),
+    panics: counter('controller_runtime_reconcile_panics_total', 'Reconciles that threw a programming error.', [
+      'controller',
+    ]),
+    timeouts: counter('controller_runtime_reconcile_timeouts_total', 'Reconciles that overran their deadline.', [
+      'controller',
+    ]),
+    reconcileTime: histogram('controller_runtime_reconcile_time_seconds', 'Time per reconcile.', RECONCILE_BUCKETS, [
+      'controller',
+    ]),
+    activeWorkers: gauge('controller_runtime_active_workers', 'Workers busy at the moment.', ['controller']),
+    maxConcurrent: gauge('controller_runtime_max_concurrent_reconciles', 'Workers there may be at most.', [
+      'controller',
+    ]),
+
+    queueDepth: gauge('workqueue_depth', 'Keys that wait to be worked on.', ['name', 'controller']),
+    queueAdds: counter('workqueue_adds_total', 'Keys added to the queue.', ['name', 'controller']),
+    queueDuration: histogram('workqueue_queue_duration_seconds', 'How long a key waits in the queue.', QUEUE_BUCKETS, [
+      'name',
+      'controller',
+    ]),
+    workDuration: histogram('workqueue_work_duration_seconds', 'How long working on a key takes.', QUEUE_BUCKETS, [
+      'name',
+      'controller',
+    ]),
+    unfinishedWork: gauge('workqueue_unfinished_work_seconds', 'Sum of the ages of all work in progress.', [
+      'name',
+      'controller',
+    ]),
+    longestRunning: gauge('workqueue_longest_running_processor_seconds', 'Age of the oldest work in progress.', [
+      'name',
+      'controller',
+    ]),
+    queueRetries: counter('workqueue_retries_total', 'Keys added again by the rate limiter.', ['name', 'controller']),
+
+    restRequests: counter('rest_client_requests_total', 'Requests to the API server by status and method.', [
+      'code',
+      'method',
+    ]),
+    leaderStatus: gauge('leader_election_master_status', 'Whether this process leads (1) or not (0).', ['name']),
+
+    reflectorTransitions: counter(
+      'clawstore_reflector_transitions_total',
+      'Changes of state of the watches: list, watch, closed, expired, idle, error and so on.',
+      ['resource', 'transition'],
+    ),
+    reflectorObjects: gauge('clawstore_reflector_objects', 'Objects held in the cache of a watch.', ['resource']),
+    events: counter('clawstore_events_total', 'Events by what became of them: created, patched, dropped, failed.', [
+      'outcome',
+    ]),
+
+    volumeReady: gauge('clawstore_volume_ready', 'Whether the volume is Ready (1) or not (0).', ['namespace', 'name']),
+    volumeCapacity: gauge('clawstore_volume_capacity_bytes', 'Size of the volume in force.', ['namespace', 'name']),
+    volumeUsed: gauge('clawstore_volume_used_bytes', 'Bytes used on the volume.', ['namespace', 'name']),
+    mountHealthy: gauge('clawstore_mount_healthy', 'Whether the mount is there and right (1) or not (0).', [
+      'namespace',
+      'name',
+    ]),
+    mountOperation: histogram(
+      'clawstore_mount_operation_duration_seconds',
+      'Time per storage operation of a driver.',
+      OPERATION_BUCKETS,
+      ['driver', 'operation', 'result'],
+    ),
+    remounts: counter('clawstore_mount_remounts_total', 'Mounts that were made again, by what was wrong.', ['reason']),
+    buildInfo: gauge('clawstore_build_info', 'Always 1; the labels tell the build.', ['version', 'node_version']),
+  };
+}
