@@ -75,6 +75,7 @@ function writeChanged(path: string, contents: Uint8Array): void {
 }
 
 function removeStale(current: ReadonlySet<string>): void {
+  if (!existsSync(dist)) return;
   for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
     if (!entry.isFile() || current.has(path)) continue;

@@ -1,0 +1,146 @@
+/** A tool out of Debian packages, unpacked beside the system and never installed into it. */
+export interface DebSource {
+  readonly kind: 'deb';
+  readonly packages: readonly string[];
+  /** Debian suite; `system` is whatever suites the machine itself uses (for what is linked to its C library). */
+  readonly suite: string;
+}
+
+/** A tool built from an own small Go module, whose go.sum pins every source. */
+export interface GoSource {
+  readonly kind: 'go';
+  /** Folder of the module, from the top of the checkout. */
+  readonly module: string;
+  readonly version: string;
+  readonly commands: readonly string[];
+  /** Variables that the linker sets, name → value. */
+  readonly stamp: Readonly<Record<string, string>>;
+  /** What a person should expect of the first build. */
+  readonly cost: string;
+}
+
+/** One folder of the cache: `CACHE/NAME/VERSION-HASH`. */
+export interface Bundle {
+  readonly name: string;
+  readonly source: DebSource | GoSource;
+}
+
+export interface Tool {
+  readonly name: ToolName;
+  /** Environment variable that names the binary and wins over everything else. */
+  readonly env: string;
+  readonly bundle: Bundle;
+  /** The binary inside the bundle's folder. */
+  readonly file: string;
+  readonly versionArgs: readonly string[];
+  /** Lowest version that will do. */
+  readonly minimum: readonly [major: number, minor: number];
+  /** Whether one in KUBEBUILDER_ASSETS or PATH is taken. Not for what the tests must know exactly. */
+  readonly fromPath: boolean;
+  /** Whether `ensure` without names brings it. */
+  readonly always: boolean;
+}
+
+export type ToolName =
+  | 'kube-apiserver'
+  | 'kube-controller-manager'
+  | 'etcd'
+  | 'kubectl'
+  | 'promtool'
+  | 'linux.uml'
+  | 'go';
+
+const KUBE_VERSION = 'v1.34.4';
+const COMPONENT_VERSION = 'k8s.io/component-base/version';
+
+const kube: Bundle = {
+  name: 'kube',
+  source: {
+    kind: 'go',
+    module: 'e2e/tools/kube',
+    version: KUBE_VERSION,
+    commands: ['k8s.io/kubernetes/cmd/kube-apiserver', 'k8s.io/kubernetes/cmd/kube-controller-manager'],
+    stamp: {
+      [`${COMPONENT_VERSION}.gitVersion`]: KUBE_VERSION,
+      [`${COMPONENT_VERSION}.gitMajor`]: '1',
+      [`${COMPONENT_VERSION}.gitMinor`]: '34',
+    },
+    cost: 'about 7 minutes on 2 cores the first time, 250 MB of downloads',
+  },
+};
+
+const deb = (suite: string, ...packages: readonly string[]): DebSource => ({ kind: 'deb', suite, packages });
+
+export const TOOLS: readonly Tool[] = [
+  {
+    name: 'kube-apiserver',
+    env: 'KUBE_APISERVER',
+    bundle: kube,
+    file: 'kube-apiserver',
+    versionArgs: ['--version'],
+    minimum: [1, 32],
+    fromPath: true,
+    always: true,
+  },
+  {
+    name: 'kube-controller-manager',
+    env: 'KUBE_CONTROLLER_MANAGER',
+    bundle: kube,
+    file: 'kube-controller-manager',
+    versionArgs: ['--version'],
+    minimum: [1, 32],
+    fromPath: true,
+    always: true,
+  },
+  {
+    // Debian 12's 3.4.23 lacks the progress notifications that kube-apiserver's watch cache asks for.
+    name: 'etcd',
+    env: 'ETCD',
+    bundle: { name: 'etcd', source: deb('trixie', 'etcd-server') },
+    file: 'usr/bin/etcd',
+    versionArgs: ['--version'],
+    minimum: [3, 5],
+    fromPath: true,
+    always: true,
+  },
+  {
+    name: 'kubectl',
+    env: 'KUBECTL',
+    bundle: { name: 'kubectl', source: deb('trixie', 'kubectl') },
+    file: 'usr/bin/kubectl',
+    versionArgs: ['version', '--client'],
+    minimum: [1, 29],
+    fromPath: false,
+    always: true,
+  },
+  {
+    name: 'promtool',
+    env: 'PROMTOOL',
+    bundle: { name: 'promtool', source: deb('trixie', 'promtool') },
+    file: 'usr/bin/promtool',
+    versionArgs: ['--version'],
+    minimum: [2, 42],
+    fromPath: true,
+    always: true,
+  },
+  {
+    name: 'linux.uml',
+    env: 'LINUX_UML',
+    bundle: { name: 'user-mode-linux', source: deb('system', 'user-mode-linux') },
+    file: 'usr/bin/linux.uml',
+    versionArgs: ['--version'],
+    minimum: [6, 1],
+    fromPath: true,
+    always: false,
+  },
+  {
+    name: 'go',
+    env: 'GO',
+    bundle: { name: 'go', source: deb('trixie', 'golang-1.24-go', 'golang-1.24-src') },
+    file: 'usr/lib/go-1.24/bin/go',
+    versionArgs: ['version'],
+    minimum: [1, 24],
+    fromPath: true,
+    always: false,
+  },
+];
