@@ -1,9 +1,11 @@
-import { goQuote } from './go-format.ts';
+import { compareBytes, goQuote } from './go-format.ts';
 import { isObject, type Json, type JsonObject } from './json-value.ts';
 
 /** How a field of ObjectMeta is encoded. */
 type MetaType =
   | 'string'
+  | 'types.UID'
+  | 'v1.ManagedFieldsOperationType'
   | 'int64'
   | 'bool'
   | 'time'
@@ -18,7 +20,7 @@ const OWNER_REFERENCE: MetaType = {
     apiVersion: 'string',
     kind: 'string',
     name: 'string',
-    uid: 'string',
+    uid: 'types.UID',
     controller: 'bool',
     blockOwnerDeletion: 'bool',
   },
@@ -28,7 +30,7 @@ const MANAGED_FIELDS: MetaType = {
   name: 'ManagedFieldsEntry',
   fields: {
     manager: 'string',
-    operation: 'string',
+    operation: 'v1.ManagedFieldsOperationType',
     apiVersion: 'string',
     time: 'time',
     fieldsType: 'string',
@@ -44,7 +46,7 @@ const OBJECT_META: MetaType = {
     generateName: 'string',
     namespace: 'string',
     selfLink: 'string',
-    uid: 'string',
+    uid: 'types.UID',
     resourceVersion: 'string',
     generation: 'int64',
     creationTimestamp: 'time',
@@ -64,7 +66,7 @@ export class MetadataError extends Error {
 }
 
 /**
- * Drops unknown fields from the metadata, in place, and returns their paths (`metadata.foo`), in the order of the text.
+ * Drops unknown fields from the metadata, in place, and returns their paths (`metadata.foo`), in the order of the keys.
  */
 export function pruneMeta(object: JsonObject): string[] {
   const unknown: string[] = [];
@@ -80,7 +82,7 @@ function prune(value: Json, type: MetaType, path: string, unknown: string[]): vo
     return;
   }
   if (!isObject(value)) return;
-  for (const key of Object.keys(value)) {
+  for (const key of Object.keys(value).sort(compareBytes)) {
     const field = Object.hasOwn(type.fields, key) ? type.fields[key] : undefined;
     if (field === undefined) {
       unknown.push(`${path}.${key}`);
@@ -127,7 +129,7 @@ function isEmpty(value: Json): boolean {
   return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0;
 }
 
-/** `owner` is the Go struct and `path` the field in it, which the text names. */
+/** `owner` is the innermost Go struct and `path` the field in it, which the text names. */
 function check(value: Json, type: MetaType, owner: string, path: string): void {
   if (value === null || type === 'raw') return;
   if (type === 'time') {
@@ -145,19 +147,14 @@ function check(value: Json, type: MetaType, owner: string, path: string): void {
     if (!isObject(value)) throw mismatch(value, `v1.${type.name}`, owner, path);
     for (const [key, item] of Object.entries(value)) {
       const field = Object.hasOwn(type.fields, key) ? type.fields[key] : undefined;
-      if (field !== undefined)
-        check(item, field, owner === '' ? type.name : owner, path === '' ? key : `${path}.${key}`);
+      if (field !== undefined) check(item, field, type.name, path === '' ? key : `${path}.${key}`);
     }
   }
 }
 
-function checkScalar(value: Json, type: 'string' | 'int64' | 'bool', owner: string, path: string): void {
-  const fits =
-    type === 'string'
-      ? typeof value === 'string'
-      : type === 'bool'
-        ? typeof value === 'boolean'
-        : typeof value === 'number' && Number.isInteger(value);
+function checkScalar(value: Json, type: string, owner: string, path: string): void {
+  const isWhole = typeof value === 'number' && Number.isInteger(value);
+  const fits = type === 'bool' ? typeof value === 'boolean' : type === 'int64' ? isWhole : typeof value === 'string';
   if (!fits) throw mismatch(value, type, owner, path);
 }
 

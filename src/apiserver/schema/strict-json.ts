@@ -133,7 +133,12 @@ export function strictErrors(parser: readonly string[], unknown: readonly string
   return [...parser, ...unknown.map((path) => `unknown field "${path}"`)];
 }
 
-/** The message of the 400 answer under `fieldValidation=Strict`. */
+/** The text of the error under `fieldValidation=Strict`; on create and replace it stands inside undecodableMessage. */
 export function strictDecodingMessage(errors: readonly string[]): string {
   return `strict decoding error: ${errors.join(', ')}`;
+}
+
+/** The message of the 400 answer to a body of a custom resource that cannot be decoded. */
+export function undecodableMessage(kind: string, version: string, reason: string): string {
+  return `${kind} in version "${version}" cannot be handled as a ${kind}: ${reason}`;
 }

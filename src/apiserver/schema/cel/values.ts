@@ -56,15 +56,16 @@ export class CelTypes {
   /** The type of a node, or undefined when rules cannot see values of it (no type, unknown content). */
   of(schema: SchemaNode): CelType | undefined {
     if (this.#known.has(schema)) return this.#known.get(schema);
-    const type = this.#nullable(schema, this.#build(schema));
+    const type = this.#build(schema);
     this.#known.set(schema, type);
     return type;
   }
 
-  #nullable(schema: SchemaNode, type: CelType | undefined): CelType | undefined {
+  /** The type of list items and map values. They may be null, while a field that is null is absent to rules. */
+  #element(schema: SchemaNode): CelType | undefined {
+    const type = this.of(schema);
     if (schema.nullable !== true || type === undefined) return type;
-    const { convert, identity } = type;
-    return { name: 'dyn', convert: (value) => (value === null ? null : convert(value)), identity };
+    return { name: 'dyn', convert: (value) => (value === null ? null : type.convert(value)), identity: type.identity };
   }
 
   #build(schema: SchemaNode): CelType | undefined {
@@ -88,24 +89,26 @@ export class CelTypes {
   }
 
   #list(schema: SchemaNode): CelType | undefined {
-    const item = schema.items === undefined ? undefined : this.of(schema.items);
+    const item = schema.items === undefined ? undefined : this.#element(schema.items);
     if (item === undefined) return undefined;
     const { convert } = item;
-    // A set of scalars compares without order.
-    const set = schema['x-kubernetes-list-type'] === 'set' && schema.items?.type !== 'object';
+    // A set of scalars compares without order; one with duplicates (they do not stop the rules) stays a list.
+    const isSet = schema['x-kubernetes-list-type'] === 'set' && schema.items?.type !== 'object';
     return {
       name: `list<${item.name}>`,
       identity: false,
       convert: (value) => {
         if (!Array.isArray(value)) throw invalidData('an array');
-        return set ? new Set(value.map(convert)) : value.map(convert);
+        const items = value.map(convert);
+        const unique = isSet ? new Set(items) : undefined;
+        return unique?.size === items.length ? unique : items;
       },
     };
   }
 
   #map(schema: SchemaNode): CelType | undefined {
     const more = additional(schema);
-    const item = more === undefined ? undefined : this.of(more);
+    const item = more === undefined ? undefined : this.#element(more);
     if (item === undefined) return undefined;
     const { convert } = item;
     return {
@@ -161,12 +164,12 @@ function getter(key: string, type: CelType): (this: Wrapper) => unknown {
   if (identity) {
     return function () {
       const raw = own(this[RAW], key);
-      return raw === undefined ? undefined : convert(raw);
+      return raw === undefined || raw === null ? undefined : convert(raw);
     };
   }
   return function () {
     const raw = own(this[RAW], key);
-    if (raw === undefined) return undefined;
+    if (raw === undefined || raw === null) return undefined;
     this[MEMO] ??= new Map();
     const known = this[MEMO].get(key);
     if (known !== undefined) return known;
