@@ -1,0 +1,95 @@
+/** Applies the manifests of a directory, as `kubectl apply --server-side -f DIR` would. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FIELD_MANAGERS } from '../api/group.ts';
+import {
+  apiVersionOf,
+  CONFIG_MAPS,
+  type KubeObjectBase,
+  NAMESPACES,
+  OUR_RESOURCES,
+  type ResourceDescriptor,
+  SECRETS,
+} from '../api/meta.ts';
+import type { KubeClient, ObjectRef } from '../kube/client.ts';
+import { KubeError } from '../kube/errors.ts';
+import { CliError, ExitCode } from './exit-code.ts';
+
+/** One object that was applied. */
+export interface Applied {
+  readonly resource: ResourceDescriptor;
+  readonly ref: ObjectRef;
+}
+
+/** In this order, so that nothing is applied before what it needs. */
+const APPLICABLE: readonly ResourceDescriptor[] = [NAMESPACES, SECRETS, CONFIG_MAPS, ...OUR_RESOURCES];
+
+/**
+ * Applies every document of every `.yaml`, `.yml` and `.json` file of the directory (not of its subdirectories).
+ * @throws CliError that names the file and the object at fault; what was applied before it stays.
+ */
+export async function applyDirectory(
+  client: KubeClient,
+  directory: string,
+  signal: AbortSignal,
+): Promise<readonly Applied[]> {
+  const documents = (await readManifests(directory)).toSorted(
+    (a, b) => APPLICABLE.indexOf(a.resource) - APPLICABLE.indexOf(b.resource),
+  );
+  const applied: Applied[] = [];
+  for (const { file, resource, object } of documents) {
+    const { name } = object.metadata;
+    const ref = resource.namespaced ? { namespace: object.metadata.namespace ?? 'default', name } : { name };
+    try {
+      const options = {
+        type: 'apply',
+        fieldManager: FIELD_MANAGERS.up,
+        force: true,
+        fieldValidation: 'Strict',
+      } as const;
+      await client.patch(resource, ref, object, { ...options, signal });
+    } catch (thrown) {
+      const error = KubeError.from(thrown);
+      throw new CliError(ExitCode.failed, `${file}: ${object.kind} ${name}: ${error.message}`, { cause: error });
+    }
+    applied.push({ resource, ref });
+  }
+  return applied;
+}
+
+interface Manifest {
+  readonly file: string;
+  readonly resource: ResourceDescriptor;
+  readonly object: KubeObjectBase;
+}
+
+async function readManifests(directory: string): Promise<readonly Manifest[]> {
+  let names: readonly string[];
+  try {
+    names = readdirSync(directory).filter((name) => /\.(ya?ml|json)$/.test(name));
+  } catch (cause) {
+    throw new CliError(ExitCode.usage, `--apply: ${directory} cannot be read`, { cause });
+  }
+  const { parseAllDocuments } = await import('yaml');
+  return names.toSorted().flatMap((name) => {
+    const file = join(directory, name);
+    return parseAllDocuments(readFileSync(file, 'utf8')).flatMap((document) => {
+      const problem = 'errors' in document ? document.errors[0] : undefined;
+      if (problem !== undefined) throw new CliError(ExitCode.usage, `${file}: ${problem.message}`, { cause: problem });
+      const value: unknown = 'toJS' in document ? document.toJS() : undefined;
+      return value === undefined || value === null ? [] : [manifestOf(file, value)];
+    });
+  });
+}
+
+function manifestOf(file: string, value: unknown): Manifest {
+  const object = value as Partial<KubeObjectBase>;
+  const named = `${object.apiVersion ?? '(no apiVersion)'} ${object.kind ?? '(no kind)'}`;
+  const resource = APPLICABLE.find((known) => apiVersionOf(known) === object.apiVersion && known.kind === object.kind);
+  if (resource === undefined) {
+    throw new CliError(ExitCode.usage, `${file}: ${named} is not a kind that this control plane keeps`);
+  }
+  if (typeof object.metadata?.name !== 'string')
+    throw new CliError(ExitCode.usage, `${file}: ${named}: metadata.name is missing`);
+  return { file, resource, object: object as KubeObjectBase };
+}

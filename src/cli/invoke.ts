@@ -1,0 +1,82 @@
+/** `clawstore invoke COMMAND JSON`: one of the node commands, from a shell. */
+import { readFileSync } from 'node:fs';
+import { CommandError, type CommandErrorCode } from '../commands/command-error.ts';
+import { COMMANDS, invoke } from '../commands/registry.ts';
+import { connect } from '../kube/rest-client.ts';
+import { CliError, ExitCode } from './exit-code.ts';
+import { type OutputFormat, render } from './output.ts';
+import type { Settings } from './settings.ts';
+import { UP_HOST_PATH_ALLOW } from './settings.ts';
+import { readInstance } from './state-dir.ts';
+
+const EXIT_CODES: Readonly<Record<CommandErrorCode, ExitCode>> = {
+  InvalidParameter: ExitCode.usage,
+  NotFound: ExitCode.failed,
+  AlreadyExists: ExitCode.failed,
+  Refused: ExitCode.refused,
+  Stalled: ExitCode.refused,
+  Timeout: ExitCode.timeout,
+  Unavailable: ExitCode.unavailable,
+};
+
+/**
+ * Prints the command's result on standard output; an error goes there too as `{"error":{code,field,reason,message}}` in the
+ * JSON and YAML formats, because programs read it.
+ */
+export async function invokeCommand(
+  settings: Settings,
+  name: string,
+  json: string,
+  format: OutputFormat,
+  timeoutMs: number,
+): Promise<ExitCode> {
+  if (name === 'list') {
+    process.stdout.write(await render(describeCommands(), format));
+    return ExitCode.ok;
+  }
+  const params = parseParams(json === '-' ? readFileSync(0, 'utf8') : json);
+  const instance = readInstance(settings.stateDir);
+  const client = await connect({ kubeconfig: settings.kubeconfig });
+  try {
+    const result = await invoke(name, params, {
+      client,
+      namespace: settings.invokeNamespace,
+      // On the machine of a running instance its own name and allow-list count, whatever this shell's host name is.
+      nodeName: instance?.nodeName ?? settings.nodeName,
+      hostPathAllow: settings.hostPathAllow ?? instance?.hostPathAllow ?? UP_HOST_PATH_ALLOW,
+      signal: AbortSignal.timeout(timeoutMs + 5000),
+      timeoutMs,
+    });
+    process.stdout.write(await render(result, format));
+    return ExitCode.ok;
+  } catch (thrown) {
+    if (!(thrown instanceof CommandError)) throw thrown;
+    const { code, field, reason, message } = thrown;
+    if (format === 'table') process.stderr.write(`clawstore: ${message}\n`);
+    else process.stdout.write(await render({ error: { code, field, reason, message } }, format));
+    return EXIT_CODES[code];
+  } finally {
+    await client.close();
+  }
+}
+
+function parseParams(json: string): unknown {
+  try {
+    return JSON.parse(json) as unknown;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CliError(ExitCode.usage, `the parameters are not JSON: ${why}`, { cause });
+  }
+}
+
+function describeCommands(): unknown {
+  return {
+    commands: COMMANDS.map(({ name, summary, parameters }) => ({
+      name,
+      summary,
+      parameters: Object.entries(parameters.properties)
+        .map(([key, { type }]) => `${key}${parameters.required.includes(key) ? '' : '?'}: ${type}`)
+        .join(', '),
+    })),
+  };
+}

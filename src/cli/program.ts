@@ -1,0 +1,213 @@
+/**
+ * Every command of the binary, with its help. What a command does is loaded only when it runs: `clawstore version` must
+ * not pay for the API server.
+ */
+import { existsSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { CliError, ExitCode } from './exit-code.ts';
+import { OUTPUT_FORMATS, parseFormat, render } from './output.ts';
+import {
+  DEFAULT_CONFIG_FILE,
+  type RawSettings,
+  readConfigFile,
+  resolveSettings,
+  SETTING_FLAGS,
+  type Settings,
+} from './settings.ts';
+import { productVersion } from './version.ts';
+
+/**
+ * Runs the binary.
+ * @param argv arguments without node and program.
+ * @returns the exit code.
+ */
+export async function runProgram(argv: readonly string[]): Promise<ExitCode> {
+  let exitCode: ExitCode = ExitCode.ok;
+  const program = makeProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (thrown) {
+    return report(thrown);
+  }
+}
+
+function report(thrown: unknown): ExitCode {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  process.stderr.write(`clawstore: ${message}\n`);
+  // Anything that is not meant for a person is a defect of ours: the stack helps whoever reports it.
+  if (!(thrown instanceof CliError) && thrown instanceof Error && process.env['CLAWSTORE_DEBUG'] !== undefined) {
+    process.stderr.write(`${thrown.stack}\n`);
+  }
+  return thrown instanceof CliError ? thrown.exitCode : ExitCode.failed;
+}
+
+function makeProgram(exit: (code: ExitCode) => void): Command {
+  const program = new Command('clawstore')
+    .description('Declarative storage for nodes: declare volumes, see them really mounted.')
+    .exitOverride()
+    .showHelpAfterError('(try --help)')
+    .addHelpText(
+      'after',
+      `
+Start here, on one machine:
+  clawstore up                           everything for this machine, in the foreground
+  export KUBECONFIG=/var/lib/clawstore/kubeconfig
+  kubectl get volumes,volumemounts       what is there
+  clawstore invoke volume.create '{"name":"scratch","sizeGb":1}'
+
+Settings come from flags, CLAWSTORE_… variables, a config file (--config, default ${DEFAULT_CONFIG_FILE}), defaults.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must act first, 5 no control plane.`,
+    );
+
+  withSettings(program.command('up'))
+    .description('run everything for one machine: control plane, controllers and node agent')
+    .option('--apply <dir>', 'apply the manifests of this directory once the control plane is ready')
+    .option('--live', 'show the volumes and mounts instead of logs')
+    .option('--until-ready', 'end when everything applied is Ready: exit code 0, or 1 naming what is not')
+    .option('--timeout <seconds>', 'how long --until-ready waits', '60')
+    .action(async (options: UpFlags, command: Command) => {
+      const settings = await settingsOf(command);
+      const { up } = await import('./up.ts');
+      exit(
+        await up(settings, {
+          applyDir: options.apply,
+          live: options.live === true,
+          untilReadyMs: options.untilReady === true ? seconds('--timeout', options.timeout) : undefined,
+        }),
+      );
+    });
+
+  withSettings(program.command('apiserver'))
+    .description('run the embedded control plane alone')
+    .action(async (_options: unknown, command: Command) => {
+      const settings = await settingsOf(command);
+      const { runDaemon } = await import('./daemon.ts');
+      exit(await runDaemon(['apiserver'], settings));
+    });
+
+  withSettings(program.command('controller'))
+    .description('run the cluster-wide controllers: placement, grants, lost nodes')
+    .action(async (_options: unknown, command: Command) => {
+      const settings = await settingsOf(command);
+      const { runDaemon } = await import('./daemon.ts');
+      exit(await runDaemon(['controller'], settings));
+    });
+
+  withSettings(program.command('agent'))
+    .description('run the node agent, which does every mount on its node; one per node')
+    .action(async (_options: unknown, command: Command) => {
+      const settings = await settingsOf(command);
+      const { runDaemon } = await import('./daemon.ts');
+      exit(await runDaemon(['agent'], settings));
+    });
+
+  withSettings(program.command('down'))
+    .description('stop what runs on this state directory and unmount everything; data stays')
+    .option('--purge', 'also delete the state directory with all volumes made in it')
+    .option('--yes', 'do not ask before --purge')
+    .option('--timeout <seconds>', 'how long to wait for unmounts', '60')
+    .action(async (options: DownFlags, command: Command) => {
+      const settings = await settingsOf(command);
+      const { down } = await import('./down.ts');
+      exit(
+        await down(settings, {
+          purge: options.purge === true,
+          yes: options.yes === true,
+          timeoutMs: seconds('--timeout', options.timeout),
+        }),
+      );
+    });
+
+  withSettings(program.command('doctor'))
+    .description('what this host lacks, and what that turns off')
+    .addOption(formatOption())
+    .action(async (options: { readonly output: string }, command: Command) => {
+      const settings = await settingsOf(command);
+      const { doctor } = await import('./doctor.ts');
+      exit(await doctor(settings, parseFormat(options.output)));
+    });
+
+  withSettings(program.command('invoke'))
+    .description('run one of the node commands, e.g. volume.create')
+    .argument('<command>', 'name of the command; "list" lists them with their parameters')
+    .argument('[json]', 'its parameters as a JSON object; "-" reads standard input', '{}')
+    .addOption(formatOption().default('json'))
+    .option('--timeout <seconds>', 'how long to wait for the answer', '60')
+    .action(async (name: string, json: string, options: InvokeFlags, command: Command) => {
+      const settings = await settingsOf(command);
+      const { invokeCommand } = await import('./invoke.ts');
+      const format = parseFormat(options.output);
+      exit(await invokeCommand(settings, name, json, format, seconds('--timeout', options.timeout)));
+    });
+
+  program
+    .command('version')
+    .description('print the version')
+    .addOption(formatOption())
+    .action(async (options: { readonly output: string }) => {
+      const format = parseFormat(options.output);
+      const info = {
+        version: productVersion(),
+        node: process.version,
+        platform: `${process.platform}/${process.arch}`,
+      };
+      process.stdout.write(format === 'table' ? `clawstore ${info.version}\n` : await render(info, format));
+    });
+
+  return program;
+}
+
+interface UpFlags {
+  readonly apply?: string;
+  readonly live?: boolean;
+  readonly untilReady?: boolean;
+  readonly timeout: string;
+}
+
+interface DownFlags {
+  readonly purge?: boolean;
+  readonly yes?: boolean;
+  readonly timeout: string;
+}
+
+interface InvokeFlags {
+  readonly output: string;
+  readonly timeout: string;
+}
+
+function formatOption(): Option {
+  return new Option('-o, --output <format>', OUTPUT_FORMATS.join('|')).default('table');
+}
+
+function withSettings(command: Command): Command {
+  for (const { flags, env, help, fallback } of SETTING_FLAGS) {
+    command.addOption(new Option(flags, `${help} (default: ${fallback})`).env(env));
+  }
+  return command.addOption(
+    new Option('--config <file>', `config file (default: ${DEFAULT_CONFIG_FILE}, if it is there)`).env(
+      'CLAWSTORE_CONFIG',
+    ),
+  );
+}
+
+async function settingsOf(command: Command): Promise<Settings> {
+  const flags = command.opts<RawSettings & { readonly config?: string }>();
+  const file = flags.config ?? (existsSync(DEFAULT_CONFIG_FILE) ? DEFAULT_CONFIG_FILE : undefined);
+  const configured = file === undefined ? {} : await readConfigFile(file);
+  const given = Object.fromEntries(
+    SETTING_FLAGS.flatMap(({ key }) => (flags[key] === undefined ? [] : [[key, flags[key]]])),
+  );
+  return resolveSettings({ ...configured, ...given });
+}
+
+function seconds(flag: string, value: string): number {
+  const number = Number(value);
+  if (!Number.isFinite(number) || number <= 0 || number > 86_400) {
+    throw new CliError(ExitCode.usage, `${flag}: "${value}" is not a number of seconds between 0 and 86400`);
+  }
+  return number * 1000;
+}

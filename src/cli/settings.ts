@@ -1,0 +1,239 @@
+/**
+ * What a process of ours is told at start: flags, then environment (`CLAWSTORE_…`), then the config file, then defaults.
+ * Everything is checked here, once, and each error names the flag.
+ */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { isAbsolute, join, normalize } from 'node:path';
+import { isLabel, isSubdomain, MAX_SUBDOMAIN } from '../api/names.ts';
+import { CliError, ExitCode } from './exit-code.ts';
+
+/** An address to listen on; port 0 means any free port. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
+export const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error'];
+
+export interface Settings {
+  readonly stateDir: string;
+  /** Written by `up` and `apiserver`, read by the others. */
+  readonly kubeconfig: string;
+  readonly listen: ListenAddress;
+  readonly nodeName: string;
+  readonly mountRoot: string;
+  /** undefined = not said: each command has its own default. */
+  readonly hostPathAllow: readonly string[] | undefined;
+  /** undefined = no metrics and health server. */
+  readonly metrics: ListenAddress | undefined;
+  readonly logLevel: LogLevel;
+  readonly invokeNamespace: string;
+}
+
+/** Settings as strings, from wherever they came; keys are the flags' names in camel case. */
+export type RawSettings = Readonly<Record<string, unknown>>;
+
+/** The flags that every command shares, for help texts; `env` and config key follow from the name. */
+export interface SettingFlag {
+  readonly flags: string;
+  readonly key: keyof Settings;
+  readonly env: string;
+  readonly help: string;
+  readonly fallback: string;
+}
+
+export const DEFAULT_STATE_DIR = '/var/lib/clawstore';
+export const DEFAULT_MOUNT_ROOT = '/run/clawstore/mounts';
+export const DEFAULT_CONFIG_FILE = '/etc/clawstore/config.yaml';
+/** What `clawstore up` lets volumes use of its own machine. */
+export const UP_HOST_PATH_ALLOW: readonly string[] = ['/data', '/mnt', '/srv'];
+
+export const SETTING_FLAGS: readonly SettingFlag[] = [
+  {
+    flags: '--state-dir <dir>',
+    key: 'stateDir',
+    env: 'CLAWSTORE_STATE_DIR',
+    help: 'where the database, keys and volume images are kept',
+    fallback: DEFAULT_STATE_DIR,
+  },
+  {
+    flags: '--kubeconfig <file>',
+    key: 'kubeconfig',
+    env: 'CLAWSTORE_KUBECONFIG',
+    help: 'kubeconfig; written by up and apiserver, read by the others',
+    fallback: 'STATE_DIR/kubeconfig',
+  },
+  {
+    flags: '--listen <addr:port>',
+    key: 'listen',
+    env: 'CLAWSTORE_LISTEN',
+    help: 'where the API server listens; port 0 = the one of last time, or any free one',
+    fallback: '127.0.0.1:0',
+  },
+  {
+    flags: '--node-name <name>',
+    key: 'nodeName',
+    env: 'CLAWSTORE_NODE_NAME',
+    help: 'name of this node',
+    fallback: "this machine's host name",
+  },
+  {
+    flags: '--mount-root <dir>',
+    key: 'mountRoot',
+    env: 'CLAWSTORE_MOUNT_ROOT',
+    help: 'directory below which volumes are mounted; never inside the state directory',
+    fallback: DEFAULT_MOUNT_ROOT,
+  },
+  {
+    flags: '--host-path-allow <prefix,...>',
+    key: 'hostPathAllow',
+    env: 'CLAWSTORE_HOST_PATH_ALLOW',
+    help: 'host directories that hostPath volumes may use',
+    fallback: `${UP_HOST_PATH_ALLOW.join(',')} under up, else none`,
+  },
+  {
+    flags: '--metrics <addr:port>',
+    key: 'metrics',
+    env: 'CLAWSTORE_METRICS',
+    help: 'where /metrics, /healthz and /readyz are served',
+    fallback: 'off',
+  },
+  {
+    flags: '--log-level <level>',
+    key: 'logLevel',
+    env: 'CLAWSTORE_LOG_LEVEL',
+    help: LOG_LEVELS.join('|'),
+    fallback: 'info',
+  },
+  {
+    flags: '--invoke-namespace <namespace>',
+    key: 'invokeNamespace',
+    env: 'CLAWSTORE_INVOKE_NAMESPACE',
+    help: 'namespace of the objects that invoked commands make',
+    fallback: 'default',
+  },
+];
+
+/**
+ * Reads the config file: YAML with the settings' names as keys.
+ * @throws CliError when it cannot be read or has an unknown key.
+ */
+export async function readConfigFile(file: string): Promise<RawSettings> {
+  const { parse } = await import('yaml');
+  let value: unknown;
+  try {
+    value = parse(readFileSync(file, 'utf8')) ?? {};
+  } catch (cause) {
+    throw new CliError(ExitCode.usage, `config file ${file}: ${messageOf(cause)}`, { cause });
+  }
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw new CliError(ExitCode.usage, `config file ${file}: must be a mapping of settings`);
+  }
+  const known = SETTING_FLAGS.map(({ key }) => key as string);
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown !== undefined) {
+    throw new CliError(
+      ExitCode.usage,
+      `config file ${file}: unknown setting "${unknown}" (known: ${known.join(', ')})`,
+    );
+  }
+  return value as RawSettings;
+}
+
+/**
+ * Checks settings and fills in defaults.
+ * @throws CliError naming the flag.
+ */
+export function resolveSettings(raw: RawSettings): Settings {
+  const stateDir = absolute('--state-dir', text(raw, 'stateDir') ?? DEFAULT_STATE_DIR);
+  const mountRoot = absolute('--mount-root', text(raw, 'mountRoot') ?? DEFAULT_MOUNT_ROOT);
+  if (isInside(mountRoot, stateDir) || isInside(stateDir, mountRoot)) {
+    throw usage('--mount-root', `${mountRoot} and the state directory ${stateDir} must not lie inside each other`);
+  }
+  const nodeName = text(raw, 'nodeName') ?? defaultNodeName();
+  if (!isSubdomain(nodeName) || nodeName.length > MAX_SUBDOMAIN - 'node-'.length) {
+    throw usage('--node-name', `"${nodeName}" is not a DNS-1123 name`);
+  }
+  const invokeNamespace = text(raw, 'invokeNamespace') ?? 'default';
+  if (!isLabel(invokeNamespace))
+    throw usage('--invoke-namespace', `"${invokeNamespace}" is not the name of a namespace`);
+  const metrics = text(raw, 'metrics');
+  const allow = raw['hostPathAllow'];
+  return {
+    stateDir,
+    kubeconfig: absolute('--kubeconfig', text(raw, 'kubeconfig') ?? join(stateDir, 'kubeconfig')),
+    listen: parseAddress('--listen', text(raw, 'listen') ?? '127.0.0.1:0'),
+    nodeName,
+    mountRoot,
+    hostPathAllow: allow === undefined ? undefined : parsePrefixes(allow),
+    metrics: metrics === undefined || metrics === 'off' ? undefined : parseAddress('--metrics', metrics),
+    logLevel: parseLevel(text(raw, 'logLevel') ?? 'info'),
+    invokeNamespace,
+  };
+}
+
+/** Says whether `path` is `folder` or lies below it. Both absolute and normal. */
+export function isInside(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith('/') ? folder : `${folder}/`);
+}
+
+function text(raw: RawSettings, key: keyof Settings): string | undefined {
+  const value = raw[key];
+  if (value === undefined || value === '') return undefined;
+  if (typeof value === 'string' || typeof value === 'number') return String(value);
+  throw new CliError(ExitCode.usage, `setting "${key}" must be text`);
+}
+
+function absolute(flag: string, path: string): string {
+  if (path.includes('\0')) throw usage(flag, 'must not contain NUL');
+  if (!isAbsolute(path)) throw usage(flag, `"${path}" must be an absolute path`);
+  const normal = normalize(path);
+  return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
+}
+
+function parsePrefixes(value: unknown): readonly string[] {
+  const list: readonly unknown[] = Array.isArray(value) ? value : String(value as string).split(',');
+  return list
+    .map((entry) => String(entry as string).trim())
+    .filter((entry) => entry !== '')
+    .map((entry) => {
+      const path = absolute('--host-path-allow', entry);
+      if (path === '/') throw usage('--host-path-allow', '"/" would allow the whole host');
+      return path;
+    });
+}
+
+function parseAddress(flag: string, value: string): ListenAddress {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw usage(flag, `"${value}" is not ADDRESS:PORT, e.g. 127.0.0.1:8443 or [::1]:0`);
+  }
+  const host = match[1] ?? match[2] ?? '';
+  return { host: host === '' ? '127.0.0.1' : host, port };
+}
+
+function parseLevel(value: string): LogLevel {
+  const level = LOG_LEVELS.find((candidate) => candidate === value);
+  if (level === undefined) throw usage('--log-level', `"${value}" is none of ${LOG_LEVELS.join(', ')}`);
+  return level;
+}
+
+/** The host name as a DNS-1123 name: lower case, other characters as `-`. */
+function defaultNodeName(): string {
+  const name = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]+/g, '-')
+    .replace(/^[-.]+|[-.]+$/g, '');
+  return isSubdomain(name) ? name : 'localhost';
+}
+
+function usage(flag: string, message: string): CliError {
+  return new CliError(ExitCode.usage, `${flag}: ${message}`);
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

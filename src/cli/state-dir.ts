@@ -1,0 +1,84 @@
+/** What lies where in the state directory, and who runs on it. */
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What a running `clawstore up` leaves in the state directory for other commands to read. */
+export interface Instance {
+  readonly pid: number;
+  /** Start time of the process in clock ticks since boot (`/proc/PID/stat`, field 22): tells a reused pid. */
+  readonly startTime: string;
+  readonly nodeName: string;
+  readonly mountRoot: string;
+  readonly hostPathAllow: readonly string[];
+  readonly kubeconfig: string;
+  /** URL of the metrics server, where there is one. */
+  readonly metrics?: string;
+}
+
+export interface StateDir {
+  readonly root: string;
+  /** Locked for as long as an instance runs. */
+  readonly lockFile: string;
+  /** Locked for as long as an agent runs. */
+  readonly agentLockFile: string;
+  readonly apiserver: string;
+  readonly pools: string;
+}
+
+/** Names the parts of a state directory, without touching it. */
+export function stateDirOf(root: string): StateDir {
+  return {
+    root,
+    lockFile: join(root, 'instance.lock'),
+    agentLockFile: join(root, 'agent.lock'),
+    apiserver: join(root, 'apiserver'),
+    pools: join(root, 'pools'),
+  };
+}
+
+/** Makes the state directory, readable for its owner alone. */
+export function makeStateDir(root: string): StateDir {
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  chmodSync(root, 0o700);
+  return stateDirOf(root);
+}
+
+/** Returns the instance that runs on this state directory, or undefined when none does. */
+export function readInstance(root: string): Instance | undefined {
+  let instance: Instance;
+  try {
+    instance = JSON.parse(readFileSync(instanceFile(root), 'utf8')) as Instance;
+  } catch {
+    return undefined;
+  }
+  return processStartTime(instance.pid) === instance.startTime ? instance : undefined;
+}
+
+/** Says to others that this process runs here; atomically, 0600. */
+export function writeInstance(root: string, instance: Omit<Instance, 'pid' | 'startTime'>): void {
+  const startTime = processStartTime(process.pid);
+  if (startTime === undefined) throw new Error('/proc does not show this process');
+  const text = JSON.stringify({ pid: process.pid, startTime, ...instance } satisfies Instance, null, 2);
+  const file = instanceFile(root);
+  writeFileSync(`${file}.new`, `${text}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+export function removeInstance(root: string): void {
+  rmSync(instanceFile(root), { force: true });
+}
+
+/** Start time of a process in clock ticks since boot; undefined when it is not there. Source: proc_pid_stat(5). */
+export function processStartTime(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The command name, in parentheses, may hold blanks and parentheses itself.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function instanceFile(root: string): string {
+  return join(root, 'instance.json');
+}

@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import { CliError, ExitCode } from '../../src/cli/exit-code.ts';
+import { isInside, readConfigFile, resolveSettings } from '../../src/cli/settings.ts';
+
+describe('settings', () => {
+  it('have defaults that suit one machine', () => {
+    const settings = resolveSettings({});
+    expect(settings.stateDir).to.equal('/var/lib/clawstore');
+    expect(settings.kubeconfig).to.equal('/var/lib/clawstore/kubeconfig');
+    expect(settings.mountRoot).to.equal('/run/clawstore/mounts');
+    expect(settings.listen).to.deep.equal({ host: '127.0.0.1', port: 0 });
+    expect(settings.metrics).to.equal(undefined);
+    expect(settings.hostPathAllow).to.equal(undefined);
+  });
+
+  const refused: readonly (readonly [Record<string, unknown>, string])[] = [
+    [{ stateDir: 'relative' }, '--state-dir'],
+    [{ stateDir: '/a\0b' }, '--state-dir'],
+    [{ mountRoot: '/var/lib/clawstore/mounts' }, '--mount-root'],
+    [{ stateDir: '/run/clawstore/mounts/state' }, '--mount-root'],
+    [{ nodeName: 'Bad_Name' }, '--node-name'],
+    [{ nodeName: 'x'.repeat(253) }, '--node-name'],
+    [{ listen: 'nowhere' }, '--listen'],
+    [{ listen: '127.0.0.1:70000' }, '--listen'],
+    [{ metrics: '9090' }, '--metrics'],
+    [{ hostPathAllow: '/' }, '--host-path-allow'],
+    [{ hostPathAllow: 'data' }, '--host-path-allow'],
+    [{ logLevel: 'loud' }, '--log-level'],
+    [{ invokeNamespace: '../x' }, '--invoke-namespace'],
+  ];
+  for (const [raw, flag] of refused) {
+    it(`refuse ${JSON.stringify(raw).slice(0, 60)} and name ${flag}`, () => {
+      expect(() => resolveSettings(raw))
+        .to.throw(CliError, flag)
+        .with.property('exitCode', ExitCode.usage);
+    });
+  }
+
+  it('read addresses with and without brackets', () => {
+    expect(resolveSettings({ listen: '[::1]:443' }).listen).to.deep.equal({ host: '::1', port: 443 });
+    expect(resolveSettings({ listen: ':0' }).listen).to.deep.equal({ host: '127.0.0.1', port: 0 });
+  });
+
+  it('cut trailing slashes of paths and prefixes', () => {
+    const settings = resolveSettings({ stateDir: '/x/y/', hostPathAllow: '/data/, /srv' });
+    expect(settings.stateDir).to.equal('/x/y');
+    expect(settings.hostPathAllow).to.deep.equal(['/data', '/srv']);
+  });
+
+  it('tell inside from a name that only begins alike', () => {
+    expect(isInside('/data/x', '/data')).to.equal(true);
+    expect(isInside('/data', '/data')).to.equal(true);
+    expect(isInside('/database', '/data')).to.equal(false);
+  });
+});
+
+describe('the config file', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'clawstore-config-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const write = (text: string): string => {
+    const file = join(folder, 'config.yaml');
+    writeFileSync(file, text);
+    return file;
+  };
+
+  it('gives settings by their names', async () => {
+    expect(await readConfigFile(write('nodeName: gpu-7\nhostPathAllow: [/data, /scratch]\n'))).to.deep.equal({
+      nodeName: 'gpu-7',
+      hostPathAllow: ['/data', '/scratch'],
+    });
+  });
+
+  it('is refused with the name of an unknown setting', async () => {
+    const error = await readConfigFile(write('nodename: x\n')).catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(CliError).with.property('message').that.contains('"nodename"');
+  });
+
+  it('is refused with its path when it is not YAML', async () => {
+    const error = await readConfigFile(write('a: [1\n')).catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(CliError).with.property('message').that.contains('config.yaml');
+  });
+});
