@@ -1,0 +1,124 @@
+/**
+ * The one test runner: every suite of scripts/suites.ts, or those chosen, and one last line with the sums.
+ *
+ *   node scripts/test.ts [--kind lint,unit,contract,e2e] [--suite NAME,…] [--spec FILE,…] [--grep PATTERN]
+ *
+ * CLAWSTORE_TEST_FULL=1 runs full counts, CLAWSTORE_SEED repeats a random order or input, CI=true makes a skip that
+ * test/allowed-skips.txt does not list a failure.
+ */
+import { randomInt } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { SUITES, type Suite, unclaimedFiles } from './suites.ts';
+import { failUnlistedSkips, parseAllowedSkips, staleEntries } from './test/allowed-skips.ts';
+import type { Outcome } from './test/results.ts';
+import { runSuite } from './test/run-suite.ts';
+
+const { values } = parseArgs({
+  options: {
+    kind: { type: 'string' },
+    suite: { type: 'string' },
+    spec: { type: 'string' },
+    grep: { type: 'string' },
+    /** For the runner's own tests: another list of suites (a module that exports SUITES), another top folder. */
+    suites: { type: 'string' },
+    root: { type: 'string' },
+  },
+});
+
+const root = resolve(values.root ?? join(import.meta.dirname, '..'));
+
+function choose(all: readonly Suite[]): readonly Suite[] {
+  const kinds = values.kind?.split(',');
+  const names = values.suite?.split(',');
+  const unknown = [
+    ...(kinds ?? []).filter((kind) => !all.some((suite) => suite.kind === kind)),
+    ...(names ?? []).filter((name) => !all.some((suite) => matchesName(suite, name))),
+  ];
+  if (unknown.length > 0)
+    throw new Error(`no such suite: ${unknown.join(', ')}; there are ${all.map((s) => s.name).join(', ')}`);
+  return all.filter(
+    (suite) => (kinds?.includes(suite.kind) ?? true) && (names?.some((name) => matchesName(suite, name)) ?? true),
+  );
+}
+
+/** `volumes` chooses `volumes@embedded` and `volumes@real` too. */
+function matchesName(suite: Suite, name: string): boolean {
+  return suite.name === name || suite.name.startsWith(`${name}@`);
+}
+
+function report(outcomes: readonly Outcome[]): void {
+  const failures = outcomes.flatMap(({ suite, failures: list }) => list.map((failure) => ({ suite, ...failure })));
+  const skips = outcomes.flatMap(({ suite, skips: list }) => list.map((skip) => ({ suite, ...skip })));
+  console.log('\n== summary');
+  for (const { suite, passed, failures: bad, skips: left, seconds } of outcomes) {
+    const sums = `${passed} passed, ${bad.length} failed, ${left.length} skipped`;
+    console.log(`${bad.length === 0 ? 'ok  ' : 'FAIL'} ${suite.padEnd(24)} ${sums.padEnd(36)} ${seconds.toFixed(1)} s`);
+  }
+  for (const { suite, title, reason } of skips) console.log(`skipped: ${suite} | ${title} | ${reason}`);
+  for (const { suite, title, error } of failures) {
+    console.log(`\nfailed: ${suite} | ${title}\n  ${error.split('\n').slice(0, 12).join('\n  ')}`);
+  }
+}
+
+async function main(): Promise<Outcome[]> {
+  const loaded =
+    values.suites === undefined
+      ? SUITES
+      : ((await import(resolve(values.suites))) as { readonly SUITES: readonly Suite[] }).SUITES;
+  const suites = choose(loaded);
+  const skipFile = join(root, 'test/allowed-skips.txt');
+  const allowed = existsSync(skipFile) ? parseAllowedSkips(readFileSync(skipFile, 'utf8')) : [];
+  process.env['CLAWSTORE_SEED'] ??= String(randomInt(2 ** 31));
+  const full = process.env['CLAWSTORE_TEST_FULL'] === '1';
+  console.log(`CLAWSTORE_SEED=${process.env['CLAWSTORE_SEED']}${full ? ' CLAWSTORE_TEST_FULL=1' : ''}`);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
+
+  const outcomes: Outcome[] = [];
+  for (const suite of suites) {
+    console.log(`\n== ${suite.name}`);
+    const specs = values.spec?.split(',');
+    outcomes.push(await runSuite(suite, { root, full, specs, pattern: values.grep, signal: stop.signal }));
+    if (stop.signal.aborted) {
+      outcomes.push({
+        suite: '(runner)',
+        passed: 0,
+        failures: [{ title: '(runner)', error: `stopped by ${String(stop.signal.reason)}` }],
+        skips: [],
+        seconds: 0,
+      });
+      break;
+    }
+  }
+  const unclaimed = unclaimedFiles(loaded, root);
+  if (unclaimed.length > 0) {
+    const error = `no suite of scripts/suites.ts runs ${unclaimed.join(', ')}`;
+    outcomes.push({
+      suite: '(runner)',
+      passed: 0,
+      failures: [{ title: 'every test file belongs to a suite', error }],
+      skips: [],
+      seconds: 0,
+    });
+  }
+  for (const { suite, title, reason } of staleEntries(outcomes, allowed)) {
+    console.log(`warning: test/allowed-skips.txt lists what was not skipped: ${suite} | ${title} | ${reason}`);
+  }
+  return [...(process.env['CI'] === 'true' ? failUnlistedSkips(outcomes, allowed) : outcomes)];
+}
+
+const count = (outcomes: readonly Outcome[], of: (outcome: Outcome) => number): number =>
+  outcomes.reduce((sum, outcome) => sum + of(outcome), 0);
+
+const outcomes = await main().catch((error: unknown): Outcome[] => {
+  const text = error instanceof Error ? error.message : String(error);
+  return [{ suite: '(runner)', passed: 0, failures: [{ title: '(runner)', error: text }], skips: [], seconds: 0 }];
+});
+report(outcomes);
+const failedCount = count(outcomes, (outcome) => outcome.failures.length);
+console.log(
+  `\n${count(outcomes, (o) => o.passed)} passed, ${failedCount} failed, ${count(outcomes, (o) => o.skips.length)} skipped`,
+);
+process.exitCode = failedCount === 0 ? 0 : 1;

@@ -1,0 +1,245 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { expect } from 'chai';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import { type AllowedSkip, parseAllowedSkips, staleEntries } from '../../scripts/test/allowed-skips.ts';
+
+const checkout = resolve(import.meta.dirname, '../..');
+const skipModule = join(checkout, 'test/support/skip.ts');
+
+interface Run {
+  readonly status: number | null;
+  readonly output: string;
+  readonly lastLine: string;
+}
+
+describe('the test runner', function () {
+  this.timeout(60_000);
+  let root = '';
+
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'clawstore-runner-'));
+    mkdirSync(join(root, 'test'));
+    writeFileSync(join(root, 'package.json'), '{"type":"module"}');
+    // The specs lie outside the checkout: they reach mocha and chai through its node_modules.
+    spawnSync('ln', ['-s', join(checkout, 'node_modules'), join(root, 'node_modules')]);
+  });
+  afterEach(() => rmSync(root, { recursive: true }));
+
+  /** Runs one spec as the suite `probe`. */
+  function run(
+    spec: string,
+    suite: Readonly<Record<string, unknown>> = {},
+    env: Readonly<Record<string, string>> = {},
+  ): Run {
+    writeFileSync(join(root, 'test/probe.test.ts'), `import { describe, it, before } from 'mocha';\n${spec}`);
+    const probe = {
+      type: 'mocha',
+      kind: 'unit',
+      name: 'probe',
+      specs: ['test/*.test.ts'],
+      namespaces: false,
+      deadlineSeconds: 20,
+    };
+    writeFileSync(join(root, 'suites.ts'), `export const SUITES = [${JSON.stringify({ ...probe, ...suite })}];`);
+    return start(env);
+  }
+
+  function start(env: Readonly<Record<string, string>> = {}): Run {
+    const args = [join(checkout, 'scripts/test.ts'), '--suites', join(root, 'suites.ts'), '--root', root];
+    const { CI: _, CLAWSTORE_SEED: __, ...inherited } = process.env;
+    const result = spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...inherited, ...env } });
+    const output = `${result.stdout}${result.stderr}`;
+    return { status: result.status, output, lastLine: result.stdout.trimEnd().split('\n').at(-1) ?? '' };
+  }
+
+  it('ends with the sums alone on the last line and exits 0 when all passed', () => {
+    const { status, lastLine, output } = run("it('one', () => {}); it('two', () => {});");
+    expect(lastLine, output).to.equal('2 passed, 0 failed, 0 skipped');
+    expect(status).to.equal(0);
+    expect(output).to.match(/^CLAWSTORE_SEED=\d+$/m);
+  });
+
+  it('counts a failed test and exits with an error', () => {
+    const { status, lastLine } = run("it('one', () => {}); it('two', () => { throw new Error('boom'); });");
+    expect(lastLine).to.equal('1 passed, 1 failed, 0 skipped');
+    expect(status).to.equal(1);
+  });
+
+  it('counts a suite that dies before reporting as failed, beside what it had reported', () => {
+    const { status, lastLine, output } = run(
+      "it('one', () => {}); it('two', () => { process.kill(process.pid, 'SIGKILL'); });",
+    );
+    expect(lastLine).to.equal('1 passed, 1 failed, 0 skipped');
+    expect(output).to.contain('died before reporting its tests (signal SIGKILL)');
+    expect(status).to.equal(1);
+  });
+
+  it('counts a suite that leaves early with exit code 0 as failed', () => {
+    const { status, lastLine, output } = run("it('one', () => { process.exit(0); });");
+    expect(lastLine, output).to.equal('0 passed, 1 failed, 0 skipped');
+    expect(status).to.equal(1);
+  });
+
+  it('counts a suite whose file does not load as failed', () => {
+    const { status, lastLine } = run("import './nowhere.ts'; it('one', () => {});");
+    expect(lastLine).to.equal('0 passed, 1 failed, 0 skipped');
+    expect(status).to.equal(1);
+  });
+
+  it('counts a suite without any test or file as failed', () => {
+    expect(run("describe('empty', () => {});").lastLine).to.equal('0 passed, 1 failed, 0 skipped');
+    const nothing = run("it('one', () => {});", { specs: ['elsewhere/*.test.ts'] });
+    // Two failures: nothing matches the suite, and the file that is there belongs to none.
+    expect(nothing.lastLine, nothing.output).to.equal('0 passed, 2 failed, 0 skipped');
+    expect(nothing.output).to.contain('no suite of scripts/suites.ts runs test/probe.test.ts');
+  });
+
+  it('kills a suite at its deadline, with the processes it started, and counts it as failed', () => {
+    const marker = join(root, 'alive');
+    const child = `setInterval(() => require('fs').writeFileSync(${JSON.stringify(marker)}, ''), 50)`;
+    const { status, lastLine, output } = run(
+      `import { spawn } from 'node:child_process';
+       it('hangs', function (done) { this.timeout(0); spawn(process.execPath, ['-e', ${JSON.stringify(child)}]); });`,
+      { deadlineSeconds: 2 },
+    );
+    expect(lastLine, output).to.equal('0 passed, 1 failed, 0 skipped');
+    expect(output).to.contain('killed at its deadline');
+    expect(status).to.equal(1);
+    rmSync(marker, { force: true });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    expect(existsSync(marker)).to.equal(false);
+  });
+
+  describe('skips', () => {
+    const spec = `import { skipBecause } from '${skipModule}';
+      it('one', () => {}); it('needs hardware', function () { skipBecause(this, 'no such disk'); });`;
+
+    it('prints the reason and passes on a machine of a person', () => {
+      const { status, lastLine, output } = run(spec);
+      expect(lastLine, output).to.equal('1 passed, 0 failed, 1 skipped');
+      expect(output).to.contain('skipped: probe | needs hardware | no such disk');
+      expect(status).to.equal(0);
+    });
+
+    it('fails under CI when it is not listed', () => {
+      const { status, lastLine } = run(spec, {}, { CI: 'true' });
+      expect(lastLine).to.equal('1 passed, 1 failed, 0 skipped');
+      expect(status).to.equal(1);
+    });
+
+    it('passes under CI when suite, title and reason are listed', () => {
+      writeFileSync(join(root, 'test/allowed-skips.txt'), '# why\nprobe | needs hardware | no such disk\n');
+      const { status, lastLine } = run(spec, {}, { CI: 'true' });
+      expect(lastLine).to.equal('1 passed, 0 failed, 1 skipped');
+      expect(status).to.equal(0);
+    });
+
+    it('fails under CI when it is listed with another reason, and warns of the entry', () => {
+      writeFileSync(join(root, 'test/allowed-skips.txt'), 'probe | needs hardware | another reason\n');
+      const { lastLine, output } = run(spec, {}, { CI: 'true' });
+      expect(lastLine).to.equal('1 passed, 1 failed, 0 skipped');
+      expect(output).to.contain('warning: test/allowed-skips.txt lists what was not skipped: probe | needs hardware');
+    });
+
+    it('fails anywhere when it gives no reason', () => {
+      const { status, lastLine, output } = run("it('one', () => {}); it.skip('later', () => {});");
+      expect(lastLine).to.equal('1 passed, 1 failed, 0 skipped');
+      expect(output).to.contain('skipped without a reason');
+      expect(status).to.equal(1);
+    });
+
+    it('keeps the reason of a before hook for every test of the block', () => {
+      const { output, lastLine } = run(`import { skipBecause } from '${skipModule}';
+        describe('block', () => { before(function () { skipBecause(this, 'no server'); }); it('a', () => {}); it('b', () => {}); });`);
+      expect(lastLine, output).to.equal('0 passed, 0 failed, 2 skipped');
+      expect(output).to.contain('probe | block b | no server');
+    });
+  });
+
+  describe('namespaces', () => {
+    const contained = { namespaces: true };
+
+    it('adds four counted looks for leaks to a clean suite', () => {
+      const { lastLine, output } = run("it('one', () => {});", contained);
+      expect(lastLine, output).to.equal('5 passed, 0 failed, 0 skipped');
+    });
+
+    it('names a mount, a loop device, a file and a process that were left, and sweeps them', () => {
+      const { lastLine, output, status } = run(
+        `import { execFileSync, spawn } from 'node:child_process';
+         import { mkdirSync } from 'node:fs';
+         const dir = process.env.CLAWSTORE_RUN_DIR;
+         it('leaks', () => {
+           mkdirSync(dir + '/left');
+           execFileSync('mount', ['-t', 'tmpfs', 'left', dir + '/left']);
+           execFileSync('truncate', ['-s', '1M', dir + '/image']);
+           execFileSync('losetup', ['-f', dir + '/image']);
+           spawn('setsid', ['sleep', '300'], { stdio: 'ignore' }).unref();
+         });`,
+        contained,
+      );
+      expect(lastLine, output).to.equal('1 passed, 4 failed, 0 skipped');
+      expect(output).to.match(/leaves no process behind[^]*sleep 300/);
+      expect(status).to.equal(1);
+      const runDir = /(\/\S*\/clawstore-[0-9a-f]{8})\/left/.exec(output)?.[1] ?? '';
+      expect(runDir).not.to.equal('');
+      expect(existsSync(runDir)).to.equal(false);
+      const loops = readdirSync('/sys/block').filter((name) => existsSync(`/sys/block/${name}/loop/backing_file`));
+      const backing = loops.map(
+        (name) => spawnSync('cat', [`/sys/block/${name}/loop/backing_file`], { encoding: 'utf8' }).stdout,
+      );
+      expect(backing.filter((path) => path.includes(runDir))).to.deep.equal([]);
+    });
+
+    it('reaps what the tests orphan', () => {
+      const { lastLine, output } = run(
+        `import { execFileSync } from 'node:child_process';
+         import { existsSync } from 'node:fs';
+         import { setTimeout as delay } from 'node:timers/promises';
+         it('orphans', async () => {
+           const pid = execFileSync('sh', ['-c', 'sleep 0.2 >/dev/null 2>&1 & echo $!'], { encoding: 'utf8' }).trim();
+           for (let i = 0; i < 100 && existsSync('/proc/' + pid); i++) await delay(50);
+           if (existsSync('/proc/' + pid)) throw new Error('zombie ' + pid);
+         });`,
+        contained,
+      );
+      expect(lastLine, output).to.equal('5 passed, 0 failed, 0 skipped');
+    });
+  });
+
+  it('fails when a chosen suite does not exist', () => {
+    writeFileSync(join(root, 'suites.ts'), 'export const SUITES = [];');
+    const args = [
+      join(checkout, 'scripts/test.ts'),
+      '--suites',
+      join(root, 'suites.ts'),
+      '--root',
+      root,
+      '--suite',
+      'nope',
+    ];
+    const { stdout, status } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    expect(stdout.trimEnd().split('\n').at(-1)).to.equal('0 passed, 1 failed, 0 skipped');
+    expect(status).to.equal(1);
+  });
+});
+
+describe('allowed skips', () => {
+  const entry: AllowedSkip = { suite: 's', title: 'a b', reason: 'r' };
+
+  it('are lines of three parts', () => {
+    expect(parseAllowedSkips('# comment\n\ns | a b | r\n')).to.deep.equal([entry]);
+    expect(() => parseAllowedSkips('s | a b')).to.throw('line 1');
+    expect(() => parseAllowedSkips('s | a | b | c')).to.throw('SUITE | TITLE | REASON');
+  });
+
+  it('are out of date only for suites that ran', () => {
+    const outcome = { suite: 's', passed: 1, failures: [], skips: [], seconds: 1 };
+    expect(staleEntries([outcome], [entry])).to.deep.equal([entry]);
+    expect(staleEntries([{ ...outcome, suite: 'other' }], [entry])).to.deep.equal([]);
+    expect(staleEntries([{ ...outcome, skips: [{ title: 'a b', reason: 'r' }] }], [entry])).to.deep.equal([]);
+  });
+});
