@@ -45,7 +45,12 @@ function answer({ schema, object, from, fieldValidation, subresource }: Case): A
   const result = compiled.validate(body, old, subresource === undefined ? {} : { subresource });
   if (result.errors.length > 0) {
     const status = toStatusError(schema, GROUP, 'x', result.errors);
-    return { code: 422, message: status.message, causes: status.details.causes ?? [], warnings };
+    return {
+      code: 422,
+      message: status.message,
+      causes: status.details.causes ?? [],
+      warnings: [...warnings, ...result.warnings],
+    };
   }
   const { spec, status } = body;
   return {

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../../../src/apiserver/schema/json-value.ts';
 import type { SchemaNode } from '../../../src/apiserver/schema/structural.ts';
+import { EXPRESSIONS } from './expressions.ts';
 
 /** The group of the test CRDs. */
 export const GROUP = 'schema.example.com';
@@ -23,6 +24,30 @@ const root = (spec: SchemaNode, status?: SchemaNode): SchemaNode => ({
 
 /** The CRDs that the cases use; the real server accepted each. */
 export const SCHEMAS = {
+  Expression: {
+    type: 'object',
+    properties: {
+      o: {
+        type: 'object',
+        properties: {
+          a: text(),
+          b: text(),
+          list: {
+            type: 'array',
+            maxItems: 3,
+            items: { type: 'object', properties: { name: text({ maxLength: 5 }), n: whole() } },
+          },
+          map: { type: 'object', maxProperties: 3, additionalProperties: whole() },
+          any: { 'x-kubernetes-int-or-string': true },
+          when: text({ format: 'date-time' }),
+          wait: text({ format: 'duration' }),
+          bytes: text({ format: 'byte', maxLength: 20 }),
+          set: { type: 'array', maxItems: 3, 'x-kubernetes-list-type': 'set', items: text({ maxLength: 5 }) },
+        },
+      },
+    },
+    'x-kubernetes-validations': EXPRESSIONS.map((rule) => ({ rule })),
+  } as SchemaNode,
   Value: root(
     {
       type: 'object',
@@ -249,7 +274,74 @@ export const SCHEMAS = {
       { rule: '!has(oldSelf.count) || has(self.count)', message: 'count may not be removed' },
     ],
   }),
+  /** Objects are created before this schema is in force, so they may violate it. */
+  Ratchet: root({
+    type: 'object',
+    properties: {
+      name: text({ maxLength: 3 }),
+      mode: text({ enum: ['a'] }),
+      count: whole(),
+      nested: {
+        type: 'object',
+        required: ['must'],
+        properties: { must: text(), low: whole({ minimum: 10 }), other: text() },
+      },
+      atomic: { type: 'array', maxItems: 5, items: text({ maxLength: 3 }) },
+      map: {
+        type: 'array',
+        maxItems: 5,
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['key'],
+        items: {
+          type: 'object',
+          required: ['key'],
+          properties: { key: text({ maxLength: 10 }), value: text({ maxLength: 3 }), note: text() },
+          'x-kubernetes-validations': [{ rule: "!has(self.note) || self.note != 'bad'", message: 'bad note' }],
+        },
+      },
+      set: { type: 'array', maxItems: 5, 'x-kubernetes-list-type': 'set', items: text({ maxLength: 3 }) },
+      labels: { type: 'object', additionalProperties: text({ maxLength: 3 }) },
+      branch: {
+        type: 'object',
+        properties: { x: whole(), y: whole() },
+        allOf: [{ properties: { x: { minimum: 10 } } }],
+      },
+      ruled: {
+        type: 'object',
+        properties: { a: whole(), b: whole() },
+        'x-kubernetes-validations': [
+          { rule: '!has(self.a) || self.a < 10', message: 'a is too big' },
+          { rule: '!has(oldSelf.b) || self.b == oldSelf.b || self.b > 100', message: 'b moves' },
+          { rule: '!has(self.a) || self.a != 77 || self.b / 0 > 1', message: 'fails' },
+        ],
+      },
+      free: {
+        type: 'object',
+        'x-kubernetes-preserve-unknown-fields': true,
+        properties: { s: text({ maxLength: 3 }) },
+        required: ['gone'],
+      },
+    },
+  }),
 } as const satisfies Record<string, SchemaNode>;
+
+/** A schema without its conditions, under which objects are created that violate it later. */
+export function withoutConditions(schema: SchemaNode): SchemaNode {
+  const { type, items, properties, additionalProperties } = schema;
+  const inner = Object.entries(properties ?? {}).map(([key, node]) => [key, withoutConditions(node)] as const);
+  return {
+    ...(type === undefined ? {} : { type }),
+    ...(items === undefined ? {} : { items: withoutConditions(items) }),
+    ...(properties === undefined ? {} : { properties: Object.fromEntries(inner) }),
+    ...(typeof additionalProperties === 'object'
+      ? { additionalProperties: withoutConditions(additionalProperties) }
+      : {}),
+    ...(schema['x-kubernetes-preserve-unknown-fields'] ? { 'x-kubernetes-preserve-unknown-fields': true } : {}),
+  };
+}
+
+/** The schemas that come into force after the objects were created. */
+export const LATE: ReadonlySet<string> = new Set(['Ratchet']);
 
 const value = (name: string, spec: Json): Case => ({ name, schema: 'Value', object: { spec } });
 const format = (name: string, spec: Json): Case => ({ name, schema: 'Format', object: { spec } });
@@ -263,6 +355,25 @@ const change = (name: string, from: Json, to: Json, schema: Case['schema'] = 'Ru
 });
 
 export const CASES: readonly Case[] = [
+  {
+    name: 'all',
+    schema: 'Expression',
+    object: {
+      o: {
+        a: 'x',
+        list: [
+          { name: 'a', n: 1 },
+          { name: 'b', n: 2 },
+        ],
+        map: { x: 1, y: 2 },
+        any: 5,
+        when: '2026-01-01T00:00:00Z',
+        wait: '90s',
+        bytes: 'aGk=',
+        set: ['a', 'b'],
+      },
+    },
+  },
   value('valid', { text: 'abc', count: 3, tags: ['a'], labels: { a: 'b' } }),
   value('spec is a string', 'x'),
   value('spec is null', null),
@@ -551,4 +662,64 @@ export const CASES: readonly Case[] = [
     },
   ),
   change('new map item', { items: [{ key: 'a', value: 5 }] }, { items: [{ key: 'c', value: 1 }] }),
+
+  change('unchanged', { name: 'long', count: 1 }, { name: 'long', count: 2 }, 'Ratchet'),
+  change('changed', { name: 'long' }, { name: 'longer' }, 'Ratchet'),
+  change('enum unchanged', { mode: 'z', count: 1 }, { mode: 'z', count: 2 }, 'Ratchet'),
+  change('required and unchanged', { nested: { low: 1 } }, { nested: { low: 1 }, count: 2 }, 'Ratchet'),
+  change('required and a sibling changed', { nested: { low: 1 } }, { nested: { low: 1, other: 'x' } }, 'Ratchet'),
+  change('atomic unchanged', { atomic: ['long'] }, { atomic: ['long'], count: 1 }, 'Ratchet'),
+  change('atomic appended', { atomic: ['long'] }, { atomic: ['long', 'a'] }, 'Ratchet'),
+  change(
+    'map reordered',
+    { map: [{ key: 'a', value: 'long' }, { key: 'b' }] },
+    { map: [{ key: 'b' }, { key: 'a', value: 'long' }] },
+    'Ratchet',
+  ),
+  change(
+    'map item, sibling changed',
+    { map: [{ key: 'a', value: 'long' }] },
+    { map: [{ key: 'a', value: 'long', note: 'x' }] },
+    'Ratchet',
+  ),
+  change(
+    'map item added',
+    { map: [{ key: 'a', value: 'long' }] },
+    {
+      map: [
+        { key: 'a', value: 'long' },
+        { key: 'b', value: 'longer' },
+      ],
+    },
+    'Ratchet',
+  ),
+  change(
+    'map item with a rule, unchanged',
+    { map: [{ key: 'a', note: 'bad' }] },
+    { map: [{ key: 'a', note: 'bad' }, { key: 'b' }] },
+    'Ratchet',
+  ),
+  change(
+    'map item with a rule, new',
+    { map: [{ key: 'a', note: 'bad' }] },
+    { map: [{ key: 'c', note: 'bad' }] },
+    'Ratchet',
+  ),
+  change('duplicates, unchanged', { set: ['a', 'a'] }, { set: ['a', 'a'], count: 1 }, 'Ratchet'),
+  change('duplicates, changed', { set: ['a', 'a'] }, { set: ['a', 'b', 'b'] }, 'Ratchet'),
+  change('duplicates, new', { set: ['a'] }, { set: ['a', 'a'] }, 'Ratchet'),
+  change('labels unchanged and added', { labels: { a: 'long' } }, { labels: { a: 'long', b: 'longer' } }, 'Ratchet'),
+  change('allOf unchanged', { branch: { x: 1 } }, { branch: { x: 1 }, count: 1 }, 'Ratchet'),
+  change('allOf, sibling changed', { branch: { x: 1 } }, { branch: { x: 1, y: 1 } }, 'Ratchet'),
+  change('rule unchanged', { ruled: { a: 50 } }, { ruled: { a: 50 }, count: 1 }, 'Ratchet'),
+  change('rule, sibling changed', { ruled: { a: 50 } }, { ruled: { a: 50, b: 1 } }, 'Ratchet'),
+  change('transition rule is never exempt', { ruled: { b: 5 } }, { ruled: { b: 6 } }, 'Ratchet'),
+  change('failing rule is never exempt', { ruled: { a: 77, b: 1 } }, { ruled: { a: 77, b: 1 }, count: 1 }, 'Ratchet'),
+  change(
+    'unknown fields are never equal',
+    { free: { s: 'long', z: 1 } },
+    { free: { s: 'long', z: 1 }, count: 1 },
+    'Ratchet',
+  ),
+  change('known fields are equal', { free: { s: 'long' } }, { free: { s: 'long' }, count: 1 }, 'Ratchet'),
 ];

@@ -1,5 +1,6 @@
 import { type Environment, Optional } from '@marcbachmann/cel-js';
 import type { Duration } from '@marcbachmann/cel-js/evaluator';
+import { goQuote } from '../go-format.ts';
 import { CelError } from './errors.ts';
 import { CelCidr, CelIp, CelUrl } from './network.ts';
 import { CelQuantity } from './quantity.ts';
@@ -35,7 +36,7 @@ function registerQuantity(env: Environment): void {
   env.registerFunction(`${name}.compareTo(${name}): int`, compare);
   env.registerFunction(`${name}.isGreaterThan(${name}): bool`, (a: CelQuantity, b: CelQuantity) => compare(a, b) > 0n);
   env.registerFunction(`${name}.isLessThan(${name}): bool`, (a: CelQuantity, b: CelQuantity) => compare(a, b) < 0n);
-  env.registerFunction(`${name}.sign(): int`, (a: CelQuantity) => compare(a, CelQuantity.of(0n)));
+  env.registerFunction(`sign(${name}): int`, (a: CelQuantity) => compare(a, CelQuantity.of(0n)));
   env.registerFunction(`${name}.isInteger(): bool`, (a: CelQuantity) => a.isInteger());
   env.registerFunction(`${name}.asInteger(): int`, (a: CelQuantity) => {
     if (!a.isInteger()) throw new CelError('cannot convert value to integer');
@@ -70,11 +71,26 @@ function registerUrl(env: Environment): void {
   env.registerOperator(`${name} == ${name}`, (a: CelUrl, b: CelUrl) => a.text === b.text);
 }
 
+/** The receiver of `ip.isCanonical(text)`. */
+class CelIps {}
+
 function registerNetwork(env: Environment): void {
-  const parseIp = (text: string) =>
-    parsed(CelIp.parse(text), `IP Address ${JSON.stringify(text)} parse error during conversion from string`);
-  const parseCidr = (text: string) =>
-    parsed(CelCidr.parse(text), `network address parse error during conversion from string: ${JSON.stringify(text)}`);
+  const parseIp = (text: string) => {
+    const quoted = goQuote(text);
+    const reason = `ParseAddr(${quoted}): unable to parse IP`;
+    return parsed(CelIp.parse(text), `IP Address ${quoted} parse error during conversion from string: ${reason}`);
+  };
+  const parseCidr = (text: string) => {
+    const head = 'network address parse error during conversion from string';
+    const reason = text.includes('/') ? 'prefix length out of range' : "no '/'";
+    return parsed(CelCidr.parse(text), `${head}: ${head}: netip.ParsePrefix(${goQuote(text)}): ${reason}`);
+  };
+  env.registerType('CelIps', CelIps);
+  env.registerConstant('ip', 'CelIps', new CelIps());
+  env.registerFunction(
+    'CelIps.isCanonical(string): bool',
+    (_: unknown, text: string) => parseIp(text).toString() === text,
+  );
   env.registerType('net.IP', CelIp);
   env.registerType('net.CIDR', CelCidr);
   env.registerFunction('ip(string): net.IP', parseIp);
@@ -109,6 +125,7 @@ class CelFormat {
   }
 }
 
+/** The receiver of `format.NAME()`. */
 class CelFormats {}
 
 const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
@@ -146,10 +163,13 @@ function registerFormats(env: Environment): void {
   env.registerType('kubernetes.NamedFormat', CelFormat);
   env.registerType('CelFormats', CelFormats);
   env.registerConstant('format', 'CelFormats', new CelFormats());
-  for (const [name, check] of Object.entries(FORMATS)) {
-    const value = new CelFormat(check);
+  const known = new Map(Object.entries(FORMATS).map(([name, check]) => [name, new CelFormat(check)] as const));
+  for (const [name, value] of known) {
     env.registerFunction(`CelFormats.${name}(): kubernetes.NamedFormat`, () => value);
   }
+  env.registerFunction('CelFormats.named(string): optional<kubernetes.NamedFormat>', (_: unknown, name: string) =>
+    Optional.of(known.get(name)),
+  );
   env.registerFunction(
     'kubernetes.NamedFormat.validate(string): optional<list<string>>',
     (format: CelFormat, text: string) => {

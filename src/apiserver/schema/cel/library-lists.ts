@@ -1,4 +1,5 @@
 import type { Environment } from '@marcbachmann/cel-js';
+import { Duration } from '@marcbachmann/cel-js/evaluator';
 import { CelError } from './errors.ts';
 
 /** The receiver of `sets.contains(a, b)` and its sisters. */
@@ -89,13 +90,14 @@ function isSorted(list: readonly unknown[]): boolean {
   return list.every((item, index) => index === 0 || order(list[index - 1], item) <= 0);
 }
 
-function sum(list: readonly unknown[]): bigint | number {
+function sum(list: readonly unknown[]): unknown {
   if (list.every((item) => typeof item === 'bigint')) {
     const total = list.reduce<bigint>((a, b) => a + (b as bigint), 0n);
     if (BigInt.asIntN(64, total) !== total) throw new CelError('integer overflow');
     return total;
   }
   if (list.every((item) => typeof item === 'number')) return list.reduce<number>((a, b) => a + (b as number), 0);
+  if (list.every((item) => item instanceof Duration)) return list.reduce((a, b) => a.addDuration(b));
   throw new CelError('no such overload');
 }
 

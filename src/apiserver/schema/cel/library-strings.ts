@@ -68,7 +68,8 @@ function points(text: string): string[] {
 function indexOf(text: string, part: string, from: bigint): bigint {
   const all = points(text);
   if (part === '') return from;
-  if (from < 0n || from > BigInt(all.length)) throw new CelError(`index out of range: ${from}`);
+  if (from < 0n) throw new CelError(`index out of range: ${from}`);
+  if (from >= BigInt(all.length)) return -1n;
   const start = all.slice(0, Number(from)).join('').length;
   const found = text.indexOf(part, start);
   return found < 0 ? -1n : BigInt(points(text.slice(0, found)).length);
@@ -77,7 +78,8 @@ function indexOf(text: string, part: string, from: bigint): bigint {
 function lastIndexOf(text: string, part: string, from?: bigint): bigint {
   const all = points(text);
   if (part === '') return from ?? BigInt(all.length);
-  if (from !== undefined && (from < 0n || from > BigInt(all.length))) throw new CelError(`index out of range: ${from}`);
+  if (from !== undefined && from < 0n) throw new CelError(`index out of range: ${from}`);
+  if (from !== undefined && from >= BigInt(all.length)) return -1n;
   const limit = from === undefined ? Number.POSITIVE_INFINITY : all.slice(0, Number(from)).join('').length;
   const found = text.lastIndexOf(part, limit);
   return found < 0 ? -1n : BigInt(points(text.slice(0, found)).length);

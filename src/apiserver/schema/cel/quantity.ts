@@ -1,4 +1,5 @@
-const FORM = /^([+-]?)(\d+\.?\d*|\.\d+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?$/;
+/** A missing number counts as zero, as in apimachinery. */
+const FORM = /^([+-]?)(\d*(?:\.\d*)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?$/;
 
 const DECIMAL: Readonly<Record<string, bigint>> = {
   n: 1n,
@@ -28,7 +29,7 @@ export class CelQuantity {
   /** Parses a quantity; undefined when the text is none. */
   static parse(text: string): CelQuantity | undefined {
     const match = FORM.exec(text);
-    if (match === null) return undefined;
+    if (match === null || text === '') return undefined;
     const [, sign, number = '', suffix = ''] = match;
     const scale = scaleOf(suffix);
     if (scale === undefined) return undefined;
