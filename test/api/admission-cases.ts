@@ -1,0 +1,603 @@
+/**
+ * Objects that an API server with our CRDs must accept or refuse, and with which words. Data only: the end-to-end suite
+ * runs it against the embedded API server and against a real kube-apiserver, `schema.test.ts` checks the table itself.
+ *
+ * How to run a case: create a namespace, apply `before` if it is there (with `status`, if given, through the status
+ * subresource), then create `object` (or update to it, when there is a `before`) with strict field validation, dry-run or
+ * not. A refusal is a Status whose `details.causes[].field` (or whose message, for unknown fields) has `field`, and whose
+ * message has `message`. Afterwards remove what was made.
+ */
+export interface AdmissionCase {
+  /** What the server does, as a sentence. */
+  readonly name: string;
+  /** The object to send. Names are unique within the table. */
+  readonly object: AdmissionObject;
+  /** The object as it is before; `object` is then an update of it. */
+  readonly before?: AdmissionObject;
+  /** Written through the status subresource between `before` and `object`. */
+  readonly status?: Readonly<Record<string, unknown>>;
+  /** Absent: the object is accepted. */
+  readonly refused?: {
+    /** Path of the field that the message must name. */
+    readonly field: string;
+    /** What the message must say besides. */
+    readonly message: string;
+  };
+  /** Values that an accepted object must have, by path: defaults and what must not be defaulted (`undefined`). */
+  readonly expect?: Readonly<Record<string, unknown>>;
+}
+
+export interface AdmissionObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly spec?: unknown;
+  readonly status?: unknown;
+}
+
+const apiVersion = 'storage.clawbernetes.io/v1alpha1';
+let serial = 0;
+
+function object(kind: string, spec: unknown, name = `case-${(serial += 1)}`): AdmissionObject {
+  return { apiVersion, kind, metadata: { name }, ...(spec === undefined ? {} : { spec }) };
+}
+
+const volume = (spec: unknown, name?: string): AdmissionObject => object('Volume', spec, name);
+const mountSpec = { volumeRef: { name: 'data' }, workloadId: 'w1', mountPath: '/data' };
+const mount = (spec: unknown, name?: string): AdmissionObject => object('VolumeMount', spec, name);
+const volumeClass = (spec: unknown): AdmissionObject => object('VolumeClass', spec);
+const hostPath = (path: unknown): AdmissionObject => volume({ hostPath: { path } });
+
+function refused(name: string, sent: AdmissionObject, field: string, message: string): AdmissionCase {
+  return { name, object: sent, refused: { field, message } };
+}
+
+function accepted(name: string, sent: AdmissionObject, expect?: Readonly<Record<string, unknown>>): AdmissionCase {
+  return { name, object: sent, ...(expect === undefined ? {} : { expect }) };
+}
+
+/** An update of the same object from one spec to another. */
+function update(
+  name: string,
+  before: AdmissionObject,
+  spec: unknown,
+  refusal?: AdmissionCase['refused'],
+  status?: Readonly<Record<string, unknown>>,
+): AdmissionCase {
+  return {
+    name,
+    before,
+    object: { ...before, spec },
+    ...(status === undefined ? {} : { status }),
+    ...(refusal === undefined ? {} : { refused: refusal }),
+  };
+}
+
+const IMMUTABLE = 'field is immutable';
+const ONE_SOURCE = 'exactly one source (emptyDir or hostPath) must be set';
+const PATTERN = 'should match';
+
+const volumes: readonly AdmissionCase[] = [
+  accepted('accepts an emptyDir and fills in only what no class may set', volume({ emptyDir: {} }), {
+    'spec.accessModes': ['ReadWriteOnce'],
+    'spec.capacity': undefined,
+    'spec.reclaimPolicy': undefined,
+    'spec.mountOptions': undefined,
+    'spec.volumeClassName': undefined,
+    'spec.emptyDir.medium': undefined,
+    'status.observedGeneration': -1,
+  }),
+  accepted('accepts a hostPath and expects a directory there', volume({ hostPath: { path: '/srv/a' } }), {
+    'spec.hostPath.type': 'Directory',
+    'status.observedGeneration': -1,
+  }),
+  accepted(
+    'accepts an empty type, as Kubernetes manifests have it',
+    volume({ hostPath: { path: '/srv/a', type: '' } }),
+  ),
+  accepted('accepts a path whose names only contain dots', hostPath('/srv/..a/b../...')),
+  accepted('accepts a volume with every field', {
+    ...volume({
+      emptyDir: { medium: 'Memory' },
+      capacity: '1.5Gi',
+      capacityPolicy: 'Enforce',
+      accessModes: ['ReadWriteOncePod'],
+      mountOptions: ['noatime', 'uid=1000'],
+      volumeClassName: 'fast',
+      nodeName: 'node-1.example',
+      nodeSelector: { 'kubernetes.io/arch': 'amd64' },
+      reclaimPolicy: 'Retain',
+    }),
+  }),
+  accepted('accepts a capacity of exactly 16Pi', volume({ emptyDir: {}, capacity: '16Pi' })),
+  accepted('accepts a capacity with an exponent', volume({ emptyDir: {}, capacity: '1e9' })),
+  accepted('accepts a name of 63 characters', volume({ emptyDir: {} }, `n${'x'.repeat(62)}`)),
+
+  refused('refuses a volume without a spec', volume(undefined), 'spec', 'Required value'),
+  refused('refuses a volume without a source', volume({}), 'spec', ONE_SOURCE),
+  refused('refuses two sources', volume({ emptyDir: {}, hostPath: { path: '/srv/a' } }), 'spec', ONE_SOURCE),
+  refused(
+    'refuses a source of a later version',
+    volume({ nfs: { server: 'a', path: '/b' } }),
+    'spec.nfs',
+    'unknown field',
+  ),
+  refused('refuses an unknown field', volume({ emptyDir: {}, colour: 'red' }), 'spec.colour', 'unknown field'),
+  refused(
+    'refuses an unknown field in a source',
+    volume({ emptyDir: { sizeLimit: '1Gi' } }),
+    'spec.emptyDir.sizeLimit',
+    'unknown field',
+  ),
+  refused(
+    'refuses an unknown medium',
+    volume({ emptyDir: { medium: 'HugePages' } }),
+    'spec.emptyDir.medium',
+    'Unsupported value',
+  ),
+  refused('refuses a hostPath without a path', volume({ hostPath: {} }), 'spec.hostPath.path', 'Required value'),
+  refused('refuses an empty path', hostPath(''), 'spec.hostPath.path', 'at least 1 chars long'),
+  refused('refuses a relative path', hostPath('srv/a'), 'spec.hostPath.path', 'must be an absolute path'),
+  refused('refuses .. in the middle of a path', hostPath('/srv/../etc'), 'spec.hostPath.path', "must not contain '..'"),
+  refused('refuses .. at the end of a path', hostPath('/srv/..'), 'spec.hostPath.path', "must not contain '..'"),
+  refused(
+    'refuses NUL in a path',
+    hostPath('/srv/a\u0000b'),
+    'spec.hostPath.path',
+    'must not contain control characters',
+  ),
+  refused(
+    'refuses a line feed in a path',
+    hostPath('/srv/a\nb'),
+    'spec.hostPath.path',
+    'must not contain control characters',
+  ),
+  refused(
+    'refuses a path that is too long',
+    hostPath(`/${'a'.repeat(4095)}`),
+    'spec.hostPath.path',
+    'may not be more than 4095',
+  ),
+  refused('refuses a path that is a number', hostPath(7), 'spec.hostPath.path', 'must be of type string'),
+  refused(
+    'refuses a hostPath that is a file',
+    volume({ hostPath: { path: '/srv/a', type: 'File' } }),
+    'spec.hostPath.type',
+    'Unsupported value',
+  ),
+  refused(
+    'refuses to delete the data of a hostPath',
+    volume({ hostPath: { path: '/srv/a' }, reclaimPolicy: 'Delete' }),
+    'spec.reclaimPolicy',
+    'can only be retained',
+  ),
+  refused('refuses capacity 0', volume({ emptyDir: {}, capacity: '0' }), 'spec.capacity', 'must be more than 0'),
+  refused('refuses capacity 0Gi', volume({ emptyDir: {}, capacity: '0.0Gi' }), 'spec.capacity', 'must be more than 0'),
+  refused(
+    'refuses a negative capacity',
+    volume({ emptyDir: {}, capacity: '-1Gi' }),
+    'spec.capacity',
+    'must be more than 0',
+  ),
+  refused(
+    'refuses an absurd capacity',
+    volume({ emptyDir: {}, capacity: '17Pi' }),
+    'spec.capacity',
+    'must be at most 16Pi',
+  ),
+  refused(
+    'refuses an absurd exponent',
+    volume({ emptyDir: {}, capacity: '1e99' }),
+    'spec.capacity',
+    'must be at most 16Pi',
+  ),
+  refused(
+    'refuses a capacity that is no quantity',
+    volume({ emptyDir: {}, capacity: '10 GB' }),
+    'spec.capacity',
+    PATTERN,
+  ),
+  refused('refuses a capacity in thousandths', volume({ emptyDir: {}, capacity: '100m' }), 'spec.capacity', PATTERN),
+  refused(
+    'refuses a capacity that is a number',
+    volume({ emptyDir: {}, capacity: 10 }),
+    'spec.capacity',
+    'must be of type string',
+  ),
+  refused('refuses an empty capacity', volume({ emptyDir: {}, capacity: '' }), 'spec.capacity', PATTERN),
+  refused(
+    'refuses an unknown capacity policy',
+    volume({ emptyDir: {}, capacityPolicy: 'Maybe' }),
+    'spec.capacityPolicy',
+    'Unsupported value',
+  ),
+  refused('refuses no access mode', volume({ emptyDir: {}, accessModes: [] }), 'spec.accessModes', 'at least 1 items'),
+  refused(
+    'refuses two access modes',
+    volume({ emptyDir: {}, accessModes: ['ReadWriteOnce', 'ReadOnlyMany'] }),
+    'spec.accessModes',
+    'must have at most 1 item',
+  ),
+  refused(
+    'refuses an unknown access mode',
+    volume({ emptyDir: {}, accessModes: ['RWO'] }),
+    'spec.accessModes[0]',
+    'Unsupported value',
+  ),
+  refused(
+    'refuses several mount options in one',
+    volume({ emptyDir: {}, mountOptions: ['noatime,suid'] }),
+    'spec.mountOptions[0]',
+    PATTERN,
+  ),
+  refused(
+    'refuses a mount option with a blank',
+    volume({ emptyDir: {}, mountOptions: ['noatime', 'a b'] }),
+    'spec.mountOptions[1]',
+    PATTERN,
+  ),
+  refused(
+    'refuses a mount option that looks like a flag',
+    volume({ emptyDir: {}, mountOptions: ['--bind'] }),
+    'spec.mountOptions[0]',
+    PATTERN,
+  ),
+  refused('refuses traversal in a node name', volume({ emptyDir: {}, nodeName: '../a' }), 'spec.nodeName', PATTERN),
+  refused(
+    'refuses an empty node name',
+    volume({ emptyDir: {}, nodeName: '' }),
+    'spec.nodeName',
+    'at least 1 chars long',
+  ),
+  refused(
+    'refuses capitals in a class name',
+    volume({ emptyDir: {}, volumeClassName: 'Fast' }),
+    'spec.volumeClassName',
+    PATTERN,
+  ),
+  refused(
+    'refuses an unknown reclaim policy',
+    volume({ emptyDir: {}, reclaimPolicy: 'Recycle' }),
+    'spec.reclaimPolicy',
+    'Unsupported value',
+  ),
+  refused(
+    'refuses a name of 64 characters',
+    volume({ emptyDir: {} }, `n${'x'.repeat(63)}`),
+    'metadata.name',
+    'may not be more than 63',
+  ),
+  refused('refuses capitals in a name', volume({ emptyDir: {} }, 'Data'), 'metadata.name', 'RFC 1123 subdomain'),
+  refused('refuses two dots in a name', volume({ emptyDir: {} }, 'a..b'), 'metadata.name', 'RFC 1123 subdomain'),
+];
+
+const volumeUpdates: readonly AdmissionCase[] = [
+  update('lets a capacity grow', volume({ emptyDir: {}, capacity: '1Gi' }), { emptyDir: {}, capacity: '2Gi' }),
+  update('takes the same capacity in other words', volume({ emptyDir: {}, capacity: '1Gi' }), {
+    emptyDir: {},
+    capacity: '1024Mi',
+  }),
+  update('lets a capacity grow past the default one', volume({ emptyDir: {} }), { emptyDir: {}, capacity: '11Gi' }),
+  update('lets a hostPath get a capacity', volume({ hostPath: { path: '/srv/a' } }), {
+    hostPath: { path: '/srv/a' },
+    capacity: '1Gi',
+  }),
+  update('lets policies and mount options change', volume({ emptyDir: {} }), {
+    emptyDir: {},
+    reclaimPolicy: 'Retain',
+    capacityPolicy: 'Advisory',
+    mountOptions: ['noexec'],
+  }),
+  update('lets the node selector change while there is no node', volume({ emptyDir: {}, nodeSelector: { a: 'b' } }), {
+    emptyDir: {},
+    nodeSelector: { a: 'c' },
+  }),
+
+  update(
+    'refuses a capacity that shrinks',
+    volume({ emptyDir: {}, capacity: '2Gi' }),
+    { emptyDir: {}, capacity: '2G' },
+    { field: 'spec.capacity', message: 'capacity only grows' },
+  ),
+  update(
+    'refuses to take a capacity away',
+    volume({ emptyDir: {}, capacity: '2Gi' }),
+    { emptyDir: {} },
+    { field: 'spec.capacity', message: 'cannot be lowered or removed' },
+  ),
+  update(
+    'refuses a capacity below the default one',
+    volume({ emptyDir: {} }),
+    { emptyDir: {}, capacity: '1Gi' },
+    { field: 'spec.capacity', message: 'an emptyDir volume without one has 10Gi' },
+  ),
+  update(
+    'refuses another type of source',
+    volume({ emptyDir: {} }),
+    { hostPath: { path: '/srv/a' } },
+    { field: 'spec', message: 'the type of the source is immutable' },
+  ),
+  update(
+    'refuses another path',
+    volume({ hostPath: { path: '/srv/a' } }),
+    { hostPath: { path: '/srv/b' } },
+    { field: 'spec.hostPath', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another medium',
+    volume({ emptyDir: {} }),
+    { emptyDir: { medium: 'Memory' } },
+    { field: 'spec.emptyDir', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another access mode',
+    volume({ emptyDir: {} }),
+    { emptyDir: {}, accessModes: ['ReadWriteMany'] },
+    { field: 'spec.accessModes', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another class',
+    volume({ emptyDir: {}, volumeClassName: 'a' }),
+    { emptyDir: {}, volumeClassName: 'b' },
+    { field: 'spec.volumeClassName', message: IMMUTABLE },
+  ),
+  update(
+    'refuses a class that is named later',
+    volume({ emptyDir: {} }),
+    { emptyDir: {}, volumeClassName: 'b' },
+    { field: 'spec.volumeClassName', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another node',
+    volume({ emptyDir: {}, nodeName: 'a' }),
+    { emptyDir: {}, nodeName: 'b' },
+    { field: 'spec.nodeName', message: IMMUTABLE },
+  ),
+  update(
+    'refuses to take the node away',
+    volume({ emptyDir: {}, nodeName: 'a' }),
+    { emptyDir: {} },
+    { field: 'spec.nodeName', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another node selector once there is a node',
+    volume({ emptyDir: {}, nodeSelector: { a: 'b' } }),
+    { emptyDir: {}, nodeSelector: { a: 'c' } },
+    { field: 'spec.nodeSelector', message: 'immutable once the volume has a node' },
+    { nodeName: 'a' },
+  ),
+  update(
+    'lets other fields change once there is a node',
+    volume({ emptyDir: {}, nodeSelector: { a: 'b' } }),
+    { emptyDir: {}, nodeSelector: { a: 'b' }, mountOptions: ['noatime'] },
+    undefined,
+    { nodeName: 'a' },
+  ),
+];
+
+const mounts: readonly AdmissionCase[] = [
+  accepted('accepts a mount and leaves readOnly open', mount(mountSpec), {
+    'spec.readOnly': undefined,
+    'status.observedGeneration': -1,
+  }),
+  accepted(
+    'accepts a mount with every field',
+    mount({ ...mountSpec, readOnly: true, nodeName: 'a', hostPath: '/srv/t' }),
+  ),
+  accepted('accepts a workload named like a pod', mount({ ...mountSpec, workloadId: 'pod/default/web-0:main@1' })),
+
+  refused(
+    'refuses a mount without a volume',
+    mount({ workloadId: 'w', mountPath: '/d' }),
+    'spec.volumeRef',
+    'Required value',
+  ),
+  refused(
+    'refuses a mount without a volume name',
+    mount({ ...mountSpec, volumeRef: {} }),
+    'spec.volumeRef.name',
+    'Required value',
+  ),
+  refused(
+    'refuses a mount without a workload',
+    mount({ volumeRef: { name: 'a' }, mountPath: '/d' }),
+    'spec.workloadId',
+    'Required value',
+  ),
+  refused(
+    'refuses a mount without a mount path',
+    mount({ volumeRef: { name: 'a' }, workloadId: 'w' }),
+    'spec.mountPath',
+    'Required value',
+  ),
+  refused(
+    'refuses traversal in a volume name',
+    mount({ ...mountSpec, volumeRef: { name: '../a' } }),
+    'spec.volumeRef.name',
+    PATTERN,
+  ),
+  refused(
+    'refuses a volume of another namespace',
+    mount({ ...mountSpec, volumeRef: { name: 'a', namespace: 'b' } }),
+    'spec.volumeRef.namespace',
+    'unknown field',
+  ),
+  refused(
+    'refuses a workload with a line feed',
+    mount({ ...mountSpec, workloadId: 'a\nb' }),
+    'spec.workloadId',
+    PATTERN,
+  ),
+  refused(
+    'refuses an empty workload',
+    mount({ ...mountSpec, workloadId: '' }),
+    'spec.workloadId',
+    'at least 1 chars long',
+  ),
+  refused(
+    'refuses a relative mount path',
+    mount({ ...mountSpec, mountPath: 'data' }),
+    'spec.mountPath',
+    'must be an absolute path',
+  ),
+  refused(
+    'refuses .. in a mount path',
+    mount({ ...mountSpec, mountPath: '/a/../b' }),
+    'spec.mountPath',
+    "must not contain '..'",
+  ),
+  refused(
+    'refuses the root as mount path',
+    mount({ ...mountSpec, mountPath: '//./' }),
+    'spec.mountPath',
+    'must not be the root of the workload',
+  ),
+  refused(
+    'refuses a relative host path',
+    mount({ ...mountSpec, hostPath: 'srv' }),
+    'spec.hostPath',
+    'must be an absolute path',
+  ),
+  refused(
+    'refuses .. in a host path',
+    mount({ ...mountSpec, hostPath: '/srv/..' }),
+    'spec.hostPath',
+    "must not contain '..'",
+  ),
+  refused(
+    'refuses the root as host path',
+    mount({ ...mountSpec, hostPath: '/' }),
+    'spec.hostPath',
+    'must not be the root of the host',
+  ),
+  refused(
+    'refuses readOnly that is a string',
+    mount({ ...mountSpec, readOnly: 'yes' }),
+    'spec.readOnly',
+    'must be of type boolean',
+  ),
+  refused(
+    'refuses a mount name of 129 characters',
+    mount(mountSpec, 'm'.repeat(129)),
+    'metadata.name',
+    'may not be more than 128',
+  ),
+
+  update('lets the mount path change', mount(mountSpec), { ...mountSpec, mountPath: '/other' }),
+  update(
+    'refuses another volume',
+    mount(mountSpec),
+    { ...mountSpec, volumeRef: { name: 'b' } },
+    { field: 'spec.volumeRef', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another workload',
+    mount(mountSpec),
+    { ...mountSpec, workloadId: 'w2' },
+    { field: 'spec.workloadId', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another readOnly',
+    mount(mountSpec),
+    { ...mountSpec, readOnly: true },
+    { field: 'spec.readOnly', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another node for a mount',
+    mount({ ...mountSpec, nodeName: 'a' }),
+    { ...mountSpec, nodeName: 'b' },
+    { field: 'spec.nodeName', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another host path',
+    mount({ ...mountSpec, hostPath: '/srv/a' }),
+    { ...mountSpec, hostPath: '/srv/b' },
+    { field: 'spec.hostPath', message: IMMUTABLE },
+  ),
+];
+
+const classes: readonly AdmissionCase[] = [
+  accepted(
+    'accepts a class with every field',
+    volumeClass({
+      allowedNamespaces: {
+        matchLabels: { team: 'a' },
+        matchExpressions: [{ key: 'env', operator: 'In', values: ['dev'] }],
+      },
+      allowedTypes: ['emptyDir', 'hostPath'],
+      allowedHostPathPrefixes: ['/data', '/srv'],
+      allowedMountOptions: ['suid', 'uid=*'],
+      defaults: { pool: 'fast', provisioning: 'Thick', reclaimPolicy: 'Retain', mountOptions: ['noatime'] },
+    }),
+  ),
+  accepted('accepts a class that only names types', volumeClass({ allowedTypes: ['emptyDir'] }), {
+    'spec.defaults': undefined,
+    'spec.allowedNamespaces': undefined,
+  }),
+  refused(
+    'refuses a class that allows no type',
+    volumeClass({ allowedTypes: [] }),
+    'spec.allowedTypes',
+    'at least 1 items',
+  ),
+  refused('refuses a class without types', volumeClass({}), 'spec.allowedTypes', 'Required value'),
+  refused(
+    'refuses an unknown type',
+    volumeClass({ allowedTypes: ['nfs'] }),
+    'spec.allowedTypes[0]',
+    'Unsupported value',
+  ),
+  refused(
+    'refuses a type named twice',
+    volumeClass({ allowedTypes: ['emptyDir', 'emptyDir'] }),
+    'spec.allowedTypes[1]',
+    'Duplicate value',
+  ),
+  refused(
+    'refuses the root as prefix',
+    volumeClass({ allowedTypes: ['hostPath'], allowedHostPathPrefixes: ['/data', '/'] }),
+    'spec.allowedHostPathPrefixes[1]',
+    'must not be the root of the host',
+  ),
+  refused(
+    'refuses a relative prefix',
+    volumeClass({ allowedTypes: ['hostPath'], allowedHostPathPrefixes: ['data'] }),
+    'spec.allowedHostPathPrefixes[0]',
+    'must be an absolute path',
+  ),
+  refused(
+    'refuses an unknown provisioning',
+    volumeClass({ allowedTypes: ['emptyDir'], defaults: { provisioning: 'Fat' } }),
+    'spec.defaults.provisioning',
+    'Unsupported value',
+  ),
+  refused(
+    'refuses a pool that is no label',
+    volumeClass({ allowedTypes: ['emptyDir'], defaults: { pool: 'a/b' } }),
+    'spec.defaults.pool',
+    PATTERN,
+  ),
+  refused(
+    'refuses In without values',
+    volumeClass({
+      allowedTypes: ['emptyDir'],
+      allowedNamespaces: { matchExpressions: [{ key: 'a', operator: 'In' }] },
+    }),
+    'spec.allowedNamespaces.matchExpressions[0].values',
+    'values must be set for In and NotIn',
+  ),
+];
+
+const nodes: readonly AdmissionCase[] = [
+  accepted('accepts a node, which has no spec', object('StorageNode', undefined), { 'status.observedGeneration': -1 }),
+  refused('refuses a spec on a node', object('StorageNode', { a: 1 }), 'spec', 'unknown field'),
+];
+
+/** Every case. Names of cases and of objects are unique. */
+export const ADMISSION_CASES: readonly AdmissionCase[] = [
+  ...volumes,
+  ...volumeUpdates,
+  ...mounts,
+  ...classes,
+  ...nodes,
+];
