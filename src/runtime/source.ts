@@ -92,7 +92,10 @@ export function channelSource(name: string): ChannelSource {
   };
 }
 
-/** Queues the keys that `keys` returns, every `periodMs` milliseconds (the first time after one period). */
+/**
+ * Queues the keys that `keys` returns, every `periodMs` milliseconds (the first time after one period). `keys` must not
+ * throw.
+ */
 export function timerSource(name: string, clock: Clock, periodMs: number, keys: () => Iterable<string>): Source {
   return {
     name,

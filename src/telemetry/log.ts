@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import type { DestinationStream, Logger as PinoLogger } from 'pino';
 import { pino } from 'pino';
+import type prettyFactory from 'pino-pretty';
 import { cleanText, SECRET_FIELDS } from './redact.ts';
 
 /** What every layer may say to the log: fields first, then a constant sentence. */
@@ -26,8 +27,7 @@ export interface LogOptions {
 /** Makes the root logger of a process. */
 export function createLogger(options: LogOptions = {}): Logger {
   const destination = options.destination ?? 2;
-  const isTerminal =
-    typeof destination === 'number' && (destination === 1 ? process.stdout : process.stderr).isTTY === true;
+  const isTerminal = typeof destination === 'number' && (destination === 1 ? process.stdout : process.stderr).isTTY;
   const pretty = options.format === undefined ? isTerminal : options.format === 'pretty';
   const paths = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]);
   return pino(
@@ -37,14 +37,14 @@ export function createLogger(options: LogOptions = {}): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths, censor: '[redacted]' },
-      serializers: { err: serializeError },
+      serializers: { err: (thrown: unknown) => serializeError(thrown) },
     },
     pretty ? prettyStream(destination) : typeof destination === 'number' ? pino.destination(destination) : destination,
-  ) as unknown as Logger;
+  );
 }
 
 /** A logger that says nothing, for tests and for callers without one. */
-export const silentLogger: Logger = pino({ level: 'silent' }) as unknown as Logger;
+export const silentLogger: Logger = pino({ level: 'silent' });
 
 interface SerializedError {
   readonly name: string;
@@ -56,7 +56,7 @@ interface SerializedError {
 }
 
 /** Writes an error with its chain of causes, cleaned; stacks only where the error says nothing but "something broke". */
-export function serializeError(thrown: unknown, depth = 0): SerializedError {
+function serializeError(thrown: unknown, depth = 0): SerializedError {
   if (!(thrown instanceof Error)) return { name: 'NonError', message: cleanText(String(thrown)) };
   const { reason, code } = thrown as { reason?: unknown; code?: unknown };
   return {
@@ -72,6 +72,6 @@ export function serializeError(thrown: unknown, depth = 0): SerializedError {
 /** Loaded only when a person is watching: a daemon under systemd never pays for it. */
 function prettyStream(destination: 1 | 2 | DestinationStream): DestinationStream {
   const require = createRequire(import.meta.url);
-  const pretty = require('pino-pretty') as typeof import('pino-pretty');
+  const pretty = require('pino-pretty') as typeof prettyFactory;
   return pretty({ colorize: true, translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname', destination, sync: true });
 }

@@ -28,8 +28,14 @@ export function createMetrics() {
   const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: readonly L[] = []) =>
     new Histogram<L>({ name, help, buckets, labelNames, registers });
 
+  /** Called before each scrape, to bring gauges up to date that change by the mere passing of time. */
+  const beforeScrape = new Set<() => void>();
+  const refreshed = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Gauge<L>({ name, help, labelNames, registers, collect: () => beforeScrape.forEach((refresh) => refresh()) });
+
   return {
     registry,
+    beforeScrape,
 
     reconcileTotal: counter('controller_runtime_reconcile_total', 'Reconciles per controller and result.', [
       'controller',
@@ -65,11 +71,11 @@ export function createMetrics() {
       'name',
       'controller',
     ]),
-    unfinishedWork: gauge('workqueue_unfinished_work_seconds', 'Sum of the ages of all work in progress.', [
+    unfinishedWork: refreshed('workqueue_unfinished_work_seconds', 'Sum of the ages of all work in progress.', [
       'name',
       'controller',
     ]),
-    longestRunning: gauge('workqueue_longest_running_processor_seconds', 'Age of the oldest work in progress.', [
+    longestRunning: refreshed('workqueue_longest_running_processor_seconds', 'Age of the oldest work in progress.', [
       'name',
       'controller',
     ]),

@@ -1,0 +1,127 @@
+/**
+ * Writes a status by server-side apply, and only when that changes something.
+ *
+ * Whether it does is read from facts: the live values in the cached object and the server's own record of the fields we
+ * own (`ownership.ts`), both of which a restart does not lose. So an idle system writes nothing, also right after a
+ * restart; a value that somebody else changed is put back; a field that we no longer want is removed.
+ *
+ * Beside that one memory is kept per object, as a shortcut and not as a fact: the body of our last apply with the
+ * versions before and after it. It keeps us from repeating an apply against a cache that lags behind it, and from
+ * repeating for ever an apply from which the server drops something.
+ */
+import { createHash } from 'node:crypto';
+import type { KubeObjectBase, ResourceDescriptor } from '../api/meta.ts';
+import { apiVersionOf } from '../api/meta.ts';
+import type { KubeClient, RequestOptions } from './client.ts';
+import { KubeError } from './errors.ts';
+import { needsApply } from './field-diff.ts';
+import { forCache, ownedStatus } from './ownership.ts';
+
+export interface ApplyStatusOptions extends RequestOptions {
+  /**
+   * Refuse (409 Conflict) when the object has changed at all since it was read. Needed where the status grants
+   * something; otherwise the UID, which is always sent, is enough.
+   */
+  readonly requireUnchanged?: boolean | undefined;
+}
+
+/** What became of an apply. `object` is the newest we know: the answer of the server, or the cached one. */
+export interface ApplyStatusResult<T> {
+  readonly written: boolean;
+  readonly object: T;
+}
+
+interface Memory {
+  readonly digest: string;
+  readonly baseVersion: string | undefined;
+  readonly resultVersion: string | undefined;
+}
+
+/** Objects remembered at most; the oldest are forgotten first, which costs one request that changes nothing. */
+const MAX_REMEMBERED = 20_000;
+
+/** Applies statuses as one field manager. One per process and manager. */
+export class StatusPatcher {
+  readonly fieldManager: string;
+  readonly #client: KubeClient;
+  readonly #last = new Map<string, Memory>();
+
+  constructor(client: KubeClient, fieldManager: string) {
+    this.#client = client;
+    this.fieldManager = fieldManager;
+  }
+
+  /**
+   * Makes `status` the whole of what this manager owns of the object's status: values are set (taken over from others
+   * where necessary), owned fields that are missing in it are given up, and thereby removed unless others own them too.
+   *
+   * @param object As read from a cache or the server; never changed.
+   * @throws KubeError: `Conflict` when the object with this UID is no longer there under its name (or, with
+   * `requireUnchanged`, has changed); `NotFound` when it is gone.
+   */
+  async apply<T extends KubeObjectBase>(
+    resource: ResourceDescriptor,
+    object: T,
+    status: object,
+    options: ApplyStatusOptions = {},
+  ): Promise<ApplyStatusResult<T>> {
+    const { name, namespace, uid, resourceVersion } = object.metadata;
+    if (uid === undefined) {
+      throw new KubeError({ reason: 'Configuration', message: `${resource.kind} ${name} has no UID: it was not read` });
+    }
+    const live = (object as { readonly status?: unknown }).status;
+    const owned = ownedStatus(object, this.fieldManager);
+    if (owned !== undefined && !differs(status, live, owned)) return { written: false, object };
+    const digest = digestOf(status);
+    const key = `${resource.plural}/${uid}`;
+    const last = this.#last.get(key);
+    if (
+      last?.digest === digest &&
+      resourceVersion !== undefined &&
+      (resourceVersion === last.resultVersion || resourceVersion === last.baseVersion)
+    ) {
+      return { written: false, object };
+    }
+    const { requireUnchanged, ...request } = options;
+    const body = {
+      apiVersion: apiVersionOf(resource),
+      kind: resource.kind,
+      metadata: { name, namespace, uid, resourceVersion: requireUnchanged === true ? resourceVersion : undefined },
+      status,
+    };
+    const answer = await this.#client.patch<T>(resource, { namespace, name }, body, {
+      ...request,
+      type: 'apply',
+      subresource: 'status',
+      fieldManager: this.fieldManager,
+      force: true,
+    });
+    this.#remember(key, { digest, baseVersion: resourceVersion, resultVersion: answer.metadata.resourceVersion });
+    return { written: true, object: forCache(answer, resource) };
+  }
+
+  /** Drops what is remembered of an object that is gone. */
+  forget(resource: ResourceDescriptor, uid: string): void {
+    this.#last.delete(`${resource.plural}/${uid}`);
+  }
+
+  #remember(key: string, memory: Memory): void {
+    this.#last.delete(key);
+    this.#last.set(key, memory);
+    if (this.#last.size <= MAX_REMEMBERED) return;
+    for (const oldest of this.#last.keys()) {
+      this.#last.delete(oldest);
+      return;
+    }
+  }
+}
+
+/** An empty set means that nothing of ours is there yet, so that only an empty status would change nothing. */
+function differs(status: object, live: unknown, owned: Readonly<Record<string, unknown>>): boolean {
+  if (Object.keys(owned).every((key) => key === '.')) return Object.values(status).some((value) => value !== undefined);
+  return needsApply(status, live, owned);
+}
+
+function digestOf(status: object): string {
+  return createHash('sha256').update(JSON.stringify(status)).digest('base64');
+}

@@ -1,0 +1,39 @@
+/** Delays between attempts: doubling, with jitter, as client-go's reflector has them. */
+
+export interface BackoffOptions {
+  /** First delay in milliseconds; default 800. */
+  readonly initialMs?: number | undefined;
+  /** Longest delay in milliseconds before jitter; default 30,000. */
+  readonly maxMs?: number | undefined;
+  /** Answers a number in [0, 1); default Math.random. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** Counts failures in a row. */
+export class Backoff {
+  readonly #initialMs: number;
+  readonly #maxMs: number;
+  readonly #random: () => number;
+  #failures = 0;
+
+  constructor(options: BackoffOptions = {}) {
+    this.#initialMs = options.initialMs ?? 800;
+    this.#maxMs = options.maxMs ?? 30_000;
+    this.#random = options.random ?? Math.random;
+  }
+
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Counts a failure and returns how long to wait, in milliseconds: between the delay and twice the delay. */
+  next(): number {
+    const delay = Math.min(this.#maxMs, this.#initialMs * 2 ** Math.min(this.#failures, 30));
+    this.#failures += 1;
+    return delay * (1 + this.#random());
+  }
+
+  reset(): void {
+    this.#failures = 0;
+  }
+}

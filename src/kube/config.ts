@@ -1,0 +1,160 @@
+/**
+ * Finds out where the API server is and how to speak to it.
+ *
+ * `@kubernetes/client-node` understands every kubeconfig, but importing it costs up to 0.8 s and 80 MB. The kubeconfig
+ * that `clawstore up` writes needs none of it: one file, a CA, a token or a client certificate. Such files are read
+ * here; all others are left to client-node, which is imported only then.
+ */
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { ConnectionOptions } from 'node:tls';
+import type { KubeConfig as ClientNodeConfig } from '@kubernetes/client-node';
+import { KubeError } from './errors.ts';
+import { readSimpleKubeconfig } from './kubeconfig-file.ts';
+
+/** Everything a client needs to know. */
+export interface ClientConfig {
+  /** Origin and perhaps a base path, e.g. `https://127.0.0.1:6443`. */
+  readonly server: string;
+  readonly tls: Pick<
+    ConnectionOptions,
+    'ca' | 'cert' | 'key' | 'pfx' | 'passphrase' | 'rejectUnauthorized' | 'servername'
+  >;
+  /** Bearer token, or where to get the present one. */
+  readonly token?: string | (() => Promise<string | undefined>) | undefined;
+  /** Namespace of the context, if it names one. */
+  readonly namespace?: string | undefined;
+}
+
+export interface LoadConfigOptions {
+  /** Path of a kubeconfig; absent = as kubectl: $KUBECONFIG, in-cluster, ~/.kube/config. */
+  readonly kubeconfig?: string | undefined;
+  /** Absent = the file's current context. */
+  readonly context?: string | undefined;
+  /** Environment; default process.env. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+/** The kubelet replaces projected tokens about once an hour; a read a minute is enough and cheap. */
+const TOKEN_AGE_MS = 60_000;
+/** client-node caches exec credentials itself until they expire; this only spares the call per request. */
+const CREDENTIAL_AGE_MS = 10_000;
+
+/** Loads the configuration. @throws KubeError `Configuration` that says what is missing or wrong. */
+export async function loadConfig(options: LoadConfigOptions = {}): Promise<ClientConfig> {
+  const env = options.env ?? process.env;
+  const path = options.kubeconfig ?? env['KUBECONFIG'];
+  if (path === undefined || path === '') {
+    const inCluster = await inClusterConfig(env);
+    if (inCluster !== undefined) return inCluster;
+    return fromFile(join(env['HOME'] ?? homedir(), '.kube', 'config'), options.context);
+  }
+  // Several files are merged by rules that are client-node's business.
+  if (path.includes(':')) return viaClientNode((kc) => kc.loadFromDefault(), options.context);
+  return fromFile(path, options.context);
+}
+
+async function fromFile(path: string, context: string | undefined): Promise<ClientConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (thrown) {
+    throw new KubeError({
+      reason: 'Configuration',
+      message: `cannot read the kubeconfig ${path}: ${(thrown as NodeJS.ErrnoException).code ?? String(thrown)}`,
+      cause: thrown,
+    });
+  }
+  const simple = await readSimpleKubeconfig(text, path, context);
+  return simple ?? viaClientNode((kc) => kc.loadFromFile(path), context);
+}
+
+/** The configuration of a pod, from its environment and its service account. */
+async function inClusterConfig(env: Readonly<Record<string, string | undefined>>): Promise<ClientConfig | undefined> {
+  const host = env['KUBERNETES_SERVICE_HOST'];
+  const port = env['KUBERNETES_SERVICE_PORT'] ?? '443';
+  if (host === undefined || host === '') return undefined;
+  try {
+    const ca = await readFile(join(SERVICE_ACCOUNT, 'ca.crt'), 'utf8');
+    const namespace = (await readFile(join(SERVICE_ACCOUNT, 'namespace'), 'utf8').catch(() => '')).trim();
+    return {
+      server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
+      tls: { ca },
+      token: cached(TOKEN_AGE_MS, async () => (await readFile(join(SERVICE_ACCOUNT, 'token'), 'utf8')).trim()),
+      ...(namespace === '' ? {} : { namespace }),
+    };
+  } catch (thrown) {
+    throw new KubeError({
+      reason: 'Configuration',
+      message: 'KUBERNETES_SERVICE_HOST is set, but the service account cannot be read',
+      cause: thrown,
+    });
+  }
+}
+
+async function viaClientNode(load: (config: ClientNodeConfig) => void, context?: string): Promise<ClientConfig> {
+  try {
+    const { KubeConfig } = await import('@kubernetes/client-node');
+    const config = new KubeConfig();
+    load(config);
+    if (context !== undefined) config.setCurrentContext(context);
+    const cluster = config.getCurrentCluster();
+    if (cluster === null) throw new Error(`the context "${config.getCurrentContext()}" has no cluster`);
+    if (cluster.proxyUrl !== undefined) throw new Error('proxy-url is not supported');
+    const settings = await httpsOptions(config);
+    const namespace = config.getContextObject(config.getCurrentContext())?.namespace;
+    const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = settings;
+    return {
+      server: cluster.server,
+      tls: Object.fromEntries(
+        Object.entries({ ca, cert, key, pfx, passphrase, rejectUnauthorized, servername }).filter(
+          ([, value]) => value !== undefined,
+        ),
+      ),
+      token: cached(CREDENTIAL_AGE_MS, async () => bearer(await httpsOptions(config))),
+      ...(namespace === undefined ? {} : { namespace }),
+    };
+  } catch (thrown) {
+    if (thrown instanceof KubeError) throw thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new KubeError({
+      reason: 'Configuration',
+      message: `the kubeconfig cannot be used: ${message}`,
+      cause: thrown,
+    });
+  }
+}
+
+type HttpsOptions = Parameters<ClientNodeConfig['applyToHTTPSOptions']>[0];
+
+async function httpsOptions(config: ClientNodeConfig): Promise<HttpsOptions> {
+  const options: HttpsOptions = {};
+  await config.applyToHTTPSOptions(options);
+  return options;
+}
+
+function bearer(options: HttpsOptions): string | undefined {
+  const headers = (options.headers ?? {}) as Record<string, unknown>;
+  const value = headers['Authorization'] ?? headers['authorization'];
+  return typeof value === 'string' && value.startsWith('Bearer ') ? value.slice('Bearer '.length) : undefined;
+}
+
+/** Calls `read` at most once per `ageMs` milliseconds; a failed read is not remembered. */
+function cached(ageMs: number, read: () => Promise<string | undefined>): () => Promise<string | undefined> {
+  let value: Promise<string | undefined> | undefined;
+  let readAt = 0;
+  return () => {
+    const now = performance.now();
+    if (value === undefined || now - readAt > ageMs) {
+      readAt = now;
+      const attempt = read();
+      attempt.catch(() => {
+        if (value === attempt) value = undefined;
+      });
+      value = attempt;
+    }
+    return value;
+  };
+}
