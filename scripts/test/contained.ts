@@ -51,7 +51,7 @@ function files(folder: string): readonly string[] {
 async function look(title: string, left: () => readonly string[]): Promise<boolean> {
   const start = Date.now();
   let what = left();
-  while (what.length > 0 && Date.now() - start < SETTLE_MS) {
+  while (what.length > 0 && Date.now() < settled) {
     await delay(POLL_MS);
     what = left();
   }
@@ -76,6 +76,7 @@ const code = await new Promise<number>((resolve) => {
   child.once('exit', (status, signal) => resolve(status ?? (signal === null ? 1 : 128)));
 });
 console.log('  left behind');
+const settled = Date.now() + SETTLE_MS;
 const clean = [
   await look('leaves no process behind', processes),
   await look('leaves no mount behind', () => [...mounts()].filter(([id]) => !before.has(id)).map(([, at]) => at)),
