@@ -44,18 +44,17 @@ const BEFORE_FIRST_APPLY = 'before-first-apply';
  */
 export function applyPatch(options: ApplyOptions): ApplyResult {
   const { config, live, kind, apiVersion } = options;
+  const recorded = decodeLive(live);
   if (config.apiVersion !== apiVersion || config.kind !== kind) {
     throw new ApplyError('BadRequest', `invalid object type: ${formatKind(config)}`);
   }
-  const managedFields = metadataOf(config).managedFields;
-  if (managedFields !== undefined && managedFields !== null) {
-    throw new ApplyError('BadRequest', 'metadata.managedFields must be nil');
-  }
   const writer = writerOf(options);
-  checkType(writer, live, config);
+  checkTypes(writer, live, config, recorded.size === 0);
 
   const start = live ?? { apiVersion, kind };
-  let outcome = attempt(writer, start, live === null, config);
+  const bare = withManagedFields(start, undefined);
+  const managers = live === null || recorded.size !== 0 ? currentManagers(writer, recorded) : beforeFirst(writer, bare);
+  let outcome = attempt(writer, bare, managers, config);
   if (outcome.conflicts.length !== 0 && !options.force) {
     const conflicts = remaining(writer, start, outcome.conflicts);
     if (conflicts.length !== 0) throw conflictError(conflicts);
@@ -69,7 +68,26 @@ export function applyPatch(options: ApplyOptions): ApplyResult {
   return { object, changed: true };
 }
 
-function checkType(writer: Writer, live: JsonObject | null, config: JsonObject): void {
+function decodeLive(live: JsonObject | null): Managers {
+  if (live === null) return new Map();
+  try {
+    return decodeManagers(metadataOf(live).managedFields);
+  } catch (error) {
+    if (!(error instanceof FieldsError)) throw error;
+    throw new ApplyError('Unknown', `failed to decode managed fields: ${error.message}`, { cause: error });
+  }
+}
+
+function checkTypes(writer: Writer, live: JsonObject | null, config: JsonObject, isFirst: boolean): void {
+  const stored = live === null ? [] : validateStored(writer.type, live);
+  if (live !== null && isFirst && stored.length !== 0) {
+    throw new ApplyError(
+      'Unknown',
+      `failed to create manager for existing fields: failed to convert new object (${formatObject(live)}) to smd typed: ${formatProblems(stored)}`,
+    );
+  }
+  const sent = metadataOf(config).managedFields;
+  if (sent !== undefined && sent !== null) throw new ApplyError('BadRequest', 'metadata.managedFields must be nil');
   const problems = validate(writer.type, config, false);
   if (problems.length !== 0) {
     throw new ApplyError(
@@ -77,14 +95,18 @@ function checkType(writer: Writer, live: JsonObject | null, config: JsonObject):
       `failed to create typed patch object (${formatObject(config)}): ${formatProblems(problems)}`,
     );
   }
-  if (live === null) return;
-  const stored = validateStored(writer.type, live);
-  if (stored.length !== 0) {
+  if (live !== null && stored.length !== 0) {
     throw new ApplyError(
       'Unknown',
       `failed to create typed live object (${formatObject(live)}): ${formatProblems(stored)}`,
     );
   }
+}
+
+/** When nobody is on record, all that is there was there before the first apply. */
+function beforeFirst(writer: Writer, bare: JsonObject): Managers {
+  const empty = { apiVersion: bare.apiVersion, kind: bare.kind };
+  return recordUpdate({ ...writer, manager: BEFORE_FIRST_APPLY }, empty, bare, new Map());
 }
 
 interface Outcome {
@@ -94,9 +116,7 @@ interface Outcome {
 }
 
 /** The result of a forced apply, and what it would have to force. */
-function attempt(writer: Writer, start: JsonObject, isNew: boolean, config: JsonObject): Outcome {
-  const bare = withManagedFields(start, undefined);
-  const managers = managersOf(writer, start, bare, isNew);
+function attempt(writer: Writer, bare: JsonObject, managers: Managers, config: JsonObject): Outcome {
   const mine = newState(writer, 'Apply', EMPTY);
   const id = managerId(mine);
   const last = managers.get(id);
@@ -117,21 +137,6 @@ function attempt(writer: Writer, start: JsonObject, isNew: boolean, config: Json
     left.set(id, keeps ? (time === last.time ? last : withChange(last, { time })) : { ...mine, set: owned, time });
   }
   return { object: changed ? pruned : bare, managers: left, conflicts };
-}
-
-/** The managers of the live object. When nobody is on record, all that is there was there before the first apply. */
-function managersOf(writer: Writer, start: JsonObject, bare: JsonObject, isNew: boolean): Managers {
-  let managers: Managers;
-  try {
-    managers = decodeManagers(metadataOf(start).managedFields);
-  } catch (error) {
-    if (!(error instanceof FieldsError)) throw error;
-    throw new ApplyError('Unknown', `failed to decode managed fields: ${error.message}`, { cause: error });
-  }
-  if (managers.size !== 0) return currentManagers(writer, managers);
-  if (isNew) return managers;
-  const empty = { apiVersion: start.apiVersion, kind: start.kind };
-  return recordUpdate({ ...writer, manager: BEFORE_FIRST_APPLY }, empty, bare, managers);
 }
 
 /** The conflicts that count: `kubectl` may change what `kubectl` on the client's side had applied. */

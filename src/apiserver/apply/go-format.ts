@@ -73,6 +73,8 @@ export function formatType(value: unknown): string {
 
 /** Encodes a string as Go's JSON encoders do: `<`, `>`, `&` and the line separators are escaped. */
 export function jsonString(text: string): string {
+  // Nearly all names are plain ASCII.
+  if (/^[ !#-%'-;=?-[\]-~]*$/.test(text)) return `"${text}"`;
   const plain = JSON.stringify(text);
   if (!/[<>&\u2028\u2029]|\\[bf]/.test(plain)) return plain;
   return plain.replace(/\\\\|\\b|\\f|[<>&\u2028\u2029]/g, (match) => {

@@ -1,6 +1,6 @@
 import type { FieldSet } from './field-set.ts';
 import { decodeFields, encodeFields } from './fields-v1.ts';
-import { quote } from './go-format.ts';
+import { jsonString, quote } from './go-format.ts';
 import { FieldsError } from './path-element.ts';
 import { compareStrings, isObject, type JsonObject } from './values.ts';
 
@@ -36,12 +36,10 @@ export type Managers = Map<string, ManagerState>;
 
 /** The identifier of a manager. An applier keeps its entry from version to version, an updater has one for each. */
 export function managerId(of: Pick<ManagerState, 'manager' | 'operation' | 'apiVersion' | 'subresource'>): string {
-  const id: Record<string, string> = {};
-  if (of.manager !== '') id.manager = of.manager;
-  id.operation = of.operation;
-  if (of.operation === 'Update') id.apiVersion = of.apiVersion;
-  if (of.subresource !== '') id.subresource = of.subresource;
-  return JSON.stringify(id);
+  const name = of.manager === '' ? '' : `"manager":${jsonString(of.manager)},`;
+  const version = of.operation === 'Update' ? `,"apiVersion":${jsonString(of.apiVersion)}` : '';
+  const subresource = of.subresource === '' ? '' : `,"subresource":${jsonString(of.subresource)}`;
+  return `{${name}"operation":"${of.operation}"${version}${subresource}}`;
 }
 
 /**

@@ -1,10 +1,10 @@
 import { type Comparison, compare, excluding } from './compare.ts';
 import type { ManagerConflict } from './conflicts.ts';
 import { difference, EMPTY, type FieldSet, intersection, isEmpty, setOf, union } from './field-set.ts';
-import { type ManagerState, type Managers, managerId, withChange } from './managers.ts';
+import { type ManagerState, type Managers, managerId, seconds, withChange } from './managers.ts';
 import { reconcileWithSchema } from './reconcile.ts';
 import type { Type } from './schema.ts';
-import type { JsonObject } from './values.ts';
+import { compareStrings, type JsonObject } from './values.ts';
 
 /** What a write needs to know about who writes and where. */
 export interface Writer {
@@ -132,7 +132,7 @@ function capUpdaters(managers: Managers): Managers {
   const updaters = [...managers].filter(([, state]) => state.operation === 'Update');
   let count = updaters.length;
   if (count <= MAX_UPDATERS) return managers;
-  updaters.sort(([a, x], [b, y]) => secondsOf(x) - secondsOf(y) || (a < b ? -1 : 1));
+  updaters.sort(([a, x], [b, y]) => seconds(x.time) - seconds(y.time) || compareStrings(a, b));
   const first = new Map<string, string>();
   for (const [id, state] of updaters) {
     if (count <= MAX_UPDATERS) break;
@@ -150,13 +150,9 @@ function capUpdaters(managers: Managers): Managers {
     const bucketId = managerId(bucket);
     const gathered = managers.get(bucketId)?.set ?? managers.get(opener)?.set ?? EMPTY;
     if (!managers.has(bucketId)) managers.delete(opener);
-    managers.delete(id);
     managers.set(bucketId, { ...bucket, set: union(state.set, gathered), time: state.time, source: undefined });
+    managers.delete(id);
     count--;
   }
   return managers;
-}
-
-function secondsOf(state: ManagerState): number {
-  return state.time === undefined ? 0 : Math.floor(Date.parse(state.time) / 1000) || 0;
 }
