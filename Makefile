@@ -61,7 +61,7 @@ bench: setup-test build ## measure beside the bare commands; writes bench/result
 coverage: setup-test build ## unit and contract tests under c8; the report is coverage/index.html
 	@scripts/coverage.sh
 
-mutants: setup-test build ## break the product in every way of test/mutants.json: the tests must notice each
+mutants: setup-test ## break the product in every way of test/mutants.json: the tests must notice each
 	@node scripts/mutants.ts
 
 clean: ## remove what was built here (not the caches outside)

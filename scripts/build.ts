@@ -46,7 +46,8 @@ async function main(): Promise<void> {
     target: 'node24',
     sourcemap: 'linked',
     sourcesContent: false,
-    chunkNames: 'chunks/[name]-[hash]',
+    // Beside the entries, so that a path relative to import.meta.url means the same in every file of dist/.
+    chunkNames: 'chunk-[name]-[hash]',
     external: ['koffi'],
     keepNames: true,
     metafile: true,
@@ -79,7 +80,7 @@ function removeStale(current: ReadonlySet<string>): void {
   for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
     if (!entry.isFile() || current.has(path)) continue;
-    const isOldChunk = path.startsWith(join(dist, 'chunks/'));
+    const isOldChunk = entry.name.startsWith('chunk-');
     if (!isOldChunk || Date.now() - statSync(path).mtimeMs > KEEP_OLD_CHUNKS_MS) rmSync(path);
   }
 }
@@ -125,4 +126,8 @@ function packageOf(input: string): string | undefined {
   return match?.[1];
 }
 
-await main();
+// esbuild has printed what it did not like, with file and line.
+await main().catch((error: unknown) => {
+  if (!(error instanceof Error && 'errors' in error)) console.error(error);
+  process.exitCode = 1;
+});

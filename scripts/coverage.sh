@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Unit and contract tests under c8: the sums on the terminal, the pages in coverage/index.html.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+rm -rf coverage
+c8 --src src --include 'src/**' --all --reporter text-summary --reporter html --reporter json-summary --reports-dir coverage \
+  node scripts/test.ts --kind "${1:-unit,contract}"
