@@ -17,7 +17,7 @@ export interface Quantity {
 
 /** Thrown for text that is no quantity; `code` says why. */
 export class QuantityError extends Error {
-  readonly code: 'Syntax' | 'Suffix' | 'OutOfRange' | 'NotAnInteger';
+  readonly code: 'Syntax' | 'OutOfRange';
 
   constructor(code: QuantityError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
@@ -27,8 +27,8 @@ export class QuantityError extends Error {
 }
 
 const NANO = 1_000_000_000n;
-/** apimachinery caps every quantity at 2⁶³−1. */
-const MAX_NANOS = (2n ** 63n - 1n) * NANO;
+/** apimachinery caps amounts with a binary suffix (and only those) at 2⁶³−1. */
+const MAX_BINARY_NANOS = (2n ** 63n - 1n) * NANO;
 const GRAMMAR = /^([+-]?)(\d+(?:\.\d*)?|\.\d+)(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?\d{1,3}))?$/;
 const BINARY: readonly string[] = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
 const DECIMAL: readonly (readonly [suffix: string, exponent: number])[] = [
@@ -43,10 +43,12 @@ const DECIMAL: readonly (readonly [suffix: string, exponent: number])[] = [
   ['u', -6],
   ['n', -9],
 ];
+/** The same with the size of each unit in nanos, largest first. */
+const DECIMAL_UNITS = DECIMAL.map(([suffix, exponent]) => [suffix, 10n ** BigInt(exponent + 9)] as const);
 
 /**
- * Parses a quantity. Amounts finer than 1n are rounded away from zero and amounts beyond ±(2⁶³−1) are capped, as
- * apimachinery does.
+ * Parses a quantity. Amounts finer than 1n are rounded away from zero, as apimachinery does. Unlike apimachinery, a text
+ * without a digit (`Gi`, `.`, `-`) is refused instead of read as 0, and so is an exponent of more than three digits.
  * @throws QuantityError `Syntax` when the text is not a quantity.
  */
 export function parseQuantity(text: string): Quantity {
@@ -66,7 +68,7 @@ export function parseQuantity(text: string): Quantity {
   else if (decimal !== undefined) power += DECIMAL.find(([suffix]) => suffix === decimal)?.[1] ?? 0;
   else if (exponent !== undefined) power += Number(exponent);
   let nanos = power >= 0 ? digits * factor * 10n ** BigInt(power) : divideUp(digits * factor, 10n ** BigInt(-power));
-  if (nanos > MAX_NANOS) nanos = MAX_NANOS;
+  if (binary !== undefined && nanos > MAX_BINARY_NANOS) nanos = MAX_BINARY_NANOS;
   return { nanos: sign === '-' ? -nanos : nanos, format };
 }
 
@@ -90,14 +92,9 @@ export function formatQuantity(quantity: Quantity): string {
   if (quantity.format === 'BinarySI' && amount % NANO === 0n && amount >= 1024n * NANO) {
     return sign + formatBinary(amount / NANO);
   }
-  for (const [suffix, exponent] of DECIMAL) {
-    const unit = 10n ** BigInt(exponent + 9);
-    if (amount % unit !== 0n) continue;
-    const number = (amount / unit).toString();
-    if (quantity.format !== 'DecimalExponent') return sign + number + suffix;
-    return sign + number + (exponent === 0 ? '' : `e${exponent}`);
-  }
-  throw new QuantityError('OutOfRange', `${amount} nanos cannot be written`);
+  if (quantity.format === 'DecimalExponent') return sign + formatExponent(amount);
+  const [suffix, unit] = DECIMAL_UNITS.find(([, size]) => amount % size === 0n) ?? ['n', 1n];
+  return `${sign}${amount / unit}${suffix}`;
 }
 
 /** Returns the canonical form of a quantity's text: two texts mean the same amount in the same family iff these agree. */
@@ -133,6 +130,17 @@ export function quantityToBytes(quantity: Quantity | string): number {
 /** Writes a number of bytes as a quantity: `10737418240` → `10Gi`. */
 export function formatBytes(bytes: bigint | number): string {
   return formatQuantity(quantityOf(bytes));
+}
+
+/** Writes nanos as digits and the largest exponent that is a multiple of three and leaves no fraction. */
+function formatExponent(nanos: bigint): string {
+  let digits = nanos;
+  let exponent = -9;
+  while (digits % 1000n === 0n) {
+    digits /= 1000n;
+    exponent += 3;
+  }
+  return exponent === 0 ? digits.toString() : `${digits}e${exponent}`;
 }
 
 function formatBinary(amount: bigint): string {

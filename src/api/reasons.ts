@@ -61,7 +61,7 @@ export const REASONS = {
   MountOptionNotAllowed: 'A mount option is not allowed by the VolumeClass or not known to the driver.',
   PoolNotFound: 'The node has no pool of that name.',
   CapacityTooSmall: 'The capacity is below what the filesystem of the volume needs.',
-  CapacityNotEnforceable: 'capacityPolicy is Enforce and the source cannot limit its size.',
+  CapacityNotEnforceable: 'The capacityPolicy is Enforce and the source cannot limit its size.',
   ShrinkNotSupported: 'The capacity asked for is below what the volume has.',
   NodeMismatch: 'The mount asks for another node than the volume has.',
 

@@ -26,7 +26,8 @@ function matchesRequirement({ key, operator, values }: LabelSelectorRequirement,
       return value === undefined || !(values ?? []).includes(value);
     case 'Exists':
       return value !== undefined;
-    case 'DoesNotExist':
+    default:
+      operator satisfies 'DoesNotExist';
       return value === undefined;
   }
 }

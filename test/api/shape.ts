@@ -19,7 +19,7 @@ export type Shape<T> = [T] extends [boolean]
           : { readonly fields: { readonly [K in keyof T]-?: Field<T, K> } };
 
 type Field<T, K extends keyof T> =
-  Record<never, never> extends Pick<T, K>
+  Partial<Pick<T, K>> extends Pick<T, K>
     ? { readonly optional: Shape<NonNullable<T[K]>> }
     : { readonly required: Shape<T[K]> };
 
