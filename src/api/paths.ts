@@ -11,7 +11,7 @@ export function pathProblem(path: string): string | undefined {
   if (!path.startsWith('/')) return 'must be absolute';
   if (Buffer.byteLength(path) > MAX_PATH) return `must be at most ${MAX_PATH} bytes`;
   if (path.split('/').includes('..')) return 'must not contain ".."';
-  if ([...path].some((character) => character < ' ' || character === '\u007f')) {
+  if (Array.from(path).some((character) => character < ' ' || character === '\u007f')) {
     return 'must not contain control characters';
   }
   return undefined;
