@@ -174,8 +174,11 @@ export interface UnmountRequest {
    * all (for filesystems that only this mount was made for).
    */
   readonly scope: 'copies' | 'device';
-  /** Device to look for when nothing is mounted here any more (`scope: 'device'`), from an earlier observation. */
-  readonly device?: string;
+  /**
+   * What this target showed before, for a repeated call that finds nothing mounted here any more and must still look
+   * for copies elsewhere.
+   */
+  readonly was?: { readonly device: string; readonly root: string; readonly options: readonly string[] };
   /** Detach even when busy; only when a person asked for it. */
   readonly force?: boolean;
 }

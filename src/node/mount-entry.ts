@@ -100,3 +100,17 @@ export function isAtOrBelow(path: string, ancestor: string): boolean {
   if (path === ancestor || ancestor === '/') return true;
   return path.startsWith(ancestor) && path.charCodeAt(ancestor.length) === 47;
 }
+
+/** Mounts on one path, lowest first: each sits on the one before. */
+export function orderStack(entries: readonly MountEntry[]): MountEntry[] {
+  if (entries.length < 2) return [...entries];
+  const byId = new Map(entries.map((entry) => [entry.id, entry]));
+  const depth = (entry: MountEntry): number => {
+    let steps = 0;
+    // Bounded: a table read in the middle of a change may show a circle.
+    for (let at = byId.get(entry.parentId); at !== undefined && steps < entries.length; at = byId.get(at.parentId))
+      steps += 1;
+    return steps;
+  };
+  return [...entries].sort((a, b) => depth(a) - depth(b));
+}

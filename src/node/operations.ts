@@ -5,6 +5,7 @@
  * Adding operations: declare them in an interface in your own folder, extend `Operations` by it here, and register the
  * handlers in `helper/registry.ts`.
  */
+import type { ImageOperations } from './images/operations.ts';
 import type {
   BindOwn,
   BindResult,
@@ -73,4 +74,4 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-export interface Operations extends MountOperations {}
+export interface Operations extends MountOperations, ImageOperations {}

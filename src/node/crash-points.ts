@@ -1,0 +1,54 @@
+/**
+ * Named places at which the fault suite may kill this process (agent or helper) with SIGKILL, to show that every
+ * instruction is a safe place to die. Armed by `CLAWSTORE_CRASH_AT=NAME` or `NAME:N` (at the N-th passage, from 1);
+ * unarmed, a passage is one comparison.
+ */
+
+/** Every name; the fault suite goes through this list. */
+export const CRASH_POINTS = [
+  'bind.after-mkdir',
+  'bind.after-immutable',
+  'bind.after-open-tree',
+  'bind.after-move-mount',
+  'bind.after-verify',
+  'tmpfs.after-mount',
+  'unmount.before-umount',
+  'unmount.after-umount',
+  'unmount.after-clear-immutable',
+  'unmount.after-rmdir',
+  'root.after-bind',
+  'remove-tree.first-entry',
+  'image.after-allocate',
+  'image.after-mkfs',
+  'image.after-rename',
+  'image.after-attach',
+  'image.after-mount',
+  'image.after-extend',
+  'image.after-unlink',
+  'helper.before-reply',
+  'image.after-allocate',
+  'image.after-mkfs',
+  'image.after-rename',
+  'image.after-attach',
+  'image.after-mount',
+  'image.after-extend',
+  'image.after-unlink',
+] as const;
+
+export type CrashPoint = (typeof CRASH_POINTS)[number];
+
+const armed = parse(process.env['CLAWSTORE_CRASH_AT']);
+let remaining = armed?.passage ?? 0;
+
+/** Dies here when this point is the armed one. */
+export function crashPoint(name: CrashPoint): void {
+  if (armed === undefined || armed.name !== name) return;
+  remaining -= 1;
+  if (remaining === 0) process.kill(process.pid, 'SIGKILL');
+}
+
+function parse(value: string | undefined): { readonly name: string; readonly passage: number } | undefined {
+  if (value === undefined || value === '') return undefined;
+  const [name = '', passage = '1'] = value.split(':');
+  return { name, passage: Math.max(1, Number.parseInt(passage, 10) || 1) };
+}

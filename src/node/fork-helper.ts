@@ -1,0 +1,38 @@
+/**
+ * Starts the helper process. Loads nothing but Node itself, so that the daemon can call it before anything else: the
+ * larger the process, the longer a fork takes (50–100 ms at 1–2 GiB).
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+
+/** A running helper and the stream that reaches it. */
+export interface HelperProcess {
+  readonly child: ChildProcess;
+  readonly stream: Duplex;
+}
+
+/** The built helper beside the bundle, or its source. */
+function helperFile(): string {
+  const built = fileURLToPath(new URL('./helper.js', import.meta.url));
+  return existsSync(built) ? built : fileURLToPath(new URL('./helper/main.ts', import.meta.url));
+}
+
+/**
+ * Forks a helper. It ends by itself when the stream closes, for whatever reason; signals of the terminal do not reach
+ * it before that.
+ *
+ * @param environment Added to this process's own.
+ */
+export function forkHelper(environment: Readonly<Record<string, string>> = {}): HelperProcess {
+  const child = spawn(process.execPath, ['--max-old-space-size=128', helperFile()], {
+    // Descriptor 3 is the channel: a socket pair, which tells each side of the other's end.
+    stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+    env: { ...process.env, NODE_OPTIONS: '', ...environment },
+  });
+  const stream = child.stdio[3] as Duplex;
+  stream.on('error', () => stream.destroy());
+  child.on('error', () => stream.destroy());
+  return { child, stream };
+}

@@ -1,0 +1,220 @@
+/**
+ * The agent's side of the helper: sends requests, keeps the mount table, starts another helper when one dies.
+ */
+import { forkHelper, type HelperProcess } from './fork-helper.ts';
+import type { CallOptions } from './layer.ts';
+import { LiveMountTable } from './mount-table.ts';
+import { NodeError } from './node-error.ts';
+import type { HelperSettings, Operations } from './operations.ts';
+import { Channel, type FromHelper, type ToHelper } from './protocol.ts';
+
+const DEFAULT_DEADLINE_MS = 10_000;
+/** Time past its deadline that a request may stay unanswered before the helper itself is taken to hang. */
+const GRACE_MS = 2_000;
+/** Pause before the n-th restart in a row, so that a helper which cannot start does not burn a core. */
+const RESTART_MS = [0, 100, 500, 2_000, 10_000];
+
+interface Pending {
+  readonly operation: string;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: NodeError) => void;
+}
+
+interface Connection {
+  readonly process: HelperProcess;
+  readonly channel: Channel<ToHelper, FromHelper>;
+  readonly pending: Map<number, Pending>;
+  /** Time of the last message of any kind. */
+  heardAt: number;
+  /** The full table has come; what follows are differences. */
+  synced: boolean;
+}
+
+export interface HelperClientOptions {
+  readonly settings: HelperSettings;
+  /** A helper forked earlier, used first. */
+  readonly first?: HelperProcess;
+  /** Starts the next ones; replaced in tests. */
+  readonly fork?: (environment: Readonly<Record<string, string>>) => HelperProcess;
+}
+
+export class HelperClient {
+  readonly table = new LiveMountTable();
+  readonly #settings: HelperSettings;
+  readonly #fork: (environment: Readonly<Record<string, string>>) => HelperProcess;
+  #connection: Connection | undefined;
+  #nextId = 1;
+  #closed = false;
+  #failures = 0;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #restarts = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor({ settings, first, fork = forkHelper }: HelperClientOptions) {
+    this.#settings = settings;
+    this.#fork = fork;
+    this.#connect(first ?? fork({}));
+  }
+
+  /** Process ID of the current helper; undefined between two. */
+  get pid(): number | undefined {
+    return this.#connection?.process.child.pid;
+  }
+
+  /** How often a helper had to be replaced. */
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /**
+   * Sends one request; any number may be under way, and those of one turn of the event loop travel together.
+   *
+   * @throws NodeError `Aborted`, `DeadlineExceeded`, `HelperLost` (it may or may not have been done), or the operation's.
+   */
+  async call<K extends keyof Operations>(
+    operation: K,
+    params: Operations[K]['params'],
+    { signal, deadlineMs = DEFAULT_DEADLINE_MS }: CallOptions,
+  ): Promise<Operations[K]['result']> {
+    if (signal.aborted) throw aborted(operation);
+    if (this.#connection === undefined) await this.#reconnected(operation, signal, deadlineMs);
+    return (await this.#request(operation, params, signal, deadlineMs)) as Operations[K]['result'];
+  }
+
+  /** Ends the helper; requests under way are rejected. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#restartTimer);
+    for (const wake of this.#waiting.splice(0)) wake();
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const { child, stream } = connection.process;
+    const ended = new Promise<void>((resolve) => {
+      if (child.exitCode !== null || child.signalCode !== null) resolve();
+      else child.once('exit', () => resolve());
+    });
+    stream.end();
+    stream.destroy();
+    const timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+    await ended;
+    clearTimeout(timer);
+  }
+
+  #request(operation: string, params: unknown, signal: AbortSignal, deadlineMs: number): Promise<unknown> {
+    const connection = this.#connection;
+    if (connection === undefined) return Promise.reject(lost(operation));
+    const id = this.#nextId;
+    this.#nextId += 1;
+    return new Promise((resolve, reject) => {
+      const giveUp = (error: NodeError): void => {
+        if (!connection.pending.has(id)) return;
+        connection.pending.get(id)?.reject(error);
+        connection.channel.send({ type: 'cancel', id });
+      };
+      const onAbort = (): void => giveUp(aborted(operation));
+      const sentAt = performance.now();
+      const timer = setTimeout(() => {
+        giveUp(new NodeError('DeadlineExceeded', `${operation} was not done within ${deadlineMs} ms`));
+        this.#suspect(connection, sentAt);
+      }, deadlineMs + 50);
+      const settle = (): void => {
+        connection.pending.delete(id);
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+      };
+      connection.pending.set(id, {
+        operation,
+        resolve: (value) => {
+          settle();
+          resolve(value);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+      });
+      signal.addEventListener('abort', onAbort, { once: true });
+      connection.channel.send({ type: 'request', id, operation, params, deadlineMs });
+    });
+  }
+
+  /** A helper that says nothing at all while requests go unanswered is stuck in a system call: replaced. */
+  #suspect(connection: Connection, since: number): void {
+    if (connection.heardAt >= since || connection !== this.#connection) return;
+    const asked = performance.now();
+    this.#request('ping', null, new AbortController().signal, GRACE_MS).catch(() => {
+      if (connection.heardAt < asked) this.#drop(connection);
+    });
+  }
+
+  #connect(process: HelperProcess): void {
+    const connection: Connection = {
+      process,
+      pending: new Map(),
+      heardAt: performance.now(),
+      synced: false,
+      channel: new Channel<ToHelper, FromHelper>(process.stream, (messages) => {
+        connection.heardAt = performance.now();
+        for (const message of messages) this.#receive(connection, message);
+      }),
+    };
+    this.#connection = connection;
+    process.stream.once('close', () => this.#drop(connection));
+    const never = new AbortController().signal;
+    void this.#request('configure', this.#settings, never, DEFAULT_DEADLINE_MS).catch(() => undefined);
+    this.#request('watchMounts', null, never, DEFAULT_DEADLINE_MS).then(
+      () => {
+        this.#failures = 0;
+        for (const wake of this.#waiting.splice(0)) wake();
+      },
+      () => undefined,
+    );
+  }
+
+  #receive(connection: Connection, message: FromHelper): void {
+    if (connection !== this.#connection) return;
+    if (message.type === 'table') {
+      if (connection.synced) this.table.apply(message.upsert, message.remove);
+      else this.table.reset(message.upsert);
+      connection.synced = true;
+    } else if (message.type === 'result') connection.pending.get(message.id)?.resolve(message.value);
+    else connection.pending.get(message.id)?.reject(NodeError.fromWire(message.error));
+  }
+
+  /** The helper is gone or given up: rejects what it had not answered and starts another. */
+  #drop(connection: Connection): void {
+    if (connection !== this.#connection) return;
+    this.#connection = undefined;
+    connection.process.child.kill('SIGKILL');
+    connection.process.stream.destroy();
+    for (const { operation, reject } of [...connection.pending.values()]) reject(lost(operation));
+    if (this.#closed) return;
+    const pause = RESTART_MS[Math.min(this.#failures, RESTART_MS.length - 1)] ?? 0;
+    this.#failures += 1;
+    this.#restartTimer = setTimeout(() => {
+      this.#restarts += 1;
+      // An armed crash point has fired: the next helper must live.
+      this.#connect(this.#fork({ CLAWSTORE_CRASH_AT: '' }));
+    }, pause);
+  }
+
+  /** Waits for the next helper. */
+  async #reconnected(operation: string, signal: AbortSignal, deadlineMs: number): Promise<void> {
+    if (this.#closed) throw lost(operation);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
+    await new Promise<void>((resolve) => {
+      this.#waiting.push(resolve);
+      limit.addEventListener('abort', () => resolve(), { once: true });
+    });
+    if (signal.aborted) throw aborted(operation);
+    if (this.#connection === undefined) throw lost(operation);
+  }
+}
+
+function lost(operation: string): NodeError {
+  return new NodeError('HelperLost', `the helper process ended before it answered ${operation}`);
+}
+
+function aborted(operation: string): NodeError {
+  return new NodeError('Aborted', `${operation} was aborted`);
+}

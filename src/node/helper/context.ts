@@ -1,0 +1,17 @@
+import type { HelperSettings } from '../operations.ts';
+import type { Libc } from './libc.ts';
+import type { HelperTable } from './table.ts';
+
+/** What every handler works with. The helper keeps no other state. */
+export interface HelperContext {
+  /** Throws `Unsupported` when touched on a machine where koffi does not load. */
+  readonly libc: Libc;
+  readonly table: HelperTable;
+  readonly settings: HelperSettings;
+}
+
+/** Told to each request. */
+export interface RequestContext {
+  /** Aborted when the agent gave up or the deadline passed. */
+  readonly signal: AbortSignal;
+}

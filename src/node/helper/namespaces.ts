@@ -1,0 +1,156 @@
+/**
+ * Who else shows a mount: every mount namespace on the host has a table of its own, and an unmount here leaves private
+ * copies there alive (and the data behind them in use).
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Holder } from '../layer.ts';
+import { DELETED_SUFFIX, type MountEntry, parseMountinfo } from '../mount-entry.ts';
+import { joinRoot } from './location.ts';
+
+export interface NamespaceView {
+  /** Processes seen in it, at most five. */
+  readonly pids: readonly number[];
+  readonly entries: readonly MountEntry[];
+}
+
+/** What a copy of a former mount looks like in another namespace. */
+export interface CopyQuery {
+  /** Where the mount point itself lies: a mount on the same directory is a copy, under whatever name. */
+  readonly place: Place | undefined;
+  /** What was mounted. */
+  readonly mounted: Place | undefined;
+  /** Options of the mount that were seen on it; a directly bound copy keeps them. */
+  readonly options: readonly string[];
+  /** Any mount of this filesystem counts. */
+  readonly device: string | undefined;
+}
+
+/** A directory as filesystem and path inside it. */
+export interface Place {
+  readonly device: string;
+  readonly root: string;
+}
+
+export class NamespaceScanner {
+  #pending: Promise<readonly NamespaceView[]> | undefined;
+
+  /**
+   * All other mount namespaces that have a process, as they are at some time after this call. Calls of the same turn
+   * of the event loop share one scan.
+   */
+  scan(): Promise<readonly NamespaceView[]> {
+    this.#pending ??= this.#run();
+    return this.#pending;
+  }
+
+  async #run(): Promise<readonly NamespaceView[]> {
+    await nextTurn();
+    // From here on the facts are being read: who comes now must start another scan.
+    this.#pending = undefined;
+    const views: NamespaceView[] = [];
+    for (const pids of groupByNamespace().values()) {
+      const entries = readTable(pids);
+      if (entries !== undefined) views.push({ pids: pids.slice(0, 5), entries });
+      await nextTurn();
+    }
+    return views;
+  }
+}
+
+/** Processes by mount namespace, without our own. */
+function groupByNamespace(): Map<string, number[]> {
+  const own = readlinkSync('/proc/self/ns/mnt');
+  const groups = new Map<string, number[]>();
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    const namespace = namespaceOf(pid);
+    if (namespace === undefined || namespace === own) continue;
+    const group = groups.get(namespace);
+    if (group === undefined) groups.set(namespace, [pid]);
+    else group.push(pid);
+  }
+  return groups;
+}
+
+function namespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    // It ended, or is a zombie: it holds no namespace.
+    return undefined;
+  }
+}
+
+function readTable(pids: readonly number[]): MountEntry[] | undefined {
+  for (const pid of pids) {
+    try {
+      return parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
+    } catch {
+      // It ended meanwhile: another process of the namespace can show it.
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Processes whose namespaces still show a copy. `own` is our table after the unmount: a mount there that is still
+ * alive explains its own copies elsewhere.
+ *
+ * A copy is a mount on the very directory that was the mount point (that is how clones of a namespace and binds of a
+ * parent directory look), or a mount of the same source with the same options anywhere else (a bind of the target
+ * itself) unless another mount of that source is alive here, to which it will be attributed when that one goes.
+ */
+export function findCopies(views: readonly NamespaceView[], query: CopyQuery, own: readonly MountEntry[]): Holder[] {
+  const holders: Holder[] = [];
+  const { mounted } = query;
+  const explained =
+    mounted !== undefined &&
+    own.some(
+      (entry) => entry.device === mounted.device && entry.root === mounted.root && hasAll(entry.options, query.options),
+    );
+  for (const { pids, entries } of views) {
+    if (!entries.some((entry) => isCopy(entry, entries, query, explained))) continue;
+    for (const pid of pids) {
+      if (holders.length < 5) holders.push({ pid, comm: commOf(pid) });
+    }
+  }
+  return holders;
+}
+
+function isCopy(entry: MountEntry, entries: readonly MountEntry[], query: CopyQuery, explained: boolean): boolean {
+  if (query.device !== undefined && entry.device === query.device) return true;
+  const { place, mounted } = query;
+  if (place !== undefined && entry.target.endsWith(place.root.slice(place.root.lastIndexOf('/')))) {
+    const at = placeOf(entry, entries);
+    if (at !== undefined && at.device === place.device && at.root === place.root) return true;
+  }
+  if (mounted === undefined || explained || entry.device !== mounted.device) return false;
+  return stripDeleted(entry.root) === mounted.root && query.options.length > 0 && hasAll(entry.options, query.options);
+}
+
+/** The directory that a mount covers, as filesystem and path. */
+function placeOf(entry: MountEntry, entries: readonly MountEntry[]): Place | undefined {
+  const parent = entries.find(({ id }) => id === entry.parentId);
+  if (parent === undefined || parent === entry) return undefined;
+  const below = entry.target.slice(parent.target === '/' ? 0 : parent.target.length);
+  return { device: parent.device, root: joinRoot(parent.root, below) };
+}
+
+function hasAll(options: readonly string[], wanted: readonly string[]): boolean {
+  return wanted.every((option) => options.includes(option));
+}
+
+export function stripDeleted(root: string): string {
+  return root.endsWith(DELETED_SUFFIX) ? root.slice(0, -DELETED_SUFFIX.length) : root;
+}
+
+/** Name of a process; empty when it has ended. */
+export function commOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd();
+  } catch {
+    return '';
+  }
+}

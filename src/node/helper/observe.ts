@@ -1,0 +1,95 @@
+/** Looks at targets and filesystems; changes nothing. */
+import type { FilesystemSize, Location, ObserveTarget, TargetObservation } from '../layer.ts';
+import { NodeError } from '../node-error.ts';
+import { openUserPath } from './bind.ts';
+import type { HelperContext } from './context.ts';
+import { Fd } from './fd.ts';
+import { AT_FDCWD, O_PATH } from './libc.ts';
+import { locate, toLocation } from './location.ts';
+import { openBeneath, openRoot } from './open-beneath.ts';
+import { components } from './paths.ts';
+import { targetName } from './target.ts';
+
+export function observeTarget(context: HelperContext, request: ObserveTarget): TargetObservation {
+  const { table } = context;
+  const { source, problem } = observeSource(context, request);
+  const base = { source, problem };
+  const names = components(request.target.path);
+  try {
+    using root = openRoot(context.libc, request.target.root);
+    using parentFd = openBeneath(context.libc, root, names.slice(0, -1).join('/'), targetName(request.target));
+    const parent = locate(context.libc, table, parentFd);
+    const name = names.at(-1) ?? '';
+    const path = `${parent.realPath === '/' ? '' : parent.realPath}/${name}`;
+    const seen = look(context, parentFd, name);
+    let stack = table.at(path);
+    if (seen !== undefined && seen.mountId !== parent.stat.mountId && stack.at(-1)?.id !== seen.mountId) {
+      // The table is a moment behind what the walk met.
+      table.refresh();
+      stack = table.at(path);
+    } else if (stack.length > 0 && seen?.mountId === parent.stat.mountId) {
+      table.refresh();
+      stack = table.at(path);
+    }
+    const mounted = seen !== undefined && seen.mountId !== parent.stat.mountId;
+    return {
+      ...base,
+      stack,
+      visibleMountId: mounted ? seen.mountId : null,
+      visible: mounted ? { stDev: seen.dev, stIno: seen.ino } : null,
+      targetExists: seen !== undefined,
+    };
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error;
+    if (error.code === 'NotFound') {
+      // A mount whose parents cannot be walked to any more is still in the table.
+      const stack = table.at(targetName(request.target));
+      return { ...base, stack, visibleMountId: null, visible: null, targetExists: false };
+    }
+    throw error;
+  }
+}
+
+function look({ libc }: HelperContext, parentFd: Fd, name: string): ReturnType<typeof libc.statx> | undefined {
+  try {
+    using fd = new Fd(libc, libc.openat2(parentFd.number, name, O_PATH, 0x04 | 0x08));
+    return libc.statx(fd.number, '');
+  } catch (error) {
+    if (error instanceof NodeError && error.code === 'NotFound') return undefined;
+    throw error;
+  }
+}
+
+function observeSource(
+  context: HelperContext,
+  { user, own }: ObserveTarget,
+): { readonly source: Location | null; readonly problem: TargetObservation['problem'] } {
+  try {
+    if (user !== undefined) {
+      using source = openUserPath(context, user, false);
+      return { source: toLocation(source.located), problem: null };
+    }
+    if (own !== undefined) {
+      using root = openRoot(context.libc, own.root);
+      using fd = openBeneath(context.libc, root, own.path, own.path);
+      return { source: toLocation(locate(context.libc, context.table, fd)), problem: null };
+    }
+    return { source: null, problem: null };
+  } catch (error) {
+    const { code, message } = NodeError.from(error);
+    return { source: null, problem: { code, message } };
+  }
+}
+
+export function statfs({ libc }: HelperContext, { path }: { readonly path: string }): FilesystemSize {
+  using fd = new Fd(libc, libc.openat2(AT_FDCWD, path, O_PATH, 0));
+  const { blockSize, blocks, blocksFree, blocksAvailable, files, filesFree } = libc.fstatfs(fd.number);
+  return {
+    totalBytes: blocks * blockSize,
+    freeBytes: blocksFree * blockSize,
+    availableBytes: blocksAvailable * blockSize,
+    usedBytes: (blocks - blocksFree) * blockSize,
+    filesTotal: files,
+    filesFree,
+  };
+}

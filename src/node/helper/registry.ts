@@ -1,0 +1,67 @@
+/**
+ * The helper's operations: which function answers which request.
+ *
+ * To add operations, write `Handlers<YourOperations>` in a folder of your own and spread it into `createHandlers`.
+ */
+import type { Operations } from '../operations.ts';
+import { bindOwn, bindUserPath, ensureUserPath, inspectUserPath, tmpfs } from './bind.ts';
+import { run } from './command.ts';
+import type { HelperContext, RequestContext } from './context.ts';
+import { probeFeatures } from './features.ts';
+import { findHolders } from './holders.ts';
+import { prepareMountRoot } from './mount-root.ts';
+import { observeTarget, statfs } from './observe.ts';
+import { removeTree } from './remove-tree.ts';
+import { targetName } from './target.ts';
+import { mountById, unmount } from './unmount.ts';
+
+export interface Handler<Params, Result> {
+  /** May answer at once; whatever takes more than a few milliseconds returns a promise and yields in between. */
+  run(context: HelperContext, params: Params, request: RequestContext): Result | Promise<Result>;
+  /**
+   * Paths that the operation walks. When one of them lies on a filesystem that can hang (network, FUSE), the operation
+   * runs in a child process that is killed at the deadline.
+   */
+  paths?(params: Params): readonly string[];
+}
+
+export type Handlers<Ops> = {
+  readonly [K in keyof Ops]: Ops[K] extends { readonly params: infer Params; readonly result: infer Result }
+    ? Handler<Params, Result>
+    : never;
+};
+
+/** Operations that belong to the process itself. */
+export type ProcessOperations = 'configure' | 'watchMounts';
+
+export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<Operations, ProcessOperations>> {
+  return {
+    ping: { run: () => ({ pid: process.pid }) },
+    features: { run: (context) => probeFeatures(context, koffiProblem) },
+    prepareMountRoot: { run: prepareMountRoot },
+    inspectUserPath: { run: inspectUserPath, paths: ({ path }) => [path] },
+    ensureUserPath: { run: ensureUserPath, paths: ({ path }) => [path] },
+    bindUserPath: { run: bindUserPath, paths: ({ path, target }) => [path, targetName(target)] },
+    bindOwn: { run: bindOwn, paths: ({ source, target }) => [targetName(source), targetName(target)] },
+    tmpfs: { run: tmpfs, paths: ({ target }) => [targetName(target)] },
+    observeTarget: {
+      run: observeTarget,
+      paths: ({ target, user, own }) => [
+        targetName(target),
+        ...(user === undefined ? [] : [user.path]),
+        ...(own === undefined ? [] : [targetName(own)]),
+      ],
+    },
+    unmount: { run: unmount, paths: ({ target }) => [targetName(target)] },
+    statfs: { run: statfs, paths: ({ path }) => [path] },
+    holders: {
+      run: async (context, { mountId }, { signal }) => {
+        const mount = mountById(context, mountId);
+        return mount === undefined ? [] : await findHolders(context, mount, signal);
+      },
+    },
+    removeTree: { run: removeTree, paths: (target) => [targetName(target)] },
+    lockDescription: { run: ({ libc }, { pid, fd }) => ({ locked: libc.lockForeignDescription(pid, fd) }) },
+    run: { run: (_, params, request) => run(params, request) },
+  };
+}

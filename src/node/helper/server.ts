@@ -1,0 +1,177 @@
+/** Takes requests, runs their handlers, sends answers; and sends the mount table's changes before the answers. */
+import { crashPoint } from '../crash-points.ts';
+import { NodeError } from '../node-error.ts';
+import type { HelperSettings, Operations } from '../operations.ts';
+import type { FromHelper, ToHelper } from '../protocol.ts';
+import type { HelperContext } from './context.ts';
+import { runIsolated } from './isolate.ts';
+import type { Libc, PollHandle } from './libc.ts';
+import { isLocal } from './local-filesystems.ts';
+import { createHandlers, type Handler } from './registry.ts';
+import { HelperTable } from './table.ts';
+
+type Request = Extract<ToHelper, { readonly type: 'request' }>;
+
+export interface ServerOptions {
+  readonly libc: Libc;
+  /** Why koffi does not load; undefined when it does. */
+  readonly koffiProblem: string | undefined;
+  /** This is the killable child: operations run here and are not handed on. */
+  readonly isolated: boolean;
+  openMountinfo(): number;
+  send(message: FromHelper): void;
+  flush(): void;
+}
+
+/** Requests handled before the loop gets a turn, for cancellations and mount events. */
+const TURN = 32;
+/** Time between two readings of the table, as a multiple of what a reading takes. */
+const REST_FACTOR = 3;
+/** Without events, the table is read this often. */
+const POLL_MS = 1_000;
+
+export class HelperServer {
+  readonly #options: ServerOptions;
+  readonly #table: HelperTable;
+  readonly #handlers: Readonly<Record<string, Handler<unknown, unknown>>>;
+  readonly #running = new Map<number, AbortController>();
+  #settings: HelperSettings | undefined;
+  #queue: Request[] = [];
+  #pumping = false;
+  #watching = false;
+  #events: PollHandle | undefined;
+  #refreshTimer: NodeJS.Timeout | undefined;
+  #restUntil = 0;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#handlers = createHandlers(options.koffiProblem) as Readonly<Record<string, Handler<unknown, unknown>>>;
+    this.#table = new HelperTable((delta) => {
+      if (this.#watching) options.send({ type: 'table', ...delta });
+    });
+  }
+
+  /** Something is running that has not answered yet. */
+  get busy(): boolean {
+    return this.#running.size > 0;
+  }
+
+  receive(messages: readonly ToHelper[]): void {
+    for (const message of messages) {
+      if (message.type === 'request') this.#queue.push(message);
+      else this.#cancel(message.id);
+    }
+    if (!this.#pumping) this.#pump();
+  }
+
+  #cancel(id: number): void {
+    this.#queue = this.#queue.filter((request) => request.id !== id);
+    this.#running.get(id)?.abort();
+  }
+
+  #pump(): void {
+    this.#pumping = true;
+    for (const request of this.#queue.splice(0, TURN)) this.#handle(request);
+    this.#options.flush();
+    if (this.#queue.length > 0) setImmediate(() => this.#pump());
+    else this.#pumping = false;
+  }
+
+  #handle(request: Request): void {
+    try {
+      const result = this.#start(request);
+      if (result instanceof Promise)
+        void result.then(
+          (value) => this.#answer(request, value),
+          (error: unknown) => this.#fail(request, error),
+        );
+      else this.#answer(request, result);
+    } catch (error) {
+      this.#fail(request, error);
+    }
+  }
+
+  #start(request: Request): unknown {
+    if (request.operation === 'configure') {
+      this.#settings = request.params as Operations['configure']['params'];
+      return null;
+    }
+    if (request.operation === 'watchMounts') return this.#watch();
+    const handler = Object.hasOwn(this.#handlers, request.operation) ? this.#handlers[request.operation] : undefined;
+    const settings = this.#settings;
+    if (handler === undefined) throw new NodeError('InvalidRequest', `unknown operation ${request.operation}`);
+    if (settings === undefined) throw new NodeError('InvalidRequest', 'the helper was not configured');
+
+    const controller = new AbortController();
+    if (!this.#options.isolated && this.#mayHang(handler, request.params)) {
+      return this.#timed(
+        request,
+        controller,
+        runIsolated(request.operation, request.params, settings, controller.signal).finally(() =>
+          this.#table.refresh(),
+        ),
+      );
+    }
+    const context: HelperContext = { libc: this.#options.libc, table: this.#table, settings };
+    const result = handler.run(context, request.params, { signal: controller.signal });
+    return result instanceof Promise ? this.#timed(request, controller, result) : result;
+  }
+
+  #mayHang(handler: Handler<unknown, unknown>, params: unknown): boolean {
+    return handler.paths?.(params).some((path) => !isLocal(this.#table, path)) ?? false;
+  }
+
+  async #timed(request: Request, controller: AbortController, work: Promise<unknown>): Promise<unknown> {
+    this.#running.set(request.id, controller);
+    const timer = setTimeout(() => controller.abort(), request.deadlineMs);
+    try {
+      return await work;
+    } finally {
+      clearTimeout(timer);
+      this.#running.delete(request.id);
+    }
+  }
+
+  #answer({ id }: Request, value: unknown): void {
+    crashPoint('helper.before-reply');
+    this.#options.send({ type: 'result', id, value: value ?? null });
+  }
+
+  #fail({ id }: Request, error: unknown): void {
+    this.#options.send({ type: 'error', id, error: NodeError.from(error).toWire() });
+  }
+
+  #watch(): null {
+    this.#events?.close();
+    this.#watching = true;
+    try {
+      // Watched before it is read: what changes in between is an event.
+      this.#events = this.#options.libc.onMountEvent(this.#options.openMountinfo(), () => this.#onEvent());
+    } catch (error) {
+      if (!(error instanceof NodeError) || error.code !== 'Unsupported') throw error;
+      setInterval(() => this.#table.refresh(), POLL_MS);
+    }
+    this.#options.send({ type: 'table', ...this.#table.snapshot() });
+    this.#table.refresh();
+    return null;
+  }
+
+  /** Reads at once when the last reading is long enough ago, else as soon as it is: a burst is read a few times only. */
+  #onEvent(): void {
+    if (this.#refreshTimer !== undefined) return;
+    const wait = this.#restUntil - performance.now();
+    if (wait <= 0) return this.#refresh();
+    this.#refreshTimer = setTimeout(() => {
+      this.#refreshTimer = undefined;
+      this.#refresh();
+    }, wait);
+  }
+
+  #refresh(): void {
+    const start = performance.now();
+    this.#table.refresh();
+    this.#options.flush();
+    const end = performance.now();
+    this.#restUntil = end + (end - start) * REST_FACTOR;
+  }
+}
