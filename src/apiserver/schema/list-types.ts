@@ -47,7 +47,7 @@ function listCheck(schema: SchemaNode | undefined): ListCheck | undefined {
 }
 
 function checkSet(list: readonly Json[], path: string, errors: FieldError[]): void {
-  for (const index of repeated(list)) errors.push(duplicate(`${path}[${index}]`, list[index] as Json));
+  for (const index of repeated(list, setKey)) errors.push(duplicate(`${path}[${index}]`, list[index] as Json));
 }
 
 function checkMap(keys: readonly string[]): (list: readonly Json[], path: string, errors: FieldError[]) => void {
@@ -58,9 +58,25 @@ function checkMap(keys: readonly string[]): (list: readonly Json[], path: string
       errors.push(invalid(`${path}[${wrong}]`, list[wrong] as Json, detail));
       return;
     }
-    const identities = list.map((item) => identity(item as JsonObject | null, keys));
-    for (const index of repeated(identities)) errors.push(duplicate(`${path}[${index}]`, identities[index] as Json));
+    const places = repeated(list, (item) => mapKey(item as JsonObject | null, keys));
+    for (const index of places) {
+      errors.push(duplicate(`${path}[${index}]`, identity(list[index] as JsonObject | null, keys)));
+    }
   };
+}
+
+function mapKey(item: JsonObject | null, keys: readonly string[]): string {
+  let text = '';
+  for (const key of keys) {
+    const value = item === null ? undefined : own(item, key);
+    text += value === undefined ? '-,' : `${setKey(value)},`;
+  }
+  return text;
+}
+
+function setKey(value: Json): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  return typeof value === 'object' && value !== null ? goJson(value) : String(value);
 }
 
 function identity(item: JsonObject | null, keys: readonly string[]): JsonObject {
@@ -73,13 +89,12 @@ function identity(item: JsonObject | null, keys: readonly string[]): JsonObject 
 }
 
 /** The second place of every value that occurs more than once. */
-function repeated(list: readonly Json[]): number[] {
+function repeated(list: readonly Json[], keyOf: (item: Json) => string): number[] {
   if (list.length < 2) return [];
-  const seen = new Map<Json, number>();
+  const seen = new Map<string, number>();
   const places: number[] = [];
   list.forEach((item, index) => {
-    const key =
-      typeof item === 'object' && item !== null ? ` ${goJson(item)}` : typeof item === 'string' ? `"${item}` : item;
+    const key = keyOf(item);
     const times = seen.get(key) ?? 0;
     if (times === 1) places.push(index);
     seen.set(key, times + 1);

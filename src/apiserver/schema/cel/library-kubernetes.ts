@@ -72,7 +72,9 @@ function registerUrl(env: Environment): void {
 }
 
 /** The receiver of `ip.isCanonical(text)`. */
-class CelIps {}
+class CelIps {
+  readonly name = 'ip';
+}
 
 function registerNetwork(env: Environment): void {
   const parseIp = (text: string) => {
@@ -126,7 +128,9 @@ class CelFormat {
 }
 
 /** The receiver of `format.NAME()`. */
-class CelFormats {}
+class CelFormats {
+  readonly name = 'format';
+}
 
 const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const FORMATS: Readonly<Record<string, (text: string) => string[]>> = {

@@ -3,7 +3,9 @@ import { Duration } from '@marcbachmann/cel-js/evaluator';
 import { CelError } from './errors.ts';
 
 /** The receiver of `sets.contains(a, b)` and its sisters. */
-class CelSets {}
+class CelSets {
+  readonly name = 'sets';
+}
 
 /**
  * The list functions of CEL in Kubernetes (apiserver: pkg/cel/library/lists.go) and the set functions (cel-go: ext/sets.go).
@@ -49,8 +51,7 @@ function contains(list: readonly unknown[], wanted: readonly unknown[]): boolean
 export function sameValue(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a === 'bigint' || typeof a === 'number') {
-    // biome-ignore lint/suspicious/noDoubleEquals: 1n == 1 is what CEL means
-    return (typeof b === 'bigint' || typeof b === 'number') && a == b;
+    return (typeof b === 'bigint' || typeof b === 'number') && Number(a) === Number(b);
   }
   if (a instanceof Date && b instanceof Date) return a.getTime() === b.getTime();
   if (Array.isArray(a) && Array.isArray(b)) {

@@ -57,7 +57,8 @@ function regex(pattern: string) {
 function findAll(text: string, pattern: string, limit: number): string[] {
   const matcher = regex(pattern).matcher(text);
   const found: string[] = [];
-  while ((limit < 0 || found.length < limit) && matcher.find()) found.push(matcher.group() ?? '');
+  const most = limit < 0 ? text.length + 1 : limit;
+  for (let i = 0; i < most && matcher.find(); i++) found.push(matcher.group() ?? '');
   return found;
 }
 

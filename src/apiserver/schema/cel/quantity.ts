@@ -1,6 +1,11 @@
 /** A missing number counts as zero, as in apimachinery. */
 const FORM = /^([+-]?)(\d*(?:\.\d*)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?$/;
 
+interface Scale {
+  readonly numerator: bigint;
+  readonly denominator: bigint;
+}
+
 const DECIMAL: Readonly<Record<string, bigint>> = {
   n: 1n,
   u: 10n ** 3n,
@@ -13,8 +18,13 @@ const DECIMAL: Readonly<Record<string, bigint>> = {
   P: 10n ** 24n,
   E: 10n ** 27n,
 };
-const BINARY = ['Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
 const ONE = 10n ** 9n;
+const SCALES: ReadonlyMap<string, Scale> = new Map<string, Scale>([
+  ...Object.entries(DECIMAL).map(([suffix, numerator]) => [suffix, { numerator, denominator: 1n }] as const),
+  ...['Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'].map(
+    (suffix, index) => [suffix, { numerator: ONE * 1024n ** BigInt(index + 1), denominator: 1n }] as const,
+  ),
+]);
 /** Exponents beyond this do not fit a Kubernetes quantity; it keeps hostile input cheap. */
 const MAX_EXPONENT = 100;
 
@@ -34,9 +44,9 @@ export class CelQuantity {
     const scale = scaleOf(suffix);
     if (scale === undefined) return undefined;
     const [whole = '', fraction = ''] = number.split('.');
-    const denominator = 10n ** BigInt(fraction.length) * scale.denominator;
     const numerator = BigInt(whole + fraction || '0') * scale.numerator;
-    const nanos = (numerator + denominator - 1n) / denominator;
+    const denominator = fraction === '' ? scale.denominator : 10n ** BigInt(fraction.length) * scale.denominator;
+    const nanos = denominator === 1n ? numerator : (numerator + denominator - 1n) / denominator;
     return new CelQuantity(sign === '-' ? -nanos : nanos);
   }
 
@@ -61,11 +71,9 @@ export class CelQuantity {
   }
 }
 
-function scaleOf(suffix: string): { numerator: bigint; denominator: bigint } | undefined {
-  const binary = BINARY.indexOf(suffix);
-  if (binary >= 0) return { numerator: ONE * 1024n ** BigInt(binary + 1), denominator: 1n };
-  const decimal = DECIMAL[suffix];
-  if (decimal !== undefined) return { numerator: decimal, denominator: 1n };
+function scaleOf(suffix: string): Scale | undefined {
+  const known = SCALES.get(suffix);
+  if (known !== undefined) return known;
   const exponent = Number(suffix.slice(1));
   if (Math.abs(exponent) > MAX_EXPONENT) return undefined;
   const power = 10n ** BigInt(Math.abs(exponent));
