@@ -51,7 +51,8 @@ function contains(list: readonly unknown[], wanted: readonly unknown[]): boolean
 export function sameValue(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a === 'bigint' || typeof a === 'number') {
-    return (typeof b === 'bigint' || typeof b === 'number') && Number(a) === Number(b);
+    const mixed = (typeof b === 'bigint' || typeof b === 'number') && typeof a !== typeof b;
+    return mixed && Number(a) === Number(b);
   }
   if (a instanceof Date && b instanceof Date) return a.getTime() === b.getTime();
   if (Array.isArray(a) && Array.isArray(b)) {

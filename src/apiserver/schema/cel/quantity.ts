@@ -28,6 +28,9 @@ const SCALES: ReadonlyMap<string, Scale> = new Map<string, Scale>([
 /** Exponents beyond this do not fit a Kubernetes quantity; it keeps hostile input cheap. */
 const MAX_EXPONENT = 100;
 
+const CACHE_LIMIT = 1000;
+const CACHE = new Map<string, CelQuantity>();
+
 /** A Kubernetes quantity (`1.5Gi`, `100m`) inside CEL rules, in units of 1e-9, rounded up as apimachinery does. */
 export class CelQuantity {
   readonly nanos: bigint;
@@ -36,8 +39,19 @@ export class CelQuantity {
     this.nanos = nanos;
   }
 
-  /** Parses a quantity; undefined when the text is none. */
+  /** Parses a quantity; undefined when the text is none. The same few sizes come again and again, so they are kept. */
   static parse(text: string): CelQuantity | undefined {
+    const kept = CACHE.get(text);
+    if (kept !== undefined) return kept;
+    const quantity = CelQuantity.#parse(text);
+    if (quantity !== undefined) {
+      if (CACHE.size >= CACHE_LIMIT) CACHE.clear();
+      CACHE.set(text, quantity);
+    }
+    return quantity;
+  }
+
+  static #parse(text: string): CelQuantity | undefined {
     const match = FORM.exec(text);
     if (match === null || text === '') return undefined;
     const [, sign, number = '', suffix = ''] = match;
