@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type Suite, specFiles } from '../suites.ts';
 import { toolEnvironment } from '../tools.ts';
 import { loopDevicesOf } from './loops.ts';
-import { type Exit, type Outcome, type Part, readLines, summarize } from './results.ts';
+import { type Exit, type Line, type Outcome, type Part, readLines, summarize } from './results.ts';
 
 export interface RunOptions {
   readonly root: string;
@@ -110,10 +110,14 @@ async function execute(
   return { code, signal, timedOut, seconds: (performance.now() - start) / 1000 };
 }
 
+/** A command is one test, named like its suite. */
 function summarizeCheck(name: string, exit: Exit): Outcome {
-  const ok = exit.code === 0 && !exit.timedOut;
-  const lines = ok ? [{ type: 'pass', title: name, ms: exit.seconds * 1000 } as const] : [];
-  return summarize(name, [...lines, { type: 'end', part: 'tests' }], exit, ok || exit.code === null ? [] : ['tests']);
+  if (exit.timedOut || exit.code === null) return summarize(name, [], exit, ['tests']);
+  const result: Line =
+    exit.code === 0
+      ? { type: 'pass', title: name, ms: exit.seconds * 1000 }
+      : { type: 'fail', title: name, error: `exit code ${exit.code}: what is wrong stands above, under == ${name}` };
+  return summarize(name, [result, { type: 'end', part: 'tests' }], exit, ['tests']);
 }
 
 function failed(suite: string, error: string): Outcome {
