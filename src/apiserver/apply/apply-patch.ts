@@ -64,7 +64,7 @@ export function applyPatch(options: ApplyOptions): ApplyResult {
     outcome = { ...outcome, object: withLastApplied(outcome.object, config) };
   }
   const object = withManagedFields(outcome.object, encodeManagers(outcome.managers));
-  if (live !== null && deepEqual(live, object)) return { object: live, changed: false };
+  if (live !== null && !outcome.changed && deepEqual(live, object)) return { object: live, changed: false };
   return { object, changed: true };
 }
 
@@ -110,6 +110,8 @@ function beforeFirst(writer: Writer, bare: JsonObject): Managers {
 }
 
 interface Outcome {
+  /** Whether the object differs from the live one, ownership aside. */
+  readonly changed: boolean;
   readonly object: JsonObject;
   readonly managers: Managers;
   readonly conflicts: readonly ManagerConflict[];
@@ -136,7 +138,7 @@ function attempt(writer: Writer, bare: JsonObject, managers: Managers, config: J
     const keeps = last !== undefined && last.apiVersion === writer.apiVersion && equal(last.set, owned);
     left.set(id, keeps ? (time === last.time ? last : withChange(last, { time })) : { ...mine, set: owned, time });
   }
-  return { object: changed ? pruned : bare, managers: left, conflicts };
+  return { changed, object: changed ? pruned : bare, managers: left, conflicts };
 }
 
 /** The conflicts that count: `kubectl` may change what `kubectl` on the client's side had applied. */

@@ -109,6 +109,19 @@ function subtractKids(a: Kids, b: Kids, recursive: boolean): Kids | undefined {
   return kids.size === 0 ? undefined : kids;
 }
 
+/** Whether all members of `b` are members of `a`. */
+export function contains(a: FieldSet, b: FieldSet): boolean {
+  if (a === b) return true;
+  if (b.self && !a.self) return false;
+  if (b.kids === undefined) return true;
+  if (a.kids === undefined) return false;
+  for (const [element, right] of b.kids) {
+    const left = a.kids.get(element);
+    if (left === undefined || !contains(left, right)) return false;
+  }
+  return true;
+}
+
 /** Whether both sets have the same members. */
 export function equal(a: FieldSet, b: FieldSet): boolean {
   if (a === b) return true;

@@ -7,4 +7,4 @@ export { settleTimestamps, withManagedFields } from './metadata.ts';
 export type { StructuralSchema } from './schema.ts';
 export { type UpdateOptions, updateManagedFields } from './update-managed-fields.ts';
 export type { JsonObject } from './values.ts';
-export type { WriteOptions } from './writer.ts';
+export { MAIN_RESET_FIELDS, STATUS_RESET_FIELDS, type WriteOptions } from './writer.ts';

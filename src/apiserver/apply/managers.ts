@@ -29,6 +29,8 @@ export interface ManagerState {
   readonly set: FieldSet;
   /** The entry this was read from, if writing it again would give the same. */
   readonly source: ManagedFieldsEntry | undefined;
+  /** The set as it was read, if writing it again would give the same. */
+  readonly document: JsonObject | undefined;
 }
 
 /** All managers by identifier. Maps are copied before they are changed. */
@@ -78,6 +80,7 @@ function decodeEntry(entry: unknown, index: number): ManagerState {
     time: entry.time === undefined || entry.time === null ? undefined : text(entry.time, 'time', index),
     set,
     source: canonical ? (entry as unknown as ManagedFieldsEntry) : undefined,
+    document: canonical && isObject(entry.fieldsV1) ? entry.fieldsV1 : undefined,
   };
 }
 
@@ -92,7 +95,7 @@ export function withChange(
   state: ManagerState,
   change: Partial<Pick<ManagerState, 'set' | 'time' | 'apiVersion'>>,
 ): ManagerState {
-  return { ...state, ...change, source: undefined };
+  return { ...state, ...change, source: undefined, document: change.set === undefined ? state.document : undefined };
 }
 
 /**
@@ -112,7 +115,7 @@ function encodeEntry(state: ManagerState): ManagedFieldsEntry {
     apiVersion: state.apiVersion,
     ...(state.time === undefined ? {} : { time: state.time }),
     fieldsType: 'FieldsV1',
-    fieldsV1: encodeFields(state.set),
+    fieldsV1: state.document ?? encodeFields(state.set),
     ...(state.subresource === '' ? {} : { subresource: state.subresource }),
   };
 }

@@ -53,6 +53,7 @@ export function newState(writer: Writer, operation: 'Apply' | 'Update', set: Fie
     time: undefined,
     set,
     source: undefined,
+    document: undefined,
   };
 }
 
@@ -150,7 +151,13 @@ function capUpdaters(managers: Managers): Managers {
     const bucketId = managerId(bucket);
     const gathered = managers.get(bucketId)?.set ?? managers.get(opener)?.set ?? EMPTY;
     if (!managers.has(bucketId)) managers.delete(opener);
-    managers.set(bucketId, { ...bucket, set: union(state.set, gathered), time: state.time, source: undefined });
+    managers.set(bucketId, {
+      ...bucket,
+      set: union(state.set, gathered),
+      time: state.time,
+      source: undefined,
+      document: undefined,
+    });
     managers.delete(id);
     count--;
   }

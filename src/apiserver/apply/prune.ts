@@ -1,4 +1,4 @@
-import { difference, EMPTY, type FieldSet, intersection, isEmpty, union } from './field-set.ts';
+import { contains, difference, type FieldSet, intersection, isEmpty, union } from './field-set.ts';
 import { removeItems, withNamedFields } from './remove.ts';
 import type { Type } from './schema.ts';
 import { toFieldSet } from './to-field-set.ts';
@@ -12,7 +12,7 @@ import { toFieldSet } from './to-field-set.ts';
  */
 export function prune(type: Type, merged: unknown, last: FieldSet, now: FieldSet, others: Iterable<FieldSet>): unknown {
   // The common case: everything that was owned is still owned.
-  if (isEmpty(difference(last, now))) return merged;
+  if (contains(now, last)) return merged;
   let managed = now;
   for (const set of others) managed = union(managed, set);
 
@@ -26,5 +26,5 @@ export function prune(type: Type, merged: unknown, last: FieldSet, now: FieldSet
   const withOwned = removeItems(type, merged, difference(all, kept));
   const gone = difference(all, named(toFieldSet(type, withOwned)));
   const mine = intersection(gone, lastNamed);
-  return mine === EMPTY || isEmpty(mine) ? merged : removeItems(type, merged, mine);
+  return isEmpty(mine) ? merged : removeItems(type, merged, mine);
 }

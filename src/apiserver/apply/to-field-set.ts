@@ -46,13 +46,16 @@ function isHollow(value: unknown): boolean {
   return true;
 }
 
+/** Where an item has lost its key, as pruning in several steps may leave it: the list still has something in it. */
+const UNADDRESSABLE: PathElement = '?:';
+
 function ofList(list: ListType, value: unknown): FieldSet {
   if (list.atomic) return LEAF;
   if (!Array.isArray(value) || value.length === 0) return EMPTY;
   const kids = new Map<PathElement, FieldSet>();
   for (const item of value) {
-    const element = itemElement(list, item);
-    if (typeof element !== 'string') continue;
+    const step = itemElement(list, item);
+    const element = typeof step === 'string' ? step : UNADDRESSABLE;
     // Of duplicates the ownership is that of the whole bunch.
     kids.set(element, kids.has(element) ? LEAF : asMember(toFieldSet(list.element, item)));
   }

@@ -25,6 +25,12 @@ export interface WriteOptions {
   readonly otherVersions?: readonly string[];
 }
 
+/** What the main endpoint of a kind with a status subresource does not write (apiextensions, GetResetFields). */
+export const MAIN_RESET_FIELDS: readonly string[] = ['status'];
+
+/** What the endpoint of the status subresource does not write (apiextensions, GetResetFields). */
+export const STATUS_RESET_FIELDS: readonly string[] = ['spec'];
+
 const NO_VERSIONS: readonly string[] = [];
 const versionSets = new Map<string, ReadonlySet<string>>();
 const resetSets = new WeakMap<readonly string[], FieldSet>();

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import {
+  contains,
   difference,
   EMPTY,
   equal,
@@ -77,6 +78,15 @@ describe('apply: field sets', () => {
         const below = (one: readonly string[]): boolean => one.some((_, i) => has(b, one.slice(0, i + 1)));
         const expected = paths(a).filter((one) => !below(one));
         expect(sortedKeys(membersOf(recursiveDifference(a, b)))).to.deep.equal(sortedKeys(expected.map(key)));
+      }),
+    );
+  });
+
+  it('contain one another as sets of paths do', () => {
+    fc.assert(
+      fc.property(sets, sets, (a, b) => {
+        expect(contains(a, b)).to.equal(membersOf(b).isSubsetOf(membersOf(a)));
+        expect(contains(union(a, b), b)).to.equal(true);
       }),
     );
   });
