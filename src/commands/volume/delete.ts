@@ -32,7 +32,7 @@ export const volumeDelete: Command<Params, Result> = {
       throw new CommandError(
         'Refused',
         `volume.delete: volume "${volumeId}" is mounted by ${workloadsOf(mounts)}; unmount it first`,
-        { field: 'volumeId', reason: 'InUse' },
+        { field: 'volumeId', reason: 'VolumeInUse' },
       );
     }
     const { uid } = volume.metadata;

@@ -3,6 +3,7 @@
  *
  * To add operations, write `Handlers<YourOperations>` in a folder of your own and spread it into `createHandlers`.
  */
+import { IMAGE_HANDLERS } from '../images/registry.ts';
 import type { Operations } from '../operations.ts';
 import { bindOwn, bindUserPath, ensureUserPath, inspectUserPath, tmpfs } from './bind.ts';
 import { run } from './command.ts';
@@ -63,5 +64,6 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
     removeTree: { run: removeTree, paths: (target) => [targetName(target)] },
     lockDescription: { run: ({ libc }, { pid, fd }) => ({ locked: libc.lockForeignDescription(pid, fd) }) },
     run: { run: (_, params, request) => run(params, request) },
+    ...IMAGE_HANDLERS,
   };
 }

@@ -1,0 +1,278 @@
+/**
+ * The helper's side of image files.
+ *
+ * An image gets its name only when its filesystem is complete and on disk, so that a name is a promise. Its loop device
+ * frees itself with the last user: dying between attach and mount leaks nothing.
+ */
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { open, rename, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { crashPoint } from '../crash-points.ts';
+import { attributesOf } from '../helper/attributes.ts';
+import { run } from '../helper/command.ts';
+import type { HelperContext, RequestContext } from '../helper/context.ts';
+import { Fd } from '../helper/fd.ts';
+import { MNT_DETACH } from '../helper/libc.ts';
+import { openBeneath, openRoot } from '../helper/open-beneath.ts';
+import { checkEmpty, makeTarget, setImmutable, targetName } from '../helper/target.ts';
+import type { BindResult, TargetPath } from '../layer.ts';
+import { NodeError } from '../node-error.ts';
+import { type BlockCalls, loadBlockCalls } from './block-calls.ts';
+import { backingFileOf, devicePathOf, loopsOf } from './loop-devices.ts';
+import type { CreateImage, GrowImage, ImageFilesystem, MountImage } from './operations.ts';
+
+/** Suffix of an image that is not complete. */
+const UNFINISHED = '.new';
+const DIRECTORY_MODE_MASK = 0o7777;
+
+let loaded: BlockCalls | undefined;
+
+function blockCalls(): BlockCalls {
+  loaded ??= loadBlockCalls();
+  return loaded;
+}
+
+/** STORAGE choices: 4096-byte sectors work with direct I/O on clones; no discard of a file that is empty anyway. */
+const MKFS: Readonly<Record<ImageFilesystem, (file: string) => readonly [string, ...string[]]>> = {
+  xfs: (file) => ['mkfs.xfs', '-q', '-K', '-f', '-s', 'size=4096', '-m', 'reflink=1', file],
+  ext4: (file) => ['mkfs.ext4', '-q', '-F', '-b', '4096', '-m', '0', '-E', 'nodiscard,lazy_itable_init=1', file],
+};
+
+export async function createImage(
+  _context: HelperContext,
+  { file, sizeBytes, allocation, filesystem }: CreateImage,
+  request: RequestContext,
+): Promise<{ readonly created: boolean }> {
+  if (exists(file)) return { created: false };
+  const unfinished = `${file}${UNFINISHED}`;
+  rmSync(unfinished, { force: true });
+  try {
+    const handle = await open(unfinished, 'wx', 0o600);
+    try {
+      await setSize(handle.fd, sizeBytes, allocation, unfinished);
+      crashPoint('image.after-allocate');
+      await succeed(MKFS[filesystem](unfinished), request);
+      crashPoint('image.after-mkfs');
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(unfinished, file);
+    crashPoint('image.after-rename');
+    await syncDirectory(dirname(file));
+  } catch (thrown) {
+    rmSync(unfinished, { force: true });
+    throw noSpaceOr(thrown, file);
+  }
+  return { created: true };
+}
+
+export async function mountImage(context: HelperContext, request: MountImage): Promise<BindResult> {
+  const { libc, table } = context;
+  const file = realpathSync(request.file);
+  const attributes = attributesOf(request.options, false);
+  using target = makeTarget(context, request.target);
+  const there = libc.statx(target.fd.number, '');
+  if (there.mountId !== target.parent.stat.mountId) {
+    table.refresh();
+    const entry = table.byId(there.mountId);
+    if (entry === undefined || backingFileOf(entry.device) !== file) {
+      throw new NodeError('ForeignMount', `${target.path} has ${entry?.source ?? 'something'} mounted`, {
+        path: target.path,
+      });
+    }
+    makeInside(context, request);
+    return { entry, created: false, immutableTarget: target.ours };
+  }
+  // The same filesystem mounted from two devices would destroy itself.
+  const elsewhere = loopsOf(file);
+  if (elsewhere.length > 0) {
+    throw new NodeError('Busy', `${file} is attached to ${elsewhere.map(({ path }) => path).join(', ')} already`, {
+      path: file,
+    });
+  }
+  checkEmpty(target.fd, target.path);
+  const immutableTarget = target.ours && setImmutable(libc, target.fd, true);
+  const loop = blockCalls().attach(file);
+  try {
+    crashPoint('image.after-attach');
+    const flags = request.discard ? ['discard'] : [];
+    using tree = new Fd(libc, await blockCalls().mountDevice(loop.path, request.filesystem, flags, attributes.set));
+    libc.moveMount(tree.number, target.fd.number);
+    crashPoint('image.after-mount');
+    const id = libc.statx(tree.number, '').mountId;
+    table.refresh();
+    const entry = table.byId(id);
+    if (entry?.target !== target.path || backingFileOf(entry.device) !== file) {
+      libc.umount(tree.procPath, MNT_DETACH);
+      throw new NodeError('VerificationFailed', `${target.path} does not show the image that was mounted`, {
+        path: target.path,
+      });
+    }
+    makeInside(context, request);
+    return { entry, created: true, immutableTarget };
+  } finally {
+    closeSync(loop.fd);
+  }
+}
+
+export async function growImage(
+  _context: HelperContext,
+  { file, sizeBytes, allocation, filesystem, target }: GrowImage,
+  request: RequestContext,
+): Promise<null> {
+  const fd = openSync(file, constants.O_RDWR | constants.O_NOFOLLOW);
+  try {
+    if (BigInt(fstatSync(fd).size) < sizeBytes) await setSize(fd, sizeBytes, allocation, file);
+  } catch (thrown) {
+    throw noSpaceOr(thrown, file);
+  } finally {
+    closeSync(fd);
+  }
+  crashPoint('image.after-extend');
+  const [loop] = loopsOf(realpathSync(file));
+  if (loop !== undefined) blockCalls().updateCapacity(loop.path);
+  if (target === null || loop === undefined) {
+    if (filesystem !== 'ext4') return null;
+    // An unmounted ext4 grows in its file, after the check that resize2fs(8) demands.
+    await succeed(['e2fsck', '-f', '-p', file], request, [0, 1]);
+    await succeed(['resize2fs', file], request);
+    return null;
+  }
+  if (filesystem === 'xfs') {
+    await succeed(['xfs_growfs', '-d', targetName(target)], request);
+    return null;
+  }
+  const device = devicePathOf(loop.device) ?? loop.path;
+  const result = await run({ argv: ['resize2fs', device] }, request);
+  if (result.status === 0) return null;
+  if (/Permission denied|Operation not permitted/.test(result.stderr)) {
+    throw new NodeError('Unsupported', 'ext4 grows online only with CAP_SYS_RESOURCE, which this process lacks');
+  }
+  throw commandFailed('resize2fs', result.stderr);
+}
+
+export async function removeImage(_context: HelperContext, { file }: { readonly file: string }): Promise<null> {
+  for (const path of [file, `${file}${UNFINISHED}`]) {
+    if (!exists(path)) continue;
+    const users = loopsOf(realpathSync(path));
+    if (users.length > 0) {
+      throw new NodeError('Busy', `${path} is still attached to ${users.map((loop) => loop.path).join(', ')}`, {
+        path,
+      });
+    }
+    await unlink(path);
+    crashPoint('image.after-unlink');
+  }
+  if (exists(dirname(file))) await syncDirectory(dirname(file));
+  return null;
+}
+
+export async function freeze(
+  context: HelperContext,
+  { target, device, frozen }: { readonly target: TargetPath; readonly device: string; readonly frozen: boolean },
+): Promise<null> {
+  const { libc, table } = context;
+  using root = openRoot(libc, target.root);
+  using directory = openBeneath(libc, root, target.path, targetName(target));
+  const stat = libc.statx(directory.number, '');
+  const entry = table.byId(stat.mountId);
+  // A path that is no mount point would freeze the filesystem below it, the root one too.
+  if (!stat.isMountRoot || entry?.device !== device || backingFileOf(device) === undefined) {
+    throw new NodeError('ForeignMount', `${targetName(target)} does not show the image on device ${device}`);
+  }
+  const fd = openSync(directory.procPath, constants.O_RDONLY);
+  try {
+    await blockCalls().setFrozen(fd, frozen, targetName(target));
+  } finally {
+    closeSync(fd);
+  }
+  return null;
+}
+
+export async function probeClone(
+  _context: HelperContext,
+  { directory }: { readonly directory: string },
+): Promise<{ readonly cloneable: boolean; readonly message: string }> {
+  const names = ['source', 'clone'].map((name) => join(directory, `.probe-${process.pid}-${name}`));
+  const [source = '', clone = ''] = names;
+  try {
+    const from = await open(source, 'w+', 0o600);
+    const to = await open(clone, 'w+', 0o600);
+    try {
+      await from.write(Buffer.alloc(4096, 1));
+      const errno = blockCalls().clone(from.fd, to.fd);
+      return errno === null
+        ? { cloneable: true, message: 'files can share blocks' }
+        : { cloneable: false, message: `files in ${directory} cannot share blocks (${errno})` };
+    } finally {
+      await from.close();
+      await to.close();
+    }
+  } finally {
+    for (const name of names) rmSync(name, { force: true });
+  }
+}
+
+async function setSize(fd: number, sizeBytes: bigint, allocation: 'sparse' | 'full', path: string): Promise<void> {
+  if (allocation === 'full') {
+    await blockCalls().allocate(fd, sizeBytes, path);
+    return;
+  }
+  ftruncateSync(fd, Number(sizeBytes));
+}
+
+/** Made only where it is missing, so that a workload's own changes to its permissions stay. */
+function makeInside({ libc }: HelperContext, { target, inside }: MountImage): void {
+  if (inside === null) return;
+  using root = openRoot(libc, target.root);
+  using mounted = openBeneath(libc, root, target.path, targetName(target));
+  // One call makes it with all its bits: a mode that came later could be missing after a crash.
+  const umask = process.umask(0);
+  try {
+    libc.mkdirat(mounted.number, inside.name, inside.mode & DIRECTORY_MODE_MASK);
+  } catch (thrown) {
+    if (thrown instanceof NodeError && thrown.errno === 'EEXIST') return;
+    throw thrown;
+  } finally {
+    process.umask(umask);
+  }
+}
+
+async function succeed(
+  argv: readonly [string, ...string[]],
+  request: RequestContext,
+  accepted: readonly number[] = [0],
+): Promise<void> {
+  const { status, stderr, stdout } = await run({ argv }, request);
+  if (status === null || !accepted.includes(status)) throw commandFailed(argv[0], stderr === '' ? stdout : stderr);
+}
+
+function commandFailed(program: string, output: string): NodeError {
+  const line = output.trim().split('\n').slice(-3).join('; ');
+  if (/No space left/.test(output)) return new NodeError('NoSpace', `${program}: ${line}`);
+  return new NodeError('CommandFailed', `${program}: ${line}`);
+}
+
+function noSpaceOr(thrown: unknown, file: string): NodeError {
+  const error = NodeError.from(thrown);
+  if (error.errno !== 'ENOSPC' && error.errno !== 'EFBIG' && error.code !== 'NoSpace') return error;
+  return new NodeError('NoSpace', `there is no room for ${basename(file)} in ${dirname(file)}`, {
+    errno: error.errno,
+    path: file,
+    cause: error,
+  });
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}

@@ -1,0 +1,53 @@
+/** The helper's operations on image files: declared here, registered in `helper/registry.ts`. */
+import type { BindResult, TargetPath } from '../layer.ts';
+import type { Operation } from '../operations.ts';
+
+export type ImageFilesystem = 'xfs' | 'ext4';
+
+export interface CreateImage {
+  /** Absolute path of the image, in a directory of ours. */
+  readonly file: string;
+  readonly sizeBytes: bigint;
+  /** `sparse` takes space as it is written (Thin), `full` allocates everything now (Thick, and pool files). */
+  readonly allocation: 'sparse' | 'full';
+  readonly filesystem: ImageFilesystem;
+}
+
+export interface MountImage {
+  readonly file: string;
+  readonly target: TargetPath;
+  readonly filesystem: ImageFilesystem;
+  /** Attributes of the mount, as for binds. */
+  readonly options: readonly string[];
+  /** Give freed blocks back to the file below; never on a pool, whose file must stay allocated. */
+  readonly discard: boolean;
+  /** Directory made inside, with these permission bits, for workloads to see. */
+  readonly inside: { readonly name: string; readonly mode: number } | null;
+}
+
+export interface GrowImage {
+  readonly file: string;
+  readonly sizeBytes: bigint;
+  readonly allocation: 'sparse' | 'full';
+  readonly filesystem: ImageFilesystem;
+  /** Where it is mounted; null = nowhere. */
+  readonly target: TargetPath | null;
+}
+
+export interface ImageOperations {
+  /**
+   * Makes a file with a filesystem in it, on disk (fsync) before it has its name. There already = nothing is done.
+   * Rejects with `NoSpace` and leaves nothing behind when it does not fit.
+   */
+  createImage: Operation<CreateImage, { readonly created: boolean }>;
+  /** Attaches a loop device that frees itself and mounts it. Mounted already = nothing is done. */
+  mountImage: Operation<MountImage, BindResult>;
+  /** Grows file, device and filesystem; never shrinks. `Unsupported` = this filesystem grows only while unmounted. */
+  growImage: Operation<GrowImage, null>;
+  /** Removes an image that no loop device uses (`Busy` otherwise). Absent is success. */
+  removeImage: Operation<{ readonly file: string }, null>;
+  /** Stops or releases the writers of a mounted image; `device` must be what is mounted there. */
+  freeze: Operation<{ readonly target: TargetPath; readonly device: string; readonly frozen: boolean }, null>;
+  /** Whether files in a directory can share blocks (FICLONE, ioctl_ficlone(2)), tried with a file of ours. */
+  probeClone: Operation<{ readonly directory: string }, { readonly cloneable: boolean; readonly message: string }>;
+}

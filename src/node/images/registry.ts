@@ -1,0 +1,15 @@
+import { dirname } from 'node:path';
+import type { Handlers } from '../helper/registry.ts';
+import { targetName } from '../helper/target.ts';
+import { createImage, freeze, growImage, mountImage, probeClone, removeImage } from './handlers.ts';
+import type { ImageOperations } from './operations.ts';
+
+/** Which function answers which request about images. */
+export const IMAGE_HANDLERS: Handlers<ImageOperations> = {
+  createImage: { run: createImage, paths: ({ file }) => [dirname(file)] },
+  mountImage: { run: mountImage, paths: ({ file, target }) => [dirname(file), targetName(target)] },
+  growImage: { run: growImage, paths: ({ file }) => [dirname(file)] },
+  removeImage: { run: removeImage, paths: ({ file }) => [dirname(file)] },
+  freeze: { run: freeze },
+  probeClone: { run: probeClone, paths: ({ directory }) => [directory] },
+};

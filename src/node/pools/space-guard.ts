@@ -1,0 +1,116 @@
+/**
+ * Keeps Thin volumes from hitting a full pool. A write that fails inside an image makes its filesystem read-only or
+ * loses what the writer believed written; a writer that waits loses nothing.
+ *
+ * Every second: grow the pool while the host has room; when it has none and the pool is critically full, freeze the Thin
+ * images (their writers wait); when there is room again, let them go. What is held is written to disk before it is held,
+ * so that a start after a crash knows what to release.
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { NodeLayer, TargetPath } from '../layer.ts';
+import type { Pool, PoolSpace, Pools } from './pools.ts';
+import { criticalWater, lowWater } from './sizing.ts';
+
+const PERIOD_MS = 1000;
+const DEADLINE_MS = 20_000;
+
+/** One mounted Thin image. */
+export interface ThinMount {
+  readonly target: TargetPath;
+  readonly device: string;
+}
+
+export interface SpaceGuardOptions {
+  readonly node: NodeLayer;
+  readonly pools: Pools;
+  /** File that says what is held. */
+  readonly recordFile: string;
+  /** Which Thin images of a pool are mounted now. */
+  readonly thinMounts: (pool: Pool) => readonly ThinMount[];
+  /** Told of each look, and of what cannot be done. */
+  readonly onLook: (pool: Pool, space: PoolSpace, held: boolean) => void;
+  readonly onError: (thrown: unknown) => void;
+}
+
+export class SpaceGuard {
+  readonly #options: SpaceGuardOptions;
+  #held: boolean;
+
+  constructor(options: SpaceGuardOptions) {
+    this.#options = options;
+    this.#held = readRecord(options.recordFile);
+  }
+
+  /** True while writers of Thin volumes are made to wait. */
+  get held(): boolean {
+    return this.#held;
+  }
+
+  /** Looks every second until the signal aborts. What is held stays held: the next start goes on. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.look(signal).catch((thrown: unknown) => {
+        if (!signal.aborted) this.#options.onError(thrown);
+      });
+      await pause(PERIOD_MS, signal);
+    }
+  }
+
+  /** One look at every pool. */
+  async look(signal: AbortSignal): Promise<void> {
+    const { pools, onLook, thinMounts } = this.#options;
+    for (const name of pools.names()) {
+      const pool = await pools.open(name, signal);
+      let space = await pools.space(pool, signal);
+      if (space.freeBytes < lowWater(space)) space = await pools.makeRoom(pool, 0n, signal);
+      const mounts = thinMounts(pool);
+      if (space.freeBytes < criticalWater(space)) {
+        this.#record(true);
+        await this.#setFrozen(mounts, true, signal);
+      } else if (this.#held && space.freeBytes >= 2n * criticalWater(space)) {
+        await this.#setFrozen(mounts, false, signal);
+        this.#record(false);
+      }
+      onLook(pool, space, this.#held);
+    }
+  }
+
+  async #setFrozen(mounts: readonly ThinMount[], frozen: boolean, signal: AbortSignal): Promise<void> {
+    for (const mount of mounts) {
+      await this.#options.node.call('freeze', { ...mount, frozen }, { signal, deadlineMs: DEADLINE_MS });
+    }
+  }
+
+  #record(held: boolean): void {
+    if (held === this.#held) return;
+    const { recordFile } = this.#options;
+    if (held) {
+      writeFileSync(`${recordFile}.new`, 'writers of Thin volumes are held: their pool is full\n', { mode: 0o600 });
+      renameSync(`${recordFile}.new`, recordFile);
+    } else {
+      rmSync(recordFile, { force: true });
+    }
+    this.#held = held;
+  }
+}
+
+function readRecord(file: string): boolean {
+  try {
+    readFileSync(file);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, ms);
+    signal.addEventListener('abort', finish, { once: true });
+  });
+}
