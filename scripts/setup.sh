@@ -58,10 +58,22 @@ install_npm_packages() {
     die "npm could not install the packages (above): is the npm registry reachable?"
   fi
   rm -f "$log"
+  link_node
   verify_npm_packages
   ln -sfn ../../bin/clawstore node_modules/.bin/clawstore
   echo "$hash" >"$stamp"
   did='installed'
+}
+
+# npm 9 (Debian 13) unpacks the package with Node 24 but links no command of it.
+link_node() {
+  local arch folder
+  for arch in x64 arm64; do
+    folder=node-linux-$arch
+    if [ ! -e node_modules/.bin/node ] && [ -x "node_modules/$folder/bin/node" ]; then
+      ln -s "../$folder/bin/node" node_modules/.bin/node
+    fi
+  done
 }
 
 # npm of an old Node may silently choose other versions than the locked ones: look at what is really there.
@@ -140,7 +152,8 @@ install_debian_packages() {
     fi
   done < <(missing "${kinds[@]}")
   [ "$failed" = 0 ] || die "install the packages above (on Debian: apt-get install PACKAGE) and run make again"
-  did="had to add: ${packages[*]}"
+  lacking=$(missing "${kinds[@]}" | cut -d'|' -f3 | sort -u | tr '\n' ' ')
+  did="looked for ${packages[*]}${lacking:+; without ${lacking% }}"
 }
 
 [ "$want" = node ] || step 'machine' check_machine

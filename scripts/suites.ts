@@ -3,7 +3,7 @@
  * so a new file cannot be forgotten (see `unclaimedFiles`).
  */
 import { globSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import type { ToolName } from './tools/catalogue.ts';
 
 export type Kind = 'lint' | 'unit' | 'contract' | 'e2e';
@@ -50,34 +50,44 @@ const check = (name: string, ...command: readonly [string, ...string[]]): CheckS
   deadlineSeconds: 120,
 });
 
+/** The control planes that a file of e2e/ runs against; CLAWSTORE_E2E_SERVER tells it which. */
 type Server = 'embedded' | 'real';
 
-/** One end-to-end file, run once against each control plane that it names (CLAWSTORE_E2E_SERVER says which). */
-function e2e(
-  name: string,
-  spec: string,
-  options: { readonly servers?: readonly Server[]; readonly seconds?: number; readonly fullSeconds?: number } = {},
-): readonly MochaSuite[] {
-  const seconds = options.seconds ?? 180;
-  const common = {
-    type: 'mocha',
-    kind: 'e2e',
-    specs: [spec],
-    namespaces: true,
-    deadlineSeconds: seconds,
-    fullDeadlineSeconds: options.fullSeconds ?? seconds * 5,
-    tools: ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl', 'promtool'],
-  } as const;
-  if (options.servers === undefined) return [{ ...common, name }];
-  return options.servers.map((server) => ({
-    ...common,
-    name: `${name}@${server}`,
-    env: { CLAWSTORE_E2E_SERVER: server },
-  }));
+interface E2eOptions {
+  /** Both when absent. An empty list: the file starts what it needs itself and runs once. */
+  readonly servers?: readonly Server[];
+  readonly seconds?: number;
+  readonly fullSeconds?: number;
 }
 
-/** End-to-end files that need another set-up than the default (own deadline, both control planes). */
-const E2E_BOTH: readonly Server[] = ['embedded', 'real'];
+/**
+ * Files of e2e/ that need other settings than the default: `e2e/NAME.e2e.ts` becomes the suites `NAME@embedded` and
+ * `NAME@real`, of three minutes each (five times that with full counts). Keys are the NAMEs.
+ */
+const E2E: Readonly<Record<string, E2eOptions>> = {};
+
+const E2E_TOOLS: readonly ToolName[] = ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl', 'promtool'];
+
+function e2eSuites(root: string): readonly MochaSuite[] {
+  return globSync('e2e/*.e2e.ts', { cwd: root })
+    .sort()
+    .flatMap((file) => {
+      const name = basename(file, '.e2e.ts');
+      const { servers = ['embedded', 'real'], seconds = 180, fullSeconds = seconds * 5 } = E2E[name] ?? {};
+      const suite = {
+        type: 'mocha',
+        kind: 'e2e',
+        name,
+        specs: [file],
+        namespaces: true,
+        deadlineSeconds: seconds,
+        fullDeadlineSeconds: fullSeconds,
+        tools: E2E_TOOLS,
+      } as const;
+      if (servers.length === 0) return [suite];
+      return servers.map((server) => ({ ...suite, name: `${name}@${server}`, env: { CLAWSTORE_E2E_SERVER: server } }));
+    });
+}
 
 export const SUITES: readonly Suite[] = [
   check('types', 'tsc', '--noEmit', '-p', 'tsconfig.json'),
@@ -106,7 +116,7 @@ export const SUITES: readonly Suite[] = [
     fullDeadlineSeconds: 900,
     tools: ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl'],
   },
-  ...e2e('crds', 'e2e/crds.e2e.ts', { servers: E2E_BOTH }),
+  ...e2eSuites(join(import.meta.dirname, '..')),
 ];
 
 /** The spec files of a suite, from the top of the checkout, sorted. */
