@@ -88,6 +88,8 @@ export class HelperClient {
     for (const wake of this.#waiting.splice(0)) wake();
     const connection = this.#connection;
     if (connection === undefined) return;
+    this.#connection = undefined;
+    for (const { operation, reject } of [...connection.pending.values()]) reject(lost(operation));
     const { child, stream } = connection.process;
     const ended = new Promise<void>((resolve) => {
       if (child.exitCode !== null || child.signalCode !== null) resolve();

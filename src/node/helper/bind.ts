@@ -19,7 +19,7 @@ import { Fd } from './fd.ts';
 import { MNT_DETACH, MS_PRIVATE } from './libc.ts';
 import { type Located, locate, toLocation } from './location.ts';
 import { makeBeneath, openBeneath, openRoot } from './open-beneath.ts';
-import { components, refuseReserved, relativeToPrefix } from './paths.ts';
+import { refuseReserved, relativeToPrefix } from './paths.ts';
 import { refuseReservedLocation } from './reserved.ts';
 import { checkEmpty, makeTarget, setImmutable, type Target } from './target.ts';
 
@@ -99,7 +99,7 @@ export function bindTo(
   const there = libc.statx(target.fd.number, '');
   if (there.mountId !== target.parent.stat.mountId) return adopt(context, source, target, attributes);
 
-  checkEmpty(target.fd, target.path);
+  if (!target.created) checkEmpty(target.fd, target.path);
   const immutableTarget = target.ours && setImmutable(libc, target.fd, true);
   crashPoint('bind.after-immutable');
   using tree = new Fd(libc, libc.openTree(source.fd.number, '', { recursive }));
@@ -107,11 +107,11 @@ export function bindTo(
   libc.mountSetattr(tree.number, { ...attributes, propagation: MS_PRIVATE }, { recursive });
   libc.moveMount(tree.number, target.fd.number);
   crashPoint('bind.after-move-mount');
-  const { id, flags } = verify(context, source, targetPath, target, tree, attributes);
+  const { id, flags } = verify(context, source, targetPath.path, target, tree, attributes);
   crashPoint('bind.after-verify');
 
   const { mount, device, root, realPath } = source.located;
-  if (recursive && table.below(realPath).length > 0) {
+  if (recursive && table.hasBelow(realPath)) {
     // Mounts came along whose IDs only the kernel's table tells.
     table.refresh();
     const entry = table.byId(id);
@@ -137,7 +137,7 @@ export function bindTo(
 function verify(
   { libc }: HelperContext,
   source: Source,
-  { root: rootPath, path }: TargetPath,
+  path: string,
   target: Target,
   tree: Fd,
   attributes: Attributes,
@@ -146,8 +146,7 @@ function verify(
   const { flags } = libc.fstatfs(tree.number);
   let problem: string | undefined;
   try {
-    using root = openRoot(libc, rootPath);
-    using fd = openBeneath(libc, root, path, target.path);
+    using fd = openBeneath(libc, target.root, path, target.path);
     const found = libc.statx(fd.number, '');
     const { stDev, stIno } = source.located;
     if (found.mountId !== made.mountId) problem = 'the path leads to another mount';
@@ -216,15 +215,14 @@ export function tmpfs(context: HelperContext, request: MountTmpfs): BindResult {
       path: target.path,
     });
   }
-  checkEmpty(target.fd, target.path);
+  if (!target.created) checkEmpty(target.fd, target.path);
   const immutableTarget = target.ours && setImmutable(libc, target.fd, true);
   const data = `size=${request.sizeBytes},mode=${request.mode.toString(8)}`;
   // The low bits of mount(2)'s flags differ from statfs's only beyond what is allowed here, but for the atime words.
   const flags = BigInt(attributes.expected & 0xf) | ((attributes.expected & 0x400) === 0 ? 0n : 1024n);
   libc.mount(request.name, target.fd.procPath, 'tmpfs', flags, data);
   crashPoint('tmpfs.after-mount');
-  using root = openRoot(libc, request.target.root);
-  using fd = openBeneath(libc, root, components(request.target.path).join('/'), target.path);
+  using fd = openBeneath(libc, target.root, request.target.path, target.path);
   const found = libc.statx(fd.number, '');
   const entry = freshEntry(context, found.mountId, target.path);
   if (entry?.fsType !== 'tmpfs' || entry.source !== request.name) {

@@ -112,6 +112,8 @@ export interface Statfs {
 
 export interface Libc {
   openat2(dirfd: number, path: string, flags: number, resolve: number): number;
+  /** Like `openat2`, but -1 where there is no such name: a common answer, and errors are slow to make. */
+  openat2IfExists(dirfd: number, path: string, flags: number, resolve: number): number;
   close(fd: number): void;
   mkdirat(dirfd: number, name: string, mode: number): void;
   unlinkat(dirfd: number, name: string, flags: number): void;
@@ -200,15 +202,23 @@ export function loadLibc(): Libc {
   const statfsBuffer = Buffer.alloc(128);
   const flagsBuffer = Buffer.alloc(8);
 
+  const open = (dirfd: number, path: string, flags: number, resolve: number): number => {
+    how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
+    how.writeBigUInt64LE(BigInt(resolve), 16);
+    for (let attempt = 0; ; attempt += 1) {
+      const fd = openat2(SYS.openat2, dirfd, text(path), how, 24);
+      // openat2(2): EAGAIN when a rename or mount elsewhere raced with the walk; a retry settles it.
+      if (fd >= 0 || attempt === 20 || koffi.errno() !== constants.errno.EAGAIN) return fd;
+    }
+  };
+
   return {
     openat2(dirfd, path, flags, resolve) {
-      how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
-      how.writeBigUInt64LE(BigInt(resolve), 16);
-      for (let attempt = 0; ; attempt += 1) {
-        const fd = openat2(SYS.openat2, dirfd, text(path), how, 24);
-        // openat2(2): EAGAIN when a rename or mount elsewhere raced with the walk; a retry settles it.
-        if (fd >= 0 || attempt === 20 || errnoName() !== 'EAGAIN') return check(fd, 'openat2', path);
-      }
+      return check(open(dirfd, path, flags, resolve), 'openat2', path);
+    },
+    openat2IfExists(dirfd, path, flags, resolve) {
+      const fd = open(dirfd, path, flags, resolve);
+      return fd < 0 && koffi.errno() === constants.errno.ENOENT ? -1 : check(fd, 'openat2', path);
     },
     close(fd) {
       close(fd);

@@ -1,6 +1,4 @@
 /** Which filesystems answer from this machine alone, and so never leave a system call hanging. */
-import { isAtOrBelow } from '../mount-entry.ts';
-import type { HelperTable } from './table.ts';
 
 /** Whatever is not listed (nfs, fuse, cifs, 9p, virtiofs, what comes next) is taken for one that can hang. */
 const LOCAL = new Set([
@@ -34,7 +32,6 @@ const LOCAL = new Set([
   'zfs',
 ]);
 
-/** True when no mount on the way to the path can hang, by the mount table alone. */
-export function isLocal(table: HelperTable, path: string): boolean {
-  return table.entries().every((entry) => LOCAL.has(entry.fsType) || !isAtOrBelow(path, entry.target));
+export function isLocalFilesystem(fsType: string): boolean {
+  return LOCAL.has(fsType);
 }

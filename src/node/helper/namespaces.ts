@@ -102,16 +102,21 @@ function readTable(pids: readonly number[]): MountEntry[] | undefined {
  * parent directory look), or a mount of the same source with the same options anywhere else (a bind of the target
  * itself) unless another mount of that source is alive here, to which it will be attributed when that one goes.
  */
-export function findCopies(views: readonly NamespaceView[], query: CopyQuery, own: readonly MountEntry[]): Holder[] {
+export function findCopies(
+  views: readonly NamespaceView[],
+  query: CopyQuery,
+  own: () => Iterable<MountEntry>,
+): Holder[] {
   const holders: Holder[] = [];
-  const { mounted } = query;
-  const explained =
-    mounted !== undefined &&
-    own.some(
-      (entry) => entry.device === mounted.device && entry.root === mounted.root && hasAll(entry.options, query.options),
-    );
+  let direct: boolean | undefined;
   for (const { pids, entries } of views) {
-    if (!entries.some((entry) => isCopy(entry, entries, query, explained))) continue;
+    const copied = entries.some((entry) => {
+      if (isDeviceOrPlace(entry, entries, query)) return true;
+      if (!isDirectCopy(entry, query)) return false;
+      direct ??= !isExplained(own(), query);
+      return direct;
+    });
+    if (!copied) continue;
     for (const pid of pids) {
       if (holders.length < 5) holders.push({ pid, comm: commOf(pid) });
     }
@@ -119,15 +124,24 @@ export function findCopies(views: readonly NamespaceView[], query: CopyQuery, ow
   return holders;
 }
 
-function isCopy(entry: MountEntry, entries: readonly MountEntry[], query: CopyQuery, explained: boolean): boolean {
-  if (query.device !== undefined && entry.device === query.device) return true;
-  const { place, mounted } = query;
-  if (place !== undefined && entry.target.endsWith(place.root.slice(place.root.lastIndexOf('/')))) {
-    const at = placeOf(entry, entries);
-    if (at !== undefined && at.device === place.device && at.root === place.root) return true;
+function isDeviceOrPlace(entry: MountEntry, entries: readonly MountEntry[], { device, place }: CopyQuery): boolean {
+  if (device !== undefined && entry.device === device) return true;
+  if (place === undefined || !entry.target.endsWith(place.root.slice(place.root.lastIndexOf('/')))) return false;
+  const at = placeOf(entry, entries);
+  return at !== undefined && at.device === place.device && at.root === place.root;
+}
+
+function isDirectCopy(entry: MountEntry, { mounted, options }: CopyQuery): boolean {
+  if (mounted === undefined || options.length === 0 || entry.device !== mounted.device) return false;
+  return stripDeleted(entry.root) === mounted.root && hasAll(entry.options, options);
+}
+
+/** Another mount of the same source, with the same options, is alive here. */
+function isExplained(own: Iterable<MountEntry>, query: CopyQuery): boolean {
+  for (const entry of own) {
+    if (isDirectCopy(entry, query)) return true;
   }
-  if (mounted === undefined || explained || entry.device !== mounted.device) return false;
-  return stripDeleted(entry.root) === mounted.root && query.options.length > 0 && hasAll(entry.options, query.options);
+  return false;
 }
 
 /** The directory that a mount covers, as filesystem and path. */

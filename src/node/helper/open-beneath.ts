@@ -50,19 +50,19 @@ export function makeBeneath(
   options: { readonly mode: number; readonly shownAs: string; readonly forUser?: boolean },
 ): { readonly fd: Fd; readonly created: boolean } {
   const { mode, shownAs, forUser = false } = options;
-  try {
-    return { fd: openBeneath(libc, root, relative, shownAs, forUser), created: false };
-  } catch (error) {
-    if (!(error instanceof NodeError) || error.errno !== 'ENOENT') throw error;
-  }
-  let current = openBeneath(libc, root, '', shownAs, forUser);
+  const names = relative === '' ? [] : components(relative);
+  const existing = explain(shownAs, forUser, () => {
+    return libc.openat2IfExists(root.number, relative === '' ? '.' : relative, O_PATH | O_DIRECTORY, BENEATH);
+  });
+  if (existing >= 0) return { fd: new Fd(libc, existing), created: false };
+  let current: Fd | undefined;
   let created = false;
-  for (const name of components(relative)) {
+  for (const name of names) {
     using parent = current;
-    created = makeDirectory(libc, parent, name, mode);
-    current = openBeneath(libc, parent, name, shownAs, forUser);
+    created = makeDirectory(libc, parent ?? root, name, mode);
+    current = openBeneath(libc, parent ?? root, name, shownAs, forUser);
   }
-  return { fd: current, created };
+  return { fd: current ?? openBeneath(libc, root, '', shownAs, forUser), created };
 }
 
 /** True when the directory was made here and now. */

@@ -46,7 +46,7 @@ export async function removeTree(context: HelperContext, target: TargetPath, req
   const name = names.at(-1) ?? '';
   table.refresh();
   const path = `${realPath}/${name}`;
-  const mounted = table.entries().find((entry) => isAtOrBelow(entry.target, path));
+  const mounted = [...table.entries()].find((entry) => isAtOrBelow(entry.target, path));
   if (mounted !== undefined) {
     throw new NodeError('MountBelow', `${shownAs} is not removed: ${mounted.target} is a mount point`, {
       path: shownAs,

@@ -6,7 +6,6 @@ import type { FromHelper, ToHelper } from '../protocol.ts';
 import type { HelperContext } from './context.ts';
 import { runIsolated } from './isolate.ts';
 import type { Libc, PollHandle } from './libc.ts';
-import { isLocal } from './local-filesystems.ts';
 import { createHandlers, type Handler } from './registry.ts';
 import { HelperTable } from './table.ts';
 
@@ -118,7 +117,7 @@ export class HelperServer {
   }
 
   #mayHang(handler: Handler<unknown, unknown>, params: unknown): boolean {
-    return handler.paths?.(params).some((path) => !isLocal(this.#table, path)) ?? false;
+    return handler.paths?.(params).some((path) => this.#table.mayHang(path)) ?? false;
   }
 
   async #timed(request: Request, controller: AbortController, work: Promise<unknown>): Promise<unknown> {

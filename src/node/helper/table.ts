@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { isAtOrBelow, type MountEntry, orderStack, parseMountinfoLine } from '../mount-entry.ts';
+import { isLocalFilesystem } from './local-filesystems.ts';
 
 export interface TableDelta {
   readonly upsert: readonly MountEntry[];
@@ -17,6 +18,11 @@ export class HelperTable {
   readonly #path: string;
   readonly #send: (delta: TableDelta) => void;
   readonly #known = new Map<number, { readonly line: string; readonly entry: MountEntry }>();
+  readonly #byTarget = new Map<string, MountEntry[]>();
+  /** For each directory above a mount, how many mounts that are. */
+  readonly #above = new Map<string, number>();
+  /** Mounts that are not known to answer always; few or none. */
+  readonly #mayHang = new Map<number, MountEntry>();
   #buffer = Buffer.allocUnsafe(1 << 18);
   #loaded = false;
 
@@ -38,14 +44,14 @@ export class HelperTable {
       if (this.#known.get(id)?.line === line) continue;
       const entry = parseMountinfoLine(line);
       if (entry === undefined) continue;
-      this.#known.set(id, { line, entry });
+      this.#put(line, entry);
       upsert.push(entry);
     }
     const remove: number[] = [];
     for (const id of this.#known.keys()) {
       if (!seen.has(id)) remove.push(id);
     }
-    for (const id of remove) this.#known.delete(id);
+    for (const id of remove) this.#drop(id);
     this.#loaded = true;
     if (upsert.length > 0 || remove.length > 0) this.#send({ upsert, remove });
   }
@@ -56,9 +62,10 @@ export class HelperTable {
     return { upsert: [...this.#known.values()].map(({ entry }) => entry), remove: [] };
   }
 
-  entries(): MountEntry[] {
+  /** All mounts, in no order. */
+  entries(): Iterable<MountEntry> {
     this.#load();
-    return Array.from(this.#known.values(), ({ entry }) => entry);
+    return this.#known.values().map(({ entry }) => entry);
   }
 
   /** The mount with this ID; reads the file again when it is not known yet. */
@@ -70,32 +77,78 @@ export class HelperTable {
     return this.#known.get(id)?.entry;
   }
 
-  below(path: string): MountEntry[] {
-    return this.entries().filter((entry) => entry.target !== path && isAtOrBelow(entry.target, path));
+  /** True when a mount lies strictly below the path. */
+  hasBelow(path: string): boolean {
+    this.#load();
+    return this.#above.has(path);
   }
 
+  /** All mounts at exactly this path, lowest first. */
   at(path: string): MountEntry[] {
-    return orderStack(this.entries().filter((entry) => entry.target === path));
+    this.#load();
+    return orderStack(this.#byTarget.get(path) ?? []);
   }
 
-  /** The mount that holds `path` by name alone; nothing is asked of the filesystem. */
-  containing(path: string): MountEntry | undefined {
-    let best: MountEntry | undefined;
-    for (const entry of this.entries()) {
-      if (isAtOrBelow(path, entry.target) && entry.target.length >= (best?.target.length ?? 0)) best = entry;
+  /** True when a mount on the way to the path may leave a system call hanging, by the table alone. */
+  mayHang(path: string): boolean {
+    this.#load();
+    for (const { target } of this.#mayHang.values()) {
+      if (isAtOrBelow(path, target)) return true;
     }
-    return best;
+    return false;
+  }
+
+  /** True when another mount shows the same filesystem. */
+  hasOther(entry: MountEntry): boolean {
+    for (const other of this.entries()) {
+      if (other.device === entry.device && other.id !== entry.id) return true;
+    }
+    return false;
   }
 
   /** Enters a mount that was just made and verified. */
   add(entry: MountEntry): void {
-    this.#known.set(entry.id, { line: DERIVED, entry });
+    this.#load();
+    this.#put(DERIVED, entry);
     this.#send({ upsert: [entry], remove: [] });
   }
 
   /** Takes out a mount that was just unmounted. */
   remove(id: number): void {
-    if (this.#known.delete(id)) this.#send({ upsert: [], remove: [id] });
+    if (this.#drop(id)) this.#send({ upsert: [], remove: [id] });
+  }
+
+  #put(line: string, entry: MountEntry): void {
+    this.#drop(entry.id);
+    this.#known.set(entry.id, { line, entry });
+    const stack = this.#byTarget.get(entry.target);
+    if (stack === undefined) this.#byTarget.set(entry.target, [entry]);
+    else stack.push(entry);
+    if (!isLocalFilesystem(entry.fsType)) this.#mayHang.set(entry.id, entry);
+    this.#count(entry.target, 1);
+  }
+
+  #count(target: string, step: 1 | -1): void {
+    for (let end = target.lastIndexOf('/'); end >= 0 && target !== '/'; end = target.lastIndexOf('/', end - 1)) {
+      const above = target.slice(0, Math.max(1, end));
+      const count = (this.#above.get(above) ?? 0) + step;
+      if (count === 0) this.#above.delete(above);
+      else this.#above.set(above, count);
+      if (end === 0) return;
+    }
+  }
+
+  #drop(id: number): boolean {
+    const known = this.#known.get(id);
+    if (known === undefined) return false;
+    this.#known.delete(id);
+    this.#mayHang.delete(id);
+    const { target } = known.entry;
+    this.#count(target, -1);
+    const rest = (this.#byTarget.get(target) ?? []).filter((entry) => entry.id !== id);
+    if (rest.length === 0) this.#byTarget.delete(target);
+    else this.#byTarget.set(target, rest);
+    return true;
   }
 
   #load(): void {

@@ -17,6 +17,7 @@ import { refuseReservedLocation } from './reserved.ts';
 const DIRECTORY_MODE = 0o755;
 
 export interface Target {
+  readonly root: Fd;
   readonly fd: Fd;
   /** Where the parent directory is; the mount point's own name is the last component. */
   readonly parent: Located;
@@ -24,6 +25,8 @@ export interface Target {
   readonly path: string;
   /** The directory exists because of us and may be removed by us. */
   readonly ours: boolean;
+  /** Made here just now, so that nothing can be in it. */
+  readonly created: boolean;
 }
 
 /**
@@ -31,11 +34,26 @@ export interface Target {
  * here just now, or that carries the immutable attribute this function's caller gives to those.
  */
 export function makeTarget(context: HelperContext, target: TargetPath): Target & Disposable {
-  const { libc, table } = context;
+  const { libc } = context;
   const names = components(target.path);
+  refuseTarget(context, targetName(target));
+  const root = openRoot(libc, target.root);
+  try {
+    return makeTargetBelow(context, root, target, names);
+  } catch (error) {
+    root[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function makeTargetBelow(
+  context: HelperContext,
+  root: Fd,
+  target: TargetPath,
+  names: readonly string[],
+): Target & Disposable {
+  const { libc, table } = context;
   const shownAs = targetName(target);
-  refuseTarget(context, shownAs);
-  using root = openRoot(libc, target.root);
   using parentFd = makeBeneath(libc, root, names.slice(0, -1).join('/'), { mode: DIRECTORY_MODE, shownAs }).fd;
   const parent = locate(libc, table, parentFd);
   const name = names.at(-1) ?? '';
@@ -44,7 +62,11 @@ export function makeTarget(context: HelperContext, target: TargetPath): Target &
   const { fd, created } = makeBeneath(libc, parentFd, name, { mode: DIRECTORY_MODE, shownAs });
   crashPoint('bind.after-mkdir');
   const ours = created || isAtOrBelow(path, context.settings.mountRoot);
-  return { fd, parent, path, ours, [Symbol.dispose]: () => fd[Symbol.dispose]() };
+  const dispose = (): void => {
+    fd[Symbol.dispose]();
+    root[Symbol.dispose]();
+  };
+  return { root, fd, parent, path, ours, created, [Symbol.dispose]: dispose };
 }
 
 /** Outside the mount root, a target obeys the same list as a source. */

@@ -108,7 +108,7 @@ function identify({ table }: HelperContext, { mountId, target }: UnmountRequest,
 async function umountTree(context: HelperContext, path: string, entry: MountEntry, flags: number): Promise<boolean> {
   const { libc, table } = context;
   // The last mount of a filesystem writes out what is dirty: not in the thread that answers everyone else.
-  const last = !table.entries().some((other) => other.id !== entry.id && other.device === entry.device);
+  const last = !table.hasOther(entry);
   const attempt = async (): Promise<boolean> => {
     try {
       if (last && entry.fsType !== 'tmpfs') await libc.umountAsync(path, flags);
@@ -127,9 +127,9 @@ async function umountTree(context: HelperContext, path: string, entry: MountEntr
   };
   if (await attempt()) return true;
   table.refresh();
-  const below = descendants(table.entries(), entry.id);
+  const below = descendants([...table.entries()], entry.id);
   if (below.length === 0) return false;
-  if (below.some((child) => losesData(child, table.entries()))) return false;
+  if (below.some((child) => losesData(context, child))) return false;
   for (const child of below.reverse()) {
     try {
       libc.umount(child.target, UMOUNT_NOFOLLOW);
@@ -158,9 +158,8 @@ function descendants(entries: readonly MountEntry[], id: number): MountEntry[] {
 }
 
 /** A filesystem in memory that is mounted nowhere else would be gone with its files. */
-function losesData(entry: MountEntry, entries: readonly MountEntry[]): boolean {
-  if (entry.fsType !== 'tmpfs' && entry.fsType !== 'ramfs') return false;
-  return !entries.some((other) => other.id !== entry.id && other.device === entry.device);
+function losesData({ table }: HelperContext, entry: MountEntry): boolean {
+  return (entry.fsType === 'tmpfs' || entry.fsType === 'ramfs') && !table.hasOther(entry);
 }
 
 /** Nothing is mounted here any more: looks at the other namespaces, then removes the directory. */
@@ -171,7 +170,7 @@ async function finish(
   entry: MountEntry | undefined,
 ): Promise<UnmountOutcome> {
   const views = await scanner.scan();
-  const holders = findCopies(views, copyQuery(request, parent, entry), context.table.entries());
+  const holders = findCopies(views, copyQuery(request, parent, entry), () => context.table.entries());
   if (holders.length > 0) return { outcome: 'in-use-by-other-namespace', holders };
   if (parent !== undefined) removeTarget(context, request.target);
   return { outcome: 'done' };
