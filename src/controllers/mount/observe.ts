@@ -1,0 +1,111 @@
+/** The facts of one VolumeMount on its node: the object, its volume and grant, its target. */
+import { keyOf } from '../../api/meta.ts';
+import type { Volume, VolumeAttachment } from '../../api/volume.ts';
+import { accessModeOf } from '../../api/volume.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
+import { wantsReadOnly } from '../../api/volume-mount.ts';
+import type { Driver, DriverMount, DriverVolume } from '../../drivers/driver.ts';
+import type { MountTarget, TargetResolution } from '../policy/resolve-target.ts';
+import { resolveTarget, wantedHostPath } from '../policy/resolve-target.ts';
+import type { Resolution, ResolvedVolume } from '../policy/resolve-volume.ts';
+import { driverVolume, resolveForRemoval, resolveVolume } from '../policy/resolve-volume.ts';
+import type { AgentDependencies } from '../support/agent.ts';
+import { BY_TARGET, policyFacts, volumeKeyOf } from '../support/agent.ts';
+
+/** What the API says of a mount, before anything on the node is looked at. */
+export interface MountFacts {
+  readonly mount: VolumeMount;
+  /** undefined when the cache of this node does not show it. */
+  readonly volume: Volume | undefined;
+  readonly grant: VolumeAttachment | undefined;
+  readonly resolution: Resolution | undefined;
+  readonly target: TargetResolution | undefined;
+  readonly driver: Driver | undefined;
+  /** An older VolumeMount that wants the same target. */
+  readonly rival: string | undefined;
+}
+
+/** Gathers the facts of a mount that is to be kept. Reads caches only. */
+export function observeMount(mount: VolumeMount, dependencies: AgentDependencies): MountFacts {
+  const { stores, drivers, node } = dependencies;
+  const volume = stores.volumes.get(volumeKeyOf(mount));
+  const uid = mount.metadata.uid ?? '';
+  const grant = volume?.status?.attachments?.find(({ mountUID }) => mountUID === uid);
+  const resolution = volume === undefined ? undefined : resolveVolume(policyFacts(dependencies, volume));
+  const resolved = resolution?.ok === true ? resolution.resolved : undefined;
+  return {
+    mount,
+    volume,
+    grant,
+    resolution,
+    target: resolved === undefined ? undefined : resolveTarget(mount, node.mountRoot, resolved.allowedPrefixes),
+    driver: resolved === undefined ? undefined : drivers.get(resolved.type),
+    rival: rivalOf(mount, dependencies),
+  };
+}
+
+/** A mount and its volume in the words of the drivers. */
+export interface DriverWords {
+  readonly driver: Driver;
+  readonly volume: DriverVolume;
+  readonly mount: DriverMount;
+}
+
+/** Puts a mount whose checks have passed in the words of the drivers. */
+export function driverWords(
+  driver: Driver,
+  volume: Volume,
+  resolved: ResolvedVolume,
+  mount: VolumeMount,
+  target: MountTarget,
+): DriverWords {
+  return {
+    driver,
+    volume: driverVolume(volume, resolved),
+    mount: {
+      uid: mount.metadata.uid ?? '',
+      targetRoot: target.root,
+      targetPath: target.path,
+      readOnly: wantsReadOnly(mount.spec, accessModeOf(volume.spec)),
+    },
+  };
+}
+
+/** What is needed to take a mount down, whether or not today's policy would still allow it. */
+export interface MountRemoval {
+  readonly target: MountTarget;
+  /** undefined when the volume is not known any more; the node layer alone takes the mount down then. */
+  readonly words: DriverWords | undefined;
+}
+
+/** Gathers what is needed to take a mount down. */
+export function observeMountRemoval(mount: VolumeMount, dependencies: AgentDependencies): MountRemoval {
+  const { stores, drivers, node, hostPathAllow } = dependencies;
+  const volume = stores.volumes.get(volumeKeyOf(mount));
+  const resolved = volume === undefined ? undefined : resolveForRemoval(policyFacts(dependencies, volume));
+  const target = removalTarget(mount, node.mountRoot, [...(resolved?.allowedPrefixes ?? []), ...hostPathAllow]);
+  const driver = resolved === undefined ? undefined : drivers.get(resolved.type);
+  if (volume === undefined || resolved === undefined || driver === undefined) return { target, words: undefined };
+  return { target, words: driverWords(driver, volume, resolved, mount, target) };
+}
+
+function removalTarget(mount: VolumeMount, mountRoot: string, prefixes: readonly string[]): MountTarget {
+  const resolution = resolveTarget(mount, mountRoot, prefixes);
+  if (resolution.ok) return resolution.target;
+  const hostPath = wantedHostPath(mount, mountRoot);
+  const slash = hostPath.lastIndexOf('/');
+  return { root: hostPath.slice(0, slash) || '/', path: hostPath.slice(slash + 1), hostPath };
+}
+
+/** The older mount with the same target has it; made in the same second, the name decides. */
+function rivalOf(mount: VolumeMount, { stores, node }: AgentDependencies): string | undefined {
+  const sameTarget = stores.mounts.byIndex(BY_TARGET, wantedHostPath(mount, node.mountRoot));
+  if (sameTarget.length < 2) return undefined;
+  const own = ageKey(mount);
+  const rival = sameTarget.find((other) => other.metadata.uid !== mount.metadata.uid && ageKey(other) < own);
+  return rival === undefined ? undefined : keyOf(rival);
+}
+
+function ageKey(mount: VolumeMount): string {
+  return `${mount.metadata.creationTimestamp ?? ''} ${keyOf(mount)}`;
+}

@@ -1,0 +1,223 @@
+/**
+ * One VolumeMount on its node: checked against what the API says (volume, grant, policy, target), announced by a
+ * finalizer, staged, published, and then looked at again; Ready is what was seen last.
+ *
+ * Taking down happens only for an object that was read with a deletionTimestamp and our finalizer, and never lazily.
+ */
+import { FINALIZERS } from '../../api/group.ts';
+import { isDeleting, VOLUME_MOUNTS } from '../../api/meta.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { MountObservation } from '../../drivers/driver.ts';
+import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
+import { DONE } from '../../runtime/reconciler.ts';
+import type { AgentDependencies } from '../support/agent.ts';
+import { hasFinalizer, isPaused } from '../support/annotations.ts';
+import { recordConditionEvents } from '../support/condition-events.ts';
+import type { Failure } from '../support/failure.ts';
+import { failureOf, retryOf } from '../support/failure.ts';
+import { isFresh, untilNotFresh } from '../support/fresh.ts';
+import { tolerateChange } from '../support/writes.ts';
+import { actOnMount, removeMount, stage } from './act.ts';
+import type { Permission } from './checks.ts';
+import { mayMount, nextMountStep } from './checks.ts';
+import { driverWords, observeMount, observeMountRemoval } from './observe.ts';
+import type { MountOutcome } from './status.ts';
+import { deriveMountStatus } from './status.ts';
+
+/** How soon something is looked at again that nobody will tell us about, in milliseconds. */
+const LOOK_AGAIN_MS = 30_000;
+/** The same for what keeps a mount from being taken down: a process that lets go makes no event. */
+const BLOCKED_RETRY_MS = 1000;
+
+/** Waits that usually end before anybody could read of them. */
+const PASSING: readonly string[] = ['VolumeNotFound', 'VolumeNotReady', 'WaitingForGrant'];
+
+export interface MountDependencies extends AgentDependencies {
+  /**
+   * Runs the work on a key during which changes at its target are our own. `settled` is told the ID of the mount that
+   * was seen last, so that a change by somebody else in between is noticed.
+   */
+  readonly quietly: <T>(key: string, target: string, work: (settled: Settled) => Promise<T>) => Promise<T>;
+}
+
+/** Says which mount is at the target now: its ID, or undefined for none. */
+export type Settled = (mountId: number | undefined) => void;
+
+/** What became of the work at the target. */
+interface Worked {
+  readonly outcome: MountOutcome;
+  readonly observation: MountObservation | undefined;
+}
+
+export function mountReconciler(dependencies: MountDependencies): Reconciler {
+  return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
+}
+
+async function reconcile(key: string, deps: MountDependencies, context: ReconcileContext): Promise<Result> {
+  const mount = deps.stores.mounts.get(key);
+  if (mount === undefined || mount.status?.nodeName !== deps.nodeName) return DONE;
+  if (isDeleting(mount)) return remove(key, mount, deps, context);
+  if (isPaused(mount)) {
+    await report(mount, undefined, { outcome: { kind: 'paused' }, observation: undefined }, deps, context);
+    return DONE;
+  }
+  const facts = observeMount(mount, deps);
+  const verdict = mayMount(facts);
+  if (!verdict.allowed) return refuse(mount, verdict.failure, deps, context);
+  const volumeUid = verdict.volume.metadata.uid ?? '';
+  const { hostPath } = verdict.target;
+  return deps.locks.run(volumeUid, () =>
+    deps.quietly(key, hostPath, (settled) => converge(mount, verdict, settled, deps, context)),
+  );
+}
+
+/** Says what is missing, unless the mount is so new that it will be there before anybody reads of it. */
+async function refuse(
+  mount: VolumeMount,
+  failure: Failure,
+  deps: MountDependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  const now = context.clock.now();
+  if (PASSING.includes(failure.reason) && isFresh(mount, now)) return { requeueAfterMs: untilNotFresh(mount, now) };
+  await report(mount, undefined, { outcome: { kind: 'failed', failure }, observation: undefined }, deps, context);
+  if (failure.cause !== undefined && !failure.stalled) throw retryOf(failure);
+  return { requeueAfterMs: LOOK_AGAIN_MS };
+}
+
+async function converge(
+  mount: VolumeMount,
+  permission: Permission,
+  settled: Settled,
+  deps: MountDependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  const { signal } = context;
+  const { volume, resolved, target, driver } = permission;
+  const words = driverWords(driver, volume, resolved, mount, target);
+  let current = mount;
+  let worked: Worked;
+  try {
+    const storage = await driver.observeVolume(words.volume, signal);
+    if (!storage.provisioned) {
+      const message = `The storage of volume "${volume.metadata.name}" is not there yet.`;
+      return await refuse(mount, { reason: 'VolumeNotReady', message, stalled: false }, deps, context);
+    }
+    // A finalizer before the first side effect: what is mounted is always announced.
+    current = await deps.writer.addFinalizer(VOLUME_MOUNTS, current, FINALIZERS.mount, signal);
+    await stage(words, storage, deps.metrics, signal);
+    const seen = await driver.observeMount(words.volume, words.mount, signal);
+    const step = nextMountStep(seen, mount.status?.mountedAt !== undefined, target.hostPath);
+    if (step.step === 'refuse') {
+      worked = { outcome: { kind: 'failed', failure: step.failure }, observation: seen };
+    } else if (step.step === 'none') {
+      worked = { outcome: { kind: 'mounted', made: false, drift: undefined }, observation: seen };
+    } else {
+      if (step.drift !== undefined) {
+        deps.metrics?.remounts.inc({ reason: step.drift });
+        deps.events.record(mount, 'Warning', step.drift, driftMessage(target.hostPath, seen));
+      }
+      const { observation, obstacle } = await actOnMount(step, words, deps.metrics, signal);
+      worked = { outcome: verified(observation, step.drift, target.hostPath, obstacle), observation };
+    }
+  } catch (thrown) {
+    const failure = failureOf(thrown, 'MountFailed', signal);
+    worked = { outcome: { kind: 'failed', failure }, observation: await lookAgain() };
+  }
+  settled(worked.observation?.entry?.id);
+  await report(current, target.hostPath, worked, deps, context);
+  const { outcome } = worked;
+  if (outcome.kind !== 'failed') return DONE;
+  if (outcome.failure.cause !== undefined && !outcome.failure.stalled) throw retryOf(outcome.failure);
+  return { requeueAfterMs: outcome.obstacle === undefined ? LOOK_AGAIN_MS : BLOCKED_RETRY_MS };
+
+  async function lookAgain(): Promise<MountObservation | undefined> {
+    try {
+      return await driver.observeMount(words.volume, words.mount, signal);
+    } catch {
+      // The first failure is the one to report.
+      return undefined;
+    }
+  }
+}
+
+/** What was seen after mounting decides, not that the call returned. */
+function verified(
+  observation: MountObservation,
+  drift: Extract<MountOutcome, { readonly kind: 'mounted' }>['drift'],
+  hostPath: string,
+  obstacle: Extract<MountOutcome, { readonly kind: 'failed' }>['obstacle'],
+): MountOutcome {
+  if (obstacle !== undefined) {
+    const { message } = obstacle;
+    return { kind: 'failed', failure: { reason: drift ?? 'Busy', message, stalled: false }, obstacle };
+  }
+  if (observation.state === 'mounted') return { kind: 'mounted', made: true, drift };
+  const next = nextMountStep(observation, true, hostPath);
+  if (next.step === 'refuse') return { kind: 'failed', failure: next.failure };
+  const message = `Mounted at ${hostPath}, but it is not as wanted: ${observation.message}`;
+  return { kind: 'failed', failure: { reason: 'MountFailed', message, stalled: false, cause: new Error(message) } };
+}
+
+function driftMessage(hostPath: string, { message }: MountObservation): string {
+  return `The mount at ${hostPath} is not as it was left and is made again${message === '' ? '.' : `: ${message}`}`;
+}
+
+async function remove(
+  key: string,
+  mount: VolumeMount,
+  deps: MountDependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  if (!hasFinalizer(mount, FINALIZERS.mount)) return DONE;
+  const removal = observeMountRemoval(mount, deps);
+  const { hostPath } = removal.target;
+  if (isPaused(mount)) {
+    const message = 'The mount is paused; it is taken down when that ends.';
+    return block({ kind: 'blocked', obstacle: { reason: 'Paused', message, holders: [] } });
+  }
+  const lock = removal.words?.volume.uid ?? `mount/${mount.metadata.uid}`;
+  return deps.locks.run(lock, () =>
+    deps.quietly(key, hostPath, async (settled) => {
+      const { signal } = context;
+      try {
+        const obstacle = await removeMount(removal, deps.node, deps.metrics, signal);
+        settled(deps.node.table.at(hostPath)?.id);
+        if (obstacle !== undefined) return await block({ kind: 'blocked', obstacle }, BLOCKED_RETRY_MS);
+      } catch (thrown) {
+        const failure = failureOf(thrown, 'UnmountFailed', signal);
+        await block({ kind: 'blocked', obstacle: { ...failure, holders: [] } });
+        throw retryOf(failure);
+      }
+      deps.events.record(mount, 'Normal', 'Unmounted', `Unmounted from ${hostPath}.`);
+      await deps.writer.removeFinalizer(VOLUME_MOUNTS, mount, FINALIZERS.mount, signal);
+      const { namespace = '', name } = mount.metadata;
+      deps.metrics?.mountHealthy.remove({ namespace, name });
+      return DONE;
+    }),
+  );
+
+  async function block(outcome: MountOutcome, requeueAfterMs?: number): Promise<Result> {
+    await report(mount, hostPath, { outcome, observation: undefined }, deps, context);
+    return requeueAfterMs === undefined ? DONE : { requeueAfterMs };
+  }
+}
+
+/** Derives the status and writes what differs. */
+async function report(
+  mount: VolumeMount,
+  hostPath: string | undefined,
+  { outcome, observation }: Worked,
+  deps: MountDependencies,
+  { signal, clock }: ReconcileContext,
+): Promise<void> {
+  const status = deriveMountStatus({ mount, hostPath, observation, outcome, now: new Date(clock.now()) });
+  if (await deps.writer.status(VOLUME_MOUNTS, mount, status, { signal })) {
+    recordConditionEvents(deps.events, mount, mount.status?.conditions, status.conditions);
+    if (outcome.kind === 'mounted' && outcome.drift !== undefined) {
+      deps.events.record(mount, 'Normal', 'Remounted', `Mounted again at ${hostPath}.`);
+    }
+  }
+  const { namespace = '', name } = mount.metadata;
+  deps.metrics?.mountHealthy.set({ namespace, name }, outcome.kind === 'mounted' ? 1 : 0);
+}

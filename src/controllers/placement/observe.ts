@@ -1,0 +1,86 @@
+/** The facts of one placement decision, read from the caches. */
+import { findCondition, isTrue } from '../../api/conditions.ts';
+import type { Namespace } from '../../api/core.ts';
+import { ANNOTATIONS, hasUidBoundAnnotation } from '../../api/group.ts';
+import type { KubeObjectBase } from '../../api/meta.ts';
+import { keyOf } from '../../api/meta.ts';
+import type { StorageNode } from '../../api/storage-node.ts';
+import type { Volume } from '../../api/volume.ts';
+import type { VolumeClass } from '../../api/volume-class.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { ReadStore } from '../../runtime/store.ts';
+import type { PolicyFacts } from '../policy/resolve-volume.ts';
+import { resolveVolume } from '../policy/resolve-volume.ts';
+
+/** The caches that the controller reads. */
+export interface PlacementStores {
+  readonly volumes: ReadStore<Volume>;
+  readonly mounts: ReadStore<VolumeMount>;
+  readonly nodes: ReadStore<StorageNode>;
+  readonly classes: ReadStore<VolumeClass>;
+  readonly namespaces: ReadStore<Namespace>;
+}
+
+/** Index of VolumeMounts by the key of the Volume they name. */
+export const BY_VOLUME = 'volume';
+/** Index of Volumes and VolumeMounts by `status.nodeName`; `''` = none yet. */
+export const BY_NODE = 'node';
+
+/** Key of the Volume that a mount names. */
+export function volumeKeyOf(mount: VolumeMount): string {
+  return keyOf({ metadata: { namespace: mount.metadata.namespace ?? '', name: mount.spec.volumeRef.name } });
+}
+
+export function volumeOfMountIndex(mount: VolumeMount): readonly string[] {
+  return [volumeKeyOf(mount)];
+}
+
+export function nodeIndex(object: KubeObjectBase & { readonly status?: { readonly nodeName?: string } }) {
+  return [object.status?.nodeName ?? ''];
+}
+
+/** Adds the indexes that {@link observe} and the sources need. */
+export function addPlacementIndexes(stores: PlacementStores): void {
+  stores.mounts.addIndex(BY_VOLUME, volumeOfMountIndex);
+  stores.mounts.addIndex(BY_NODE, nodeIndex);
+  stores.volumes.addIndex(BY_NODE, nodeIndex);
+}
+
+/** Facts that the policy of a volume needs; what the nodes themselves allow is known to their agents only. */
+export function policyFacts(stores: PlacementStores, volume: Volume): PolicyFacts {
+  return {
+    volume,
+    classNamed: (name) => stores.classes.get(name),
+    namespaceLabels: stores.namespaces.get(volume.metadata.namespace ?? '')?.metadata.labels,
+    node: { hostPathAllow: undefined },
+  };
+}
+
+/** Whether a node can be asked at all. A node without a StorageNode cannot. */
+export function isLost(stores: PlacementStores, nodeName: string): boolean {
+  const node = stores.nodes.get(nodeName);
+  return node === undefined || findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeLost';
+}
+
+/** Whether a person vouches, bound to a UID, that the lost node is off: for all its grants, or for this mount's. */
+export function isFenced(stores: PlacementStores, mount: VolumeMount, nodeName: string): boolean {
+  if (!isLost(stores, nodeName)) return false;
+  const node = stores.nodes.get(nodeName);
+  return (
+    hasUidBoundAnnotation(mount, ANNOTATIONS.nodeFenced) ||
+    (node !== undefined && hasUidBoundAnnotation(node, ANNOTATIONS.nodeFenced))
+  );
+}
+
+/** Bytes of Thick volumes that were given a node but that its StorageNode does not count yet. */
+export function promisedBytes(stores: PlacementStores, nodeName: string, pool: string): bigint {
+  let sum = 0n;
+  for (const volume of stores.volumes.byIndex(BY_NODE, nodeName)) {
+    if (isTrue(volume.status?.conditions, 'Provisioned')) continue;
+    const resolution = resolveVolume(policyFacts(stores, volume));
+    if (!resolution.ok) continue;
+    const { provisioning, capacityBytes, pool: own } = resolution.resolved;
+    if (provisioning === 'Thick' && own === pool) sum += capacityBytes ?? 0n;
+  }
+  return sum;
+}

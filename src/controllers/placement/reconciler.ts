@@ -1,0 +1,206 @@
+/**
+ * Placement and grants: one reconcile per Volume, together with all VolumeMounts that name it, so that a volume and its
+ * mounts are decided from the same facts and written with one patch each.
+ *
+ * The volume is written before its mounts: a mount that has a node has its grant.
+ */
+import { ANNOTATIONS, FINALIZERS, hasUidBoundAnnotation } from '../../api/group.ts';
+import { isDeleting, VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
+import type { Volume, VolumeStatus } from '../../api/volume.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { EventSink } from '../../kube/events.ts';
+import { sameValue } from '../../kube/field-diff.ts';
+import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
+import { DONE } from '../../runtime/reconciler.ts';
+import { resolveVolume } from '../policy/resolve-volume.ts';
+import { hasFinalizer, isPaused } from '../support/annotations.ts';
+import { recordConditionEvents } from '../support/condition-events.ts';
+import { isFresh, untilNotFresh } from '../support/fresh.ts';
+import type { Writer } from '../support/writes.ts';
+import { tolerateChange } from '../support/writes.ts';
+import { chooseNode } from './choose-node.ts';
+import type { MountDecision } from './grants.ts';
+import { decideGrants } from './grants.ts';
+import type { PlacementStores } from './observe.ts';
+import { BY_NODE, BY_VOLUME, isFenced, isLost, policyFacts, promisedBytes } from './observe.ts';
+import type { StandIn } from './status.ts';
+import { deriveMountStatus, deriveVolumeStatus } from './status.ts';
+
+export interface PlacementDependencies {
+  readonly stores: PlacementStores;
+  readonly writer: Writer;
+  readonly events: EventSink;
+}
+
+/** Where the volume is or goes, or who speaks for it while it has no node. */
+interface Located {
+  readonly nodeName: string | undefined;
+  readonly standIn: StandIn | undefined;
+}
+
+export function placementReconciler(dependencies: PlacementDependencies): Reconciler {
+  return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
+}
+
+async function reconcile(key: string, deps: PlacementDependencies, context: ReconcileContext): Promise<Result> {
+  const { stores } = deps;
+  const volume = stores.volumes.get(key);
+  const mounts = stores.mounts.byIndex(BY_VOLUME, key);
+  let retry: number | undefined;
+  const later = (delay: number | undefined): void => {
+    if (delay !== undefined) retry = Math.min(delay, retry ?? delay);
+  };
+  if (volume === undefined) {
+    for (const mount of mounts) later(await settleMount(mount, missing(mount), deps, context));
+    return result(retry);
+  }
+  const located = locate(volume, mounts, stores);
+  const { attachments, decisions } = decideGrants({
+    volume,
+    nodeName: located.nodeName,
+    unplaced: unplacedOf(located.standIn),
+    nodeLocal: true,
+    mounts,
+    isFenced: (mount, nodeName) => isFenced(stores, mount, nodeName),
+  });
+  const now = new Date(context.clock.now());
+  const status = deriveVolumeStatus({ volume, ...located, attachments, mounts, now });
+  later(await settleVolume(volume, status, located, mounts, deps, context));
+  const settled = mounts.map((mount) => settleMount(mount, decisions.get(mount.metadata.uid ?? ''), deps, context));
+  for (const delay of await Promise.all(settled)) later(delay);
+  return result(retry);
+}
+
+/** Chooses the node of a volume that has none, and says who speaks for it. */
+function locate(volume: Volume, mounts: readonly VolumeMount[], stores: PlacementStores): Located {
+  const placed = volume.status?.nodeName;
+  if (placed !== undefined) {
+    return { nodeName: placed, standIn: isLost(stores, placed) ? { kind: 'lost', nodeName: placed } : undefined };
+  }
+  if (isDeleting(volume)) {
+    const standIn = { kind: 'waiting', reason: 'Deleting', message: 'The volume is being deleted.' } as const;
+    return { nodeName: undefined, standIn };
+  }
+  if (isPaused(volume)) return { nodeName: undefined, standIn: { kind: 'paused' } };
+  const resolution = resolveVolume(policyFacts(stores, volume));
+  if (!resolution.ok) return { nodeName: undefined, standIn: { kind: 'stalled', ...resolution.refusal } };
+  const placement = chooseNode({
+    volume,
+    resolved: resolution.resolved,
+    nodes: stores.nodes.list(),
+    preferred: mounts.flatMap((mount) => mount.spec.nodeName ?? []),
+    volumesOn: (nodeName) => stores.volumes.byIndex(BY_NODE, nodeName).length,
+    promisedOn: (nodeName, pool) => promisedBytes(stores, nodeName, pool),
+  });
+  if (placement.placed) return { nodeName: placement.nodeName, standIn: undefined };
+  const { reason, message, stalled } = placement.why;
+  return { nodeName: undefined, standIn: { kind: stalled ? 'stalled' : 'waiting', reason, message } };
+}
+
+/** Writes what differs of the volume; returns when to look again, if that is needed. */
+async function settleVolume(
+  volume: Volume,
+  status: VolumeStatus,
+  { standIn }: Located,
+  mounts: readonly VolumeMount[],
+  { writer, events }: PlacementDependencies,
+  context: ReconcileContext,
+): Promise<number | undefined> {
+  const now = context.clock.now();
+  if (standIn?.kind === 'waiting' && isFresh(volume, now)) return untilNotFresh(volume, now);
+  if (standIn === undefined && isPassing(volume, status, mounts, now)) return untilNotFresh(volume, now);
+  const grantsChange = !sameValue(status.attachments, volume.status?.attachments ?? []);
+  const { signal } = context;
+  const written = await writer.status(VOLUMES, volume, status, { requireUnchanged: grantsChange, signal });
+  if (written && standIn !== undefined) {
+    recordConditionEvents(events, volume, volume.status?.conditions, status.conditions);
+  }
+  if (standIn?.kind === 'lost') await releaseByForce(volume, { writer, events }, signal);
+  return undefined;
+}
+
+/**
+ * Bound is a phase that a volume made together with its mount passes within milliseconds. Writing it down would cost a
+ * request per volume and tell nobody anything; it is written when the mount takes longer.
+ */
+function isPassing(volume: Volume, next: VolumeStatus, mounts: readonly VolumeMount[], now: number): boolean {
+  const { phase, mounts: counts, attachments, nodeName } = volume.status ?? {};
+  if (next.phase !== 'Bound' || phase !== 'Pending' || next.mounts?.ready !== 0) return false;
+  const rest = sameValue(
+    { nodeName, attachments: attachments ?? [], mounts: counts },
+    { nodeName: next.nodeName, attachments: next.attachments, mounts: next.mounts },
+  );
+  return rest && mounts.some((mount) => isFresh(mount, now));
+}
+
+async function settleMount(
+  mount: VolumeMount,
+  decision: MountDecision | undefined,
+  deps: PlacementDependencies,
+  context: ReconcileContext,
+): Promise<number | undefined> {
+  const { writer, events, stores } = deps;
+  const nodeName = mount.status?.nodeName ?? (decision?.granted === true ? decision.nodeName : undefined);
+  const now = context.clock.now();
+  const standIn = mountStandIn(mount, nodeName, decision, stores);
+  if (nodeName === undefined && standIn === undefined) return undefined;
+  if (standIn?.kind === 'waiting' && canPass(standIn.reason) && isFresh(mount, now)) return untilNotFresh(mount, now);
+  const status = deriveMountStatus(mount, nodeName, standIn, new Date(now));
+  const written = await writer.status(VOLUME_MOUNTS, mount, status, { signal: context.signal });
+  if (written && standIn !== undefined) {
+    recordConditionEvents(events, mount, mount.status?.conditions, status.conditions);
+  }
+  if (standIn?.kind === 'lost') await releaseByForce(mount, deps, context.signal);
+  return undefined;
+}
+
+function mountStandIn(
+  mount: VolumeMount,
+  nodeName: string | undefined,
+  decision: MountDecision | undefined,
+  stores: PlacementStores,
+): StandIn | undefined {
+  if (nodeName !== undefined) return isLost(stores, nodeName) ? { kind: 'lost', nodeName } : undefined;
+  if (isDeleting(mount) || decision === undefined || decision.granted) return undefined;
+  if (isPaused(mount)) return { kind: 'paused' };
+  const { reason, message, stalled } = decision;
+  return { kind: stalled ? 'stalled' : 'waiting', reason, message };
+}
+
+/** Waits that usually end before anybody could read of them; a conflict over the access mode does not. */
+function canPass(reason: string): boolean {
+  return reason === 'VolumeNotFound' || reason === 'VolumeNotReady';
+}
+
+/**
+ * An object whose node is lost can only be released by a person who says so, bound to its UID. Nothing is deleted: if
+ * the node comes back, what is on it is listed as an orphan.
+ */
+async function releaseByForce(
+  object: Volume | VolumeMount,
+  { writer, events }: Pick<PlacementDependencies, 'writer' | 'events'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!isDeleting(object) || !hasUidBoundAnnotation(object, ANNOTATIONS.forceDelete)) return;
+  const isVolume = object.kind === VOLUMES.kind;
+  const finalizer = isVolume ? FINALIZERS.volume : FINALIZERS.mount;
+  if (!hasFinalizer(object, finalizer)) return;
+  const message = 'Released without its lost node because of the force-delete annotation; what is on the node is kept.';
+  events.record(object, 'Warning', 'DataRetained', message);
+  await writer.removeFinalizer(isVolume ? VOLUMES : VOLUME_MOUNTS, object, finalizer, signal);
+}
+
+function missing(mount: VolumeMount): MountDecision {
+  const { name } = mount.spec.volumeRef;
+  const message = `Volume "${name}" does not exist in namespace "${mount.metadata.namespace ?? ''}"; the mount waits for it.`;
+  return { granted: false, reason: 'VolumeNotFound', message, stalled: false };
+}
+
+function unplacedOf(standIn: StandIn | undefined) {
+  if (standIn === undefined || standIn.kind === 'lost') return undefined;
+  return standIn.kind === 'paused' ? ({ reason: 'Paused', message: 'it is paused' } as const) : standIn;
+}
+
+function result(retry: number | undefined): Result {
+  return retry === undefined ? DONE : { requeueAfterMs: retry };
+}

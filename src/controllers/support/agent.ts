@@ -1,0 +1,69 @@
+/** What all reconcilers of one agent share: its node, its caches, its writers. */
+
+import type { Namespace } from '../../api/core.ts';
+import { keyOf } from '../../api/meta.ts';
+import type { Volume, VolumeType } from '../../api/volume.ts';
+import type { VolumeClass } from '../../api/volume-class.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { Driver } from '../../drivers/driver.ts';
+import type { EventSink } from '../../kube/events.ts';
+import type { NodeLayer } from '../../node/layer.ts';
+import type { ReadStore } from '../../runtime/store.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { wantedHostPath } from '../policy/resolve-target.ts';
+import type { PolicyFacts } from '../policy/resolve-volume.ts';
+import type { KeyedLock } from './keyed-lock.ts';
+import type { Writer } from './writes.ts';
+
+/** The caches of an agent. Volumes and mounts are filtered by the server to those of this node. */
+export interface AgentStores {
+  readonly volumes: ReadStore<Volume>;
+  readonly mounts: ReadStore<VolumeMount>;
+  readonly classes: ReadStore<VolumeClass>;
+  readonly namespaces: ReadStore<Namespace>;
+}
+
+/** The part of the node layer that reconcilers use beside the drivers. */
+export type NodeMounts = Pick<NodeLayer, 'mountRoot' | 'table' | 'unmount'>;
+
+export interface AgentDependencies {
+  readonly nodeName: string;
+  /** Prefixes that this node allows for host paths. */
+  readonly hostPathAllow: readonly string[];
+  readonly stores: AgentStores;
+  readonly drivers: ReadonlyMap<VolumeType, Driver>;
+  readonly node: NodeMounts;
+  readonly writer: Writer;
+  readonly events: EventSink;
+  /** By volume UID: one action at a time on one volume's storage. */
+  readonly locks: KeyedLock;
+  readonly metrics?: Metrics | undefined;
+}
+
+/** Index of VolumeMounts by the key of the Volume they name. */
+export const BY_VOLUME = 'volume';
+/** Index of VolumeMounts by the host path they want. */
+export const BY_TARGET = 'target';
+
+export function volumeKeyOf(mount: VolumeMount): string {
+  return keyOf({ metadata: { namespace: mount.metadata.namespace ?? '', name: mount.spec.volumeRef.name } });
+}
+
+/** Adds the indexes that the agent's reconcilers need. */
+export function addAgentIndexes(stores: AgentStores, mountRoot: string): void {
+  stores.mounts.addIndex(BY_VOLUME, (mount) => [volumeKeyOf(mount)]);
+  stores.mounts.addIndex(BY_TARGET, (mount) => [wantedHostPath(mount, mountRoot)]);
+}
+
+/** The facts that judge a volume on this node. */
+export function policyFacts(
+  { stores, hostPathAllow }: Pick<AgentDependencies, 'stores' | 'hostPathAllow'>,
+  volume: Volume,
+): PolicyFacts {
+  return {
+    volume,
+    classNamed: (name) => stores.classes.get(name),
+    namespaceLabels: stores.namespaces.get(volume.metadata.namespace ?? '')?.metadata.labels,
+    node: { hostPathAllow },
+  };
+}

@@ -1,0 +1,66 @@
+/** Which Event a change of conditions is worth: one per change of Ready's status or reason. Pure. */
+import { findCondition } from '../../api/conditions.ts';
+import type { Condition, KubeObjectBase } from '../../api/meta.ts';
+import type { EventSink } from '../../kube/events.ts';
+
+/** Reasons that report ordinary progress although Ready is not True. */
+const CALM: readonly string[] = [
+  'Pending',
+  'Reconciling',
+  'Provisioning',
+  'Mounting',
+  'Unmounting',
+  'Resizing',
+  'Deleting',
+  'Paused',
+  'VolumeNotReady',
+  'WaitingForGrant',
+  'WaitingForUnmount',
+];
+
+export interface ConditionEvent {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Returns the events for the step from one condition list to the next. */
+export function conditionEvents(
+  before: readonly Condition[] | undefined,
+  after: readonly Condition[] | undefined,
+): readonly ConditionEvent[] {
+  const events: ConditionEvent[] = [];
+  const ready = changed(before, after, 'Ready');
+  if (ready !== undefined) {
+    const { status, reason, message } = ready;
+    events.push({ type: status === 'True' || CALM.includes(reason) ? 'Normal' : 'Warning', reason, message });
+  }
+  const blocked = changed(before, after, 'DeletionBlocked');
+  if (blocked !== undefined && blocked.reason !== ready?.reason) {
+    events.push({ type: 'Warning', reason: blocked.reason, message: blocked.message });
+  }
+  return events;
+}
+
+/** Records them on an object. */
+export function recordConditionEvents(
+  sink: EventSink,
+  object: KubeObjectBase,
+  before: readonly Condition[] | undefined,
+  after: readonly Condition[] | undefined,
+): void {
+  for (const { type, reason, message } of conditionEvents(before, after)) sink.record(object, type, reason, message);
+}
+
+/** The condition of a type in `after`, if its status or reason is new. Ordinary waiting at the very start is not news. */
+function changed(
+  before: readonly Condition[] | undefined,
+  after: readonly Condition[] | undefined,
+  type: string,
+): Condition | undefined {
+  const next = findCondition(after, type);
+  if (next === undefined) return undefined;
+  const old = findCondition(before, type);
+  if (old === undefined && next.status !== 'True' && CALM.includes(next.reason)) return undefined;
+  return old?.status === next.status && old.reason === next.reason ? undefined : next;
+}

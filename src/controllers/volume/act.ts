@@ -1,0 +1,45 @@
+/** What a decided step does. Each is idempotent: the driver may have done it already before a crash. */
+import type { Driver, DriverVolume } from '../../drivers/driver.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Obstacle } from '../support/holders.ts';
+import { obstacleOf } from '../support/holders.ts';
+import { timed } from '../support/operation.ts';
+import type { VolumeStep } from './checks.ts';
+
+/** Carries out a step. Resolves with true when something may have changed, so that one must look again. */
+export async function actOnVolume(
+  step: Exclude<VolumeStep, { readonly step: 'refuse' }>,
+  driver: Driver,
+  volume: DriverVolume,
+  metrics: Metrics | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  switch (step.step) {
+    case 'provision':
+      await timed(metrics, driver.type, 'provision', () => driver.provision(volume, signal));
+      return true;
+    case 'unstage':
+      // Busy is no trouble here: the storage is merely kept at hand a little longer.
+      await timed(metrics, driver.type, 'unstage', () => driver.unstage(volume, signal));
+      return true;
+    case 'none':
+      return false;
+    default:
+      return false;
+  }
+}
+
+/** Takes a volume down: first every mount of it, then, if its data is to go, the data. Undefined = done. */
+export async function removeVolume(
+  driver: Driver,
+  volume: DriverVolume,
+  deleteData: boolean,
+  metrics: Metrics | undefined,
+  signal: AbortSignal,
+): Promise<Obstacle | undefined> {
+  const outcome = await timed(metrics, driver.type, 'unstage', () => driver.unstage(volume, signal));
+  const obstacle = obstacleOf(outcome, `The storage of volume "${volume.name}"`);
+  if (obstacle !== undefined) return obstacle;
+  if (deleteData) await timed(metrics, driver.type, 'delete', () => driver.delete(volume, signal));
+  return undefined;
+}

@@ -1,0 +1,101 @@
+/** Is the volume as wanted, and if not, what is the next step? An ordered list of named, pure checks. */
+import { isTrue } from '../../api/conditions.ts';
+import { isReason } from '../../api/reasons.ts';
+import type { Failure } from '../support/failure.ts';
+import type { VolumeFacts } from './observe.ts';
+
+/** The next step for a volume. */
+export type VolumeStep =
+  /** Everything is as wanted. */
+  | { readonly step: 'none' }
+  /** Make the storage, or grow it. */
+  | { readonly step: 'provision' }
+  /** Nobody wants it mounted: give the loop device or the server connection back. */
+  | { readonly step: 'unstage' }
+  | { readonly step: 'refuse'; readonly failure: Failure };
+
+/** A check: undefined when it has nothing to say. */
+type Check = (facts: VolumeFacts) => VolumeStep | undefined;
+
+/** In this order; the first that speaks decides. */
+const CHECKS: readonly Check[] = [
+  policyAllows,
+  driverIsThere,
+  noTrouble,
+  capacityIsEnforceable,
+  dataIsWhereItWas,
+  isProvisioned,
+  hasItsCapacity,
+  isStagedOnlyWhenWanted,
+];
+
+/** Decides the next step. */
+export function nextVolumeStep(facts: VolumeFacts): VolumeStep {
+  for (const check of CHECKS) {
+    const step = check(facts);
+    if (step !== undefined) return step;
+  }
+  return { step: 'none' };
+}
+
+function policyAllows({ resolution }: VolumeFacts): VolumeStep | undefined {
+  return resolution.ok ? undefined : refuse({ ...resolution.refusal, stalled: true });
+}
+
+function driverIsThere({ resolution, driver }: VolumeFacts): VolumeStep | undefined {
+  if (driver !== undefined || !resolution.ok) return undefined;
+  const message = `This node has no driver for ${resolution.resolved.type} volumes.`;
+  return refuse({ reason: 'TypeNotSupported', message, stalled: true });
+}
+
+function noTrouble({ observation }: VolumeFacts): VolumeStep | undefined {
+  if (observation?.problem === undefined) return undefined;
+  const { reason, message, terminal } = observation.problem;
+  return refuse({ reason: isReason(reason) ? reason : 'InternalError', message, stalled: terminal });
+}
+
+function capacityIsEnforceable({ volume, observation, resolution }: VolumeFacts): VolumeStep | undefined {
+  if (volume.spec.capacityPolicy !== 'Enforce' || !resolution.ok || resolution.resolved.capacityBytes === undefined) {
+    return undefined;
+  }
+  const { enforced, reason, message } = observation?.capacity ?? { enforced: true, reason: '', message: '' };
+  if (enforced || (reason !== 'CapacityNotEnforceable' && observation?.provisioned !== true)) return undefined;
+  return refuse({ reason: 'CapacityNotEnforceable', message, stalled: true });
+}
+
+/**
+ * What was provisioned once and is not there now is not made again: an empty directory in the place of data would look
+ * like a success. Memory is lost with a restart by its nature.
+ */
+function dataIsWhereItWas({ volume, observation }: VolumeFacts): VolumeStep | undefined {
+  if (observation === undefined || observation.provisioned) return undefined;
+  if (!isTrue(volume.status?.conditions, 'Provisioned') && !saidMissing(volume)) return undefined;
+  if (volume.spec.emptyDir?.medium === 'Memory') return undefined;
+  const what = volume.spec.hostPath === undefined ? 'The image of the volume' : `"${volume.spec.hostPath.path}"`;
+  const message = `${what} was there and is not any more; nothing new is made in its place. Bring it back (is a disk not mounted?) or delete the volume.`;
+  return refuse({ reason: 'DataMissing', message, stalled: true });
+}
+
+function saidMissing({ status }: VolumeFacts['volume']): boolean {
+  return status?.conditions?.some(({ type, reason }) => type === 'Provisioned' && reason === 'DataMissing') === true;
+}
+
+function isProvisioned({ observation }: VolumeFacts): VolumeStep | undefined {
+  return observation?.provisioned === false ? { step: 'provision' } : undefined;
+}
+
+function hasItsCapacity({ observation, resolution }: VolumeFacts): VolumeStep | undefined {
+  if (!resolution.ok || observation === undefined || !observation.capacity.enforced) return undefined;
+  const { capacityBytes } = resolution.resolved;
+  const { enforcedBytes } = observation;
+  if (capacityBytes === undefined || enforcedBytes === undefined || enforcedBytes >= capacityBytes) return undefined;
+  return { step: 'provision' };
+}
+
+function isStagedOnlyWhenWanted({ observation, wantedByMount }: VolumeFacts): VolumeStep | undefined {
+  return observation?.stageMount !== undefined && !wantedByMount ? { step: 'unstage' } : undefined;
+}
+
+function refuse(failure: Failure): VolumeStep {
+  return { step: 'refuse', failure };
+}

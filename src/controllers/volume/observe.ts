@@ -1,0 +1,76 @@
+/** The facts of one volume on its node: the object, who wants it, what the policy says, what the driver sees. */
+import { FINALIZERS } from '../../api/group.ts';
+import { isDeleting, keyOf } from '../../api/meta.ts';
+import type { Volume } from '../../api/volume.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { Driver, DriverVolume, VolumeObservation } from '../../drivers/driver.ts';
+import type { Resolution, ResolvedVolume } from '../policy/resolve-volume.ts';
+import { driverVolume, resolveForRemoval, resolveVolume } from '../policy/resolve-volume.ts';
+import type { AgentDependencies } from '../support/agent.ts';
+import { BY_VOLUME, policyFacts } from '../support/agent.ts';
+import { hasFinalizer } from '../support/annotations.ts';
+
+export interface VolumeFacts {
+  readonly volume: Volume;
+  readonly resolution: Resolution;
+  /** The driver of the volume's type; undefined when this node has none. */
+  readonly driver: Driver | undefined;
+  /** The volume in the driver's words; undefined when it was refused. */
+  readonly wanted: DriverVolume | undefined;
+  /** What the driver sees; undefined when it was not asked, because the volume was refused. */
+  readonly observation: VolumeObservation | undefined;
+  /** A mount that is not being deleted wants the volume on this node. */
+  readonly wantedByMount: boolean;
+}
+
+/** Gathers the facts of a volume that is to be kept. */
+export async function observeVolume(
+  volume: Volume,
+  dependencies: AgentDependencies,
+  signal: AbortSignal,
+): Promise<VolumeFacts> {
+  const resolution = resolveVolume(policyFacts(dependencies, volume));
+  const mounts = dependencies.stores.mounts.byIndex(BY_VOLUME, keyOf(volume));
+  const wantedByMount = mounts.some((mount) => !isDeleting(mount));
+  if (!resolution.ok) {
+    return { volume, resolution, driver: undefined, wanted: undefined, observation: undefined, wantedByMount };
+  }
+  const driver = dependencies.drivers.get(resolution.resolved.type);
+  const wanted = driverVolume(volume, resolution.resolved);
+  const observation = await driver?.observeVolume(wanted, signal);
+  return { volume, resolution, driver, wanted, observation, wantedByMount };
+}
+
+/** What is needed to take a volume down, whether or not today's policy would still allow it. */
+export interface RemovalFacts {
+  readonly volume: Volume;
+  readonly resolved: ResolvedVolume;
+  readonly driver: Driver | undefined;
+  readonly wanted: DriverVolume;
+  /** Mounts and grants in the way, as people know them. */
+  readonly users: readonly string[];
+}
+
+/** Gathers the facts of a volume that is to go. */
+export function observeRemoval(volume: Volume, dependencies: AgentDependencies): RemovalFacts {
+  const resolved = resolveForRemoval(policyFacts(dependencies, volume));
+  const mounts = dependencies.stores.mounts.byIndex(BY_VOLUME, keyOf(volume));
+  return {
+    volume,
+    resolved,
+    driver: dependencies.drivers.get(resolved.type),
+    wanted: driverVolume(volume, resolved),
+    users: usersOf(volume, mounts),
+  };
+}
+
+/** Mounts that may have been made, and grants whose mounts this cache does not show (yet, or any more). */
+function usersOf(volume: Volume, mounts: readonly VolumeMount[]): readonly string[] {
+  const names = mounts.filter((mount) => hasFinalizer(mount, FINALIZERS.mount)).map(({ metadata }) => metadata.name);
+  const known = new Map(mounts.map(({ metadata }) => [metadata.uid, metadata.name]));
+  for (const { mountUID, workloadId } of volume.status?.attachments ?? []) {
+    const name = known.get(mountUID) ?? `the mount of workload ${workloadId}`;
+    if (!names.includes(name)) names.push(name);
+  }
+  return names;
+}

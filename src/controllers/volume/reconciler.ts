@@ -1,0 +1,179 @@
+/**
+ * One Volume on its node: the finalizer before the first side effect, then observe → decide → act → status. A volume that
+ * is being deleted waits for its mounts, is taken down, and then released.
+ *
+ * An object that is merely gone is no order: nothing happens here, and what it left shows up among the node's orphans.
+ */
+import { FINALIZERS } from '../../api/group.ts';
+import { isDeleting, VOLUMES } from '../../api/meta.ts';
+import type { Volume } from '../../api/volume.ts';
+import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
+import { DONE } from '../../runtime/reconciler.ts';
+import type { AgentDependencies } from '../support/agent.ts';
+import { hasFinalizer, isPaused } from '../support/annotations.ts';
+import { recordConditionEvents } from '../support/condition-events.ts';
+import type { Failure } from '../support/failure.ts';
+import { failureOf, retryOf } from '../support/failure.ts';
+import { tolerateChange } from '../support/writes.ts';
+import { actOnVolume, removeVolume } from './act.ts';
+import { nextVolumeStep } from './checks.ts';
+import type { VolumeFacts } from './observe.ts';
+import { observeRemoval, observeVolume } from './observe.ts';
+import type { VolumeOutcome } from './status.ts';
+import { deriveVolumeStatus } from './status.ts';
+
+/** How soon something is looked at again that nobody will tell us about, in milliseconds. */
+const LOOK_AGAIN_MS = 30_000;
+/** The same for what keeps a volume from being deleted. */
+const BLOCKED_RETRY_MS = 2000;
+/** Steps that one reconcile takes at most: provision, then unstage. More would mean that a step does not do its work. */
+const MAX_STEPS = 3;
+
+export interface VolumeDependencies extends AgentDependencies {
+  /** Told where a volume is staged, so that a change there is noticed; undefined = not staged. */
+  readonly onStaged: (key: string, target: string | undefined) => void;
+}
+
+export function volumeReconciler(dependencies: VolumeDependencies): Reconciler {
+  return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
+}
+
+async function reconcile(key: string, deps: VolumeDependencies, context: ReconcileContext): Promise<Result> {
+  const volume = deps.stores.volumes.get(key);
+  if (volume === undefined || volume.status?.nodeName !== deps.nodeName) {
+    deps.onStaged(key, undefined);
+    return DONE;
+  }
+  const uid = volume.metadata.uid ?? '';
+  if (isDeleting(volume)) return deps.locks.run(uid, () => remove(key, volume, deps, context));
+  if (isPaused(volume)) {
+    await report(volume, undefined, { kind: 'paused' }, deps, context);
+    return DONE;
+  }
+  return deps.locks.run(uid, () => converge(key, volume, deps, context));
+}
+
+async function converge(
+  key: string,
+  volume: Volume,
+  deps: VolumeDependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  const { signal } = context;
+  let facts = await observeVolume(volume, deps, signal);
+  let failure: Failure | undefined;
+  let current = volume;
+  for (let taken = 0; taken < MAX_STEPS; taken++) {
+    const step = nextVolumeStep(facts);
+    if (step.step === 'refuse') {
+      failure = step.failure;
+      break;
+    }
+    const { driver, wanted } = facts;
+    if (step.step === 'none' || driver === undefined || wanted === undefined) break;
+    // A finalizer before the first side effect: what is made is always announced.
+    current = await deps.writer.addFinalizer(VOLUMES, current, FINALIZERS.volume, signal);
+    try {
+      if (!(await actOnVolume(step, driver, wanted, deps.metrics, signal))) break;
+    } catch (thrown) {
+      failure = failureOf(thrown, step.step === 'provision' ? 'ProvisionFailed' : 'UnmountFailed', signal);
+      break;
+    }
+    const before = facts.observation;
+    facts = await observeVolume(volume, deps, signal);
+    // A busy unstage changes nothing; it is tried again when a mount goes.
+    if (step.step === 'unstage' && facts.observation?.stageMount?.id === before?.stageMount?.id) break;
+  }
+  if (failure === undefined && facts.observation?.provisioned === true) {
+    // Adopted storage (made before a crash, or a host directory) gets its finalizer here.
+    current = await deps.writer.addFinalizer(VOLUMES, current, FINALIZERS.volume, signal);
+  }
+  deps.onStaged(key, facts.observation?.stageMount?.target);
+  const outcome: VolumeOutcome = failure === undefined ? { kind: 'ready' } : { kind: 'failed', failure };
+  await report(current, facts, outcome, deps, context);
+  if (failure === undefined) return DONE;
+  if (failure.stalled || failure.cause === undefined) return { requeueAfterMs: LOOK_AGAIN_MS };
+  throw retryOf(failure);
+}
+
+async function remove(
+  key: string,
+  volume: Volume,
+  deps: VolumeDependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  const { signal } = context;
+  if (!hasFinalizer(volume, FINALIZERS.volume)) return DONE;
+  const facts = observeRemoval(volume, deps);
+  const { driver, wanted, users } = facts;
+  const block = async (outcome: VolumeOutcome, requeueAfterMs?: number): Promise<Result> => {
+    await report(volume, undefined, outcome, deps, context);
+    return requeueAfterMs === undefined ? DONE : { requeueAfterMs };
+  };
+  if (isPaused(volume)) {
+    return block({ kind: 'blocked', reason: 'Paused', message: 'The volume is paused; it is deleted when that ends.' });
+  }
+  if (users.length > 0) {
+    const shown = users.slice(0, 5).join(', ') + (users.length > 5 ? ` and ${users.length - 5} more` : '');
+    const message = `Still used by ${shown}; the deletion goes on by itself when they are gone.`;
+    return block({ kind: 'blocked', reason: 'VolumeInUse', message });
+  }
+  const keeps =
+    (volume.spec.reclaimPolicy ?? volume.status?.reclaimPolicy ?? facts.resolved.reclaimPolicy) !== 'Delete';
+  if (driver === undefined) {
+    const message = `This node has no driver for ${facts.resolved.type} volumes any more, so what it made cannot be taken down.`;
+    return block({ kind: 'blocked', reason: 'TypeNotSupported', message }, LOOK_AGAIN_MS);
+  }
+  try {
+    const obstacle = await removeVolume(driver, wanted, !keeps, deps.metrics, signal);
+    if (obstacle !== undefined) return await block({ kind: 'blocked', ...obstacle }, BLOCKED_RETRY_MS);
+  } catch (thrown) {
+    const failure = failureOf(thrown, 'DeleteFailed', signal);
+    await block({ kind: 'blocked', reason: failure.reason, message: failure.message });
+    throw retryOf(failure);
+  }
+  const message = keeps ? 'The volume is released; its data is kept.' : 'What was made for the volume is removed.';
+  deps.events.record(volume, 'Normal', keeps ? 'Retained' : 'Deleted', message);
+  deps.onStaged(key, undefined);
+  await deps.writer.removeFinalizer(VOLUMES, volume, FINALIZERS.volume, signal);
+  forgetMetrics(volume, deps);
+  return DONE;
+}
+
+/** Derives the status and writes what differs. */
+async function report(
+  volume: Volume,
+  facts: VolumeFacts | undefined,
+  outcome: VolumeOutcome,
+  deps: VolumeDependencies,
+  context: ReconcileContext,
+): Promise<void> {
+  const { signal, clock } = context;
+  const resolved = facts?.resolution.ok === true ? facts.resolution.resolved : undefined;
+  const usage = outcome.kind === 'ready' ? await usageOf(volume, facts, signal) : undefined;
+  const now = new Date(clock.now());
+  const status = deriveVolumeStatus({ volume, resolved, observation: facts?.observation, usage, outcome, now });
+  if (await deps.writer.status(VOLUMES, volume, status, { signal })) {
+    recordConditionEvents(deps.events, volume, volume.status?.conditions, status.conditions);
+  }
+  const labels = { namespace: volume.metadata.namespace ?? '', name: volume.metadata.name };
+  deps.metrics?.volumeReady.set(labels, outcome.kind === 'ready' ? 1 : 0);
+  if (resolved?.capacityBytes !== undefined) deps.metrics?.volumeCapacity.set(labels, Number(resolved.capacityBytes));
+  if (usage !== undefined) deps.metrics?.volumeUsed.set(labels, Number(usage.usedBytes));
+}
+
+/** Space in use of storage that is mounted and limited. A figure that cannot be had is no failure of the volume. */
+async function usageOf(volume: Volume, facts: VolumeFacts | undefined, signal: AbortSignal) {
+  const { driver, wanted, observation } = facts ?? {};
+  // Not for a volume that has just been made: its first Ready must not wait for it.
+  if (driver === undefined || wanted === undefined || volume.status?.conditions === undefined) return undefined;
+  if (observation?.stageMount === undefined) return undefined;
+  return driver.usage(wanted, signal).catch(() => undefined);
+}
+
+function forgetMetrics({ metadata }: Volume, { metrics }: VolumeDependencies): void {
+  const labels = { namespace: metadata.namespace ?? '', name: metadata.name };
+  metrics?.volumeReady.remove(labels);
+  metrics?.volumeCapacity.remove(labels);
+  metrics?.volumeUsed.remove(labels);
+}
