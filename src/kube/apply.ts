@@ -19,8 +19,8 @@ import { forCache, ownedStatus } from './ownership.ts';
 
 export interface ApplyStatusOptions extends RequestOptions {
   /**
-   * Refuse (409 Conflict) when the object has changed at all since it was read. Needed where the status grants
-   * something; otherwise the UID, which is always sent, is enough.
+   * Fail with `Conflict` when the object has changed at all since it was read, instead of reading it again. For a
+   * status that was decided from the rest of the object, such as a grant.
    */
   readonly requireUnchanged?: boolean | undefined;
 }
@@ -40,6 +40,9 @@ interface Memory {
 /** Objects remembered at most; the oldest are forgotten first, which costs one request that changes nothing. */
 const MAX_REMEMBERED = 20_000;
 
+/** Conflicts in a row before the caller hears of it. */
+const MAX_ATTEMPTS = 5;
+
 /** Applies statuses as one field manager. One per process and manager. */
 export class StatusPatcher {
   readonly fieldManager: string;
@@ -55,6 +58,10 @@ export class StatusPatcher {
    * Makes `status` the whole of what this manager owns of the object's status: values are set (taken over from others
    * where necessary), owned fields that are missing in it are given up, and thereby removed unless others own them too.
    *
+   * The write carries the resourceVersion, since that alone ties it to this UID: the status endpoint of custom resources
+   * ignores the UID in the body. When somebody else wrote in between, the object is read again and, if it is still the
+   * same one, the write repeated: our fields are ours whatever happened to the others.
+   *
    * @param object As read from a cache or the server; never changed.
    * @throws KubeError: `Conflict` when the object with this UID is no longer there under its name (or, with
    * `requireUnchanged`, has changed); `NotFound` when it is gone.
@@ -65,28 +72,58 @@ export class StatusPatcher {
     status: object,
     options: ApplyStatusOptions = {},
   ): Promise<ApplyStatusResult<T>> {
-    const { name, namespace, uid, resourceVersion } = object.metadata;
+    const { requireUnchanged = false, ...request } = options;
+    const { name, namespace, uid } = object.metadata;
     if (uid === undefined) {
       throw new KubeError({ reason: 'Configuration', message: `${resource.kind} ${name} has no UID: it was not read` });
     }
+    let live = object;
+    for (let attempt = 1; ; attempt++) {
+      if (!this.#isNeeded(resource, live, status)) return { written: false, object: live };
+      try {
+        return { written: true, object: await this.#write(resource, live, status, request) };
+      } catch (thrown) {
+        const error = KubeError.from(thrown);
+        if (!error.isConflict || requireUnchanged || attempt >= MAX_ATTEMPTS) throw error;
+      }
+      live = forCache(await this.#client.get<T>(resource, { namespace, name }, request), resource);
+      if (live.metadata.uid !== uid) {
+        throw new KubeError({
+          reason: 'Conflict',
+          status: 409,
+          message: `${resource.kind} ${name} was deleted and made again meanwhile`,
+        });
+      }
+    }
+  }
+
+  /** Drops what is remembered of an object that is gone. */
+  forget(resource: ResourceDescriptor, uid: string): void {
+    this.#last.delete(`${resource.plural}/${uid}`);
+  }
+
+  #isNeeded(resource: ResourceDescriptor, object: KubeObjectBase, status: object): boolean {
+    const { uid, resourceVersion } = object.metadata;
     const live = (object as { readonly status?: unknown }).status;
     const owned = ownedStatus(object, this.fieldManager);
-    if (owned !== undefined && !differs(status, live, owned)) return { written: false, object };
-    const digest = digestOf(status);
-    const key = `${resource.plural}/${uid}`;
-    const last = this.#last.get(key);
-    if (
-      last?.digest === digest &&
-      resourceVersion !== undefined &&
-      (resourceVersion === last.resultVersion || resourceVersion === last.baseVersion)
-    ) {
-      return { written: false, object };
-    }
-    const { requireUnchanged, ...request } = options;
+    if (owned !== undefined && !differs(status, live, owned)) return false;
+    const last = this.#last.get(`${resource.plural}/${uid}`);
+    if (last === undefined || resourceVersion === undefined) return true;
+    const isOurs = resourceVersion === last.resultVersion || resourceVersion === last.baseVersion;
+    return !isOurs || last.digest !== digestOf(status);
+  }
+
+  async #write<T extends KubeObjectBase>(
+    resource: ResourceDescriptor,
+    object: T,
+    status: object,
+    request: RequestOptions,
+  ): Promise<T> {
+    const { name, namespace, uid, resourceVersion } = object.metadata;
     const body = {
       apiVersion: apiVersionOf(resource),
       kind: resource.kind,
-      metadata: { name, namespace, uid, resourceVersion: requireUnchanged === true ? resourceVersion : undefined },
+      metadata: { name, namespace, uid, resourceVersion },
       status,
     };
     const answer = await this.#client.patch<T>(resource, { namespace, name }, body, {
@@ -96,13 +133,12 @@ export class StatusPatcher {
       fieldManager: this.fieldManager,
       force: true,
     });
-    this.#remember(key, { digest, baseVersion: resourceVersion, resultVersion: answer.metadata.resourceVersion });
-    return { written: true, object: forCache(answer, resource) };
-  }
-
-  /** Drops what is remembered of an object that is gone. */
-  forget(resource: ResourceDescriptor, uid: string): void {
-    this.#last.delete(`${resource.plural}/${uid}`);
+    this.#remember(`${resource.plural}/${uid}`, {
+      digest: digestOf(status),
+      baseVersion: resourceVersion,
+      resultVersion: answer.metadata.resourceVersion,
+    });
+    return forCache(answer, resource);
   }
 
   #remember(key: string, memory: Memory): void {
