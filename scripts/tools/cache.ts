@@ -17,7 +17,8 @@ export function cacheRoot(): string {
  * server, and a machine whose Go went away still finds what it built.
  */
 function inputsHash(bundle: Bundle): string {
-  const hash = createHash('sha256').update(JSON.stringify(bundle.source)).update(process.arch);
+  const { cost: _, ...inputs } = { cost: '', ...bundle.source };
+  const hash = createHash('sha256').update(JSON.stringify(inputs)).update(process.arch);
   if (bundle.source.kind === 'go') {
     for (const file of ['go.mod', 'go.sum', 'tools.go'])
       hash.update(readFileSync(join(checkout, bundle.source.module, file)));

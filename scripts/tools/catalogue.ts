@@ -65,7 +65,7 @@ const kube: Bundle = {
       [`${COMPONENT_VERSION}.gitMajor`]: '1',
       [`${COMPONENT_VERSION}.gitMinor`]: '34',
     },
-    cost: 'about 7 minutes on 2 cores the first time, 250 MB of downloads',
+    cost: 'about 6 minutes on 2 cores the first time, 150 MB of downloads',
   },
 };
 
