@@ -39,11 +39,15 @@ export function findBundle(bundle: Bundle): string | undefined {
 
 /**
  * Makes a bundle's folder: `fill` writes into a temporary one beside it and says the version; the rename is what makes
- * it visible, so a build that is killed leaves nothing that looks finished.
+ * it visible, so a build that is killed leaves nothing that looks finished. The caller holds the bundle's lock.
  */
 export async function makeBundle(bundle: Bundle, fill: (folder: string) => Promise<string>): Promise<string> {
   const parent = join(cacheRoot(), bundle.name);
   mkdirSync(parent, { recursive: true });
+  // Whoever makes a bundle holds its lock, so what is half made here was left by a build that was killed.
+  for (const name of readdirSync(parent)) {
+    if (name.startsWith('.making-')) rmSync(join(parent, name), { recursive: true });
+  }
   const temporary = mkdtempSync(join(parent, '.making-'));
   try {
     const version = (await fill(temporary)).replace(/[^A-Za-z0-9.+~-]/g, '_');

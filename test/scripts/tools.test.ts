@@ -58,7 +58,8 @@ describe('the cache of test servers', () => {
     expect(readdirSync(join(root, 'thing'))).to.deep.equal([]);
   });
 
-  it('does not take the remains of a killed build for a bundle', async () => {
+  it('does not take the remains of a killed build for a bundle, and sweeps them with the next', async () => {
+    mkdirSync(join(root, 'thing/.making-killed'), { recursive: true });
     await makeBundle(bundle, async (folder) => {
       // What a kill at this moment would leave: the temporary folder, full.
       writeFileSync(join(folder, 'file'), '');
@@ -66,6 +67,7 @@ describe('the cache of test servers', () => {
       return '1.0.0';
     });
     expect(findBundle(bundle)).to.match(/1\.0\.0-[0-9a-f]{12}$/);
+    expect(readdirSync(join(root, 'thing'))).to.have.length(1);
   });
 
   describe('scripts/tools.ts', function () {
