@@ -19,7 +19,7 @@ import type { BindResult, TargetPath } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
 import { type BlockCalls, loadBlockCalls } from './block-calls.ts';
 import { backingFileOf, devicePathOf, loopsOf } from './loop-devices.ts';
-import type { CreateImage, GrowImage, ImageFilesystem, MountImage } from './operations.ts';
+import type { CreateImage, GrowImage, ImageFilesystem, MakeInside, MountImage } from './operations.ts';
 
 /** Suffix of an image that is not complete. */
 const UNFINISHED = '.new';
@@ -81,7 +81,8 @@ export async function mountImage(context: HelperContext, request: MountImage): P
         path: target.path,
       });
     }
-    makeInside(context, request);
+    if (request.inside !== null)
+      makeInside(context, { ...request.inside, target: request.target, device: entry.device });
     return { entry, created: false, immutableTarget: target.ours };
   }
   // The same filesystem mounted from two devices would destroy itself.
@@ -109,7 +110,8 @@ export async function mountImage(context: HelperContext, request: MountImage): P
         path: target.path,
       });
     }
-    makeInside(context, request);
+    if (request.inside !== null)
+      makeInside(context, { ...request.inside, target: request.target, device: entry.device });
     return { entry, created: true, immutableTarget };
   } finally {
     closeSync(loop.fd);
@@ -223,20 +225,24 @@ async function setSize(fd: number, sizeBytes: bigint, allocation: 'sparse' | 'fu
 }
 
 /** Made only where it is missing, so that a workload's own changes to its permissions stay. */
-function makeInside({ libc }: HelperContext, { target, inside }: MountImage): void {
-  if (inside === null) return;
+export function makeInside({ libc, table }: HelperContext, inside: MakeInside): null {
+  const { target, device } = inside;
   using root = openRoot(libc, target.root);
   using mounted = openBeneath(libc, root, target.path, targetName(target));
+  const stat = libc.statx(mounted.number, '');
+  if (!stat.isMountRoot || table.byId(stat.mountId)?.device !== device) {
+    throw new NodeError('ForeignMount', `${targetName(target)} does not show the filesystem that was mounted`);
+  }
   // One call makes it with all its bits: a mode that came later could be missing after a crash.
   const umask = process.umask(0);
   try {
     libc.mkdirat(mounted.number, inside.name, inside.mode & DIRECTORY_MODE_MASK);
   } catch (thrown) {
-    if (thrown instanceof NodeError && thrown.errno === 'EEXIST') return;
-    throw thrown;
+    if (!(thrown instanceof NodeError) || thrown.errno !== 'EEXIST') throw thrown;
   } finally {
     process.umask(umask);
   }
+  return null;
 }
 
 async function succeed(

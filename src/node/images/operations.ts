@@ -34,6 +34,13 @@ export interface GrowImage {
   readonly target: TargetPath | null;
 }
 
+export interface MakeInside {
+  readonly target: TargetPath;
+  readonly device: string;
+  readonly name: string;
+  readonly mode: number;
+}
+
 export interface ImageOperations {
   /**
    * Makes a file with a filesystem in it, on disk (fsync) before it has its name. There already = nothing is done.
@@ -48,6 +55,8 @@ export interface ImageOperations {
   removeImage: Operation<{ readonly file: string }, null>;
   /** Stops or releases the writers of a mounted image; `device` must be what is mounted there. */
   freeze: Operation<{ readonly target: TargetPath; readonly device: string; readonly frozen: boolean }, null>;
+  /** Makes a directory in a mounted filesystem of ours where it is missing; `device` must be what is mounted there. */
+  makeInside: Operation<MakeInside, null>;
   /** Whether files in a directory can share blocks (FICLONE, ioctl_ficlone(2)), tried with a file of ours. */
   probeClone: Operation<{ readonly directory: string }, { readonly cloneable: boolean; readonly message: string }>;
 }

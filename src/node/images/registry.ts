@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import type { Handlers } from '../helper/registry.ts';
 import { targetName } from '../helper/target.ts';
-import { createImage, freeze, growImage, mountImage, probeClone, removeImage } from './handlers.ts';
+import { createImage, freeze, growImage, makeInside, mountImage, probeClone, removeImage } from './handlers.ts';
 import type { ImageOperations } from './operations.ts';
 
 /** Which function answers which request about images. */
@@ -11,5 +11,6 @@ export const IMAGE_HANDLERS: Handlers<ImageOperations> = {
   growImage: { run: growImage, paths: ({ file }) => [dirname(file)] },
   removeImage: { run: removeImage, paths: ({ file }) => [dirname(file)] },
   freeze: { run: freeze },
+  makeInside: { run: makeInside },
   probeClone: { run: probeClone, paths: ({ directory }) => [directory] },
 };

@@ -1,0 +1,61 @@
+/** What a look at a target means, for every driver that publishes by bind mount. Pure. */
+import type { TargetObservation } from '../node/layer.ts';
+import { DELETED_SUFFIX, type MountEntry } from '../node/mount-entry.ts';
+import type { MountObservation, MountState } from './driver.ts';
+
+/** What should be mounted at a target. */
+export interface WantedMount {
+  readonly readOnly: boolean;
+  /** Attributes that must be among the mount's options; others may be there too. */
+  readonly options: readonly string[];
+  /** What the data comes from, for people. */
+  readonly sourceName: string;
+}
+
+/** Attributes that restrict: each that is wanted must be there. */
+const RESTRICTING: readonly string[] = ['nosuid', 'nodev', 'noexec', 'nosymfollow'];
+
+/** Compares what was found at a target with what is wanted there. */
+export function judgeTarget(seen: TargetObservation, wanted: WantedMount): MountObservation {
+  const top = seen.stack.at(-1);
+  const visible = seen.stack.find(({ id }) => id === seen.visibleMountId);
+  const ours = seen.stack.filter((entry) => isOurs(entry, seen));
+  const answer = (state: MountState, message: string, entry = visible ?? top): MountObservation => ({
+    state,
+    entry,
+    source: ours.length > 0 ? wanted.sourceName : undefined,
+    message,
+  });
+  if (top === undefined) return answer('absent', 'nothing is mounted at the target', undefined);
+  if (visible === undefined) {
+    return answer('overmounted', 'the mount is there, but a walk to the target does not meet it: a parent is covered');
+  }
+  if (seen.problem !== null && seen.source === null) return answer('stale', seen.problem.message);
+  const isVisibleOurs = isOurs(visible, seen);
+  if (!isVisibleOurs && ours.length > 0) {
+    return answer('overmounted', `${nameOf(visible)} is mounted over the volume`);
+  }
+  if (visible.root.endsWith(DELETED_SUFFIX)) return answer('stale', 'the directory that is mounted was removed');
+  if (!isVisibleOurs) return answer('foreign', `${nameOf(visible)} is mounted at the target`);
+  if (seen.stack.length > 1)
+    return answer('overmounted', `${seen.stack.length} mounts lie on the target; expected one`);
+  const lacking = RESTRICTING.filter((option) => wanted.options.includes(option) && !visible.options.includes(option));
+  if (lacking.length > 0) return answer('wrong-options', `the mount lacks ${lacking.join(', ')}`);
+  const isReadOnly = visible.options.includes('ro');
+  if (wanted.readOnly && !isReadOnly) return answer('wrong-options', 'the mount is writable and should be read-only');
+  if (!wanted.readOnly && isReadOnly) return answer('wrong-options', 'the mount is read-only and should be writable');
+  return answer('mounted', '');
+}
+
+function isOurs(entry: MountEntry, { source, visible, visibleMountId }: TargetObservation): boolean {
+  if (source === null) return false;
+  // A directory that took the name of a removed one has the same place and another inode.
+  if (entry.id === visibleMountId && visible !== null) {
+    return visible.stDev === source.stDev && visible.stIno === source.stIno;
+  }
+  return entry.device === source.device && entry.root === source.root;
+}
+
+function nameOf({ source, fsType, root }: MountEntry): string {
+  return root === '/' ? `${source} (${fsType})` : `${source}${root} (${fsType})`;
+}
