@@ -141,6 +141,8 @@ export interface Location {
   /** `st_dev` and `st_ino`, to tell a directory from another that took its name. */
   readonly stDev: bigint;
   readonly stIno: bigint;
+  /** The mount it was reached through is read-only, so that a bind of it cannot be written to either. */
+  readonly readOnly: boolean;
 }
 
 export interface ObserveTarget {

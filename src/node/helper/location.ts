@@ -37,6 +37,7 @@ export function locate(libc: Libc, table: HelperTable, fd: Fd): Located {
     fsType: mount.fsType,
     stDev: stat.dev,
     stIno: stat.ino,
+    readOnly: mount.options.includes('ro'),
     mount,
     stat,
     realPath,
@@ -44,8 +45,8 @@ export function locate(libc: Libc, table: HelperTable, fd: Fd): Located {
 }
 
 /** Only what may cross the channel. */
-export function toLocation({ device, root, fsType, stDev, stIno }: Located): Location {
-  return { device, root, fsType, stDev, stIno };
+export function toLocation({ device, root, fsType, stDev, stIno, readOnly }: Located): Location {
+  return { device, root, fsType, stDev, stIno, readOnly };
 }
 
 /** Path inside the filesystem of what lies at `below` (empty or starting with a slash) under a mount with this root. */

@@ -1,13 +1,12 @@
 /** Looks at targets and filesystems; changes nothing. */
 import type { FilesystemSize, Location, ObserveTarget, TargetObservation } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
-import { openUserPath } from './bind.ts';
 import type { HelperContext } from './context.ts';
 import { Fd } from './fd.ts';
-import { AT_FDCWD, O_PATH } from './libc.ts';
+import { AT_FDCWD, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS } from './libc.ts';
 import { locate, toLocation } from './location.ts';
 import { openBeneath, openRoot } from './open-beneath.ts';
-import { components } from './paths.ts';
+import { components, relativeToPrefix } from './paths.ts';
 import { targetName } from './target.ts';
 
 export function observeTarget(context: HelperContext, request: ObserveTarget): TargetObservation {
@@ -52,7 +51,7 @@ export function observeTarget(context: HelperContext, request: ObserveTarget): T
 
 function look({ libc }: HelperContext, parentFd: Fd, name: string): ReturnType<typeof libc.statx> | undefined {
   try {
-    using fd = new Fd(libc, libc.openat2(parentFd.number, name, O_PATH, 0x04 | 0x08));
+    using fd = new Fd(libc, libc.openat2(parentFd.number, name, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH));
     return libc.statx(fd.number, '');
   } catch (error) {
     if (error instanceof NodeError && error.code === 'NotFound') return undefined;
@@ -66,8 +65,11 @@ function observeSource(
 ): { readonly source: Location | null; readonly problem: TargetObservation['problem'] } {
   try {
     if (user !== undefined) {
-      using source = openUserPath(context, user, false);
-      return { source: toLocation(source.located), problem: null };
+      // Only looked at, to recognise a mount of it: whether it may be mounted is asked when it is mounted.
+      const relative = relativeToPrefix(user.prefix, user.path);
+      using prefix = openRoot(context.libc, user.prefix, true);
+      using fd = openBeneath(context.libc, prefix, relative, user.path, true);
+      return { source: toLocation(locate(context.libc, context.table, fd)), problem: null };
     }
     if (own !== undefined) {
       using root = openRoot(context.libc, own.root);

@@ -1,0 +1,203 @@
+/**
+ * hostPath: a directory of the host that its owner named. Provisioning checks it (and makes it, for
+ * DirectoryOrCreate); publishing binds it, recursively, without following a link below the allowed prefix. The data is
+ * never ours: nothing here deletes any.
+ */
+import { Reason } from '../../api/reasons.ts';
+import type { NodeLayer, TargetPath, UserPath } from '../../node/layer.ts';
+import { isAtOrBelow } from '../../node/mount-entry.ts';
+import {
+  type Driver,
+  type DriverCapabilities,
+  DriverError,
+  type DriverMount,
+  type DriverVolume,
+  type MountObservation,
+  type UnmountOutcome,
+  type VolumeObservation,
+} from '../driver.ts';
+import { asDriver, toDriverError } from '../failure.ts';
+import { judgeTarget } from '../target-state.ts';
+
+/** What the driver needs of the node layer. */
+export type HostPathNode = Pick<
+  NodeLayer,
+  'features' | 'inspectUserPath' | 'ensureUserPath' | 'bindUserPath' | 'observeTarget' | 'unmount'
+>;
+
+const NEEDED_FEATURES = ['Koffi', 'UserPaths', 'BindMounts'];
+
+export function createHostPathDriver(node: HostPathNode): Driver {
+  return {
+    type: 'hostPath',
+    nodeLocal: true,
+    capabilities: () => Promise.resolve(capabilities(node)),
+    observeVolume: (volume, signal) => observeVolume(node, volume, signal),
+    provision: (volume, signal) => provision(node, volume, signal),
+    stage: () => Promise.resolve(),
+    observeMount: (volume, mount, signal) => observeMount(node, volume, mount, signal),
+    publish: (volume, mount, signal) => publish(node, volume, mount, signal),
+    unpublish: (volume, mount, signal) => unpublish(node, volume, mount, signal),
+    unstage: () => Promise.resolve({ outcome: 'done' }),
+    delete: () => Promise.resolve(),
+    // statfs would tell the whole filesystem's use, and walking the tree costs as much as reading it: neither is the
+    // volume's usage at a price that can be paid every minute.
+    usage: () => Promise.resolve(undefined),
+    leftovers: () => Promise.resolve([]),
+  };
+}
+
+function capabilities(node: HostPathNode): DriverCapabilities {
+  const lacking = node.features.find(({ name, available }) => NEEDED_FEATURES.includes(name) && !available);
+  const features = [
+    {
+      name: 'CapacityEnforcement',
+      available: false,
+      reason: Reason.CapacityNotEnforceable,
+      message: 'a directory of the host has no size of its own',
+    },
+  ];
+  if (lacking === undefined) return { supported: true, reason: Reason.Supported, message: '', features };
+  return { supported: false, reason: Reason.KernelFeatureMissing, message: lacking.message, features };
+}
+
+async function observeVolume(
+  node: HostPathNode,
+  volume: DriverVolume,
+  signal: AbortSignal,
+): Promise<VolumeObservation> {
+  const base = { enforcedBytes: undefined, capacity: capacityOf(volume), stageMount: undefined, ownedByUs: false };
+  try {
+    const location = await node.inspectUserPath(userPath(volume), signal);
+    const provisioned = location !== null;
+    return { ...base, provisioned, staged: provisioned, problem: undefined };
+  } catch (error) {
+    if (signal.aborted) throw toDriverError(error, Reason.ProvisionFailed);
+    const { reason, message, terminal } = toDriverError(error, Reason.ProvisionFailed);
+    return { ...base, provisioned: false, staged: false, problem: { reason, message, terminal } };
+  }
+}
+
+function capacityOf({ capacityPolicy }: DriverVolume): VolumeObservation['capacity'] {
+  const message = 'a directory of the host is limited by its filesystem alone';
+  const reason = capacityPolicy === 'Enforce' ? Reason.CapacityNotEnforceable : Reason.CapacityAdvisory;
+  return { enforced: false, reason, message };
+}
+
+async function provision(node: HostPathNode, volume: DriverVolume, signal: AbortSignal): Promise<void> {
+  if (volume.capacityPolicy === 'Enforce') {
+    const message = 'capacityPolicy is Enforce, and the size of a hostPath cannot be limited';
+    throw new DriverError(Reason.CapacityNotEnforceable, message, { terminal: true });
+  }
+  await asDriver(Reason.ProvisionFailed, () => {
+    return node.ensureUserPath({ ...userPath(volume), create: mayCreate(volume) }, signal);
+  });
+}
+
+async function observeMount(
+  node: HostPathNode,
+  volume: DriverVolume,
+  mount: DriverMount,
+  signal: AbortSignal,
+): Promise<MountObservation> {
+  const { path } = hostPathOf(volume);
+  const target = targetOf(mount);
+  const seen = await asDriver(Reason.MountFailed, () => {
+    return node.observeTarget({ target, user: formerPath(volume) }, signal);
+  });
+  return judgeTarget(seen, { readOnly: mount.readOnly, options: volume.mountOptions, sourceName: path });
+}
+
+async function publish(
+  node: HostPathNode,
+  volume: DriverVolume,
+  mount: DriverMount,
+  signal: AbortSignal,
+): Promise<void> {
+  const request = {
+    ...userPath(volume),
+    target: targetOf(mount),
+    readOnly: mount.readOnly,
+    options: volume.mountOptions,
+    create: mayCreate(volume),
+  };
+  try {
+    await node.bindUserPath(request, signal);
+    return;
+  } catch (error) {
+    const failure = toDriverError(error, Reason.MountFailed);
+    if (failure.reason !== Reason.MountTargetConflict) throw failure;
+    // Something is there that the bind did not recognise: a mount of ours whose source was replaced can give way.
+    const seen = await observeMount(node, volume, mount, signal);
+    if (seen.state === 'overmounted') throw new DriverError(Reason.MountCovered, seen.message, { cause: error });
+    if (seen.state !== 'stale') throw failure;
+  }
+  const outcome = await unpublish(node, volume, mount, signal);
+  if (outcome.outcome !== 'done') {
+    const pids = outcome.holders.map(({ pid, comm }) => `${pid} (${comm})`).join(', ');
+    throw new DriverError(Reason.Busy, `the mount of a removed directory is still in use by ${pids}`);
+  }
+  await asDriver(Reason.MountFailed, () => node.bindUserPath(request, signal));
+}
+
+async function unpublish(
+  node: HostPathNode,
+  volume: DriverVolume,
+  mount: DriverMount,
+  signal: AbortSignal,
+): Promise<UnmountOutcome> {
+  const target = targetOf(mount);
+  return await asDriver(Reason.UnmountFailed, async () => {
+    const seen = await node.observeTarget({ target, user: formerPath(volume) }, signal);
+    const wanted = { readOnly: mount.readOnly, options: volume.mountOptions, sourceName: hostPathOf(volume).path };
+    const { state, entry, message } = judgeTarget(seen, wanted);
+    if (state === 'foreign') throw new DriverError(Reason.MountTargetConflict, message);
+    if (state === 'overmounted') throw new DriverError(Reason.MountCovered, message);
+    const was =
+      seen.source === null
+        ? {}
+        : { was: { device: seen.source.device, root: seen.source.root, options: volume.mountOptions } };
+    return await node.unmount({ target, mountId: entry?.id, scope: 'copies', ...was }, signal);
+  });
+}
+
+type HostPathSource = Extract<DriverVolume['source'], { readonly type: 'hostPath' }>;
+
+function hostPathOf({ source }: DriverVolume): HostPathSource {
+  if (source.type === 'hostPath') return source;
+  throw new DriverError(Reason.InvalidSpec, `a ${source.type} volume was given to the hostPath driver`, {
+    terminal: true,
+  });
+}
+
+function mayCreate(volume: DriverVolume): boolean {
+  return hostPathOf(volume).pathType === 'DirectoryOrCreate';
+}
+
+function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
+  return { root: targetRoot, path: targetPath };
+}
+
+/** The path and the prefix that allows it. Throws `HostPathNotAllowed` when none does. */
+function userPath(volume: DriverVolume): UserPath {
+  const { path, allowedPrefixes } = hostPathOf(volume);
+  const prefix = narrowestPrefix(volume);
+  if (prefix === undefined) {
+    const message = `${JSON.stringify(path)} is below none of the allowed prefixes (${allowedPrefixes.join(', ') || 'none'})`;
+    throw new DriverError(Reason.HostPathNotAllowed, message, { terminal: true });
+  }
+  return { prefix, path };
+}
+
+/** For looking and for taking down: what was mounted while it was allowed must be recognised afterwards too. */
+function formerPath(volume: DriverVolume): UserPath {
+  return { prefix: narrowestPrefix(volume) ?? '/', path: hostPathOf(volume).path };
+}
+
+function narrowestPrefix(volume: DriverVolume): string | undefined {
+  const { path, allowedPrefixes } = hostPathOf(volume);
+  return allowedPrefixes
+    .filter((prefix) => isAtOrBelow(path, prefix))
+    .sort((a, b) => b.length - a.length)
+    .at(0);
+}

@@ -1,0 +1,105 @@
+/** A place of its own for tests that really mount: a private bind mount below the temporary directory. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createNodeLayer, type NodeLayerOptions, type RunningNodeLayer } from '../../src/node/create-layer.ts';
+import { isAtOrBelow, parseMountinfo } from '../../src/node/mount-entry.ts';
+
+/** What a call of a test gets; the runner's own time limit is shorter. */
+export function soon(): AbortSignal {
+  return AbortSignal.timeout(30_000);
+}
+
+export interface Place {
+  readonly dir: string;
+  readonly data: string;
+  readonly layer: RunningNodeLayer;
+  /** Unmounts what is left, ends the helper, removes the directory. Resolves with the mounts that had been left. */
+  dispose(): Promise<readonly string[]>;
+}
+
+export async function makePlace(overrides: Partial<NodeLayerOptions> = {}): Promise<Place> {
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'clawstore-node-')));
+  // Private: what is mounted here must not reach other namespaces by itself.
+  execFileSync('mount', ['--bind', dir, dir]);
+  execFileSync('mount', ['--make-private', dir]);
+  const data = join(dir, 'data');
+  mkdirSync(data);
+  const layer = await createNodeLayer(
+    { stateDir: join(dir, 'state'), mountRoot: join(dir, 'mounts'), ...overrides },
+    soon(),
+  );
+  await layer.prepareMountRoot(soon());
+  return {
+    dir,
+    data,
+    layer,
+    dispose: async () => {
+      await layer.close();
+      const left = mountsBelow(layer.mountRoot);
+      execFileSync('umount', ['--recursive', '--lazy', dir]);
+      if (mountsBelow(dir).length === 0) rmSync(dir, { recursive: true, force: true });
+      return left;
+    },
+  };
+}
+
+/** Mount points strictly below a directory, by the kernel's own table. */
+export function mountsBelow(dir: string): string[] {
+  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'))
+    .map(({ target }) => target)
+    .filter((target) => target !== dir && isAtOrBelow(target, dir));
+}
+
+/** How many mounts lie at exactly this path. */
+export function mountsAt(path: string): number {
+  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')).filter(({ target }) => target === path).length;
+}
+
+/** Starts a program and waits until `ready` holds. The caller ends it. */
+export async function startUntil(
+  argv: readonly [string, ...string[]],
+  ready: () => boolean,
+  cwd = '/',
+): Promise<ChildProcess> {
+  const child = spawn(argv[0], argv.slice(1), { stdio: 'ignore', cwd });
+  await until(ready);
+  return child;
+}
+
+/** A process with a private copy of the current mounts. */
+export async function copyOfMounts(): Promise<ChildProcess> {
+  const child = spawn('unshare', ['--mount', '--propagation', 'private', 'sleep', '300'], { stdio: 'ignore' });
+  // It has its copy once it has become the sleep.
+  await until(
+    () => existsSync(`/proc/${child.pid}/comm`) && readFileSync(`/proc/${child.pid}/comm`, 'utf8') === 'sleep\n',
+  );
+  return child;
+}
+
+export async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await ended;
+}
+
+/** Waits for a condition; throws when it does not come true within the runner's patience. */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`never became true: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** The error that a promise rejects with; fails when it does not. */
+export async function rejection(promise: Promise<unknown>): Promise<Error & { code?: string; reason?: string }> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('it was expected to reject, and resolved');
+}
