@@ -1,0 +1,180 @@
+import type { IncomingMessage } from 'node:http';
+import { parseDocument } from 'yaml';
+import { isObject, type Json, type JsonObject } from '../schema/json-value.ts';
+import { parseJsonStrict } from '../schema/strict-json.ts';
+import { badRequest, StatusError, tooLarge, unsupportedMediaType } from './errors.ts';
+import { decodeProtobuf, isProtobuf } from './protobuf.ts';
+
+/** The largest request body (apiserver, `MaxRequestBodyBytes`). */
+export const MAX_BODY_BYTES = 3 * 1024 * 1024;
+
+/** What the server decodes besides patches. */
+export const OBJECT_TYPES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
+
+/** A body with what strict decoding says about it. */
+export interface DecodedBody {
+  readonly object: JsonObject;
+  readonly duplicates: readonly string[];
+}
+
+/** Reads a body. Throws StatusError (413) above {@link MAX_BODY_BYTES}, and 400 when the client goes away. */
+export function readBody(request: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const declared = Number(request.headers['content-length'] ?? 0);
+    if (declared > MAX_BODY_BYTES) {
+      request.resume();
+      reject(tooLarge(MAX_BODY_BYTES));
+      return;
+    }
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+      else reject(tooLarge(MAX_BODY_BYTES));
+    });
+    request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    request.on('error', (cause) => reject(badRequest('the request body could not be read', { cause })));
+    request.on('close', () => reject(badRequest('the client closed the connection')));
+  });
+}
+
+/** The media type of a request, without parameters. */
+export function mediaType(request: IncomingMessage): string {
+  const header = request.headers['content-type'] ?? '';
+  const end = header.indexOf(';');
+  return (end < 0 ? header : header.slice(0, end)).trim().toLowerCase();
+}
+
+/**
+ * Decodes an object that a client sends. `kind` is what the endpoint expects, for messages; `strict` asks for duplicate
+ * keys. Throws StatusError.
+ */
+export function decodeObject(body: Buffer, type: string, kind: string, strict: boolean): DecodedBody {
+  if (type === 'application/vnd.kubernetes.protobuf' || isProtobuf(body)) {
+    return { object: decodeProtobuf(body), duplicates: [] };
+  }
+  if (type === 'application/yaml') return decodeYaml(body, kind);
+  if (type !== '' && type !== 'application/json' && !type.endsWith('+json')) throw unsupportedMediaType(OBJECT_TYPES);
+  const { value, errors } = parseJson(body, kind, strict);
+  if (!isObject(value)) {
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" } (${hexStart(body)})`,
+    );
+  }
+  return { object: value, duplicates: errors };
+}
+
+/** Decodes the body of a JSON patch or merge patch. Throws StatusError. */
+export function decodePatch(
+  body: Buffer,
+  strict: boolean,
+): { readonly value: Json; readonly duplicates: readonly string[] } {
+  try {
+    const { value, errors } = parseText(body, strict);
+    return { value, duplicates: errors };
+  } catch (cause) {
+    throw badRequest(`error decoding patch: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Decodes YAML, which an apply sends. Throws StatusError. */
+export function decodeYaml(body: Buffer, kind: string): DecodedBody {
+  const text = body.toString();
+  // Most clients send JSON, which is YAML too and much faster to read.
+  if (/^\s*\{/.test(text)) {
+    try {
+      const { value, errors } = parseJsonStrict(text);
+      if (isObject(value)) return { object: value, duplicates: errors };
+    } catch (error) {
+      if (isTooDeep(error)) throw tooDeep(error);
+    }
+  }
+  const document = parseDocument(text, { uniqueKeys: false, logLevel: 'silent', schema: 'yaml-1.1', merge: true });
+  const problem = document.errors[0];
+  if (problem !== undefined)
+    throw badRequest(`error decoding YAML: ${problem.message.split('\n')[0]}`, { cause: problem });
+  let value: Json;
+  try {
+    value = JSON.parse(JSON.stringify(document.toJS({ maxAliasCount: 100 }))) as Json;
+  } catch (cause) {
+    throw badRequest(`error decoding YAML: ${(cause as Error).message}`, { cause });
+  }
+  if (!isObject(value)) {
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: expected an object`,
+    );
+  }
+  return { object: value, duplicates: [] };
+}
+
+function parseJson(body: Buffer, kind: string, strict: boolean): { value: Json; errors: readonly string[] } {
+  try {
+    return parseText(body, strict);
+  } catch (cause) {
+    if (isTooDeep(cause)) throw tooDeep(cause);
+    const detail = body.length === 0 ? 'unexpected end of JSON input' : goJsonError(body.toString());
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${detail} (${hexStart(body)})`,
+      { cause },
+    );
+  }
+}
+
+const MAX_DEPTH = 1000;
+
+/** Parses JSON of bounded depth; duplicates are looked for only when somebody wants to know. */
+function parseText(body: Buffer, strict: boolean): { value: Json; errors: readonly string[] } {
+  const text = body.toString();
+  if (strict) return parseJsonStrict(text);
+  // No text is nested deeper than it has brackets.
+  if (text.length > MAX_DEPTH && nesting(text) > MAX_DEPTH) throw new SyntaxError('exceeded max depth');
+  return { value: JSON.parse(text) as Json, errors: [] };
+}
+
+function nesting(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0x22) {
+      i++;
+      while (i < text.length && text.charCodeAt(i) !== 0x22) i += text.charCodeAt(i) === 0x5c ? 2 : 1;
+    } else if (code === 0x5b || code === 0x7b) {
+      depth++;
+      if (depth > deepest) deepest = depth;
+    } else if (code === 0x5d || code === 0x7d) depth--;
+  }
+  return deepest;
+}
+
+function isTooDeep(error: unknown): boolean {
+  return error instanceof SyntaxError && error.message === 'exceeded max depth';
+}
+
+function tooDeep(cause: unknown): StatusError {
+  return badRequest('json: exceeded max depth', { cause: cause as Error });
+}
+
+/** The first bytes of a body, as the real server shows them. */
+function hexStart(body: Buffer): string {
+  return body.length === 0 ? '<empty>' : `${body.subarray(0, 64).toString('hex')}`;
+}
+
+/** Says in Go's words where a text stops being JSON, for the usual case that it starts wrong. */
+function goJsonError(text: string): string {
+  const first = text.trimStart()[0];
+  if (first === undefined) return 'unexpected end of JSON input';
+  for (const literal of ['null', 'true', 'false']) {
+    if (first !== literal[0]) continue;
+    const start = text.trimStart();
+    for (let i = 1; i < literal.length; i++) {
+      if (start[i] === undefined) return 'unexpected end of JSON input';
+      if (start[i] !== literal[i]) {
+        return `invalid character '${start[i]}' in literal ${literal} (expecting '${literal[i]}')`;
+      }
+    }
+  }
+  if (!/[{["\-\d]/.test(first)) return `invalid character '${first}' looking for beginning of value`;
+  return 'unexpected end of JSON input';
+}

@@ -1,0 +1,263 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Discovery } from '../discovery/discovery.ts';
+import { keyOf, type Resource } from '../kinds/resource.ts';
+import type { OpenApi } from '../openapi/openapi.ts';
+import type { Clock } from '../registry/clock.ts';
+import type { Deletes } from '../registry/deletes.ts';
+import type { User } from '../registry/request.ts';
+import type { Writes } from '../registry/writes.ts';
+import type { Store } from '../storage/store.ts';
+import type { WatchHub } from '../watch/hub.ts';
+import { type Attributes, type Authenticator, isAllowed } from './access.ts';
+import {
+  forbiddenFor,
+  forbiddenPath,
+  methodNotAllowed,
+  toStatusError,
+  unauthorized,
+  unknownResource,
+} from './errors.ts';
+import { negotiate } from './negotiate.ts';
+import { parsePath, type ResourcePath } from './path.ts';
+import { readObject, readPage, watch } from './read-handlers.ts';
+import { sendError, sendJson, sendText } from './respond.ts';
+import { review } from './reviews.ts';
+import { createObject, deleteMany, deleteObject, patchObject, replaceObject } from './write-handlers.ts';
+
+/** What a server is made of, for its handlers. */
+export interface ServerParts {
+  readonly store: Store;
+  readonly resources: readonly Resource[];
+  readonly writes: Writes;
+  readonly deletes: Deletes;
+  readonly hub: WatchHub;
+  readonly discovery: Discovery;
+  readonly openApi: OpenApi;
+  readonly authenticator: Authenticator;
+  readonly clock: Clock;
+  /** `HOST:PORT`, for `/api`. */
+  readonly address: () => string;
+  /** The version that `/version` tells. */
+  readonly version: string;
+  readonly onError: (error: Error) => void;
+}
+
+/** One request on its way. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly query: URLSearchParams;
+  readonly path: ResourcePath;
+  readonly resource: Resource;
+  readonly user: User;
+  readonly parts: ServerParts;
+  readonly warnings: string[];
+}
+
+const NO_QUERY = new URLSearchParams();
+
+/** Answers requests: health, discovery, reviews and resources. */
+export class Handler {
+  readonly #parts: ServerParts;
+  readonly #table = new Map<string, Resource>();
+
+  constructor(parts: ServerParts) {
+    this.#parts = parts;
+    for (const resource of parts.resources) {
+      this.#table.set(`${resource.group}/${resource.version}/${resource.resource}`, resource);
+    }
+  }
+
+  /** Handles one request; never throws. */
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    const warnings: string[] = [];
+    this.#route(request, response, warnings).catch((error: unknown) => {
+      const status = toStatusError(error);
+      if (status.code === 500 && status.cause instanceof Error) this.#parts.onError(status.cause);
+      // What is left of a refused body must not be taken for the next request.
+      if (!request.complete) response.setHeader('Connection', 'close');
+      if (response.headersSent) response.destroy();
+      else sendError(request, response, status, warnings);
+    });
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse, warnings: string[]): Promise<void> {
+    const url = request.url ?? '/';
+    const mark = url.indexOf('?');
+    const pathname = mark < 0 ? url : url.slice(0, mark);
+    const method = request.method ?? 'GET';
+    if (this.#public(request, response, pathname, method)) return;
+    const user = this.#parts.authenticator.user(request.headers.authorization);
+    if (user === undefined) throw unauthorized();
+    const query = mark < 0 ? NO_QUERY : new URLSearchParams(url.slice(mark + 1));
+    const path = parsePath(pathname);
+    if (path === undefined || path.resource === '') {
+      this.#document(request, response, pathname, method, user, query, path);
+      return;
+    }
+    const resource = this.#table.get(`${path.group}/${path.version}/${path.resource}`);
+    if (resource === undefined) {
+      const attributes = attributesOf(path, 'create');
+      if (!isAllowed(user, attributes)) throw denied(user, attributes);
+      if (await review(request, response, path, user, method)) return;
+      throw unknownResource();
+    }
+    const exchange: Exchange = { request, response, query, path, resource, user, parts: this.#parts, warnings };
+    await this.#resource(exchange, method);
+  }
+
+  /** What is answered without a credential. */
+  #public(request: IncomingMessage, response: ServerResponse, path: string, method: string): boolean {
+    if (method !== 'GET') return false;
+    if (path === '/version' || path === '/version/') {
+      const [major, minor] = this.#parts.version.replace(/^v/, '').split('.');
+      const info = {
+        major,
+        minor,
+        gitVersion: this.#parts.version,
+        gitCommit: '',
+        gitTreeState: 'clean',
+        buildDate: '1970-01-01T00:00:00Z',
+        goVersion: process.version,
+        compiler: 'v8',
+        platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+      };
+      sendJson(request, response, 200, JSON.stringify(info));
+      return true;
+    }
+    if (/^\/(?:healthz|livez|readyz)(?:\/ping)?$/.test(path)) {
+      sendText(response, 200, 'ok');
+      return true;
+    }
+    return false;
+  }
+
+  /** Discovery and OpenAPI. */
+  #document(
+    request: IncomingMessage,
+    response: ServerResponse,
+    pathname: string,
+    method: string,
+    user: User,
+    query: URLSearchParams,
+    path: ResourcePath | undefined,
+  ): void {
+    if (!user.groups.includes('system:authenticated')) throw forbiddenPath(user.name, method.toLowerCase(), pathname);
+    const { discovery, openApi } = this.#parts;
+    const trimmed = pathname.length > 1 ? pathname.replace(/\/$/, '') : pathname;
+    if (openApi.handle(request, response, trimmed, query)) return;
+    let body: string | undefined;
+    if (trimmed === '/api' || trimmed === '/apis') {
+      const { discovery: form } = negotiate(request.headers.accept);
+      if (form !== 'plain') {
+        response.setHeader('Vary', 'Accept');
+        const type = `application/json;g=apidiscovery.k8s.io;v=${form};as=APIGroupDiscoveryList`;
+        const json = discovery.aggregated(trimmed === '/api', form);
+        response.writeHead(200, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(json) });
+        response.end(json);
+        return;
+      }
+      body = trimmed === '/api' ? discovery.core(this.#parts.address()) : discovery.groupList();
+    } else if (trimmed === '/') {
+      const groups = [...discovery.groups].flatMap(([group, versions]) =>
+        group === ''
+          ? ['/api', '/api/v1']
+          : [`/apis/${group}`, ...versions.map((version) => `/apis/${group}/${version}`)],
+      );
+      body = JSON.stringify({
+        paths: [...groups, '/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'].sort(),
+      });
+    } else if (path !== undefined) {
+      body = discovery.resourceList(path.group, path.version);
+    } else {
+      const match = /^\/apis\/([^/]+)$/.exec(trimmed);
+      if (match !== null) body = discovery.group(match[1] as string);
+    }
+    if (body === undefined) {
+      sendText(response, 404, '404 page not found\n');
+      return;
+    }
+    if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed();
+    sendJson(request, response, 200, body);
+  }
+
+  #resource(exchange: Exchange, method: string): Promise<void> {
+    const { path, resource, user, query } = exchange;
+    checkSubresource(resource, path);
+    const verb = verbOf(method, path, query);
+    const attributes = attributesOf(path, verb);
+    if (!isAllowed(user, attributes)) throw denied(user, attributes);
+    if (!resource.verbs.includes(verb === 'list' || verb === 'watch' ? verb : verb)) throw methodNotAllowed();
+    if (resource.namespaced && path.namespace === '' && verb !== 'list' && verb !== 'watch') {
+      throw path.name === '' && verb !== 'create' ? methodNotAllowed() : unknownResource();
+    }
+    if (!resource.namespaced && path.namespace !== '') throw unknownResource();
+    switch (verb) {
+      case 'get':
+        return readObject(exchange);
+      case 'list':
+        return readPage(exchange);
+      case 'watch':
+        return watch(exchange);
+      case 'create':
+        return createObject(exchange);
+      case 'update':
+        return replaceObject(exchange);
+      case 'patch':
+        return patchObject(exchange);
+      case 'delete':
+        return deleteObject(exchange);
+      default:
+        return deleteMany(exchange);
+    }
+  }
+}
+
+function denied(user: User, { verb, group, resource, subresource, namespace, name }: Attributes): Error {
+  const what = { group, resource: subresource === '' ? resource : `${resource}/${subresource}` };
+  return forbiddenFor(user.name, verb, what, namespace, name);
+}
+
+function attributesOf(path: ResourcePath, verb: string): Attributes {
+  const { group, resource, subresource, namespace, name } = path;
+  return { verb, group, resource, subresource, namespace, name };
+}
+
+function checkSubresource(resource: Resource, { subresource, name }: ResourcePath): void {
+  if (subresource === '') return;
+  const known =
+    (subresource === 'status' && resource.hasStatus) ||
+    (subresource === 'finalize' && resource.group === '' && resource.resource === 'namespaces');
+  if (!known || name === '') throw unknownResource();
+}
+
+function verbOf(method: string, path: ResourcePath, query: URLSearchParams): string {
+  const one = path.name !== '';
+  switch (method) {
+    case 'GET':
+    case 'HEAD': {
+      const watching = query.get('watch');
+      const isWatch = watching !== null && watching !== 'false' && watching !== '0';
+      return isWatch && !one ? 'watch' : one ? 'get' : 'list';
+    }
+    case 'POST':
+      if (one) throw methodNotAllowed();
+      return 'create';
+    case 'PUT':
+      if (!one) throw methodNotAllowed();
+      return 'update';
+    case 'PATCH':
+      if (!one || path.subresource === 'finalize') throw methodNotAllowed();
+      return 'patch';
+    case 'DELETE':
+      if (path.subresource !== '') throw methodNotAllowed();
+      return one ? 'delete' : 'deletecollection';
+    default:
+      throw methodNotAllowed();
+  }
+}
+
+/** The key of the object that a request names. */
+export function keyOfPath({ resource, path }: Exchange): string {
+  return keyOf(resource, path.namespace, path.name);
+}

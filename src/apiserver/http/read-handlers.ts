@@ -1,0 +1,137 @@
+import type { ServerResponse } from 'node:http';
+import { type ListOptions, list, matcherOf, parseListOptions } from '../registry/lists.ts';
+import { type Encoder, type IncludeObject, metadataEncoder, plainEncoder, tableEncoder } from '../table/encoders.ts';
+import { type Sink, Watcher } from '../watch/watcher.ts';
+import { badRequest, notFound, tooLargeRevision, tooOld } from './errors.ts';
+import { type Exchange, keyOfPath } from './handler.ts';
+import { negotiate } from './negotiate.ts';
+import { sendJson } from './respond.ts';
+
+/** The form in which a client wants objects. Throws StatusError (406). */
+export function encoderOf({ request, resource, query, parts }: Exchange): Encoder {
+  const { shape } = negotiate(request.headers.accept);
+  if (shape === 'object') return plainEncoder(resource);
+  if (shape === 'PartialObjectMetadata') return metadataEncoder(resource);
+  const include = query.get('includeObject') ?? 'Metadata';
+  if (include !== 'None' && include !== 'Metadata' && include !== 'Object' && include !== '') {
+    throw badRequest(`unrecognized includeObject value: ${JSON.stringify(include)}`);
+  }
+  return tableEncoder(resource, include === '' ? 'Metadata' : (include as IncludeObject), parts.clock);
+}
+
+/** GET of one object. */
+export async function readObject(exchange: Exchange): Promise<void> {
+  const { resource, path, parts, request, response, query } = exchange;
+  const encoder = encoderOf(exchange);
+  const version = query.get('resourceVersion');
+  if (version !== null && version !== '' && Number(version) > parts.store.revision) {
+    throw tooLargeRevision(Number(version), parts.store.revision);
+  }
+  const item = resource.collection.get(keyOfPath(exchange));
+  // What is read must not be lost by a crash: it waits for the commit of what it shows.
+  await parts.store.durable();
+  if (item === undefined) throw notFound(resource, path.name);
+  sendJson(request, response, 200, encoder.object(item));
+}
+
+/** GET of a collection. */
+export async function readPage(exchange: Exchange): Promise<void> {
+  const { resource, path, parts, request, response, query } = exchange;
+  const encoder = encoderOf(exchange);
+  const { items, meta } = list(parts.store, resource, path.namespace, parseListOptions(resource, query, false));
+  await parts.store.durable();
+  sendJson(request, response, 200, encoder.list(items, meta));
+}
+
+/** How long a watch lasts when the client does not say: 30 to 60 minutes (apiserver, `MinRequestTimeout`). */
+const WATCH_SECONDS = 1800;
+/** How often a client that wants bookmarks gets one. */
+const BOOKMARK_MS = 60_000;
+
+/** A response that is written as events come. */
+class ResponseSink implements Sink {
+  readonly #response: ServerResponse;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  write(text: string): number {
+    this.#response.write(text);
+    return this.#response.writableLength;
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  destroy(): void {
+    this.#response.destroy();
+  }
+}
+
+/** GET with `watch`. */
+export async function watch(exchange: Exchange): Promise<void> {
+  const { resource, path, parts, response, query, request } = exchange;
+  const { store, hub } = parts;
+  const encoder = encoderOf(exchange);
+  const options = parseListOptions(resource, query, true);
+  // Nothing may be told before it is on disk; what is pending then comes as changes.
+  await store.durable();
+  if (
+    options.resourceVersion !== undefined &&
+    options.sendInitialEvents === true &&
+    options.resourceVersion > store.committed
+  ) {
+    throw tooLargeRevision(options.resourceVersion, store.committed);
+  }
+  const watcher = new Watcher({
+    collection: resource.collection,
+    namespace: path.namespace,
+    matches: matcherOf(resource, options),
+    encoder,
+    sink: new ResponseSink(response),
+    onEnd: (ended) => {
+      clearTimeout(deadline);
+      clearInterval(bookmarks);
+      hub.remove(ended);
+    },
+  });
+  const seconds = options.timeoutSeconds ?? WATCH_SECONDS * (1 + Math.random());
+  const deadline = setTimeout(() => watcher.end(), Math.max(0, seconds) * 1000);
+  const bookmarks = options.allowWatchBookmarks
+    ? setInterval(() => watcher.bookmark(store.committed), BOOKMARK_MS * (0.9 + Math.random() * 0.2))
+    : undefined;
+  response.on('close', () => watcher.end());
+  response.writeHead(200, {
+    'Cache-Control': 'no-cache, private',
+    'Content-Type': 'application/json',
+  });
+  response.flushHeaders();
+  request.socket.setNoDelay(true);
+  request.socket.setTimeout(0);
+  start(exchange, watcher, options);
+}
+
+function start({ parts: { store, hub }, resource }: Exchange, watcher: Watcher, options: ListOptions): void {
+  const { resourceVersion, sendInitialEvents } = options;
+  const replay = resourceVersion !== undefined && resourceVersion > 0 && sendInitialEvents !== true;
+  if (replay && resourceVersion < store.compacted) {
+    watcher.fail(JSON.stringify(tooOld(resourceVersion, store.compacted).body()));
+    return;
+  }
+  if (replay) {
+    watcher.startAfter(resourceVersion);
+    const texts = new Map<string, string>();
+    for (const change of resource.collection.changesAfter(resourceVersion)) {
+      texts.clear();
+      if (change.revision <= store.committed) watcher.offer(change, texts);
+    }
+  } else if (sendInitialEvents !== false) {
+    watcher.sendExisting(resource.collection.values());
+  }
+  if (sendInitialEvents === true && options.allowWatchBookmarks) watcher.bookmark(store.committed, true);
+  watcher.startAfter(Math.max(store.committed, replay ? resourceVersion : 0));
+  watcher.flush();
+  hub.add(watcher);
+}

@@ -1,0 +1,132 @@
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { generate } from 'selfsigned';
+
+/** A certificate with its key, in PEM. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** What TLS needs. */
+export interface ServingPair extends KeyPair {
+  /** The certificate of the authority that clients trust. */
+  readonly ca: string;
+}
+
+const DAY_MS = 86_400_000;
+const CA_DAYS = 3650;
+const SERVER_DAYS = 365;
+/** A certificate is replaced when less than this part of its life is left. */
+const RENEW_PART = 1 / 3;
+
+/**
+ * Returns the serving certificate for `hosts`, kept in `directory` (files 0600) with its authority. The certificate is made
+ * anew when a third of its life is left or a host is missing; the authority then stays, so that clients go on.
+ */
+export async function servingPair(directory: string, hosts: readonly string[], now: number): Promise<ServingPair> {
+  const ca = await loadOrMake(directory, 'ca', CA_DAYS, [], now, undefined);
+  const names = [
+    ...new Set([...hosts, 'localhost', '127.0.0.1', '::1', hostname(), 'kubernetes', 'kubernetes.default.svc']),
+  ];
+  const server = await loadOrMake(directory, 'server', SERVER_DAYS, names, now, ca);
+  return { ...server, ca: ca.cert };
+}
+
+/** The addresses of this machine: what a listener on all interfaces can be reached by. */
+export function localAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .map(({ address }) => address)
+    .filter((address) => !address.includes('%'));
+}
+
+async function loadOrMake(
+  directory: string,
+  name: string,
+  days: number,
+  hosts: readonly string[],
+  now: number,
+  ca: KeyPair | undefined,
+): Promise<KeyPair> {
+  const certFile = join(directory, `${name}.crt`);
+  const keyFile = join(directory, `${name}.key`);
+  if (existsSync(certFile) && existsSync(keyFile)) {
+    const pair = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
+    if (isUsable(pair, days, hosts, now, ca)) return pair;
+  }
+  const pair = await make(name, days, hosts, now, ca);
+  writePrivate(keyFile, pair.key);
+  writePrivate(certFile, pair.cert);
+  return pair;
+}
+
+function isUsable(
+  pair: KeyPair,
+  days: number,
+  hosts: readonly string[],
+  now: number,
+  ca: KeyPair | undefined,
+): boolean {
+  try {
+    const certificate = new X509Certificate(pair.cert);
+    if (certificate.validToDate.getTime() - now < days * DAY_MS * RENEW_PART) return false;
+    if (ca !== undefined && !certificate.checkIssued(new X509Certificate(ca.cert))) return false;
+    return hosts.every((host) =>
+      isAddress(host) ? certificate.checkIP(host) !== undefined : certificate.checkHost(host) !== undefined,
+    );
+  } catch {
+    // A damaged file is replaced.
+    return false;
+  }
+}
+
+async function make(
+  name: string,
+  days: number,
+  hosts: readonly string[],
+  now: number,
+  ca: KeyPair | undefined,
+): Promise<KeyPair> {
+  const commonName = ca === undefined ? `clawstore-ca-${Math.trunc(now / 1000)}` : `clawstore-${name}`;
+  const result = await generate([{ name: 'commonName', value: commonName }], {
+    keyType: 'ec',
+    curve: 'P-256',
+    algorithm: 'sha256',
+    notBeforeDate: new Date(now - 3_600_000),
+    notAfterDate: new Date(now + days * DAY_MS),
+    ...(ca === undefined ? {} : { ca: { key: ca.key, cert: ca.cert } }),
+    extensions:
+      ca === undefined
+        ? [
+            { name: 'basicConstraints', cA: true, critical: true },
+            { name: 'keyUsage', keyCertSign: true, cRLSign: true, digitalSignature: true, critical: true },
+          ]
+        : [
+            { name: 'basicConstraints', cA: false, critical: true },
+            { name: 'keyUsage', digitalSignature: true, critical: true },
+            { name: 'extKeyUsage', serverAuth: true },
+            {
+              name: 'subjectAltName',
+              altNames: hosts.map((host) => (isAddress(host) ? { type: 7, ip: host } : { type: 2, value: host })),
+            },
+          ],
+  });
+  return { cert: withNewline(result.cert), key: withNewline(result.private) };
+}
+
+function isAddress(host: string): boolean {
+  return host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Writes a file that only the owner can read; it is there whole or not at all. */
+export function writePrivate(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+function withNewline(pem: string): string {
+  return pem.endsWith('\n') ? pem : `${pem.replaceAll('\r\n', '\n')}\n`;
+}

@@ -1,0 +1,547 @@
+import { randomUUID } from 'node:crypto';
+import { ApplyError, applyPatch, settleTimestamps, updateManagedFields } from '../apply/index.ts';
+import { alreadyExists, badRequest, conflict, forbidden, MODIFIED, notFound, StatusError } from '../http/errors.ts';
+import { hasBadBase64, NAMESPACE_FINALIZER } from '../kinds/builtin.ts';
+import { keyOf, objectOf, type Resource } from '../kinds/resource.ts';
+import { type FieldError, invalid, toStatusError } from '../schema/field-error.ts';
+import { deepEqual, isObject, type JsonObject } from '../schema/json-value.ts';
+import { coerceMeta, MetadataError } from '../schema/object-meta.ts';
+import { strictDecodingMessage, strictErrors } from '../schema/strict-json.ts';
+import type { Collection } from '../storage/collection.ts';
+import { Item } from '../storage/item.ts';
+import type { Store } from '../storage/store.ts';
+import { timestamp } from './clock.ts';
+import { validateMeta, validateMetaUpdate } from './meta-validation.ts';
+import { generateName } from './names.ts';
+import type { WriteContext } from './request.ts';
+
+/** Which endpoint a write came through. */
+export type Subresource = '' | 'status' | 'finalize';
+
+/** The outcome of a write. */
+export interface Written {
+  readonly item: Item;
+  readonly created: boolean;
+}
+
+/** An object as a client sent it. */
+export interface Sent {
+  readonly object: JsonObject;
+  /** Texts about duplicate keys. */
+  readonly duplicates: readonly string[];
+}
+
+const SYSTEM_METADATA = [
+  'uid',
+  'creationTimestamp',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'generation',
+  'selfLink',
+];
+
+/**
+ * Creates, replaces and applies objects: the pipeline decode → prune → default → prepare → own fields → validate → store
+ * of the generic registry (apiserver, `registry/generic/registry/store.go`). Every method runs in one piece without
+ * letting go of the event loop, so the version it read is still the newest when it stores.
+ */
+export class Writes {
+  readonly #store: Store;
+  readonly #namespaces: Collection;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#namespaces = store.collection('/namespaces');
+  }
+
+  /** POST. Throws StatusError. */
+  create(resource: Resource, namespace: string, sent: Sent, context: WriteContext): Written {
+    const object = this.#decode(resource, sent, context);
+    const metadata = metadataOf(object);
+    checkNamespace(resource, metadata, namespace);
+    return { item: this.#create(resource, namespace, object, context, true), created: true };
+  }
+
+  #create(resource: Resource, namespace: string, sent: JsonObject, context: WriteContext, own: boolean): Item {
+    const metadata = metadataOf(sent);
+    if (metadata['resourceVersion'] !== undefined && metadata['resourceVersion'] !== '0') {
+      throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
+    }
+    const generated = metadata['name'] === undefined && typeof metadata['generateName'] === 'string';
+    this.#admitNamespace(resource, namespace, String(metadata['name'] ?? ''));
+    for (const key of SYSTEM_METADATA) delete metadata[key];
+    delete metadata['resourceVersion'];
+    if (generated) metadata['name'] = generateName(metadata['generateName'] as string);
+    metadata['uid'] = randomUUID();
+    metadata['creationTimestamp'] = timestamp(context.clock);
+    if (resource.strategy.hasGeneration) metadata['generation'] = 1;
+    if (resource.custom && resource.hasStatus) delete sent['status'];
+    resource.schema.applyDefaults(sent);
+    resource.strategy.prepareForCreate?.(sent);
+    const object = own ? record(resource, null, sent, context, '') : sent;
+    const name = metadata['name'] as string;
+    this.#validate(resource, object, undefined, context, '', name);
+    let key = keyOf(resource, namespace, name);
+    for (let attempt = 0; resource.collection.get(key) !== undefined; attempt++) {
+      if (!generated || attempt === 8) throw alreadyExists(resource, name);
+      const other = generateName(metadata['generateName'] as string);
+      metadataOf(object)['name'] = other;
+      key = keyOf(resource, namespace, other);
+    }
+    return this.#put(resource, key, object, context);
+  }
+
+  /** PUT. Throws StatusError. */
+  replace(
+    resource: Resource,
+    namespace: string,
+    name: string,
+    subresource: Subresource,
+    sent: Sent,
+    context: WriteContext,
+  ): Written {
+    const object = this.#decode(resource, sent, context);
+    const metadata = metadataOf(object);
+    checkNamespace(resource, metadata, namespace);
+    if (metadata['name'] !== name) {
+      if (metadata['name'] === undefined || metadata['name'] === '') {
+        throw badRequest('name must be provided');
+      }
+      throw badRequest(
+        `the name of the object (${String(metadata['name'])}) does not match the name on the URL (${name})`,
+      );
+    }
+    const live = resource.collection.get(keyOf(resource, namespace, name));
+    if (live === undefined) {
+      if (!resource.strategy.allowCreateOnUpdate || subresource !== '') throw notFound(resource, name);
+      delete metadata['resourceVersion'];
+      return { item: this.#create(resource, namespace, object, context, true), created: true };
+    }
+    return { item: this.#update(resource, live, object, subresource, context, false), created: false };
+  }
+
+  /**
+   * PATCH other than an apply: `change` gives the patched object from the stored one, which it must not change. Throws
+   * StatusError.
+   */
+  patch(
+    resource: Resource,
+    namespace: string,
+    name: string,
+    subresource: Subresource,
+    change: (live: JsonObject) => Sent,
+    context: WriteContext,
+  ): Written {
+    const live = resource.collection.get(keyOf(resource, namespace, name));
+    if (live === undefined) throw notFound(resource, name);
+    const changed = change(objectOf(resource, live));
+    const object = this.#decode(resource, { ...changed, object: copyForWrite(changed.object) }, context);
+    const metadata = metadataOf(object);
+    if (metadata['namespace'] !== undefined) checkNamespace(resource, metadata, namespace);
+    if (metadata['name'] !== name) {
+      throw badRequest(
+        `the name of the object (${String(metadata['name'] ?? '')}) does not match the name on the URL (${name})`,
+      );
+    }
+    return { item: this.#update(resource, live, object, subresource, context, true), created: false };
+  }
+
+  /** PATCH with a server-side apply; creates what is missing. Throws StatusError. */
+  apply(
+    resource: Resource,
+    namespace: string,
+    name: string,
+    subresource: Subresource,
+    sent: Sent,
+    force: boolean,
+    context: WriteContext,
+  ): Written {
+    const live = resource.collection.get(keyOf(resource, namespace, name));
+    const config = sent.object;
+    this.#checkApplied(resource, namespace, name, config);
+    if (live === undefined && subresource !== '') throw notFound(resource, name);
+    const metadata = config['metadata'] as JsonObject;
+    if (live === undefined && metadata['uid'] !== undefined && metadata['uid'] !== '') {
+      throw conflict(
+        resource,
+        name,
+        `uid mismatch: the provided object specified uid ${String(metadata['uid'])}, and no existing object was found`,
+      );
+    }
+    // Unknown fields fail in the merge, whatever the field validation.
+    report(resource, sent.duplicates, context);
+    const stored = live === undefined ? null : objectOf(resource, live);
+    const outcome = this.#merge(resource, subresource, stored, config, force, context);
+    if (live === undefined) {
+      const object = copyForWrite(outcome);
+      return { item: this.#create(resource, namespace, object, context, false), created: true };
+    }
+    if (outcome === stored) {
+      this.#checkVersion(resource, live, metadata['resourceVersion'], name);
+      return { item: live, created: false };
+    }
+    const object = copyForWrite(outcome);
+    return { item: this.#update(resource, live, object, subresource, context, true, true), created: false };
+  }
+
+  #merge(
+    resource: Resource,
+    subresource: Subresource,
+    live: JsonObject | null,
+    config: JsonObject,
+    force: boolean,
+    context: WriteContext,
+  ): JsonObject {
+    try {
+      const result = applyPatch({
+        schema: resource.node,
+        kind: resource.kind,
+        apiVersion: resource.apiVersion,
+        manager: context.fieldManager,
+        subresource,
+        time: new Date(context.clock.now()),
+        resetFields: resetFieldsOf(resource, subresource),
+        live,
+        config,
+        force,
+      });
+      return result.object as JsonObject;
+    } catch (error) {
+      if (!(error instanceof ApplyError)) throw error;
+      const { message, reason, details, code } = error.status();
+      throw new StatusError(code, reason ?? '', message, details, { cause: error });
+    }
+  }
+
+  #checkApplied(resource: Resource, namespace: string, name: string, config: JsonObject): void {
+    const { metadata } = config;
+    if (!isObject(metadata)) {
+      if (metadata !== undefined && metadata !== null) throw badRequest('metadata must be an object');
+      config['metadata'] = { name };
+      return;
+    }
+    if (metadata['name'] === undefined || metadata['name'] === '') metadata['name'] = name;
+    else if (metadata['name'] !== name) {
+      throw badRequest(
+        `the name of the object (${String(metadata['name'])}) does not match the name on the URL (${name})`,
+      );
+    }
+    if (metadata['namespace'] !== undefined && metadata['namespace'] !== '')
+      checkNamespace(resource, metadata, namespace);
+    else if (resource.namespaced) metadata['namespace'] = namespace;
+  }
+
+  #update(
+    resource: Resource,
+    live: Item,
+    sent: JsonObject,
+    subresource: Subresource,
+    context: WriteContext,
+    isPatch: boolean,
+    isApply = false,
+  ): Item {
+    const stored = objectOf(resource, live);
+    const old = stored['metadata'] as JsonObject;
+    const name = live.name;
+    const metadata = metadataOf(sent);
+    this.#checkUid(resource, metadata, old, name, isPatch);
+    this.#checkVersion(resource, live, metadata['resourceVersion'], name);
+    metadata['resourceVersion'] = old['resourceVersion'] as string;
+    keepSystemFields(metadata, old);
+    let object = prepareForUpdate(resource, sent, stored, subresource);
+    resource.schema.applyDefaults(object);
+    if (!isApply) object = record(resource, stored, object, context, subresource);
+    countGeneration(resource, object, stored);
+    this.#validate(resource, object, stored, context, subresource, name);
+    object = settleTimestamps(stored, object) as JsonObject;
+    if (typeof old['deletionTimestamp'] === 'string' && isReleased(resource, object)) {
+      return this.#remove(resource, live, object, context);
+    }
+    if (object === stored || deepEqual(object, stored)) return live;
+    return this.#put(resource, live.key, object, context);
+  }
+
+  #checkUid(resource: Resource, metadata: JsonObject, old: JsonObject, name: string, isPatch: boolean): void {
+    const { uid } = metadata;
+    if (uid === undefined || uid === '' || uid === old['uid'] || isPatch) return;
+    const why = `Precondition failed: UID in precondition: ${String(uid)}, UID in object meta: ${String(old['uid'])}`;
+    throw conflict(resource, name, why);
+  }
+
+  #checkVersion(resource: Resource, live: Item, version: unknown, name: string): void {
+    if (version === undefined || version === '' || version === '0') {
+      if (resource.strategy.allowUnconditionalUpdate) return;
+      const error = invalid('metadata.resourceVersion', 0, 'must be specified for an update');
+      throw invalidObject(resource.resource, resource.group, name, [error]);
+    }
+    if (typeof version === 'string' && !/^\d+$/.test(version)) {
+      const error = invalid(
+        'metadata.resourceVersion',
+        version,
+        `strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`,
+      );
+      throw invalidObject(resource.resource, resource.group, name, [error]);
+    }
+    if (version !== String(live.revision)) throw conflict(resource, name, MODIFIED);
+  }
+
+  /** Stores, or with dry run only shows, a version. */
+  #put(resource: Resource, key: string, object: JsonObject, context: WriteContext): Item {
+    const stored = storedForm(resource, object);
+    return context.dryRun ? draft(key, stored) : this.#store.put(resource.collection, key, stored);
+  }
+
+  /** The last finalizer is gone. */
+  #remove(resource: Resource, live: Item, object: JsonObject, context: WriteContext): Item {
+    if (!context.dryRun) this.#store.delete(resource.collection, live.key);
+    return draft(live.key, storedForm(resource, object));
+  }
+
+  /** Decodes what came over the wire: kind, version, metadata types, unknown fields. */
+  #decode(resource: Resource, sent: Sent, context: WriteContext): JsonObject {
+    const { object } = sent;
+    checkKind(resource, object);
+    try {
+      coerceMeta(object);
+    } catch (error) {
+      if (!(error instanceof MetadataError)) throw error;
+      throw badRequest(
+        resource.custom
+          ? error.message
+          : `${resource.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: ${error.message}`,
+        { cause: error },
+      );
+    }
+    this.#reportUnknown(resource, object, sent.duplicates, context);
+    if (!resource.custom) checkBuiltinTypes(resource, object);
+    return object;
+  }
+
+  /** Drops unknown fields and says so, as the request wants it. */
+  #reportUnknown(resource: Resource, object: JsonObject, duplicates: readonly string[], context: WriteContext): void {
+    report(resource, strictErrors(duplicates, resource.schema.prune(object)), context);
+  }
+
+  /** A namespaced object needs a namespace that is not on its way out (admission `NamespaceLifecycle`). */
+  #admitNamespace(resource: Resource, namespace: string, name: string): void {
+    if (!resource.namespaced) return;
+    const item = this.#namespaces.get(namespace);
+    if (item === undefined) throw notFound({ group: '', resource: 'namespaces' }, namespace);
+    if (item.metadata['deletionTimestamp'] === undefined) return;
+    const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+    throw forbidden(resource, name, why, [
+      {
+        reason: 'NamespaceTerminating',
+        message: `namespace ${namespace} is being terminated`,
+        field: 'metadata.namespace',
+      },
+    ]);
+  }
+
+  #validate(
+    resource: Resource,
+    object: JsonObject,
+    old: JsonObject | undefined,
+    context: WriteContext,
+    subresource: Subresource,
+    name: string,
+  ): void {
+    const metadata = object['metadata'] as JsonObject;
+    const before: FieldError[] = validateMeta(resource, metadata);
+    if (old !== undefined) before.push(...validateMetaUpdate(metadata, old['metadata'] as JsonObject));
+    const { errors, warnings } = resource.schema.validate(object, old, {
+      before,
+      ...(subresource === 'status' ? { subresource } : {}),
+    });
+    context.warnings.push(...warnings);
+    const stored = resource.view === undefined ? object : resource.view.toStored(object);
+    const more = resource.strategy.validate?.(stored, old) ?? [];
+    if (errors.length === 0 && more.length === 0) return;
+    throw invalidObject(resource.kind, resource.group, name, [...errors, ...more]);
+  }
+}
+
+/** A 422 answer. */
+export function invalidObject(kind: string, group: string, name: string, errors: readonly FieldError[]): StatusError {
+  const { code, reason, message, details } = toStatusError(kind, group, name ?? '', errors);
+  return new StatusError(code, reason, message, details);
+}
+
+function metadataOf(object: JsonObject): JsonObject {
+  const { metadata } = object;
+  if (isObject(metadata)) return metadata;
+  const created: JsonObject = {};
+  object['metadata'] = created;
+  return created;
+}
+
+/** The parts of an object that a write changes are its own; the rest is shared with the stored version. */
+function copyForWrite(object: JsonObject): JsonObject {
+  const { metadata } = object;
+  return isObject(metadata) ? { ...object, metadata: { ...metadata } } : { ...object };
+}
+
+function checkKind(resource: Resource, object: JsonObject): void {
+  const { apiVersion, kind } = object;
+  if (!resource.custom) {
+    if (kind === undefined) object['kind'] = resource.kind;
+    if (apiVersion === undefined) object['apiVersion'] = resource.apiVersion;
+  } else if (typeof kind !== 'string' || kind === '') {
+    const text = JSON.stringify(object);
+    const start = text.length > 24 ? `${text.slice(0, 24)} ...` : text;
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in '${text}' (${start})`,
+    );
+  }
+  if (object['apiVersion'] !== resource.apiVersion) {
+    throw badRequest(
+      `the API version in the data (${String(apiVersion ?? '')}) does not match the expected API version (${resource.apiVersion})`,
+    );
+  }
+  if (object['kind'] !== resource.kind) {
+    throw badRequest(
+      `${resource.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: converting (v1.${String(kind)}) to (${resource.kind}): unknown conversion`,
+    );
+  }
+}
+
+/** The Go types of built-in kinds refuse other JSON types while decoding. */
+function checkBuiltinTypes(resource: Resource, object: JsonObject): void {
+  const handled = `${resource.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}`;
+  const { errors } = resource.schema.validate(object);
+  const wrong = errors.find(({ type }) => type === 'FieldValueTypeInvalid');
+  if (wrong !== undefined) {
+    const value = wrong.badValue === 'integer' ? 'number' : String(wrong.badValue);
+    throw badRequest(
+      `${handled}: json: cannot unmarshal ${value} into Go struct field ${resource.kind}.${wrong.field.replace(/\[.*|\.[^.]*$/, '')} of type string`,
+    );
+  }
+  for (const field of resource.kind === 'Secret' ? ['data'] : resource.kind === 'ConfigMap' ? ['binaryData'] : []) {
+    if (hasBadBase64(object, field)) throw badRequest(`${handled}: illegal base64 data at input byte 0`);
+  }
+}
+
+function checkNamespace(resource: Resource, metadata: JsonObject, namespace: string): void {
+  if (!resource.namespaced) {
+    delete metadata['namespace'];
+    return;
+  }
+  if (metadata['namespace'] === undefined || metadata['namespace'] === '') metadata['namespace'] = namespace;
+  else if (metadata['namespace'] !== namespace) {
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  }
+}
+
+/** What clients cannot change comes from the stored version; a different value they sent is refused by validation. */
+function keepSystemFields(metadata: JsonObject, old: JsonObject): void {
+  for (const key of ['uid', 'creationTimestamp', 'namespace', 'generateName'] as const) {
+    if (metadata[key] === undefined && old[key] !== undefined) metadata[key] = old[key];
+  }
+  for (const key of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'generation'] as const) {
+    if (old[key] === undefined) delete metadata[key];
+    else metadata[key] = old[key];
+  }
+}
+
+/** The endpoint decides which part of the object is taken. */
+function prepareForUpdate(
+  resource: Resource,
+  sent: JsonObject,
+  stored: JsonObject,
+  subresource: Subresource,
+): JsonObject {
+  if (subresource === 'status') {
+    const { status } = sent;
+    const metadata = sent['metadata'] as JsonObject;
+    const next: JsonObject = { ...stored };
+    if (status === undefined) delete next['status'];
+    else next['status'] = status;
+    const kept = resource.custom ? { ...(stored['metadata'] as JsonObject) } : { ...metadata };
+    if (metadata['managedFields'] === undefined) delete kept['managedFields'];
+    else kept['managedFields'] = metadata['managedFields'];
+    next['metadata'] = kept;
+    return next;
+  }
+  if (subresource === 'finalize') {
+    return { ...stored, spec: sent['spec'] ?? {}, metadata: { ...(stored['metadata'] as JsonObject) } };
+  }
+  if (resource.hasStatus) {
+    if (stored['status'] === undefined) delete sent['status'];
+    else sent['status'] = stored['status'];
+  }
+  resource.strategy.prepareForUpdate?.(sent, stored);
+  return sent;
+}
+
+function countGeneration(resource: Resource, object: JsonObject, stored: JsonObject): void {
+  if (!resource.strategy.hasGeneration) return;
+  for (const key of new Set([...Object.keys(object), ...Object.keys(stored)])) {
+    if (key === 'metadata' || (resource.hasStatus && key === 'status')) continue;
+    if (deepEqual(object[key], stored[key])) continue;
+    const metadata = object['metadata'] as JsonObject;
+    metadata['generation'] = Number((stored['metadata'] as JsonObject)['generation'] ?? 0) + 1;
+    return;
+  }
+}
+
+function resetFieldsOf(resource: Resource, subresource: Subresource): readonly string[] {
+  return subresource === 'status' ? resource.statusResetFields : resource.resetFields;
+}
+
+/** The object with `managedFields` that say who wrote what. */
+function record(
+  resource: Resource,
+  old: JsonObject | null,
+  object: JsonObject,
+  context: WriteContext,
+  subresource: Subresource,
+): JsonObject {
+  return updateManagedFields({
+    schema: resource.node,
+    apiVersion: resource.apiVersion,
+    manager: context.fieldManager,
+    subresource,
+    time: new Date(context.clock.now()),
+    resetFields: resetFieldsOf(resource, subresource),
+    old,
+    new: object,
+  }) as JsonObject;
+}
+
+/** Nothing holds a deleted object back any more. */
+export function isReleased(resource: Resource, object: JsonObject): boolean {
+  const { finalizers } = object['metadata'] as JsonObject;
+  if (Array.isArray(finalizers) && finalizers.length > 0) return false;
+  if (resource.group !== '' || resource.resource !== 'namespaces') return true;
+  const { spec } = object;
+  const own = isObject(spec) ? spec['finalizers'] : undefined;
+  return !Array.isArray(own) || !own.includes(NAMESPACE_FINALIZER);
+}
+
+/** A version that is shown but not stored. */
+function draft(key: string, object: JsonObject): Item {
+  const { resourceVersion } = object['metadata'] as JsonObject;
+  return new Item(key, Number(resourceVersion ?? 0), JSON.stringify(object), object);
+}
+
+/** The version that is stored; `kind` and `apiVersion` come first, as Go encodes the built-in kinds. */
+function storedForm(resource: Resource, object: JsonObject): JsonObject {
+  if (resource.custom) return object;
+  const stored = resource.view === undefined ? object : resource.view.toStored(object);
+  const { kind, apiVersion, metadata, ...rest } = stored;
+  return { kind: kind as string, apiVersion: apiVersion as string, metadata: metadata as JsonObject, ...rest };
+}
+
+/** Refuses or warns of unknown and duplicate fields, as the request wants it. */
+function report(resource: Resource, errors: readonly string[], context: WriteContext): void {
+  if (errors.length === 0 || context.fieldValidation === 'Ignore') return;
+  if (context.fieldValidation === 'Warn') {
+    context.warnings.push(...errors);
+    return;
+  }
+  const message = strictDecodingMessage(errors);
+  const { kind, version, custom } = resource;
+  throw badRequest(
+    custom ? message : `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${kind}: ${message}`,
+  );
+}

@@ -1,0 +1,244 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Discovery } from './discovery/discovery.ts';
+import { GarbageCollector } from './gc/collector.ts';
+import { ADMIN_GROUP, Authenticator, NODE_GROUP } from './http/access.ts';
+import { Handler } from './http/handler.ts';
+import { builtinResources } from './kinds/builtin.ts';
+import { loadCrds } from './kinds/custom.ts';
+import { NamespaceLifecycle } from './namespace/lifecycle.ts';
+import { OpenApi } from './openapi/openapi.ts';
+import { localAddresses, servingPair, writePrivate } from './pki/certificates.ts';
+import { writeKubeconfig } from './pki/kubeconfig.ts';
+import type { Clock } from './registry/clock.ts';
+import { storeDefinitions } from './registry/definitions.ts';
+import { Deletes } from './registry/deletes.ts';
+import { Writes } from './registry/writes.ts';
+import { Housekeeping } from './storage/housekeeping.ts';
+import { lockDirectory } from './storage/lock.ts';
+import type { Synchronous } from './storage/revision-log.ts';
+import { Store } from './storage/store.ts';
+import { WatchHub } from './watch/hub.ts';
+
+/** Where the server tells what it does. */
+export interface ServerLog {
+  info(message: string): void;
+  error(message: string, error: Error): void;
+}
+
+/** How to run the embedded API server. */
+export interface ApiServerOptions {
+  /** Holds the database, certificates and tokens (0700); one server runs for each. */
+  readonly stateDir: string;
+  /** `HOST:PORT`; port 0 = any free one. The default is `127.0.0.1:0`. */
+  readonly listen?: string;
+  /** The directory with the CRDs that are served. */
+  readonly crdsDir: string;
+  /** Bearer tokens; made and kept in the state directory when absent. */
+  readonly tokens?: { readonly admin?: string; readonly node?: string };
+  /** Ends the server. */
+  readonly signal?: AbortSignal;
+  readonly log?: ServerLog;
+  readonly clock?: Clock;
+  /** `OFF` gives up durability; for the test that shows the difference. */
+  readonly synchronous?: Synchronous;
+}
+
+/** A server that runs. */
+export interface ApiServer {
+  /** `HOST:PORT` that it listens on. */
+  readonly address: string;
+  /** `https://HOST:PORT`. */
+  readonly url: string;
+  readonly caPem: string;
+  readonly adminToken: string;
+  /** For controllers and agents. */
+  readonly nodeToken: string;
+  /** The store, for backups and tests. */
+  readonly store: Store;
+  /** Writes a kubeconfig (0600) of the administrator, or of the node role. */
+  writeKubeconfig(file: string, role?: 'admin' | 'node'): void;
+  /** Ends watches and connections, commits and closes the database. */
+  close(): Promise<void>;
+}
+
+/** The version of Kubernetes that the server answers like. */
+export const KUBERNETES_VERSION = 'v1.34.4';
+
+const SILENT: ServerLog = { info: () => {}, error: () => {} };
+const SYSTEM_CLOCK: Clock = { now: () => Date.now() };
+/** How long a client may take for its headers, and for a whole request (slow clients hold no connection for ever). */
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 60_000;
+const MAX_CONNECTIONS = 5000;
+
+/**
+ * Starts the embedded control plane: a Kubernetes-compatible API server for the kinds of `crdsDir` and the few core ones
+ * they need. Throws LockedError when another server uses the state directory, StorageError when its database cannot be
+ * used, CrdError when a CRD is not valid, and what `listen` throws.
+ */
+export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { stateDir, log = SILENT, clock = SYSTEM_CLOCK } = options;
+  options.signal?.throwIfAborted();
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  chmodSync(stateDir, 0o700);
+  const lock = lockDirectory(stateDir);
+  const cleanups: (() => void)[] = [() => lock.release()];
+  const cleanUp = (): void => {
+    for (const cleanup of cleanups.splice(0).toReversed()) cleanup();
+  };
+  try {
+    const onError = (error: Error): void => log.error('request failed', error);
+    const file = join(stateDir, 'apiserver.db');
+    const store = new Store({
+      file,
+      onError: (error) => log.error('commit failed', error),
+      ...(options.synchronous === undefined ? {} : { synchronous: options.synchronous }),
+    });
+    cleanups.push(() => store.close());
+    chmodSync(file, 0o600);
+
+    const custom = loadCrds(options.crdsDir, store);
+    const resources = [...builtinResources(store), ...custom.flatMap((kind) => kind.resources)];
+    const writes = new Writes(store);
+    const deletes = new Deletes(store);
+    const shared = { store, resources, writes, deletes, clock, onError };
+    storeDefinitions(store, custom, clock);
+    const lifecycle = new NamespaceLifecycle(shared);
+    cleanups.push(() => lifecycle.close());
+    const collector = new GarbageCollector(shared);
+    cleanups.push(() => collector.close());
+    const housekeeping = new Housekeeping(store, clock, onError);
+    cleanups.push(() => housekeeping.close());
+    const hub = new WatchHub(store);
+    cleanups.push(() => hub.close());
+
+    const tokens = {
+      admin: options.tokens?.admin ?? keptToken(join(stateDir, 'admin.token')),
+      node: options.tokens?.node ?? keptToken(join(stateDir, 'node.token')),
+    };
+    const authenticator = new Authenticator([
+      { token: tokens.admin, user: { name: 'clawstore-admin', groups: [ADMIN_GROUP] } },
+      { token: tokens.node, user: { name: 'clawstore-node', groups: [NODE_GROUP] } },
+    ]);
+    const { host, port } = parseListen(options.listen ?? '127.0.0.1:0');
+    const isAny = host === '0.0.0.0' || host === '::';
+    const pair = await servingPair(stateDir, isAny ? localAddresses() : [host], clock.now());
+    let address = '';
+    const handler = new Handler({
+      ...shared,
+      hub,
+      discovery: new Discovery(resources),
+      openApi: new OpenApi(resources),
+      authenticator,
+      address: () => address,
+      version: KUBERNETES_VERSION,
+    });
+    const server = createServer(
+      {
+        cert: pair.cert + pair.ca,
+        key: pair.key,
+        minVersion: 'TLSv1.2',
+        ALPNProtocols: ['http/1.1'],
+        noDelay: true,
+        keepAliveTimeout: 120_000,
+        headersTimeout: HEADERS_MS,
+        requestTimeout: REQUEST_MS,
+        connectionsCheckingInterval: 5_000,
+        maxHeaderSize: 64 * 1024,
+      },
+      (request, response) => handler.handle(request, response),
+    );
+    server.maxConnections = MAX_CONNECTIONS;
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    await listen(server, host, port);
+    const bound = (server.address() as AddressInfo).port;
+    address = `${host.includes(':') ? `[${host}]` : host}:${bound}`;
+    const renewal = setInterval(
+      () => renew(server, stateDir, isAny ? localAddresses() : [host], clock, onError),
+      RENEW_MS,
+    );
+    renewal.unref();
+    cleanups.push(() => clearInterval(renewal));
+    log.info(`listening on https://${address}`);
+
+    const url = `https://${isAny ? address.replace(/^.*:/, '127.0.0.1:') : address}`;
+    let closing: Promise<void> | undefined;
+    const close = (): Promise<void> => {
+      closing ??= closeServer(server, hub).then(cleanUp);
+      return closing;
+    };
+    options.signal?.addEventListener('abort', () => void close(), { once: true });
+    return {
+      address,
+      url,
+      caPem: pair.ca,
+      adminToken: tokens.admin,
+      nodeToken: tokens.node,
+      store,
+      writeKubeconfig: (target, role = 'admin') =>
+        writeKubeconfig(target, { server: url, caPem: pair.ca, user: role, token: tokens[role] }),
+      close,
+    };
+  } catch (error) {
+    cleanUp();
+    throw error;
+  }
+}
+
+const RENEW_MS = 12 * 3_600_000;
+
+/** Certificates that have grown old are replaced while the server runs. */
+function renew(
+  server: Server,
+  stateDir: string,
+  hosts: readonly string[],
+  clock: Clock,
+  onError: (error: Error) => void,
+): void {
+  servingPair(stateDir, hosts, clock.now()).then(
+    (pair) => server.setSecureContext({ cert: pair.cert + pair.ca, key: pair.key, minVersion: 'TLSv1.2' }),
+    (error: unknown) => onError(error as Error),
+  );
+}
+
+function parseListen(text: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d+)$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) throw new TypeError(`not an address: ${text} (HOST:PORT is wanted)`);
+  return { host: match[1] ?? (match[2] === '' ? '0.0.0.0' : (match[2] as string)), port };
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+async function closeServer(server: Server, hub: WatchHub): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  hub.close();
+  server.closeIdleConnections();
+  // Requests that run get a moment to be answered.
+  const force = setTimeout(() => server.closeAllConnections(), 500);
+  await closed;
+  clearTimeout(force);
+}
+
+/** Reads a token from its file, or makes one (256 bits). */
+function keptToken(file: string): string {
+  if (existsSync(file)) {
+    const token = readFileSync(file, 'utf8').trim();
+    if (token !== '') return token;
+  }
+  const token = randomBytes(32).toString('base64url');
+  writePrivate(file, token);
+  return token;
+}

@@ -1,0 +1,114 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+
+/** One change on disk: the whole object, or null when it was deleted. */
+export interface LogRow {
+  readonly revision: number;
+  /** `GROUP/RESOURCE/NAMESPACE/NAME`. */
+  readonly key: string;
+  readonly value: string | null;
+}
+
+/** A database that cannot be used. */
+export class StorageError extends Error {
+  override readonly name = 'StorageError';
+}
+
+/** How much durability a commit has; `OFF` exists for the test that shows why `FULL` is needed. */
+export type Synchronous = 'FULL' | 'OFF';
+
+const SCHEMA_VERSION = 1;
+
+/**
+ * The log of all changes, in SQLite: one row a revision, and nothing else, so that a commit is an append. The state is
+ * the newest row of each key. {@link compact} drops what no watcher may ask for any more (as etcd's compaction).
+ */
+export class RevisionLog {
+  readonly #db: DatabaseSync;
+  readonly #insert: StatementSync;
+  readonly #meta: StatementSync;
+
+  /** Opens or creates the database. Throws StorageError when it is damaged or of a newer version. */
+  constructor(file: string, synchronous: Synchronous = 'FULL') {
+    try {
+      this.#db = new DatabaseSync(file);
+      this.#db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=${synchronous}; PRAGMA busy_timeout=2000;
+        PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=33554432; PRAGMA auto_vacuum=INCREMENTAL;
+        CREATE TABLE IF NOT EXISTS log(revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value TEXT);
+        CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;`);
+      this.#meta = this.#db.prepare('INSERT OR REPLACE INTO meta VALUES(?, ?)');
+      const version = this.#get('schemaVersion');
+      if (version === undefined) this.#meta.run('schemaVersion', SCHEMA_VERSION);
+      else if (version !== SCHEMA_VERSION) throw new StorageError(`the database has the unknown version ${version}`);
+      this.#insert = this.#db.prepare('INSERT INTO log VALUES(?, ?, ?)');
+    } catch (cause) {
+      if (cause instanceof StorageError) throw cause;
+      throw new StorageError(`cannot open the database ${file}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  #get(name: string): number | undefined {
+    const row = this.#db.prepare('SELECT value FROM meta WHERE name = ?').get(name);
+    return row === undefined ? undefined : (row['value'] as number);
+  }
+
+  /** The revision up to which history is gone. */
+  get compacted(): number {
+    return this.#get('compacted') ?? 0;
+  }
+
+  /** The newest revision ever given out, also when its row is compacted away. */
+  get head(): number {
+    const row = this.#db.prepare('SELECT max(revision) AS head FROM log').get();
+    return Math.max((row?.['head'] as number | null) ?? 0, this.#get('head') ?? 0);
+  }
+
+  /** All rows in the order of their revisions. */
+  *rows(): Generator<LogRow> {
+    for (const row of this.#db.prepare('SELECT revision, key, value FROM log ORDER BY revision').iterate()) {
+      yield { revision: row['revision'] as number, key: row['key'] as string, value: row['value'] as string | null };
+    }
+  }
+
+  /** Writes all rows in one transaction; when it returns they are on disk. Throws StorageError; then none is. */
+  append(rows: readonly LogRow[]): void {
+    this.#transaction(() => {
+      for (const row of rows) this.#insert.run(row.revision, row.key, row.value);
+    });
+  }
+
+  /** Drops every row at or before `revision` that is not the newest of its key up to there, and old deletions. */
+  compact(revision: number): void {
+    this.#transaction(() => {
+      this.#meta.run('head', this.head);
+      this.#meta.run('compacted', revision);
+      this.#db
+        .prepare(
+          `DELETE FROM log WHERE revision <= ?1 AND revision NOT IN (
+             SELECT revision FROM (SELECT max(revision) AS revision, key, value FROM log WHERE revision <= ?1 GROUP BY key)
+             WHERE value IS NOT NULL)`,
+        )
+        .run(revision);
+    });
+    this.#db.exec('PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(PASSIVE);');
+  }
+
+  /** Copies a consistent image of the database to a new file while writes go on. Throws StorageError. */
+  backup(file: string): void {
+    this.#db.prepare('VACUUM INTO ?').run(file);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #transaction(body: () => void): void {
+    try {
+      this.#db.exec('BEGIN IMMEDIATE');
+      body();
+      this.#db.exec('COMMIT');
+    } catch (cause) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw new StorageError(`cannot commit: ${(cause as Error).message}`, { cause });
+    }
+  }
+}
