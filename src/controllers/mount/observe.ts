@@ -10,7 +10,8 @@ import { resolveTarget, wantedHostPath } from '../policy/resolve-target.ts';
 import type { Resolution, ResolvedVolume } from '../policy/resolve-volume.ts';
 import { driverVolume, resolveForRemoval, resolveVolume } from '../policy/resolve-volume.ts';
 import type { AgentDependencies } from '../support/agent.ts';
-import { BY_TARGET, policyFacts, volumeKeyOf } from '../support/agent.ts';
+import { policyFacts } from '../support/agent.ts';
+import { BY_TARGET, volumeKeyOf } from '../support/indexes.ts';
 
 /** What the API says of a mount, before anything on the node is looked at. */
 export interface MountFacts {
@@ -98,11 +99,13 @@ function removalTarget(mount: VolumeMount, mountRoot: string, prefixes: readonly
 }
 
 /** The older mount with the same target has it; made in the same second, the name decides. */
-function rivalOf(mount: VolumeMount, { stores, node }: AgentDependencies): string | undefined {
+function rivalOf(mount: VolumeMount, { stores, node, nodeName }: AgentDependencies): string | undefined {
   const sameTarget = stores.mounts.byIndex(BY_TARGET, wantedHostPath(mount, node.mountRoot));
   if (sameTarget.length < 2) return undefined;
   const own = ageKey(mount);
-  const rival = sameTarget.find((other) => other.metadata.uid !== mount.metadata.uid && ageKey(other) < own);
+  const rival = sameTarget.find(
+    (other) => other.metadata.uid !== mount.metadata.uid && other.status?.nodeName === nodeName && ageKey(other) < own,
+  );
   return rival === undefined ? undefined : keyOf(rival);
 }
 

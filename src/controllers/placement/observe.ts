@@ -2,8 +2,6 @@
 import { findCondition, isTrue } from '../../api/conditions.ts';
 import type { Namespace } from '../../api/core.ts';
 import { ANNOTATIONS, hasUidBoundAnnotation } from '../../api/group.ts';
-import type { KubeObjectBase } from '../../api/meta.ts';
-import { keyOf } from '../../api/meta.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
@@ -11,6 +9,7 @@ import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { ReadStore } from '../../runtime/store.ts';
 import type { PolicyFacts } from '../policy/resolve-volume.ts';
 import { resolveVolume } from '../policy/resolve-volume.ts';
+import { BY_NODE, BY_VOLUME, nodeOf, volumeOfMount } from '../support/indexes.ts';
 
 /** The caches that the controller reads. */
 export interface PlacementStores {
@@ -21,29 +20,11 @@ export interface PlacementStores {
   readonly namespaces: ReadStore<Namespace>;
 }
 
-/** Index of VolumeMounts by the key of the Volume they name. */
-export const BY_VOLUME = 'volume';
-/** Index of Volumes and VolumeMounts by `status.nodeName`; `''` = none yet. */
-export const BY_NODE = 'node';
-
-/** Key of the Volume that a mount names. */
-export function volumeKeyOf(mount: VolumeMount): string {
-  return keyOf({ metadata: { namespace: mount.metadata.namespace ?? '', name: mount.spec.volumeRef.name } });
-}
-
-export function volumeOfMountIndex(mount: VolumeMount): readonly string[] {
-  return [volumeKeyOf(mount)];
-}
-
-export function nodeIndex(object: KubeObjectBase & { readonly status?: { readonly nodeName?: string } }) {
-  return [object.status?.nodeName ?? ''];
-}
-
-/** Adds the indexes that {@link observe} and the sources need. */
+/** Adds the indexes that the reconciler and its sources need. */
 export function addPlacementIndexes(stores: PlacementStores): void {
-  stores.mounts.addIndex(BY_VOLUME, volumeOfMountIndex);
-  stores.mounts.addIndex(BY_NODE, nodeIndex);
-  stores.volumes.addIndex(BY_NODE, nodeIndex);
+  stores.mounts.addIndex(BY_VOLUME, volumeOfMount);
+  stores.mounts.addIndex(BY_NODE, nodeOf);
+  stores.volumes.addIndex(BY_NODE, nodeOf);
 }
 
 /** Facts that the policy of a volume needs; what the nodes themselves allow is known to their agents only. */

@@ -16,13 +16,14 @@ import { resolveVolume } from '../policy/resolve-volume.ts';
 import { hasFinalizer, isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
+import { BY_NODE, BY_VOLUME } from '../support/indexes.ts';
 import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { chooseNode } from './choose-node.ts';
 import type { MountDecision } from './grants.ts';
 import { decideGrants } from './grants.ts';
 import type { PlacementStores } from './observe.ts';
-import { BY_NODE, BY_VOLUME, isFenced, isLost, policyFacts, promisedBytes } from './observe.ts';
+import { isFenced, isLost, policyFacts, promisedBytes } from './observe.ts';
 import type { StandIn } from './status.ts';
 import { deriveMountStatus, deriveVolumeStatus } from './status.ts';
 

@@ -1,7 +1,6 @@
 /** What all reconcilers of one agent share: its node, its caches, its writers. */
 
 import type { Namespace } from '../../api/core.ts';
-import { keyOf } from '../../api/meta.ts';
 import type { Volume, VolumeType } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -12,6 +11,7 @@ import type { ReadStore } from '../../runtime/store.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { wantedHostPath } from '../policy/resolve-target.ts';
 import type { PolicyFacts } from '../policy/resolve-volume.ts';
+import { BY_TARGET, BY_UID, BY_VOLUME, uidOf, volumeOfMount } from './indexes.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { Writer } from './writes.ts';
 
@@ -40,18 +40,10 @@ export interface AgentDependencies {
   readonly metrics?: Metrics | undefined;
 }
 
-/** Index of VolumeMounts by the key of the Volume they name. */
-export const BY_VOLUME = 'volume';
-/** Index of VolumeMounts by the host path they want. */
-export const BY_TARGET = 'target';
-
-export function volumeKeyOf(mount: VolumeMount): string {
-  return keyOf({ metadata: { namespace: mount.metadata.namespace ?? '', name: mount.spec.volumeRef.name } });
-}
-
 /** Adds the indexes that the agent's reconcilers need. */
 export function addAgentIndexes(stores: AgentStores, mountRoot: string): void {
-  stores.mounts.addIndex(BY_VOLUME, (mount) => [volumeKeyOf(mount)]);
+  stores.volumes.addIndex(BY_UID, uidOf);
+  stores.mounts.addIndex(BY_VOLUME, volumeOfMount);
   stores.mounts.addIndex(BY_TARGET, (mount) => [wantedHostPath(mount, mountRoot)]);
 }
 

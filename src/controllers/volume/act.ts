@@ -6,27 +6,17 @@ import { obstacleOf } from '../support/holders.ts';
 import { timed } from '../support/operation.ts';
 import type { VolumeStep } from './checks.ts';
 
-/** Carries out a step. Resolves with true when something may have changed, so that one must look again. */
+/** Carries out a step. */
 export async function actOnVolume(
-  step: Exclude<VolumeStep, { readonly step: 'refuse' }>,
+  { step }: Extract<VolumeStep, { readonly step: 'provision' | 'unstage' }>,
   driver: Driver,
   volume: DriverVolume,
   metrics: Metrics | undefined,
   signal: AbortSignal,
-): Promise<boolean> {
-  switch (step.step) {
-    case 'provision':
-      await timed(metrics, driver.type, 'provision', () => driver.provision(volume, signal));
-      return true;
-    case 'unstage':
-      // Busy is no trouble here: the storage is merely kept at hand a little longer.
-      await timed(metrics, driver.type, 'unstage', () => driver.unstage(volume, signal));
-      return true;
-    case 'none':
-      return false;
-    default:
-      return false;
-  }
+): Promise<void> {
+  // A busy unstage is no trouble here: the storage is merely kept at hand a little longer.
+  if (step === 'unstage') await timed(metrics, driver.type, step, () => driver.unstage(volume, signal));
+  else await timed(metrics, driver.type, step, () => driver.provision(volume, signal));
 }
 
 /** Takes a volume down: first every mount of it, then, if its data is to go, the data. Undefined = done. */

@@ -7,8 +7,9 @@ import type { Driver, DriverVolume, VolumeObservation } from '../../drivers/driv
 import type { Resolution, ResolvedVolume } from '../policy/resolve-volume.ts';
 import { driverVolume, resolveForRemoval, resolveVolume } from '../policy/resolve-volume.ts';
 import type { AgentDependencies } from '../support/agent.ts';
-import { BY_VOLUME, policyFacts } from '../support/agent.ts';
+import { policyFacts } from '../support/agent.ts';
 import { hasFinalizer } from '../support/annotations.ts';
+import { BY_VOLUME } from '../support/indexes.ts';
 
 export interface VolumeFacts {
   readonly volume: Volume;

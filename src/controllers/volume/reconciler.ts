@@ -6,6 +6,7 @@
  */
 import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting, VOLUMES } from '../../api/meta.ts';
+import type { Reason } from '../../api/reasons.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
@@ -60,35 +61,33 @@ async function converge(
   context: ReconcileContext,
 ): Promise<Result> {
   const { signal } = context;
-  let facts = await observeVolume(volume, deps, signal);
-  let failure: Failure | undefined;
   let current = volume;
-  for (let taken = 0; taken < MAX_STEPS; taken++) {
-    const step = nextVolumeStep(facts);
-    if (step.step === 'refuse') {
-      failure = step.failure;
-      break;
+  let facts: VolumeFacts | undefined;
+  let failure: Failure | undefined;
+  let operation: Reason = 'InternalError';
+  try {
+    for (let taken = 0; taken < MAX_STEPS; taken++) {
+      const before = facts?.observation?.stageMount?.id;
+      facts = await observeVolume(volume, deps, signal);
+      // A busy unstage changes nothing; it is tried again when a mount goes.
+      if (operation === 'UnmountFailed' && facts.observation?.stageMount?.id === before) break;
+      const step = nextVolumeStep(facts);
+      if (step.step === 'refuse') failure = step.failure;
+      const { driver, wanted } = facts;
+      if (step.step === 'refuse' || step.step === 'none' || driver === undefined || wanted === undefined) break;
+      operation = step.step === 'provision' ? 'ProvisionFailed' : 'UnmountFailed';
+      // A finalizer before the first side effect: what is made is always announced.
+      current = await deps.writer.addFinalizer(VOLUMES, current, FINALIZERS.volume, signal);
+      await actOnVolume(step, driver, wanted, deps.metrics, signal);
     }
-    const { driver, wanted } = facts;
-    if (step.step === 'none' || driver === undefined || wanted === undefined) break;
-    // A finalizer before the first side effect: what is made is always announced.
-    current = await deps.writer.addFinalizer(VOLUMES, current, FINALIZERS.volume, signal);
-    try {
-      if (!(await actOnVolume(step, driver, wanted, deps.metrics, signal))) break;
-    } catch (thrown) {
-      failure = failureOf(thrown, step.step === 'provision' ? 'ProvisionFailed' : 'UnmountFailed', signal);
-      break;
-    }
-    const before = facts.observation;
-    facts = await observeVolume(volume, deps, signal);
-    // A busy unstage changes nothing; it is tried again when a mount goes.
-    if (step.step === 'unstage' && facts.observation?.stageMount?.id === before?.stageMount?.id) break;
+  } catch (thrown) {
+    failure = failureOf(thrown, operation, signal);
   }
-  if (failure === undefined && facts.observation?.provisioned === true) {
+  if (failure === undefined && facts?.observation?.provisioned === true) {
     // Adopted storage (made before a crash, or a host directory) gets its finalizer here.
     current = await deps.writer.addFinalizer(VOLUMES, current, FINALIZERS.volume, signal);
   }
-  deps.onStaged(key, facts.observation?.stageMount?.target);
+  deps.onStaged(key, facts?.observation?.stageMount?.target);
   const outcome: VolumeOutcome = failure === undefined ? { kind: 'ready' } : { kind: 'failed', failure };
   await report(current, facts, outcome, deps, context);
   if (failure === undefined) return DONE;

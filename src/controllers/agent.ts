@@ -1,0 +1,242 @@
+/**
+ * The half that runs on each node and does every mount there. It sees, filtered by the server, what the controller gave
+ * to its node, and writes what it observes.
+ */
+
+import { isTrue } from '../api/conditions.ts';
+import type { Namespace } from '../api/core.ts';
+import { FIELD_MANAGERS, FINALIZERS } from '../api/group.ts';
+import { keyOf, NAMESPACES, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../api/meta.ts';
+import type { StorageNode } from '../api/storage-node.ts';
+import type { Volume } from '../api/volume.ts';
+import type { VolumeClass } from '../api/volume-class.ts';
+import type { VolumeMount } from '../api/volume-mount.ts';
+import type { Driver } from '../drivers/driver.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { EventRecorder } from '../kube/events.ts';
+import { sameValue } from '../kube/field-diff.ts';
+import type { NodeLayer } from '../node/layer.ts';
+import { Manager } from '../runtime/manager.ts';
+import { cacheSource, timerSource } from '../runtime/source.ts';
+import type { Delta } from '../runtime/store.ts';
+import type { Clock } from '../telemetry/clock.ts';
+import { systemClock } from '../telemetry/clock.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { mountReconciler } from './mount/reconciler.ts';
+import { heartbeat } from './node/heartbeat.ts';
+import type { PoolReader } from './node/observe.ts';
+import { readNodeInfo } from './node/observe.ts';
+import { nodeReconciler } from './node/reconciler.ts';
+import type { AgentDependencies, AgentStores } from './support/agent.ts';
+import { addAgentIndexes } from './support/agent.ts';
+import { DriftWatch } from './support/drift.ts';
+import { eventCloser } from './support/event-closer.ts';
+import { BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
+import { KeyedLock } from './support/keyed-lock.ts';
+import { concernsAgent, conditionsDiffer, grantsDiffer, ordersDiffer } from './support/relevance.ts';
+import type { Wanted } from './support/sources.ts';
+import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
+import { createWriter } from './support/writes.ts';
+import { volumeReconciler } from './volume/reconciler.ts';
+
+export interface AgentOptions {
+  readonly client: KubeClient;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock?: Clock | undefined;
+  readonly nodeName: string;
+  /** Version of the product, for the StorageNode. */
+  readonly version: string;
+  /** Its mount root is where default targets lie. */
+  readonly node: NodeLayer;
+  readonly drivers: readonly Driver[];
+  /** Prefixes that this node allows for host paths; none without it. */
+  readonly hostPathAllow?: readonly string[] | undefined;
+  /** The pools of this node; none without it. */
+  readonly pools?: PoolReader | undefined;
+  /**
+   * Watch all objects instead of this node's only: right where the controllers run in the same manager, whose caches
+   * are then shared (`clawstore up`).
+   */
+  readonly watchAll?: boolean | undefined;
+  /** Keys worked on at once, per kind; default 32. */
+  readonly concurrency?: number | undefined;
+}
+
+/** How often the node itself and the space its volumes use are looked at, in milliseconds. */
+const LOOK_MS = 60_000;
+/** Time for a vanished object to come back (a restarted watch) before orphans are counted, in milliseconds. */
+const ORPHAN_DELAY_MS = 2000;
+
+/** The process `clawstore agent`. */
+export function buildAgent(options: AgentOptions): Manager {
+  const { client, log, metrics, clock } = options;
+  const manager = new Manager({ client, log, metrics, clock });
+  addAgent(manager, options);
+  return manager;
+}
+
+/** Adds the agent's controllers to a manager, which may run other things beside them. */
+export function addAgent(manager: Manager, options: AgentOptions): void {
+  const { client, log, metrics, clock = systemClock, nodeName, node, concurrency = 32 } = options;
+  const own = options.watchAll === true ? {} : { fieldSelector: `status.nodeName=${nodeName}` };
+  const volumes = manager.cache<Volume>(VOLUMES, own);
+  const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS, own);
+  const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
+  const namespaces = manager.cache<Namespace>(NAMESPACES);
+  const nodes = manager.cache<StorageNode>(
+    STORAGE_NODES,
+    options.watchAll === true ? {} : { fieldSelector: `metadata.name=${nodeName}` },
+  );
+  const stores: AgentStores = {
+    volumes: volumes.store,
+    mounts: mounts.store,
+    classes: classes.store,
+    namespaces: namespaces.store,
+  };
+  addAgentIndexes(stores, node.mountRoot);
+  const events = new EventRecorder({ client, component: FIELD_MANAGERS.agent, host: nodeName, log, metrics, clock });
+  const drift = new DriftWatch(mounts.store, node.table);
+  const dependencies: AgentDependencies = {
+    nodeName,
+    hostPathAllow: options.hostPathAllow ?? [],
+    stores,
+    drivers: new Map(options.drivers.map((driver) => [driver.type, driver])),
+    node,
+    writer: createWriter(client, FIELD_MANAGERS.agent),
+    events,
+    locks: new KeyedLock(),
+    metrics,
+  };
+
+  const policyChanged = (delta: Delta<VolumeClass | Namespace>): boolean =>
+    delta.type === 'deleted' ||
+    (delta.type === 'added' && !delta.initial) ||
+    (delta.type === 'updated' && differs(delta.old, delta.object));
+  const everything = (keys: () => readonly string[]) => (delta: Delta<VolumeClass | Namespace>) =>
+    policyChanged(delta) ? keys().map((key) => ({ key })) : [];
+
+  manager.addController({
+    name: 'volume',
+    concurrency,
+    reconcile: volumeReconciler({ ...dependencies, onStaged: (key, target) => drift.onStaged(key, target) }),
+    sources: [
+      deltaSource(volumes, volumeKeys),
+      deltaSource(mounts, mountToVolumeKeys),
+      deltaSource(
+        classes,
+        everything(() => stores.volumes.keys()),
+      ),
+      deltaSource(
+        namespaces,
+        everything(() => stores.volumes.keys()),
+      ),
+      drift.volumes,
+      timerSource('usage', clock, LOOK_MS, () => limitedVolumes(stores)),
+      resyncSource('volume-resync', clock, RESYNC_MS, () => stores.volumes.keys()),
+    ],
+  });
+  manager.addController({
+    name: 'mount',
+    concurrency,
+    reconcile: mountReconciler({
+      ...dependencies,
+      quietly: (key, target, work) => drift.quietly(key, target, work),
+    }),
+    sources: [
+      deltaSource(mounts, mountKeys),
+      deltaSource(volumes, (delta) => volumeToMountKeys(delta, stores)),
+      deltaSource(
+        classes,
+        everything(() => stores.mounts.keys()),
+      ),
+      drift.mounts,
+      resyncSource('mount-resync', clock, RESYNC_MS, () => stores.mounts.keys()),
+    ],
+  });
+  manager.addController({
+    name: 'node',
+    reconcile: nodeReconciler({
+      ...dependencies,
+      client,
+      nodes: nodes.store,
+      info: readNodeInfo(options.version),
+      pools: options.pools ?? (() => Promise.resolve([])),
+      features: node.features,
+    }),
+    sources: [
+      { name: 'start', start: (enqueue) => enqueue(nodeName), synced: () => Promise.resolve() },
+      cacheSource(nodes, {
+        predicate: (delta) =>
+          delta.key === nodeName && (delta.type !== 'updated' || conditionsDiffer(delta.old, delta.object, ['Ready'])),
+      }),
+      deltaSource(volumes, (delta) => goneKeys(delta, nodeName)),
+      deltaSource(mounts, (delta) => goneKeys(delta, nodeName)),
+      timerSource('node', clock, LOOK_MS, () => [nodeName]),
+    ],
+  });
+  manager.addRunnable({
+    name: 'drift',
+    run: (signal) => {
+      drift.run(signal);
+      return aborted(signal);
+    },
+  });
+  manager.addRunnable(heartbeat({ client, nodeName, clock, log }));
+  manager.addRunnable(eventCloser('agent-events', events));
+}
+
+function volumeKeys(delta: Delta<Volume>): Wanted[] {
+  return concernsAgent(delta, FINALIZERS.volume) ? [{ key: delta.key }] : [];
+}
+
+function mountKeys(delta: Delta<VolumeMount>): Wanted[] {
+  return concernsAgent(delta, FINALIZERS.mount) ? [{ key: delta.key }] : [];
+}
+
+/** A mount that goes may let its volume be unstaged or deleted. */
+function mountToVolumeKeys(delta: Delta<VolumeMount>): Wanted[] {
+  if (delta.type === 'added') return [];
+  if (delta.type === 'updated' && delta.old.metadata.deletionTimestamp === delta.object.metadata.deletionTimestamp) {
+    return [];
+  }
+  return [{ key: volumeKeyOf(delta.old) }];
+}
+
+/** A grant that came, storage that is ready, a spec that changed: all that a mount reads of its volume. */
+function volumeToMountKeys(delta: Delta<Volume>, stores: AgentStores): Wanted[] {
+  if (delta.type === 'updated') {
+    const { old, object } = delta;
+    const matters =
+      ordersDiffer(old, object) || grantsDiffer(old, object) || conditionsDiffer(old, object, ['Provisioned']);
+    if (!matters) return [];
+  }
+  return stores.mounts.byIndex(BY_VOLUME, delta.key).map((mount) => ({ key: keyOf(mount) }));
+}
+
+/** Volumes whose use of space is worth watching. */
+function limitedVolumes({ volumes }: AgentStores): string[] {
+  return volumes
+    .list()
+    .filter(({ status }) => isTrue(status?.conditions, 'CapacityEnforced'))
+    .map(keyOf);
+}
+
+/** An object that is gone without having been taken down leaves an orphan behind. */
+function goneKeys(delta: Delta<Volume> | Delta<VolumeMount>, nodeName: string): Wanted[] {
+  return delta.type === 'deleted' ? [{ key: nodeName, options: { afterMs: ORPHAN_DELAY_MS } }] : [];
+}
+
+function differs(old: VolumeClass | Namespace, object: VolumeClass | Namespace): boolean {
+  return (
+    old.metadata.generation !== object.metadata.generation || !sameValue(old.metadata.labels, object.metadata.labels)
+  );
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,173 @@
+/**
+ * The cluster-wide half: placement, grants, lost nodes. Runs once, under a Lease; knows API objects only and touches no
+ * node.
+ */
+
+import { findCondition } from '../api/conditions.ts';
+import type { Lease, Namespace } from '../api/core.ts';
+import { CONTROLLER_LEASE, FIELD_MANAGERS, FINALIZERS, SYSTEM_NAMESPACE } from '../api/group.ts';
+import { keyOf, LEASES, NAMESPACES, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../api/meta.ts';
+import type { StorageNode } from '../api/storage-node.ts';
+import type { Volume } from '../api/volume.ts';
+import type { VolumeClass } from '../api/volume-class.ts';
+import type { VolumeMount } from '../api/volume-mount.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { EventRecorder } from '../kube/events.ts';
+import { sameValue } from '../kube/field-diff.ts';
+import { LeaderElector } from '../kube/leader-election.ts';
+import { Manager } from '../runtime/manager.ts';
+import { cacheSource } from '../runtime/source.ts';
+import type { Delta } from '../runtime/store.ts';
+import type { Clock } from '../telemetry/clock.ts';
+import { systemClock } from '../telemetry/clock.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
+import type { PlacementStores } from './placement/observe.ts';
+import { addPlacementIndexes } from './placement/observe.ts';
+import { placementReconciler } from './placement/reconciler.ts';
+import { annotationsDiffer } from './support/annotations.ts';
+import { eventCloser } from './support/event-closer.ts';
+import { BY_NODE, BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
+import { conditionsDiffer, ordersDiffer, wasTakenOver } from './support/relevance.ts';
+import type { Wanted } from './support/sources.ts';
+import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
+import { createWriter } from './support/writes.ts';
+
+export interface ControllersOptions {
+  readonly client: KubeClient;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock?: Clock | undefined;
+  /** Run only while leading; default true. False where nobody else can (`clawstore up`, which holds a lock). */
+  readonly leaderOnly?: boolean | undefined;
+  /** Keys worked on at once; default 32. */
+  readonly concurrency?: number | undefined;
+  /** Time to gather the mounts of a volume that was just made, so that one write does for all; default 10 ms. */
+  readonly gatherMs?: number | undefined;
+}
+
+export interface ControllerManagerOptions extends ControllersOptions {
+  /** Unique among candidates for the controller's Lease. */
+  readonly identity: string;
+}
+
+/** What people would notice last: counts and phases. It waits behind placement when there is much to do. */
+const SUMMARY_PRIORITY = -50;
+/** What placement reads of conditions that agents write. */
+const VOLUME_CONDITIONS = ['Ready', 'Stalled', 'Provisioned'] as const;
+const MOUNT_CONDITIONS = ['Ready', 'Mounted'] as const;
+
+/** The process `clawstore controller`. */
+export function buildControllerManager(options: ControllerManagerOptions): Manager {
+  const { client, log, metrics, clock, identity } = options;
+  const election = { client, log, metrics, clock, identity, namespace: SYSTEM_NAMESPACE, name: CONTROLLER_LEASE };
+  const leaderElector = options.leaderOnly === false ? undefined : new LeaderElector(election);
+  const manager = new Manager({ client, log, metrics, clock, leaderElector });
+  addControllers(manager, options);
+  return manager;
+}
+
+/** Adds the cluster-wide controllers to a manager, which may run other things beside them. */
+export function addControllers(manager: Manager, options: ControllersOptions): void {
+  const { client, log, metrics, clock = systemClock, leaderOnly = true, concurrency = 32, gatherMs = 10 } = options;
+  const events = new EventRecorder({ client, component: FIELD_MANAGERS.controller, log, metrics, clock });
+  const writer = createWriter(client, FIELD_MANAGERS.controller);
+
+  const volumes = manager.cache<Volume>(VOLUMES);
+  const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS);
+  const nodes = manager.cache<StorageNode>(STORAGE_NODES);
+  const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
+  const namespaces = manager.cache<Namespace>(NAMESPACES);
+  const leases = manager.cache<Lease>(LEASES, { namespace: SYSTEM_NAMESPACE });
+  const stores: PlacementStores = {
+    volumes: volumes.store,
+    mounts: mounts.store,
+    nodes: nodes.store,
+    classes: classes.store,
+    namespaces: namespaces.store,
+  };
+  addPlacementIndexes(stores);
+
+  const unplaced = (namespace?: string): Wanted[] =>
+    stores.volumes
+      .byIndex(BY_NODE, '')
+      .filter(({ metadata }) => namespace === undefined || metadata.namespace === namespace)
+      .map((volume) => ({ key: keyOf(volume) }));
+
+  manager.addController({
+    name: 'placement',
+    reconcile: placementReconciler({ stores, writer, events }),
+    concurrency,
+    leaderOnly,
+    sources: [
+      deltaSource(volumes, (delta) => volumeKeys(delta, stores, gatherMs)),
+      deltaSource(mounts, mountKeys),
+      deltaSource(nodes, (delta) => nodeKeys(delta, stores, unplaced)),
+      deltaSource(classes, () => unplaced()),
+      deltaSource(namespaces, (delta) => {
+        const changed = delta.type !== 'updated' || !sameValue(delta.old.metadata.labels, delta.object.metadata.labels);
+        return changed ? unplaced(delta.key) : [];
+      }),
+      resyncSource('placement-resync', clock, RESYNC_MS, () => [
+        ...new Set([...stores.volumes.keys(), ...stores.mounts.list().map(volumeKeyOf)]),
+      ]),
+    ],
+  });
+  manager.addController({
+    name: 'node-lifecycle',
+    reconcile: nodeLifecycleReconciler({ nodes: nodes.store, leases: leases.store, writer, events }),
+    leaderOnly,
+    sources: [
+      cacheSource(nodes, {
+        predicate: (delta) => delta.type !== 'updated' || conditionsDiffer(delta.old, delta.object, ['Ready']),
+      }),
+      cacheSource(leases, { mapTo: (lease) => [nodeOfLease(lease)].filter((name) => name !== undefined) }),
+    ],
+  });
+  manager.addRunnable(eventCloser('controller-events', events));
+}
+
+/** A new volume waits a moment for its mounts; a change of what agents report alone comes last. */
+function volumeKeys(delta: Delta<Volume>, stores: PlacementStores, gatherMs: number): Wanted[] {
+  const { key } = delta;
+  if (delta.type === 'deleted') return [{ key }];
+  if (delta.type === 'added') {
+    const alone = delta.object.status?.nodeName === undefined && stores.mounts.byIndex(BY_VOLUME, key).length === 0;
+    return [alone ? { key, options: { afterMs: gatherMs } } : { key }];
+  }
+  const { old, object } = delta;
+  if (ordersDiffer(old, object) || wasTakenOver(old, object, FINALIZERS.volume)) return [{ key }];
+  return conditionsDiffer(old, object, VOLUME_CONDITIONS) ? [{ key, options: { priority: SUMMARY_PRIORITY } }] : [];
+}
+
+/** Mounts are decided with their volume. A reference that was changed concerns both volumes. */
+function mountKeys(delta: Delta<VolumeMount>): Wanted[] {
+  if (delta.type === 'added') return [{ key: volumeKeyOf(delta.object) }];
+  if (delta.type === 'deleted') return [{ key: volumeKeyOf(delta.old) }];
+  const { old, object } = delta;
+  const keys = [...new Set([volumeKeyOf(old), volumeKeyOf(object)])];
+  if (ordersDiffer(old, object)) return keys.map((key) => ({ key }));
+  if (!conditionsDiffer(old, object, MOUNT_CONDITIONS)) return [];
+  return keys.map((key) => ({ key, options: { priority: SUMMARY_PRIORITY } }));
+}
+
+/** A node that comes or changes may take volumes that wait; one that is lost or back concerns all that is on it. */
+function nodeKeys(delta: Delta<StorageNode>, stores: PlacementStores, unplaced: () => Wanted[]): Wanted[] {
+  if (delta.type === 'updated' && !nodeDiffers(delta.old, delta.object)) return [];
+  const keys = unplaced();
+  const isLost = (node: StorageNode): boolean => findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeLost';
+  const wasHere = delta.type === 'updated' && isLost(delta.old) === isLost(delta.object);
+  if (wasHere && !annotationsDiffer(delta.old, delta.object)) return keys;
+  for (const volume of stores.volumes.byIndex(BY_NODE, delta.key)) keys.push({ key: keyOf(volume) });
+  for (const mount of stores.mounts.byIndex(BY_NODE, delta.key)) keys.push({ key: volumeKeyOf(mount) });
+  return keys;
+}
+
+/** What placement reads of a StorageNode. */
+function nodeDiffers(old: StorageNode, object: StorageNode): boolean {
+  const read = ({ metadata, status }: StorageNode) => [metadata.labels, status?.types, status?.pools];
+  return (
+    annotationsDiffer(old, object) || conditionsDiffer(old, object, ['Ready']) || !sameValue(read(old), read(object))
+  );
+}

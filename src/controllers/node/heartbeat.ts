@@ -1,0 +1,84 @@
+/**
+ * The sign of life of an agent: a Lease, as kubelets renew theirs. Leases are small and cheap for the API server, so the
+ * big StorageNode need not be written for it.
+ */
+
+import type { Lease, Namespace } from '../../api/core.ts';
+import { nodeLeaseName, SYSTEM_NAMESPACE } from '../../api/group.ts';
+import { apiVersionOf, LEASES, NAMESPACES } from '../../api/meta.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { KubeError } from '../../kube/errors.ts';
+import type { Runnable } from '../../runtime/manager.ts';
+import type { Clock } from '../../telemetry/clock.ts';
+import { sleep } from '../../telemetry/clock.ts';
+import type { Logger } from '../../telemetry/log.ts';
+
+/** How often the Lease is renewed, in milliseconds. */
+export const RENEW_MS = 10_000;
+/** How long a Lease holds, in seconds: three renewals may fail. */
+export const LEASE_SECONDS = 40;
+/** Time to the next attempt after a failure, in milliseconds. */
+const RETRY_MS = 2000;
+/** An attempt that takes longer is given up, in milliseconds. */
+const ATTEMPT_MS = 8000;
+
+export interface HeartbeatOptions {
+  readonly client: KubeClient;
+  readonly nodeName: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Renews the node's Lease until it is stopped. The Lease then runs out by itself: nobody speaks for the node. */
+export function heartbeat({ client, nodeName, clock, log }: HeartbeatOptions): Runnable {
+  return {
+    name: 'heartbeat',
+    async run(signal) {
+      while (!signal.aborted) {
+        let delay = RENEW_MS;
+        try {
+          await renew(client, nodeName, new Date(clock.now()), signal);
+        } catch (thrown) {
+          if (signal.aborted) return;
+          delay = RETRY_MS;
+          log.warn({ err: thrown }, 'The Lease of this node could not be renewed');
+        }
+        // The only way out of the sleep besides its end is the stop.
+        await sleep(clock, delay, signal).catch(() => undefined);
+      }
+    },
+  };
+}
+
+/** Renews the Lease once, and makes it (and its namespace) where it is not there. */
+export async function renew(client: KubeClient, nodeName: string, now: Date, signal: AbortSignal): Promise<void> {
+  const name = nodeLeaseName(nodeName);
+  const namespace = SYSTEM_NAMESPACE;
+  const spec = {
+    holderIdentity: nodeName,
+    leaseDurationSeconds: LEASE_SECONDS,
+    renewTime: now.toISOString().replace('Z', '000Z'),
+  };
+  const options = { signal, timeoutMs: ATTEMPT_MS };
+  try {
+    await client.patch(LEASES, { namespace, name }, { spec }, { ...options, type: 'merge' });
+    return;
+  } catch (thrown) {
+    if (!KubeError.from(thrown).isNotFound) throw thrown;
+  }
+  const lease: Lease = { apiVersion: apiVersionOf(LEASES), kind: LEASES.kind, metadata: { namespace, name }, spec };
+  try {
+    await client.create(LEASES, lease, options);
+    return;
+  } catch (thrown) {
+    if (!KubeError.from(thrown).isNotFound) throw thrown;
+  }
+  const system = { apiVersion: apiVersionOf(NAMESPACES), kind: NAMESPACES.kind, metadata: { name: namespace } };
+  try {
+    await client.create(NAMESPACES, system as Namespace, options);
+  } catch (thrown) {
+    // The other half of `clawstore up` may be making it too.
+    if (!KubeError.from(thrown).isAlreadyExists) throw thrown;
+  }
+  await client.create(LEASES, lease, options);
+}

@@ -1,0 +1,80 @@
+/** The facts of this node: what its drivers can do, how much room there is, what lies about. */
+import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { keyOf } from '../../api/meta.ts';
+import type { StorageNodeInfo, StoragePool } from '../../api/storage-node.ts';
+import type { VolumeType } from '../../api/volume.ts';
+import type { DriverCapabilities, DriverLeftover } from '../../drivers/driver.ts';
+import type { NodeLayer } from '../../node/layer.ts';
+import type { AgentDependencies } from '../support/agent.ts';
+import type { Failure } from '../support/failure.ts';
+import { failureOf } from '../support/failure.ts';
+import { BY_UID } from '../support/indexes.ts';
+import type { Orphans } from './orphans.ts';
+import { findOrphans } from './orphans.ts';
+
+/** Tells the pools of this node, as far as they exist. */
+export type PoolReader = (signal: AbortSignal) => Promise<readonly StoragePool[]>;
+
+export interface NodeFacts {
+  readonly info: StorageNodeInfo;
+  readonly mountRoot: string;
+  readonly drivers: ReadonlyMap<VolumeType, DriverCapabilities>;
+  readonly features: NodeLayer['features'];
+  readonly pools: readonly StoragePool[];
+  readonly orphans: Orphans;
+}
+
+/** Asks everything on the node; a part that does not answer is a failure of the node. */
+export async function observeNode(
+  dependencies: AgentDependencies & { readonly pools: PoolReader; readonly info: StorageNodeInfo },
+  features: NodeLayer['features'],
+  signal: AbortSignal,
+): Promise<{ readonly facts: NodeFacts } | { readonly failure: Failure }> {
+  const { node, stores } = dependencies;
+  try {
+    const drivers = new Map<VolumeType, DriverCapabilities>();
+    const leftovers: DriverLeftover[] = [];
+    for (const [type, driver] of dependencies.drivers) {
+      drivers.set(type, await driver.capabilities(signal));
+      leftovers.push(...(await driver.leftovers(signal)));
+    }
+    const pools = await dependencies.pools(signal);
+    const orphans = findOrphans({
+      mountRoot: node.mountRoot,
+      mounted: node.table.below(node.mountRoot),
+      leftovers,
+      hasMount: (namespace, name) => stores.mounts.get(keyOf({ metadata: { namespace, name } })) !== undefined,
+      hasVolume: (uid) => stores.volumes.byIndex(BY_UID, uid).length > 0,
+    });
+    return { facts: { info: dependencies.info, mountRoot: node.mountRoot, drivers, features, pools, orphans } };
+  } catch (thrown) {
+    return { failure: failureOf(thrown, 'HelperUnavailable', signal) };
+  }
+}
+
+/** Reads what does not change while the process runs. */
+export function readNodeInfo(version: string): StorageNodeInfo {
+  return {
+    clawstoreVersion: version,
+    kernelVersion: release(),
+    osImage: prettyName(readText('/etc/os-release')),
+    architecture: process.arch,
+    bootID: readText('/proc/sys/kernel/random/boot_id').trim(),
+  };
+}
+
+/** `PRETTY_NAME` of os-release(5). */
+function prettyName(osRelease: string): string {
+  const value = /^PRETTY_NAME=(.*)$/m.exec(osRelease)?.[1] ?? 'Linux';
+  return value.replace(/^(["'])(.*)\1$/, '$2');
+}
+
+/** Empty where there is no such file: a container without os-release is still a node. */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

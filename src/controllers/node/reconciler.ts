@@ -1,0 +1,57 @@
+/** This node as a StorageNode: made when it is not there, kept true, written only when something changed. */
+import { API_VERSION, LABELS } from '../../api/group.ts';
+import { STORAGE_NODES } from '../../api/meta.ts';
+import type { StorageNode, StorageNodeInfo } from '../../api/storage-node.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { KubeError } from '../../kube/errors.ts';
+import type { NodeLayer } from '../../node/layer.ts';
+import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
+import { DONE } from '../../runtime/reconciler.ts';
+import type { ReadStore } from '../../runtime/store.ts';
+import type { AgentDependencies } from '../support/agent.ts';
+import { recordConditionEvents } from '../support/condition-events.ts';
+import { tolerateChange } from '../support/writes.ts';
+import type { PoolReader } from './observe.ts';
+import { observeNode } from './observe.ts';
+import { deriveNodeStatus } from './status.ts';
+
+/** How soon a node that does not answer is asked again, in milliseconds. */
+const FAILED_RETRY_MS = 5000;
+
+export interface NodeDependencies extends AgentDependencies {
+  readonly client: KubeClient;
+  readonly nodes: ReadStore<StorageNode>;
+  readonly info: StorageNodeInfo;
+  readonly pools: PoolReader;
+  readonly features: NodeLayer['features'];
+}
+
+export function nodeReconciler(dependencies: NodeDependencies): Reconciler {
+  return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
+}
+
+async function reconcile(key: string, deps: NodeDependencies, context: ReconcileContext): Promise<Result> {
+  const { signal } = context;
+  const node = deps.nodes.get(key) ?? (await create(key, deps, signal));
+  const seen = await observeNode(deps, deps.features, signal);
+  const status = deriveNodeStatus(node, seen, new Date(context.clock.now()));
+  if (await deps.writer.status(STORAGE_NODES, node, status, { signal })) {
+    recordConditionEvents(deps.events, node, node.status?.conditions, status.conditions);
+    if ((status.orphanCount ?? 0) > (node.status?.orphanCount ?? 0)) {
+      const message = `${status.orphanCount} mounts or volumes without an object; they are listed in the status and kept.`;
+      deps.events.record(node, 'Warning', 'OrphansFound', message);
+    }
+  }
+  return 'failure' in seen ? { requeueAfterMs: FAILED_RETRY_MS } : DONE;
+}
+
+async function create(name: string, { client }: NodeDependencies, signal: AbortSignal): Promise<StorageNode> {
+  const labels = { [LABELS.hostname]: name, [LABELS.arch]: process.arch, [LABELS.os]: process.platform };
+  const node: StorageNode = { apiVersion: API_VERSION, kind: STORAGE_NODES.kind, metadata: { name, labels } };
+  try {
+    return await client.create(STORAGE_NODES, node, { signal });
+  } catch (thrown) {
+    if (!KubeError.from(thrown).isAlreadyExists) throw thrown;
+    return client.get<StorageNode>(STORAGE_NODES, { name }, { signal });
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Changes of the node's mount table, as keys: a mount that vanishes is looked at within milliseconds, not at the next
+ * resync. What a reconcile does to its own target is kept quiet, unless somebody else was faster.
+ */
+
+import { keyOf } from '../../api/meta.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { MountTable, MountTableChange } from '../../node/layer.ts';
+import { isAtOrBelow } from '../../node/mount-entry.ts';
+import type { ChannelSource } from '../../runtime/source.ts';
+import { channelSource } from '../../runtime/source.ts';
+import type { ReadStore } from '../../runtime/store.ts';
+import { BY_TARGET } from './indexes.ts';
+
+/** Drift goes before everything else: a workload is looking at a bare directory. */
+const DRIFT = { priority: 100 } as const;
+
+/** Follows the mount table of one agent. */
+export class DriftWatch {
+  /** Keys of VolumeMounts whose target changed. */
+  readonly mounts: ChannelSource = channelSource('mount-table');
+  /** Keys of Volumes whose staged storage changed. */
+  readonly volumes: ChannelSource = channelSource('stage-table');
+  readonly #store: ReadStore<VolumeMount>;
+  readonly #table: MountTable;
+  readonly #quiet = new Set<string>();
+  /** Where volumes are staged, as their reconciles saw it last. */
+  readonly #staged = new Map<string, string>();
+  readonly #stageTargets = new Map<string, string>();
+
+  constructor(store: ReadStore<VolumeMount>, table: MountTable) {
+    this.#store = store;
+    this.#table = table;
+  }
+
+  /** Listens until the signal aborts. */
+  run(signal: AbortSignal): void {
+    const stop = this.#table.onChange((change) => this.#onChange(change));
+    signal.addEventListener('abort', stop, { once: true });
+  }
+
+  /** Remembers where a volume is staged; undefined = nowhere. */
+  onStaged(key: string, target: string | undefined): void {
+    const before = this.#staged.get(key);
+    if (before === target) return;
+    if (before !== undefined) this.#stageTargets.delete(before);
+    if (target === undefined) {
+      this.#staged.delete(key);
+      return;
+    }
+    this.#staged.set(key, target);
+    this.#stageTargets.set(target, key);
+  }
+
+  /** Runs the work on one mount, during which changes at its target are taken for its own. */
+  async quietly<T>(
+    key: string,
+    target: string,
+    work: (settled: (mountId: number | undefined) => void) => Promise<T>,
+  ): Promise<T> {
+    let seen: { readonly mountId: number | undefined } | undefined;
+    this.#quiet.add(key);
+    try {
+      return await work((mountId) => {
+        seen = { mountId };
+      });
+    } finally {
+      this.#quiet.delete(key);
+      // Somebody changed the target after we had looked at it for the last time.
+      if (seen !== undefined && this.#table.at(target)?.id !== seen.mountId) this.mounts.send(key, DRIFT);
+    }
+  }
+
+  #onChange({ added, removed, changed }: MountTableChange): void {
+    const targets = new Set<string>();
+    for (const { target } of added) targets.add(target);
+    for (const { target } of removed) targets.add(target);
+    for (const { before, after } of changed) targets.add(before.target).add(after.target);
+    for (const target of targets) {
+      const volume = this.#stageTargets.get(target);
+      if (volume !== undefined) this.volumes.send(volume, DRIFT);
+      const mounts = this.#store.byIndex(BY_TARGET, target);
+      for (const mount of mounts) this.#tell(keyOf(mount));
+      if (mounts.length === 0) this.#tellBelow(target);
+    }
+  }
+
+  /** A mount over a directory above our targets hides them all. Rare, and looked for only where targets can be. */
+  #tellBelow(target: string): void {
+    for (const mount of this.#store.list()) {
+      const { hostPath } = mount.status ?? {};
+      if (hostPath !== undefined && isAtOrBelow(hostPath, target)) this.#tell(keyOf(mount));
+    }
+  }
+
+  #tell(key: string): void {
+    if (!this.#quiet.has(key)) this.mounts.send(key, DRIFT);
+  }
+}
