@@ -36,6 +36,10 @@ export function judgeTarget(seen: TargetObservation, wanted: WantedMount): Mount
     return answer('overmounted', `${nameOf(visible)} is mounted over the volume`);
   }
   if (visible.root.endsWith(DELETED_SUFFIX)) return answer('stale', 'the directory that is mounted was removed');
+  if (!isVisibleOurs && hasOurPlace(visible, seen)) {
+    // The table learns of a removal only when it is read for another reason.
+    return answer('stale', 'the directory that is mounted was removed, and another took its name');
+  }
   if (!isVisibleOurs) return answer('foreign', `${nameOf(visible)} is mounted at the target`);
   if (seen.stack.length > 1)
     return answer('overmounted', `${seen.stack.length} mounts lie on the target; expected one`);
@@ -43,7 +47,8 @@ export function judgeTarget(seen: TargetObservation, wanted: WantedMount): Mount
   if (lacking.length > 0) return answer('wrong-options', `the mount lacks ${lacking.join(', ')}`);
   const isReadOnly = visible.options.includes('ro');
   if (wanted.readOnly && !isReadOnly) return answer('wrong-options', 'the mount is writable and should be read-only');
-  if (!wanted.readOnly && isReadOnly) return answer('wrong-options', 'the mount is read-only and should be writable');
+  if (!wanted.readOnly && isReadOnly && seen.source?.readOnly !== true)
+    return answer('wrong-options', 'the mount is read-only and should be writable');
   return answer('mounted', '');
 }
 
@@ -54,6 +59,10 @@ function isOurs(entry: MountEntry, { source, visible, visibleMountId }: TargetOb
     return visible.stDev === source.stDev && visible.stIno === source.stIno;
   }
   return entry.device === source.device && entry.root === source.root;
+}
+
+function hasOurPlace(entry: MountEntry, { source }: TargetObservation): boolean {
+  return source !== null && entry.device === source.device && entry.root === source.root;
 }
 
 function nameOf({ source, fsType, root }: MountEntry): string {

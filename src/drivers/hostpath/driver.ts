@@ -5,7 +5,7 @@
  */
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath, UserPath } from '../../node/layer.ts';
-import { isAtOrBelow } from '../../node/mount-entry.ts';
+import { DELETED_SUFFIX, isAtOrBelow } from '../../node/mount-entry.ts';
 import {
   type Driver,
   type DriverCapabilities,
@@ -151,7 +151,9 @@ async function unpublish(
     const seen = await node.observeTarget({ target, user: formerPath(volume) }, signal);
     const wanted = { readOnly: mount.readOnly, options: volume.mountOptions, sourceName: hostPathOf(volume).path };
     const { state, entry, message } = judgeTarget(seen, wanted);
-    if (state === 'foreign') throw new DriverError(Reason.MountTargetConflict, message);
+    // Without the source to compare with, only a mount of a removed directory is known to be nobody else's.
+    const unknown = entry !== undefined && seen.source === null && !entry.root.endsWith(DELETED_SUFFIX);
+    if (state === 'foreign' || unknown) throw new DriverError(Reason.MountTargetConflict, message);
     if (state === 'overmounted') throw new DriverError(Reason.MountCovered, message);
     const was =
       seen.source === null
