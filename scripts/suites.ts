@@ -3,7 +3,7 @@
  * so a new file cannot be forgotten (see `unclaimedFiles`).
  */
 import { globSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import type { ToolName } from './tools/catalogue.ts';
 
 export type Kind = 'lint' | 'unit' | 'contract' | 'e2e';
@@ -50,43 +50,27 @@ const check = (name: string, ...command: readonly [string, ...string[]]): CheckS
   deadlineSeconds: 120,
 });
 
-/** The control planes that a file of e2e/ runs against; CLAWSTORE_E2E_SERVER tells it which. */
-type Server = 'embedded' | 'real';
-
-interface E2eOptions {
-  /** Both when absent. An empty list: the file starts what it needs itself and runs once. */
-  readonly servers?: readonly Server[];
-  readonly seconds?: number;
-  readonly fullSeconds?: number;
-}
-
-/**
- * Files of e2e/ that need other settings than the default: `e2e/NAME.e2e.ts` becomes the suites `NAME@embedded` and
- * `NAME@real`, of three minutes each (five times that with full counts). Keys are the NAMEs.
- */
-const E2E: Readonly<Record<string, E2eOptions>> = {};
-
 const E2E_TOOLS: readonly ToolName[] = ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl', 'promtool'];
 
-function e2eSuites(root: string): readonly MochaSuite[] {
-  return globSync('e2e/*.e2e.ts', { cwd: root })
-    .sort()
-    .flatMap((file) => {
-      const name = basename(file, '.e2e.ts');
-      const { servers = ['embedded', 'real'], seconds = 180, fullSeconds = seconds * 5 } = E2E[name] ?? {};
-      const suite = {
-        type: 'mocha',
-        kind: 'e2e',
-        name,
-        specs: [file],
-        namespaces: true,
-        deadlineSeconds: seconds,
-        fullDeadlineSeconds: fullSeconds,
-        tools: E2E_TOOLS,
-      } as const;
-      if (servers.length === 0) return [suite];
-      return servers.map((server) => ({ ...suite, name: `${name}@${server}`, env: { CLAWSTORE_E2E_SERVER: server } }));
-    });
+/** Files of e2e/ in a suite of their own, because they take long or may take a process down with them. */
+const E2E_APART: readonly string[] = ['e2e/faults.test.ts'];
+
+/**
+ * The end-to-end files, all of them against each control plane: `E2E_CONTROL_PLANE` tells them which. The files of one
+ * suite share one real control plane, which takes longer to start than most of them to run.
+ */
+function e2eSuites(name: string, files: Pick<MochaSuite, 'specs' | 'exclude'>, seconds: number): readonly MochaSuite[] {
+  return ['embedded', 'real'].map((plane) => ({
+    type: 'mocha',
+    kind: 'e2e',
+    name: `${name}-${plane}`,
+    ...files,
+    namespaces: true,
+    deadlineSeconds: seconds,
+    fullDeadlineSeconds: seconds * 10,
+    tools: E2E_TOOLS,
+    env: { E2E_CONTROL_PLANE: plane },
+  }));
 }
 
 export const SUITES: readonly Suite[] = [
@@ -116,7 +100,8 @@ export const SUITES: readonly Suite[] = [
     fullDeadlineSeconds: 900,
     tools: ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl'],
   },
-  ...e2eSuites(join(import.meta.dirname, '..')),
+  ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: E2E_APART }, 300),
+  ...e2eSuites('faults', { specs: E2E_APART }, 300),
 ];
 
 /** The spec files of a suite, from the top of the checkout, sorted. */
@@ -127,7 +112,7 @@ export function specFiles(suite: MochaSuite, root: string): readonly string[] {
 /** Test files that no suite would run. */
 export function unclaimedFiles(suites: readonly Suite[], root: string): readonly string[] {
   const claimed = new Set(suites.flatMap((suite) => (suite.type === 'mocha' ? specFiles(suite, root) : [])));
-  return globSync(['test/**/*.test.ts', 'e2e/**/*.test.ts', 'e2e/**/*.e2e.ts'], {
+  return globSync(['test/**/*.test.ts', 'e2e/**/*.test.ts'], {
     cwd: root,
     exclude: ['test/support/fixtures/**'],
   })

@@ -43,9 +43,9 @@ function choose(all: readonly Suite[]): readonly Suite[] {
   );
 }
 
-/** `volumes` chooses `volumes@embedded` and `volumes@real` too. */
+/** `faults` chooses `faults-embedded` and `faults-real` too. */
 function matchesName(suite: Suite, name: string): boolean {
-  return suite.name === name || suite.name.startsWith(`${name}@`);
+  return suite.name === name || suite.name.startsWith(`${name}-`);
 }
 
 function report(outcomes: readonly Outcome[]): void {

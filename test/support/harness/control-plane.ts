@@ -1,0 +1,24 @@
+/** The API server that a run tests against: our embedded one or a real kube-apiserver. */
+import { RealControlPlane } from './real-control-plane.ts';
+import { onEnd } from './run.ts';
+
+export type ControlPlaneKind = 'embedded' | 'real';
+
+/** Which one this run uses: `E2E_CONTROL_PLANE`, set by the suite. */
+export const controlPlaneKind: ControlPlaneKind = (() => {
+  const kind = process.env['E2E_CONTROL_PLANE'];
+  if (kind === 'embedded' || kind === 'real') return kind;
+  throw new Error(`E2E_CONTROL_PLANE must be embedded or real, not ${JSON.stringify(kind)}`);
+})();
+
+let real: Promise<RealControlPlane> | undefined;
+
+/** The one real control plane of this process; started with the first call, ended after the last test. */
+export function realControlPlane(): Promise<RealControlPlane> {
+  real ??= (async () => {
+    const plane = await RealControlPlane.start();
+    onEnd(() => plane.end());
+    return plane;
+  })();
+  return real;
+}

@@ -1,0 +1,44 @@
+/** The real kubectl, against one kubeconfig. */
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { toolPath } from '../../../scripts/tools.ts';
+import { type ExecOptions, type ExecResult, exec } from './exec.ts';
+
+export class Kubectl {
+  readonly binary: string;
+  readonly #kubeconfig: string;
+  readonly #home: string;
+
+  private constructor(binary: string, kubeconfig: string, home: string) {
+    this.binary = binary;
+    this.#kubeconfig = kubeconfig;
+    this.#home = home;
+  }
+
+  /** `home` takes its discovery cache, so that no other run's answers are used. */
+  static async for(kubeconfig: string, home: string): Promise<Kubectl> {
+    return new Kubectl(await toolPath('kubectl'), kubeconfig, home);
+  }
+
+  /** What a shell would export to get the same kubectl. */
+  get env(): Readonly<Record<string, string>> {
+    return { KUBECONFIG: this.#kubeconfig, HOME: this.#home, KUBECACHEDIR: join(this.#home, 'kube-cache') };
+  }
+
+  /** Runs it, whatever the outcome. */
+  try(args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    return exec(this.binary, args, { ...options, env: { ...this.env, ...options.env } });
+  }
+
+  /** Runs it and returns what it prints. @throws Error when it fails. */
+  async run(args: readonly string[], options: ExecOptions = {}): Promise<string> {
+    const { code, stdout, stderr } = await this.try(args, options);
+    if (code !== 0) throw new Error(`kubectl ${args.join(' ')} ended with ${code}:\n${stderr}${stdout}`);
+    return stdout;
+  }
+
+  /** `kubectl apply -f -` of some objects. */
+  apply(objects: readonly unknown[], ...args: readonly string[]): Promise<string> {
+    return this.run(['apply', ...args, '-f', '-'], { input: objects.map((object) => stringify(object)).join('---\n') });
+  }
+}

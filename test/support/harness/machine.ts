@@ -1,0 +1,450 @@
+/**
+ * A machine with clawstore on it: control plane, controller and node agent, all real processes, all files below one
+ * directory. With the embedded control plane that is `clawstore up`, or (`separate`) its three parts as processes of
+ * their own; with a real one the parts `controller` and `agent`.
+ */
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { FIELD_MANAGERS } from '../../../src/api/group.ts';
+import {
+  type Condition,
+  type ConditionedStatus,
+  type KubeObjectBase,
+  NAMESPACES,
+  OUR_RESOURCES,
+  type ResourceDescriptor,
+  STORAGE_NODES,
+  VOLUME_MOUNTS,
+  VOLUMES,
+} from '../../../src/api/meta.ts';
+import { mountTarget } from '../../../src/api/names.ts';
+import type { StorageNode } from '../../../src/api/storage-node.ts';
+import type { KubeClient } from '../../../src/kube/client.ts';
+import { loadConfig } from '../../../src/kube/config.ts';
+import { KubeError } from '../../../src/kube/errors.ts';
+import { connect } from '../../../src/kube/rest-client.ts';
+import { Clawstore, type ClawstoreSettings, clawstore, type StartOptions } from './clawstore.ts';
+import { controlPlaneKind, realControlPlane } from './control-plane.ts';
+import { type ExecResult, run } from './exec.ts';
+import { Kubectl } from './kubectl.ts';
+import { openClass } from './manifests.ts';
+import { loopsBelow, mountsBelow } from './mounts.ts';
+import { ObjectLog } from './object-log.ts';
+import { makeDirectory, onEnd } from './run.ts';
+import { DEFAULT_DEADLINE_MS, waitFor } from './wait.ts';
+
+export interface MachineOptions {
+  /** API server, controller and agent in processes of their own, whatever the control plane. */
+  readonly separate?: boolean;
+  /** Environment of the first start of the node's process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** State directory of the node instead of one that the harness makes. */
+  readonly stateDir?: string;
+  /** Run by the harness before anything starts, with the machine's directory. */
+  readonly prepare?: (directory: string) => Promise<void> | void;
+}
+
+type Conditioned = KubeObjectBase & { readonly status?: ConditionedStatus };
+let serial = 0;
+
+export class Machine {
+  readonly directory: string;
+  readonly settings: ClawstoreSettings;
+  /** The one prefix that hostPath volumes may use. */
+  readonly host: string;
+  readonly separate: boolean;
+  #client: KubeClient | undefined;
+  #kubectl: Kubectl | undefined;
+  #objects: ObjectLog | undefined;
+  #node: Clawstore | undefined;
+  #controller: Clawstore | undefined;
+  #apiserver: Clawstore | undefined;
+  readonly #namespaces: string[] = [];
+  readonly #others: Clawstore[] = [];
+  #ended = false;
+
+  private constructor(directory: string, settings: ClawstoreSettings, separate: boolean) {
+    this.directory = directory;
+    this.settings = settings;
+    this.host = join(directory, 'host');
+    this.separate = separate;
+  }
+
+  /** Starts everything and waits until the node is Ready. It is ended after the last test if no test does it before. */
+  static async start(options: MachineOptions = {}): Promise<Machine> {
+    serial += 1;
+    const directory = makeDirectory(`m${serial}`);
+    const separate = options.separate === true || controlPlaneKind === 'real';
+    const kubeconfig =
+      controlPlaneKind === 'real' ? (await realControlPlane()).kubeconfig : join(directory, 'kubeconfig');
+    const machine = new Machine(
+      directory,
+      {
+        stateDir: options.stateDir ?? join(directory, 'state'),
+        mountRoot: join(directory, 'mounts'),
+        kubeconfig,
+        nodeName: `node-${process.pid}-${serial}`,
+        hostPathAllow: [join(directory, 'host')],
+      },
+      separate,
+    );
+    mkdirSync(machine.host);
+    onEnd(() => machine.end());
+    await options.prepare?.(directory);
+    if (separate && controlPlaneKind === 'embedded') await machine.startApiServer();
+    if (separate) {
+      await machine.#connect();
+      await machine.apply(openClass([machine.host]));
+      await machine.startController();
+    }
+    await machine.startNode(options.env === undefined ? {} : { env: options.env });
+    return machine;
+  }
+
+  get client(): KubeClient {
+    return present(this.#client, 'client');
+  }
+
+  get kubectl(): Kubectl {
+    return present(this.#kubectl, 'kubectl');
+  }
+
+  get objects(): ObjectLog {
+    return present(this.#objects, 'object log');
+  }
+
+  /** The process that has the node agent in it: `clawstore agent`, or `clawstore up`. */
+  get node(): Clawstore {
+    return present(this.#node, 'node');
+  }
+
+  /** The process that has the controller in it. */
+  get controller(): Clawstore {
+    return this.separate ? present(this.#controller, 'controller') : this.node;
+  }
+
+  /** Every process of the product that this machine has. */
+  get processes(): readonly Clawstore[] {
+    return [this.#apiserver, this.#controller, this.#node, ...this.#others].filter((one) => one !== undefined);
+  }
+
+  /** Starts the process with the node agent and waits until its StorageNode is Ready. */
+  async startNode(options: Partial<StartOptions> = {}): Promise<Clawstore> {
+    this.#node = await Clawstore.start(this.separate ? 'agent' : 'up', this.settings, {
+      logFile: join(this.directory, 'node.log'),
+      ...options,
+    });
+    if (options.unready === true) return this.#node;
+    await this.#connect();
+    await this.waitFor<StorageNode>(STORAGE_NODES, this.settings.nodeName, isReady, 'to be Ready');
+    return this.#node;
+  }
+
+  async startController(): Promise<Clawstore> {
+    this.#controller = await Clawstore.start(
+      'controller',
+      { ...this.settings, stateDir: join(this.directory, 'controller') },
+      { logFile: join(this.directory, 'controller.log') },
+    );
+    return this.#controller;
+  }
+
+  /** Stops the API server, as an outage; `separate` machines only. */
+  async stopApiServer(): Promise<void> {
+    if (controlPlaneKind === 'real') await (await realControlPlane()).stopApiServer();
+    else await present(this.#apiserver, 'API server').stop();
+  }
+
+  async startApiServer(): Promise<void> {
+    if (controlPlaneKind === 'real') {
+      await (await realControlPlane()).startApiServer();
+      return;
+    }
+    this.#apiserver = await Clawstore.start('apiserver', this.#apiserverSettings(), {
+      logFile: join(this.directory, 'apiserver.log'),
+    });
+  }
+
+  /** Loses everything that the control plane ever stored; its address and its keys stay. `separate` machines only. */
+  async wipeControlPlane(): Promise<void> {
+    if (controlPlaneKind === 'real') {
+      await (await realControlPlane()).wipe();
+      return;
+    }
+    await this.stopApiServer();
+    const databases = readdirSync(this.#apiserverSettings().stateDir, { recursive: true, withFileTypes: true }).filter(
+      (entry) => entry.isFile() && /\.(db|sqlite)(-wal|-shm)?$/.test(entry.name),
+    );
+    if (databases.length === 0) throw new Error('found no database to wipe');
+    for (const { parentPath, name } of databases) rmSync(join(parentPath, name));
+    await this.startApiServer();
+  }
+
+  /** Another node of the same control plane: an agent of its own in a mount namespace of its own. */
+  async addNode(nodeName: string): Promise<{ readonly agent: Clawstore; readonly settings: ClawstoreSettings }> {
+    const settings = {
+      ...this.settings,
+      nodeName,
+      stateDir: join(this.directory, nodeName, 'state'),
+      mountRoot: join(this.directory, nodeName, 'mounts'),
+    };
+    mkdirSync(join(this.directory, nodeName));
+    const agent = await Clawstore.start('agent', settings, {
+      logFile: join(this.directory, `${nodeName}.log`),
+      ownNamespaceWithout: [this.directory],
+    });
+    this.#others.push(agent);
+    await this.waitFor<StorageNode>(STORAGE_NODES, nodeName, isReady, 'to be Ready');
+    return { agent, settings };
+  }
+
+  /** Runs a command of the binary with this machine's settings. */
+  command(
+    args: readonly string[],
+    options: { readonly input?: string; readonly deadline?: number } = {},
+  ): Promise<ExecResult> {
+    return clawstore(this.settings, args, options);
+  }
+
+  /** `clawstore invoke COMMAND JSON`, with the answer parsed. */
+  async invoke(
+    command: string,
+    params: unknown,
+    ...args: readonly string[]
+  ): Promise<{ readonly code: number; readonly answer: Record<string, unknown>; readonly stderr: string }> {
+    const { code, stdout, stderr } = await this.command(['invoke', command, JSON.stringify(params), ...args]);
+    return { code, stderr, answer: stdout === '' ? {} : (JSON.parse(stdout) as Record<string, unknown>) };
+  }
+
+  /** Makes a namespace whose name begins with the given word. */
+  async namespace(word: string): Promise<string> {
+    serial += 1;
+    const name = `${word}-${serial}`;
+    await this.client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    this.#namespaces.push(name);
+    return name;
+  }
+
+  /** Makes a directory that hostPath volumes may use and returns its path. */
+  hostDirectory(name: string): string {
+    const path = join(this.host, name);
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  /** Where the product mounts a VolumeMount that names no target. */
+  target(namespace: string, name: string): string {
+    return mountTarget(this.settings.mountRoot, namespace, name);
+  }
+
+  create<T extends KubeObjectBase>(object: T): Promise<T> {
+    return this.client.create(resourceOf(object), object, { fieldValidation: 'Strict' });
+  }
+
+  /** Server-side apply, taking fields over. */
+  apply<T extends KubeObjectBase>(object: T): Promise<T> {
+    const { namespace, name } = object.metadata;
+    return this.client.patch(resourceOf(object), { namespace, name }, object, {
+      type: 'apply',
+      force: true,
+      fieldManager: FIELD_MANAGERS.up,
+    });
+  }
+
+  /** Merge patch. */
+  patch<T extends KubeObjectBase>(resource: ResourceDescriptor, key: string, body: unknown): Promise<T> {
+    return this.client.patch<T>(resource, refOf(key), body, { type: 'merge' });
+  }
+
+  /** Reads it from the API server. */
+  get<T extends KubeObjectBase>(resource: ResourceDescriptor, key: string): Promise<T> {
+    return this.client.get<T>(resource, refOf(key));
+  }
+
+  /** Asks for deletion; the object may take its time. */
+  delete(resource: ResourceDescriptor, key: string): Promise<void> {
+    return this.client.delete(resource, refOf(key));
+  }
+
+  /** Waits until the watch shows the object as `holds` wants it. */
+  waitFor<T extends KubeObjectBase>(
+    resource: ResourceDescriptor,
+    key: string,
+    holds: (object: T) => boolean,
+    what: string,
+    deadline: number = DEFAULT_DEADLINE_MS,
+  ): Promise<T> {
+    return waitFor(
+      () => {
+        const object = this.objects.latest<T>(resource, key);
+        return object !== undefined && holds(object) ? object : undefined;
+      },
+      { deadline, message: `${resource.kind} ${key} ${what}`, instead: () => this.objects.latest(resource, key) },
+    ) as Promise<T>;
+  }
+
+  /** Waits until the object is Ready in its present generation. */
+  waitReady<T extends Conditioned>(resource: ResourceDescriptor, key: string, deadline?: number): Promise<T> {
+    return this.waitFor<T>(resource, key, isReady, 'to be Ready', deadline);
+  }
+
+  /** Waits for a condition with this status and, where given, this reason. */
+  async waitCondition(
+    resource: ResourceDescriptor,
+    key: string,
+    type: string,
+    status: Condition['status'],
+    reason?: string,
+    deadline?: number,
+  ): Promise<Condition> {
+    const matches = ({ status: seen }: Conditioned): Condition | undefined =>
+      seen?.conditions?.find(
+        (one) => one.type === type && one.status === status && (reason === undefined || one.reason === reason),
+      );
+    const what = `to have ${type}=${status}${reason === undefined ? '' : ` (${reason})`}`;
+    const object = await this.waitFor<Conditioned>(resource, key, (o) => matches(o) !== undefined, what, deadline);
+    return present(matches(object), what);
+  }
+
+  /** Waits until the API server has it no more. */
+  async waitGone(resource: ResourceDescriptor, key: string, deadline?: number): Promise<void> {
+    await waitFor(
+      async () =>
+        await this.get(resource, key).then(
+          () => false,
+          (error: unknown) => KubeError.from(error).isNotFound,
+        ),
+      {
+        message: `${resource.kind} ${key} to be gone`,
+        instead: () => this.objects.latest(resource, key),
+        ...(deadline === undefined ? {} : { deadline }),
+      },
+    );
+  }
+
+  /** Deletes every mount and volume of the machine's namespaces and waits until they are gone. */
+  async deleteAll(deadline = 60_000): Promise<void> {
+    for (const resource of [VOLUME_MOUNTS, VOLUMES]) {
+      const keys: string[] = [];
+      for (const namespace of ['default', ...this.#namespaces]) {
+        const { items } = await this.client.list(resource, { namespace });
+        for (const { metadata } of items) keys.push(`${namespace}/${metadata.name}`);
+      }
+      for (const key of keys) {
+        await this.delete(resource, key).catch((error: unknown) => {
+          if (!KubeError.from(error).isNotFound) throw error;
+        });
+      }
+      for (const key of keys) await this.waitGone(resource, key, deadline);
+    }
+  }
+
+  /** Mounts below the mount root. */
+  mounted(): readonly string[] {
+    return mountsBelow(this.settings.mountRoot)
+      .map(({ target }) => target)
+      .filter((target) => target !== this.settings.mountRoot);
+  }
+
+  /**
+   * Takes everything down by the product's own means and removes the directory.
+   * @throws Error that lists what the product left behind; that is removed all the same.
+   */
+  async end(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    const problems: string[] = [];
+    const attempt = async (what: string, act: () => Promise<unknown>): Promise<void> => {
+      await act().catch((error: unknown) => problems.push(`${what}: ${String(error)}`));
+    };
+    if (this.#client !== undefined && this.#node?.exit === undefined) {
+      await attempt('deleting the objects', () => this.deleteAll());
+    }
+    for (const other of this.#others) await attempt('stopping a node', () => other.stop());
+    if (this.#client !== undefined && controlPlaneKind === 'real') {
+      await attempt(
+        'forgetting the node',
+        () => this.#client?.delete(STORAGE_NODES, { name: this.settings.nodeName }) ?? Promise.resolve(),
+      );
+    }
+    await attempt('clawstore down', async () => {
+      const { code, stderr, stdout } = await this.command(['down']);
+      if (code !== 0) throw new Error(`ended with ${code}: ${stderr}${stdout}`);
+    });
+    for (const one of [this.#node, this.#controller, this.#apiserver]) {
+      if (one !== undefined) await attempt(`stopping ${one.name}`, () => one.stop());
+    }
+    await this.#objects?.stop();
+    await this.#client?.close();
+    problems.push(...(await this.#sweep()));
+    if (problems.length > 0) throw new Error(`machine ${this.directory}:\n  ${problems.join('\n  ')}`);
+  }
+
+  /** Removes what is still there, and says what that was. */
+  async #sweep(): Promise<readonly string[]> {
+    const problems: string[] = [];
+    const mounts = mountsBelow(this.directory).map(({ target }) => target);
+    if (mounts.length > 0) {
+      problems.push(`left mounted: ${mounts.join(', ')}`);
+      for (const target of mounts.toReversed()) await run('umount', ['-l', target]).catch(() => '');
+    }
+    const released = await waitFor(() => loopsBelow(this.directory).length === 0, {
+      deadline: 5000,
+      message: 'loop devices',
+    }).catch(() => false);
+    if (!released) {
+      problems.push(`left attached: ${loopsBelow(this.directory).join(', ')}`);
+      for (const loop of loopsBelow(this.directory)) {
+        await run('losetup', ['--detach', `/dev/${loop.split(' ')[0]}`]).catch(() => '');
+      }
+    }
+    const immutable = await run('rm', ['-rf', '--one-file-system', '--', this.directory]).then(
+      () => undefined,
+      (error: unknown) => String(error),
+    );
+    if (immutable !== undefined) {
+      problems.push(`left undeletable: ${immutable}`);
+      await run('chattr', ['-R', '-f', '-i', '--', this.directory]).catch(() => '');
+      if (existsSync(this.directory)) rmSync(this.directory, { recursive: true, force: true });
+    }
+    return problems;
+  }
+
+  async #connect(): Promise<void> {
+    if (this.#client !== undefined) return;
+    const { kubeconfig } = this.settings;
+    this.#client = connect(await loadConfig({ kubeconfig }));
+    this.#kubectl = await Kubectl.for(kubeconfig, this.directory);
+    this.#objects = new ObjectLog(this.#client);
+  }
+
+  #apiserverSettings(): ClawstoreSettings {
+    return { ...this.settings, stateDir: join(this.directory, 'server') };
+  }
+}
+
+/** Ready=True, and said of the present generation. */
+export function isReady({ metadata, status }: Conditioned): boolean {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  return (
+    ready?.status === 'True' &&
+    (metadata.generation === undefined || (status?.observedGeneration ?? -1) >= metadata.generation)
+  );
+}
+
+function resourceOf({ kind }: KubeObjectBase): ResourceDescriptor {
+  return present(
+    [...OUR_RESOURCES, NAMESPACES].find((resource) => resource.kind === kind),
+    `resource of kind ${kind}`,
+  );
+}
+
+function refOf(key: string): { readonly namespace?: string; readonly name: string } {
+  const [namespace, name] = key.split('/');
+  return name === undefined ? { name: key } : { namespace: namespace ?? '', name };
+}
+
+function present<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`there is no ${what}`);
+  return value;
+}

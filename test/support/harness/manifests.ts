@@ -1,0 +1,37 @@
+/** Objects as a person would write them. */
+import { API_VERSION, DEFAULT_VOLUME_CLASS } from '../../../src/api/group.ts';
+import type { Volume, VolumeSpec } from '../../../src/api/volume.ts';
+import type { VolumeClass, VolumeClassSpec } from '../../../src/api/volume-class.ts';
+import type { VolumeMount, VolumeMountSpec } from '../../../src/api/volume-mount.ts';
+
+export function volume(namespace: string, name: string, spec: VolumeSpec): Volume {
+  return { apiVersion: API_VERSION, kind: 'Volume', metadata: { namespace, name }, spec };
+}
+
+/** A mount for the workload `w-NAME`. */
+export function mount(
+  namespace: string,
+  name: string,
+  volumeName: string,
+  spec: Partial<VolumeMountSpec> = {},
+): VolumeMount {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'VolumeMount',
+    metadata: { namespace, name },
+    spec: { volumeRef: { name: volumeName }, workloadId: `w-${name}`, mountPath: '/data', ...spec },
+  };
+}
+
+export function volumeClass(name: string, spec: VolumeClassSpec): VolumeClass {
+  return { apiVersion: API_VERSION, kind: 'VolumeClass', metadata: { name }, spec };
+}
+
+/** What `clawstore up` installs for its own machine, for control planes where it does not run. */
+export function openClass(hostPathPrefixes: readonly string[]): VolumeClass {
+  return volumeClass(DEFAULT_VOLUME_CLASS, {
+    allowedNamespaces: {},
+    allowedTypes: ['emptyDir', 'hostPath'],
+    allowedHostPathPrefixes: hostPathPrefixes,
+  });
+}

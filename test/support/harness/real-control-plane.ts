@@ -1,0 +1,209 @@
+/** etcd, kube-apiserver and kube-controller-manager on free ports of the loopback, with our CRDs applied by kubectl. */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { toolPath } from '../../../scripts/tools.ts';
+import { OUR_RESOURCES } from '../../../src/api/meta.ts';
+import { loadConfig } from '../../../src/kube/config.ts';
+import { connect } from '../../../src/kube/rest-client.ts';
+import { Daemon } from './daemon.ts';
+import { Kubectl } from './kubectl.ts';
+import { freePorts, listens } from './ports.ts';
+import { makeDirectory } from './run.ts';
+import { waitFor } from './wait.ts';
+
+const CRDS = join(import.meta.dirname, '../../../crds');
+const READY_MS = 90_000;
+
+interface Ports {
+  readonly etcd: number;
+  readonly peer: number;
+  readonly api: number;
+  readonly manager: number;
+}
+
+export class RealControlPlane {
+  readonly kubeconfig: string;
+  readonly #directory: string;
+  readonly #ports: Ports;
+  #etcd: Daemon | undefined;
+  #api: Daemon | undefined;
+  #manager: Daemon | undefined;
+
+  private constructor(directory: string, ports: Ports) {
+    this.#directory = directory;
+    this.#ports = ports;
+    this.kubeconfig = join(directory, 'kubeconfig');
+  }
+
+  static async start(): Promise<RealControlPlane> {
+    const [etcd = 0, peer = 0, api = 0, manager = 0] = await freePorts(4);
+    const plane = new RealControlPlane(makeDirectory('real'), { etcd, peer, api, manager });
+    try {
+      plane.#writeSecrets();
+      await plane.#startAll();
+      return plane;
+    } catch (error) {
+      await plane.end();
+      throw error;
+    }
+  }
+
+  /** Stops the API server; what was stored stays. */
+  async stopApiServer(): Promise<void> {
+    await this.#api?.stop();
+  }
+
+  /** Starts it again, on the same port. */
+  async startApiServer(): Promise<void> {
+    await this.#startApi();
+  }
+
+  /** Everything that was ever stored is gone, as after a lost etcd; only the CRDs are put back. */
+  async wipe(): Promise<void> {
+    await this.#stopAll();
+    rmSync(join(this.#directory, 'etcd'), { recursive: true });
+    await this.#startAll();
+  }
+
+  async end(): Promise<void> {
+    await this.#stopAll();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async #startAll(): Promise<void> {
+    await this.#startEtcd();
+    await this.#startApi();
+    await this.#applyCrds();
+    await this.#startManager();
+  }
+
+  async #stopAll(): Promise<void> {
+    await this.#manager?.killGroup(); // it would first give its leases up, which nobody waits for
+    await this.#api?.killGroup();
+    await this.#etcd?.killGroup();
+  }
+
+  #writeSecrets(): void {
+    const token = randomBytes(24).toString('hex');
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    writeFileSync(this.#file('sa.key'), privateKey.export({ type: 'sec1', format: 'pem' }), { mode: 0o600 });
+    writeFileSync(this.#file('tokens.csv'), `${token},admin,admin,system:masters\n`, { mode: 0o600 });
+    writeFileSync(
+      this.kubeconfig,
+      stringify({
+        apiVersion: 'v1',
+        kind: 'Config',
+        'current-context': 'real',
+        clusters: [
+          {
+            name: 'real',
+            cluster: {
+              server: `https://127.0.0.1:${this.#ports.api}`,
+              // kube-apiserver makes its own certificate there; the file holds its authority too.
+              'certificate-authority': this.#file('certs/apiserver.crt'),
+            },
+          },
+        ],
+        users: [{ name: 'admin', user: { token } }],
+        contexts: [{ name: 'real', context: { cluster: 'real', user: 'admin' } }],
+      }),
+      { mode: 0o600 },
+    );
+  }
+
+  async #startEtcd(): Promise<void> {
+    const client = `http://127.0.0.1:${this.#ports.etcd}`;
+    const peer = `http://127.0.0.1:${this.#ports.peer}`;
+    this.#etcd = await this.#start('etcd', [
+      `--data-dir=${this.#file('etcd')}`,
+      `--listen-client-urls=${client}`,
+      `--advertise-client-urls=${client}`,
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=default=${peer}`,
+      '--unsafe-no-fsync',
+    ]);
+    await this.#waitListening(this.#etcd, this.#ports.etcd);
+  }
+
+  async #startApi(): Promise<void> {
+    const api = await this.#start('kube-apiserver', [
+      `--etcd-servers=http://127.0.0.1:${this.#ports.etcd}`,
+      `--secure-port=${this.#ports.api}`,
+      '--bind-address=127.0.0.1',
+      '--advertise-address=127.0.0.1',
+      '--endpoint-reconciler-type=none',
+      `--cert-dir=${this.#file('certs')}`,
+      `--token-auth-file=${this.#file('tokens.csv')}`,
+      '--authorization-mode=RBAC',
+      '--service-account-issuer=https://kubernetes.default.svc',
+      `--service-account-key-file=${this.#file('sa.key')}`,
+      `--service-account-signing-key-file=${this.#file('sa.key')}`,
+      '--service-cluster-ip-range=10.0.0.0/24',
+      '--disable-admission-plugins=ServiceAccount',
+      '--shutdown-delay-duration=0s',
+      '--shutdown-send-retry-after=false',
+    ]);
+    this.#api = api;
+    await this.#waitListening(api, this.#ports.api);
+    await waitFor(() => existsSync(this.#file('certs/apiserver.crt')), {
+      message: 'the certificate of kube-apiserver',
+    });
+    const client = connect(await loadConfig({ kubeconfig: this.kubeconfig }));
+    try {
+      await waitFor(
+        async () => {
+          api.assertRunning();
+          const ready = await client.raw({ path: '/readyz', timeoutMs: 2000 });
+          const defaults = await client.raw({ path: '/api/v1/namespaces/default', timeoutMs: 2000 });
+          return ready.text === 'ok' && defaults.status === 200;
+        },
+        { deadline: READY_MS, message: 'kube-apiserver to be ready', instead: () => api.tail(10) },
+      );
+    } finally {
+      await client.close();
+    }
+  }
+
+  async #startManager(): Promise<void> {
+    this.#manager = await this.#start('kube-controller-manager', [
+      `--kubeconfig=${this.kubeconfig}`,
+      `--secure-port=${this.#ports.manager}`,
+      '--bind-address=127.0.0.1',
+      `--cert-dir=${this.#file('manager-certs')}`,
+      '--leader-elect=false',
+      // The two that our kinds need from a cluster.
+      '--controllers=namespace-controller,garbage-collector-controller',
+      '--concurrent-namespace-syncs=4',
+    ]);
+  }
+
+  async #applyCrds(): Promise<void> {
+    const kubectl = await Kubectl.for(this.kubeconfig, this.#directory);
+    await kubectl.run(['apply', '--server-side', '-f', CRDS]);
+    const names = OUR_RESOURCES.map(({ plural, group }) => `crd/${plural}.${group}`);
+    await kubectl.run(['wait', '--for=condition=Established', '--timeout=60s', ...names]);
+  }
+
+  async #start(name: 'etcd' | 'kube-apiserver' | 'kube-controller-manager', args: readonly string[]): Promise<Daemon> {
+    mkdirSync(this.#directory, { recursive: true });
+    const command = await toolPath(name);
+    return new Daemon({ name, command, args, logFile: this.#file(`${name}.log`), cwd: this.#directory });
+  }
+
+  #waitListening(daemon: Daemon, port: number): Promise<true> {
+    return waitFor(
+      () => {
+        daemon.assertRunning();
+        return listens(daemon.pid, port);
+      },
+      { deadline: READY_MS, message: `${daemon.name} to listen on port ${port}`, instead: () => daemon.tail(10) },
+    );
+  }
+
+  #file(name: string): string {
+    return join(this.#directory, name);
+  }
+}
