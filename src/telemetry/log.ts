@@ -22,11 +22,14 @@ export interface LogOptions {
   readonly format?: 'json' | 'pretty' | undefined;
   /** File descriptor (1 or 2) or stream; default standard error, so that standard output stays for results. */
   readonly destination?: 1 | 2 | DestinationStream | undefined;
+  /** File that lines are added to instead (0600). */
+  readonly file?: string | undefined;
 }
 
 /** Makes the root logger of a process. */
 export function createLogger(options: LogOptions = {}): Logger {
-  const destination = options.destination ?? 2;
+  const destination =
+    options.file === undefined ? (options.destination ?? 2) : pino.destination({ dest: options.file, mode: 0o600 });
   const isTerminal = typeof destination === 'number' && (destination === 1 ? process.stdout : process.stderr).isTTY;
   const pretty = options.format === undefined ? isTerminal : options.format === 'pretty';
   const paths = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]);
