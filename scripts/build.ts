@@ -2,7 +2,7 @@
  * Bundles the product into dist/ with esbuild: one entry per process, so that each loads only what it needs.
  *
  *   cli.js     every command; what only some commands need (the Kubernetes client, the daemon) is split off and loaded then
- *   daemon.js  the long-running parts of `clawstore up | agent | controller | apiserver`
+ *   apiserver-thread.js  the API server beside the other parts of `clawstore up`
  *   helper.js  the node helper: koffi and nothing else, because it must start before anything large is loaded
  *
  * koffi stays outside the bundle (it loads a native library from its own package); crds/ and manifests/ are read at run
@@ -25,7 +25,10 @@ interface Entry {
 
 const ENTRIES: Readonly<Record<string, Entry>> = {
   cli: { source: 'src/main.ts', never: ['@kubernetes/client-node', '@aws-sdk/client-s3', 'prom-client'] },
-  daemon: { source: 'src/cli/daemon.ts', never: ['@aws-sdk/client-s3'] },
+  'apiserver-thread': {
+    source: 'src/cli/apiserver-thread.ts',
+    never: ['@kubernetes/client-node', '@aws-sdk/client-s3'],
+  },
   helper: { source: 'src/node/helper/main.ts', never: ['*'] },
 };
 

@@ -70,7 +70,7 @@ async function readManifests(directory: string): Promise<readonly Manifest[]> {
   } catch (cause) {
     throw new CliError(ExitCode.usage, `--apply: ${directory} cannot be read`, { cause });
   }
-  const { parseAllDocuments } = await import('yaml');
+  const { parseAllDocuments } = await import('./yaml.ts');
   return names.toSorted().flatMap((name) => {
     const file = join(directory, name);
     return parseAllDocuments(readFileSync(file, 'utf8')).flatMap((document) => {

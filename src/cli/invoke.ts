@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { CommandError, type CommandErrorCode } from '../commands/command-error.ts';
 import { COMMANDS, invoke } from '../commands/registry.ts';
-import { connect } from '../kube/rest-client.ts';
+import { connectTo } from './connect.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 import { type OutputFormat, render } from './output.ts';
 import type { Settings } from './settings.ts';
@@ -36,7 +36,7 @@ export async function invokeCommand(
   }
   const params = parseParams(json === '-' ? readFileSync(0, 'utf8') : json);
   const instance = readInstance(settings.stateDir);
-  const client = await connect({ kubeconfig: settings.kubeconfig });
+  const client = await connectTo(settings.kubeconfig);
   try {
     const result = await invoke(name, params, {
       client,

@@ -18,7 +18,7 @@ export async function render(value: unknown, format: OutputFormat): Promise<stri
     case 'json':
       return `${JSON.stringify(value, null, 2)}\n`;
     case 'yaml': {
-      const { stringify } = await import('yaml');
+      const { stringify } = await import('./yaml.ts');
       return stringify(value);
     }
     case 'table':

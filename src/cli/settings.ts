@@ -121,7 +121,7 @@ export const SETTING_FLAGS: readonly SettingFlag[] = [
  * @throws CliError when it cannot be read or has an unknown key.
  */
 export async function readConfigFile(file: string): Promise<RawSettings> {
-  const { parse } = await import('yaml');
+  const { parse } = await import('./yaml.ts');
   let value: unknown;
   try {
     value = parse(readFileSync(file, 'utf8')) ?? {};

@@ -23,6 +23,10 @@ export interface StateDir {
   readonly agentLockFile: string;
   readonly apiserver: string;
   readonly pools: string;
+  /** There while writers of Thin volumes are held for lack of space. */
+  readonly heldFile: string;
+  /** Where logs go while a table is on the screen. */
+  readonly logFile: string;
 }
 
 /** Names the parts of a state directory, without touching it. */
@@ -33,6 +37,8 @@ export function stateDirOf(root: string): StateDir {
     agentLockFile: join(root, 'agent.lock'),
     apiserver: join(root, 'apiserver'),
     pools: join(root, 'pools'),
+    heldFile: join(root, 'pools', 'held'),
+    logFile: join(root, 'clawstore.log'),
   };
 }
 

@@ -27,8 +27,7 @@ export interface SpaceGuardOptions {
   readonly recordFile: string;
   /** Which Thin images of a pool are mounted now. */
   readonly thinMounts: (pool: Pool) => readonly ThinMount[];
-  /** Told of each look, and of what cannot be done. */
-  readonly onLook: (pool: Pool, space: PoolSpace, held: boolean) => void;
+  /** Told of what cannot be done. */
   readonly onError: (thrown: unknown) => void;
 }
 
@@ -58,7 +57,7 @@ export class SpaceGuard {
 
   /** One look at every pool. */
   async look(signal: AbortSignal): Promise<void> {
-    const { pools, onLook, thinMounts } = this.#options;
+    const { pools, thinMounts } = this.#options;
     for (const name of pools.names()) {
       const pool = await pools.open(name, signal);
       let space = await pools.space(pool, signal);
@@ -71,7 +70,6 @@ export class SpaceGuard {
         await this.#setFrozen(mounts, false, signal);
         this.#record(false);
       }
-      onLook(pool, space, this.#held);
     }
   }
 

@@ -1,0 +1,89 @@
+/**
+ * The composition root: what the running product is made of, and what is wired to what.
+ *
+ *   API server (thread) ← REST client ← manager: caches → queues → controllers + agent → drivers → node layer → helper
+ */
+import { addAgent } from '../controllers/agent.ts';
+import { addControllers } from '../controllers/controller-manager.ts';
+import { EmptyDirDriver } from '../drivers/emptydir/emptydir-driver.ts';
+import { createHostPathDriver } from '../drivers/hostpath/driver.ts';
+import { createNodeLayer } from '../node/create-layer.ts';
+import { Pools } from '../node/pools/pools.ts';
+import { SpaceGuard } from '../node/pools/space-guard.ts';
+import { Manager } from '../runtime/manager.ts';
+import { createLogger } from '../telemetry/log.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { Cleanups } from './cleanups.ts';
+import { connectTo } from './connect.ts';
+import type { Daemon, DaemonOptions, Role } from './daemon.ts';
+import { installDefaultClass } from './default-class.ts';
+import { leaderElector } from './leader.ts';
+import { lockNode } from './lock-node.ts';
+import { poolReader } from './pool-reader.ts';
+import { runApiServer } from './run-apiserver.ts';
+import { serveHealth } from './serve-health.ts';
+import { type Settings, UP_HOST_PATH_ALLOW } from './settings.ts';
+import { makeStateDir, removeInstance, writeInstance } from './state-dir.ts';
+import { productVersion } from './version.ts';
+
+/** Starts the roles in order; what has started is stopped again, in reverse, when one fails or the signal aborts. */
+export async function compose(
+  roles: ReadonlySet<Role>,
+  settings: Settings,
+  signal: AbortSignal,
+  { quiet, helper }: DaemonOptions,
+): Promise<Daemon> {
+  const { nodeName, mountRoot } = settings;
+  const state = makeStateDir(settings.stateDir);
+  const isUp = roles.size === 3;
+  const hostPathAllow = settings.hostPathAllow ?? (isUp ? UP_HOST_PATH_ALLOW : []);
+  const log = createLogger({ level: settings.logLevel, ...(quiet ? { file: state.logFile } : {}) });
+  const metrics = createMetrics();
+  const cleanups = new Cleanups();
+  try {
+    if (roles.has('apiserver'))
+      cleanups.add(await runApiServer(settings, state, { inThread: roles.size > 1, log, quiet }));
+    const client = await connectTo(settings.kubeconfig, { metrics });
+    cleanups.add(() => client.close());
+    const elector = roles.has('controller') && !isUp ? leaderElector({ client, log, metrics, nodeName }) : undefined;
+    const manager = new Manager({ client, log, metrics, leaderElector: elector });
+
+    if (roles.has('controller')) addControllers(manager, { client, log, metrics, leaderOnly: elector !== undefined });
+    if (roles.has('agent')) {
+      const layer = { stateDir: state.root, mountRoot, ...(helper === undefined ? {} : { helper }) };
+      const node = await createNodeLayer(layer, signal);
+      cleanups.add(() => node.close());
+      cleanups.add(await lockNode(node, state, signal));
+      await node.prepareMountRoot(signal);
+      const pools = new Pools({ node, directory: state.pools });
+      const emptyDir: EmptyDirDriver = new EmptyDirDriver({ node, pools, isHeld: () => guard.held });
+      const guard = new SpaceGuard({
+        node,
+        pools,
+        recordFile: state.heldFile,
+        thinMounts: (pool) => emptyDir.thinMounts(pool),
+        onError: (err) => log.warn({ err }, 'the space of the pools could not be looked at'),
+      });
+      const drivers = [emptyDir, createHostPathDriver(node)];
+      const agent = { client, log, metrics, nodeName, node, drivers, hostPathAllow, watchAll: isUp };
+      addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools) });
+      manager.addRunnable({ name: 'space-guard', run: (stop) => guard.run(stop) });
+    }
+
+    const metricsUrl = await serveHealth(settings.metrics, manager, metrics, cleanups);
+    if (isUp) await installDefaultClass(client, hostPathAllow, log, signal);
+    const ended = new AbortController();
+    const done = manager.run(AbortSignal.any([signal, ended.signal])).finally(() => ended.abort());
+    cleanups.add(() => done.catch(() => undefined));
+    cleanups.add(() => ended.abort());
+    if (isUp) {
+      writeInstance(state.root, { nodeName, mountRoot, hostPathAllow, kubeconfig: settings.kubeconfig, ...metricsUrl });
+      cleanups.add(() => removeInstance(state.root));
+    }
+    log.info({ roles: [...roles], node: nodeName, ...metricsUrl }, 'started');
+    return { client, done, ended: ended.signal, stop: () => cleanups.run() };
+  } catch (thrown) {
+    await cleanups.run();
+    throw thrown;
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The long-running parts of the product: which run, in which order they start and stop. The node helper is forked before
+ * anything large is loaded; what is wired to what is in `compose.ts`.
+ */
+
+import type { KubeClient } from '../kube/client.ts';
+import { forkHelper, type HelperProcess } from '../node/fork-helper.ts';
+import { ExitCode } from './exit-code.ts';
+import type { Settings } from './settings.ts';
+import { stopSignal } from './stop-signal.ts';
+
+export type Role = 'apiserver' | 'controller' | 'agent';
+
+export interface Daemon {
+  readonly client: KubeClient;
+  /** Resolves when everything has stopped; rejects with what ended it. */
+  readonly done: Promise<void>;
+  /** Aborted as soon as a part has ended, by failure or by `stop`. */
+  readonly ended: AbortSignal;
+  /** Stops everything; mounts stay. */
+  stop(): Promise<void>;
+}
+
+export interface DaemonOptions {
+  /** Logs go to a file in the state directory instead of standard error. */
+  readonly quiet: boolean;
+  readonly helper: HelperProcess | undefined;
+}
+
+/** Starts the roles; resolves when they serve. The signal stops them. */
+export async function startDaemon(
+  roles: readonly Role[],
+  settings: Settings,
+  signal: AbortSignal,
+  options: Omit<DaemonOptions, 'helper'>,
+): Promise<Daemon> {
+  const helper = roles.includes('agent') ? forkHelper() : undefined;
+  const { compose } = await import('./compose.ts');
+  return compose(new Set(roles), settings, signal, { ...options, helper });
+}
+
+/** Runs the roles until a signal of the system or a failure ends them. */
+export async function runDaemon(roles: readonly Role[], settings: Settings): Promise<ExitCode> {
+  const { requireMountPrivilege } = await import('./preflight.ts');
+  if (roles.includes('agent')) requireMountPrivilege();
+  const daemon = await startDaemon(roles, settings, stopSignal(), { quiet: false });
+  try {
+    await daemon.done;
+    return ExitCode.ok;
+  } finally {
+    await daemon.stop();
+  }
+}

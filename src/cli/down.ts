@@ -1,0 +1,168 @@
+/** `clawstore down`: stops what runs on a state directory and takes every mount of ours down. Data stays. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { VOLUME_MOUNTS } from '../api/meta.ts';
+import type { VolumeMount } from '../api/volume-mount.ts';
+import { createNodeLayer } from '../node/create-layer.ts';
+import { forkHelper } from '../node/fork-helper.ts';
+import type { NodeLayer, TargetPath } from '../node/layer.ts';
+import type { MountEntry } from '../node/mount-entry.ts';
+import { NodeError } from '../node/node-error.ts';
+import { silentLogger } from '../telemetry/log.ts';
+import { connectTo } from './connect.ts';
+import { CliError, ExitCode } from './exit-code.ts';
+import { requireMountPrivilege } from './preflight.ts';
+import { serveApi } from './serve-api.ts';
+import { isInside, type Settings } from './settings.ts';
+import { type Instance, processStartTime, readInstance, stateDirOf } from './state-dir.ts';
+
+export interface DownOptions {
+  readonly purge: boolean;
+  /** Do not ask before `purge`. */
+  readonly yes: boolean;
+  readonly timeoutMs: number;
+}
+
+const POLL_MS = 50;
+
+export async function down(settings: Settings, options: DownOptions): Promise<ExitCode> {
+  requireMountPrivilege();
+  const running = readInstance(settings.stateDir);
+  const mountRoot = running?.mountRoot ?? settings.mountRoot;
+  if (options.purge && !options.yes) await confirmPurge(settings.stateDir);
+  const deadline = Date.now() + options.timeoutMs;
+  if (running !== undefined) await stopInstance(running, deadline);
+  const outside = await targetsOutside(settings, mountRoot);
+  const signal = AbortSignal.timeout(options.timeoutMs);
+  const node = await createNodeLayer({ stateDir: settings.stateDir, mountRoot, helper: forkHelper() }, signal);
+  try {
+    const problems = await takeDown(node, outside, options.purge, signal);
+    for (const problem of problems) process.stderr.write(`clawstore: ${problem}\n`);
+    if (problems.length > 0) return ExitCode.refused;
+    if (options.purge) purge(settings.stateDir, node);
+    return ExitCode.ok;
+  } finally {
+    await node.close();
+  }
+}
+
+async function confirmPurge(stateDir: string): Promise<void> {
+  if (!process.stdin.isTTY) {
+    throw new CliError(
+      ExitCode.usage,
+      `--purge deletes every volume made in ${stateDir}; say --yes where nobody can be asked`,
+    );
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await terminal.question(
+    `This deletes ${stateDir} with every volume made in it. Type "delete" to go on: `,
+  );
+  terminal.close();
+  if (answer.trim() !== 'delete') throw new CliError(ExitCode.refused, 'nothing was deleted');
+}
+
+async function stopInstance({ pid, startTime }: Instance, deadline: number): Promise<void> {
+  process.kill(pid, 'SIGTERM');
+  while (processStartTime(pid) === startTime) {
+    if (Date.now() > deadline) throw new CliError(ExitCode.timeout, `clawstore (pid ${pid}) did not stop in time`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/**
+ * Targets that people chose outside the mount root. The mount table alone cannot tell them from mounts of others, so the
+ * control plane is asked, which is started for that where it is not running.
+ */
+async function targetsOutside(settings: Settings, mountRoot: string): Promise<readonly string[]> {
+  const state = stateDirOf(settings.stateDir);
+  const server = await serveApi(
+    { directory: state.apiserver, kubeconfig: settings.kubeconfig, listen: settings.listen, logLevel: 'error' },
+    silentLogger,
+  );
+  try {
+    const client = await connectTo(settings.kubeconfig);
+    try {
+      const { items } = await client.list<VolumeMount>(VOLUME_MOUNTS);
+      return items.flatMap(({ status }) => {
+        const path = status?.hostPath;
+        return path === undefined || isInside(path, mountRoot) ? [] : [path];
+      });
+    } finally {
+      await client.close();
+    }
+  } finally {
+    await server.close();
+  }
+}
+
+/** Takes down workloads' mounts first, then volumes, then pools, then the mount root. @returns what is in the way. */
+async function takeDown(
+  node: NodeLayer,
+  outside: readonly string[],
+  dropMemory: boolean,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { mountRoot, table } = node;
+  const below = table.below(mountRoot);
+  const inFolder = (name: string): readonly MountEntry[] =>
+    below.filter(({ target }) => isInside(target, join(mountRoot, name)));
+  const [volumes, pools] = [inFolder('.volumes'), inFolder('.pools')];
+  const workloads = [
+    ...below.filter((entry) => !volumes.includes(entry) && !pools.includes(entry)),
+    ...outside.flatMap((path) => table.at(path) ?? []),
+  ];
+  const problems: string[] = [];
+  for (const group of [workloads, volumes, pools]) {
+    for (const entry of group.toReversed()) {
+      if (entry.fsType === 'tmpfs' && group === volumes && !dropMemory && (await holdsFiles(node, entry, signal))) {
+        problems.push(
+          `${entry.target} is a volume in memory: unmounting it loses its files; delete the volume, or use --purge`,
+        );
+        continue;
+      }
+      const problem = await unmountOne(node, entry, group === workloads ? 'copies' : 'device', signal);
+      if (problem !== undefined) problems.push(problem);
+    }
+    // What is below would fail anyway, and say less.
+    if (problems.length > 0) return problems;
+  }
+  return problems;
+}
+
+async function holdsFiles(node: NodeLayer, entry: MountEntry, signal: AbortSignal): Promise<boolean> {
+  const { filesTotal, filesFree } = await node.statfs(entry.target, signal);
+  // The root and the data directory are two.
+  return filesTotal - filesFree > 2n;
+}
+
+async function unmountOne(
+  node: NodeLayer,
+  entry: MountEntry,
+  scope: 'copies' | 'device',
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    const result = await node.unmount({ target: targetPath(node, entry.target), mountId: entry.id, scope }, signal);
+    if (result.outcome === 'done') return undefined;
+    const holders = result.holders.map(({ pid, comm }) => `${comm} (pid ${pid})`).join(', ');
+    return `${entry.target} is still in use by ${holders || 'an unknown process'}`;
+  } catch (thrown) {
+    return `${entry.target}: ${NodeError.from(thrown).message}`;
+  }
+}
+
+function targetPath({ mountRoot }: NodeLayer, path: string): TargetPath {
+  return isInside(path, mountRoot)
+    ? { root: mountRoot, path: path.slice(mountRoot.length + 1) }
+    : { root: '/', path: path.slice(1) };
+}
+
+/** Refused while anything is mounted below: nothing is ever deleted through a mount. */
+function purge(stateDir: string, node: NodeLayer): void {
+  const [mounted] = node.table.below(stateDir);
+  if (mounted !== undefined) {
+    throw new CliError(ExitCode.refused, `${stateDir} is not deleted: ${mounted.target} is mounted in it`);
+  }
+  rmSync(stateDir, { recursive: true, force: true });
+}

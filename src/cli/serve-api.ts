@@ -1,0 +1,83 @@
+/** Runs the embedded API server with the settings of a state directory, and leaves its kubeconfigs where others look. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type ApiServer, LockedError, startApiServer } from '../apiserver/index.ts';
+import type { Logger } from '../telemetry/log.ts';
+import { createLogger } from '../telemetry/log.ts';
+import { CliError, ExitCode } from './exit-code.ts';
+import { packageRoot } from './package-root.ts';
+import type { ListenAddress, LogLevel } from './settings.ts';
+
+/** Plain data, because it crosses a thread boundary. */
+export interface ApiServerSettings {
+  /** Directory of the server's own. */
+  readonly directory: string;
+  /** Where the administrator's kubeconfig is written. */
+  readonly kubeconfig: string;
+  readonly listen: ListenAddress;
+  readonly logLevel: LogLevel;
+  /** Log file; undefined = standard error. */
+  readonly logFile?: string | undefined;
+}
+
+export interface ServedApi {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** @throws CliError when the address or the state directory is taken. */
+export async function serveApi(settings: ApiServerSettings, given?: Logger): Promise<ServedApi> {
+  const { directory, kubeconfig, listen } = settings;
+  const log = (given ?? createLogger({ level: settings.logLevel, file: settings.logFile })).child({
+    component: 'apiserver',
+  });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const server = await start(settings, listen.port === 0 ? [lastPort(directory), 0] : [listen.port], log);
+  writeFileSync(join(directory, 'port'), server.address.replace(/^.*:/, ''), { mode: 0o600 });
+  mkdirSync(dirname(kubeconfig), { recursive: true });
+  server.writeKubeconfig(kubeconfig);
+  return { url: server.url, close: () => server.close() };
+}
+
+/** Tries ports in turn: with port 0 the one of last time comes first, so that a kubeconfig stays valid. */
+async function start(
+  { directory, listen }: ApiServerSettings,
+  ports: readonly (number | undefined)[],
+  log: Logger,
+): Promise<ApiServer> {
+  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+  const candidates = ports.filter((port) => port !== undefined);
+  for (const [index, port] of candidates.entries()) {
+    try {
+      return await startApiServer({
+        stateDir: directory,
+        listen: `${host}:${port}`,
+        crdsDir: join(packageRoot(), 'crds'),
+        log: {
+          info: (message) => log.info(message),
+          error: (message, error) => log.error({ err: error }, message),
+        },
+      });
+    } catch (thrown) {
+      if (thrown instanceof LockedError) {
+        throw new CliError(ExitCode.failed, `another API server uses ${directory}: ${thrown.message}`, {
+          cause: thrown,
+        });
+      }
+      const isTaken = (thrown as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (!isTaken) throw thrown;
+      if (index === candidates.length - 1) {
+        const address = `${host}:${port}`;
+        throw new CliError(ExitCode.failed, `--listen: ${address} is taken by another program`, { cause: thrown });
+      }
+    }
+  }
+  throw new Error('no port to try');
+}
+
+function lastPort(directory: string): number | undefined {
+  const file = join(directory, 'port');
+  if (!existsSync(file)) return undefined;
+  const port = Number(readFileSync(file, 'utf8'));
+  return Number.isInteger(port) && port > 0 && port < 65_536 ? port : undefined;
+}

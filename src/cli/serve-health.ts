@@ -1,0 +1,24 @@
+import type { Manager } from '../runtime/manager.ts';
+import { startHealthServer } from '../telemetry/health-server.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Cleanups } from './cleanups.ts';
+import { CliError, ExitCode } from './exit-code.ts';
+import type { ListenAddress } from './settings.ts';
+
+/** Serves `/metrics`, `/healthz` and `/readyz` where that was asked for; the answer says where. */
+export async function serveHealth(
+  address: ListenAddress | undefined,
+  manager: Manager,
+  metrics: Metrics,
+  cleanups: Cleanups,
+): Promise<{ readonly metrics?: string }> {
+  if (address === undefined) return {};
+  const { health, ready } = manager;
+  const server = await startHealthServer({ ...address, metrics, health, ready }).catch((cause: unknown) => {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new CliError(ExitCode.failed, `--metrics: cannot listen: ${message}`, { cause });
+  });
+  cleanups.add(() => server.close());
+  const { address: host, port } = server.address;
+  return { metrics: `http://${host.includes(':') ? `[${host}]` : host}:${port}/metrics` };
+}
