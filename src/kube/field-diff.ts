@@ -44,9 +44,9 @@ function mapDiffers(wanted: unknown, live: unknown, owned: FieldsV1): boolean {
 function keyedListDiffers(wanted: unknown, live: unknown, owned: FieldsV1, members: readonly string[]): boolean {
   if (!Array.isArray(wanted) || !Array.isArray(live) || wanted.length !== members.length) return true;
   for (const member of members) {
-    const keys: unknown = JSON.parse(member.slice(2));
+    const keys = keysOf(member);
     const fields = owned[member];
-    if (!isMap(keys) || !isMap(fields)) return true;
+    if (keys === undefined || !isMap(fields)) return true;
     const item = findByKeys(wanted, keys);
     if (item === undefined || needsApply(item, findByKeys(live, keys), fields)) return true;
   }
@@ -58,6 +58,20 @@ function setDiffers(wanted: unknown, members: readonly string[]): boolean {
   if (!Array.isArray(wanted) || wanted.length !== members.length) return true;
   const values = members.map((member) => JSON.parse(member.slice(2)) as unknown);
   return !values.every((value) => wanted.some((item) => isDeepStrictEqual(item, value)));
+}
+
+/** Keys read before; few are distinct (types of conditions), and each is read for every object on every reconcile. */
+const parsedKeys = new Map<string, JsonMap>();
+const MAX_PARSED = 4096;
+
+function keysOf(member: string): JsonMap | undefined {
+  const known = parsedKeys.get(member);
+  if (known !== undefined) return known;
+  const keys: unknown = JSON.parse(member.slice(2));
+  if (!isMap(keys)) return undefined;
+  if (parsedKeys.size >= MAX_PARSED) parsedKeys.clear();
+  parsedKeys.set(member, keys);
+  return keys;
 }
 
 function findByKeys(items: readonly unknown[], keys: JsonMap): unknown {

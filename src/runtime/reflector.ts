@@ -87,6 +87,8 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
   #resume: string | undefined;
   #useWatchList: boolean;
   #hasSynced = false;
+  /** What this reflector has added to the gauge of objects. */
+  #measured = 0;
 
   constructor(options: ReflectorOptions) {
     this.#options = options;
@@ -139,6 +141,7 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
       if (this.#clock.monotonic() - startedAt >= (this.#options.healthyMs ?? 5000)) this.#backoff.reset();
       if (delayMs > 0) await sleep(this.#clock, delayMs, signal).catch(() => undefined);
     }
+    this.#measure(0);
   }
 
   /** One list, or one watch until it ends. */
@@ -157,8 +160,10 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
     if (error.isExpired) {
       this.#transition('expired');
       this.#resume = undefined;
-      // Twice in a row means that listing does not help at once.
-      return this.#backoff.failures === 0 ? (this.#backoff.next(), 0) : this.#backoff.next();
+      // List at once; but twice in a row means that listing does not help at once.
+      const again = this.#backoff.failures > 0;
+      const delayMs = this.#backoff.next();
+      return again ? delayMs : 0;
     }
     if (error.reason === 'WatchIdle') {
       this.#transition('idle');
@@ -248,14 +253,14 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
     if (event.type === 'DELETED') this.store.delete(keyOf(event.object));
     else if (event.type !== 'BOOKMARK') this.store.set(forCache(event.object, this.#options.resource));
     this.#resume = event.object.metadata.resourceVersion ?? this.#resume;
-    if (event.type !== 'BOOKMARK') this.#measure();
+    this.#measure(this.store.size);
   }
 
   #replace(objects: Iterable<T>, epoch: number, resourceVersion: string): void {
     this.store.replace(objects, epoch, !this.#hasSynced);
     this.#resume = resourceVersion === '' ? undefined : resourceVersion;
     this.#backoff.reset();
-    this.#measure();
+    this.#measure(this.store.size);
     this.#transition('synced');
     if (this.#hasSynced) return;
     this.#hasSynced = true;
@@ -263,8 +268,11 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
     this.#onSynced.clear();
   }
 
-  #measure(): void {
-    this.#options.metrics.reflectorObjects.set({ resource: this.name }, this.store.size);
+  /** Several reflectors of one resource add up in one gauge. */
+  #measure(size: number): void {
+    if (size === this.#measured) return;
+    this.#options.metrics.reflectorObjects.inc({ resource: this.name }, size - this.#measured);
+    this.#measured = size;
   }
 
   #transition(transition: ReflectorTransition): void {

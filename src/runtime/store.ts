@@ -120,7 +120,7 @@ export class Store<T extends KubeObjectBase> implements ReadStore<T> {
         resolve(seen);
       };
       const waiter: Waiter = { key, resourceVersion, since: this.#epoch, resolve: finish };
-      const timer = setTimeout(() => finish(false), timeoutMs);
+      const timer = setTimeout(() => finish(false), timeoutMs).unref();
       const onAbort = (): void => finish(false);
       this.#waiters.add(waiter);
       if (signal?.aborted === true) finish(false);

@@ -199,7 +199,7 @@ describe('LeaderElector', () => {
     server.lease = undefined;
     await clock.advance(5000);
     expect([...leading]).to.deep.equal(['a']);
-    expect(server.lease as Lease | undefined).to.not.equal(undefined);
+    expect(server.lease).to.not.equal(undefined);
   });
 
   it('rethrows what the work threw, and releases', async () => {

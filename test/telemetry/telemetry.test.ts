@@ -60,6 +60,19 @@ describe('log', () => {
     expect(err.cause).to.include({ message: 'connect https://h', code: 'ECONNREFUSED' });
   });
 
+  it('writes for people when asked to', () => {
+    let text = '';
+    const destination = new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        text += chunk.toString();
+        done();
+      },
+    });
+    createLogger({ destination, format: 'pretty' }).warn({ key: 'ns/a' }, 'Slow');
+    expect(text).to.match(/WARN.*Slow/);
+    expect(text).to.contain('ns/a');
+  });
+
   it('never writes the values of secret fields', () => {
     const { log, lines } = capture();
     log.info({ token: 'abc', config: { password: 'def', name: 'x' } }, 'Loaded');

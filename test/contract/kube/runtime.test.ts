@@ -53,7 +53,7 @@ describe('runtime, on a real kube-apiserver', function () {
       apiVersion: 'storage.clawbernetes.io/v1alpha1',
       kind: 'Volume',
       metadata: { name, namespace: namespaceName },
-      spec: { emptyDir: {} } as Volume['spec'],
+      spec: { emptyDir: {} },
     };
   }
 

@@ -65,7 +65,7 @@ describe('status patcher and finalizers, on a real kube-apiserver', function () 
       apiVersion: 'storage.clawbernetes.io/v1alpha1',
       kind: 'Volume',
       metadata: { name, namespace: 'default' },
-      spec: { emptyDir: {} } as Volume['spec'],
+      spec: { emptyDir: {} },
     };
     return cached(await client.create(VOLUMES, volume));
   }
