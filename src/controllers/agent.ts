@@ -188,7 +188,10 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
 }
 
 function volumeKeys(delta: Delta<Volume>): Wanted[] {
-  return concernsAgent(delta, FINALIZERS.volume) ? [{ key: delta.key }] : [];
+  // The last grant that goes lets a deletion go on.
+  const concerns =
+    concernsAgent(delta, FINALIZERS.volume) || (delta.type === 'updated' && grantsDiffer(delta.old, delta.object));
+  return concerns ? [{ key: delta.key }] : [];
 }
 
 function mountKeys(delta: Delta<VolumeMount>): Wanted[] {

@@ -37,7 +37,7 @@ export function deriveNodeStatus(
     ...(pools.length === 0 ? {} : { pools, ...sums(pools) }),
     types: typesOf(seen.facts),
     features: featuresOf(seen.facts),
-    orphans: orphans.listed,
+    ...(orphans.count === 0 ? {} : { orphans: orphans.listed }),
     orphanCount: orphans.count,
   };
 }

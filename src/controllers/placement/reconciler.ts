@@ -110,7 +110,7 @@ async function settleVolume(
   const now = context.clock.now();
   if (standIn?.kind === 'waiting' && isFresh(volume, now)) return untilNotFresh(volume, now);
   if (standIn === undefined && isPassing(volume, status, mounts, now)) return untilNotFresh(volume, now);
-  const grantsChange = !sameValue(status.attachments, volume.status?.attachments ?? []);
+  const grantsChange = !sameValue(status.attachments ?? [], volume.status?.attachments ?? []);
   const { signal } = context;
   const written = await writer.status(VOLUMES, volume, status, { requireUnchanged: grantsChange, signal });
   if (written && standIn !== undefined) {
@@ -129,7 +129,7 @@ function isPassing(volume: Volume, next: VolumeStatus, mounts: readonly VolumeMo
   if (next.phase !== 'Bound' || phase !== 'Pending' || next.mounts?.ready !== 0) return false;
   const rest = sameValue(
     { nodeName, attachments: attachments ?? [], mounts: counts },
-    { nodeName: next.nodeName, attachments: next.attachments, mounts: next.mounts },
+    { nodeName: next.nodeName, attachments: next.attachments ?? [], mounts: next.mounts },
   );
   return rest && mounts.some((mount) => isFresh(mount, now));
 }

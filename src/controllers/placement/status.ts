@@ -36,10 +36,11 @@ export function deriveVolumeStatus(facts: VolumeStatusFacts): VolumeStatus {
   const ready = alive.filter((mount) => isTrue(mount.status?.conditions, 'Ready')).length;
   return {
     ...(nodeName === undefined ? {} : { nodeName }),
-    attachments,
+    // An empty list would not survive server-side apply, and so differ for ever.
+    ...(attachments.length === 0 ? {} : { attachments }),
     mounts: { desired: alive.length, ready },
     phase: phaseOf(facts),
-    ...standInStatus<'Ready' | 'Reconciling' | 'Stalled' | 'DeletionBlocked'>(volume, standIn, now),
+    ...standInStatus<StandInType>(volume, standIn, now),
   };
 }
 

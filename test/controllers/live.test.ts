@@ -1,0 +1,241 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { findCondition, isTrue } from '../../src/api/conditions.ts';
+import { API_VERSION } from '../../src/api/group.ts';
+import { NAMESPACES, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../../src/api/meta.ts';
+import type { StorageNode } from '../../src/api/storage-node.ts';
+import type { Volume, VolumeSpec } from '../../src/api/volume.ts';
+import type { VolumeClass } from '../../src/api/volume-class.ts';
+import type { VolumeMount, VolumeMountSpec } from '../../src/api/volume-mount.ts';
+import type { KubeClient } from '../../src/kube/client.ts';
+import { connect } from '../../src/kube/rest-client.ts';
+import type { RealServer } from '../contract/kube/real-server.ts';
+import { startRealServer } from '../contract/kube/real-server.ts';
+import type { Place } from '../node/support.ts';
+import { makePlace, mountsAt } from '../node/support.ts';
+import type { Live, Write } from './support/live.ts';
+import { counting, eventually, gone, startLive } from './support/live.ts';
+
+const namespace = 'team';
+const NODE = 'node-a';
+
+describe('controllers and agent, on a real kube-apiserver with real mounts', function () {
+  this.timeout(90_000);
+  let server: RealServer;
+  let admin: KubeClient;
+  let place: Place;
+  let live: Live;
+  let writes: Write[];
+  let client: KubeClient;
+
+  before(async () => {
+    [server, place] = await Promise.all([startRealServer(), makePlace()]);
+    admin = connect(server.config);
+    await admin.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    await admin.create(VOLUME_CLASSES, {
+      apiVersion: API_VERSION,
+      kind: 'VolumeClass',
+      metadata: { name: 'default' },
+      spec: { allowedNamespaces: {}, allowedTypes: ['hostPath', 'emptyDir'], allowedHostPathPrefixes: [place.data] },
+    } as VolumeClass);
+    ({ client, writes } = counting(connect(server.config)));
+    live = startLive(client, place, NODE);
+    await eventually<StorageNode>(admin, STORAGE_NODES, { name: NODE }, ready);
+  });
+
+  after(async () => {
+    await live?.stop();
+    await client?.close();
+    await admin?.close();
+    await server?.stop();
+    expect(await place?.dispose()).to.deep.equal([]);
+  });
+
+  const create = async (name: string, volume: Partial<VolumeSpec> = {}, mount: Partial<VolumeMountSpec> = {}) => {
+    const path = join(place.data, name);
+    await admin.create(VOLUMES, volumeOf(name, { hostPath: { path, type: 'DirectoryOrCreate' }, ...volume }));
+    await admin.create(VOLUME_MOUNTS, mountOf(name, mount));
+    return { path, ref: { namespace, name } };
+  };
+  const isMounted = (name: string) =>
+    eventually<VolumeMount>(admin, VOLUME_MOUNTS, { namespace, name }, (mount) => ready(mount));
+
+  it('publishes the node with what it supports', async () => {
+    const node = await eventually<StorageNode>(admin, STORAGE_NODES, { name: NODE }, ready);
+    expect(node.status?.types?.find(({ name }) => name === 'hostPath')).to.deep.include({ supported: true });
+    expect(node.status?.types?.find(({ name }) => name === 'emptyDir')).to.deep.include({ supported: false });
+    expect(node.status?.orphanCount).to.equal(0);
+  });
+
+  it('mounts a hostPath volume and says where, in the fewest writes', async () => {
+    const { path, ref } = await create('first');
+    const mount = await isMounted('first');
+    const volume = await eventually<Volume>(admin, VOLUMES, ref, ({ status }) => status?.phase === 'Attached');
+    expect(mount.status).to.deep.include({ phase: 'Mounted', nodeName: NODE, restarts: 0 });
+    expect(volume.status).to.deep.include({
+      nodeName: NODE,
+      reclaimPolicy: 'Retain',
+      mounts: { desired: 1, ready: 1 },
+    });
+    expect(volume.status?.attachments?.[0]?.mountUID).to.equal(mount.metadata.uid);
+    writeFileSync(join(mount.status?.hostPath ?? '', 'hello'), 'there');
+    expect(readFileSync(join(path, 'hello'), 'utf8')).to.equal('there');
+
+    const of = (plural: string) =>
+      writes
+        .filter((write) => write.plural === plural && write.name === 'first')
+        .map(({ manager, subresource }) => `${manager}${subresource === undefined ? '' : '/status'}`);
+    expect(of('volumemounts')).to.have.members([
+      'clawstore-controller/status',
+      'clawstore-agent',
+      'clawstore-agent/status',
+    ]);
+    // The second write of the controller is the phase, once the mount is there; a third when the mount came late.
+    const [byController, others] = [of('volumes').filter((by) => by === 'clawstore-controller/status'), of('volumes')];
+    expect(others.filter((by) => !byController.includes(by))).to.have.members([
+      'clawstore-agent',
+      'clawstore-agent/status',
+    ]);
+    expect(byController.length).to.be.within(2, 3);
+  });
+
+  it('mounts again what somebody unmounted, and counts it', async () => {
+    await create('drift');
+    const before = await isMounted('drift');
+    const target = before.status?.hostPath ?? '';
+    execFileSync('umount', [target]);
+    const after = await eventually<VolumeMount>(
+      admin,
+      VOLUME_MOUNTS,
+      { namespace, name: 'drift' },
+      (mount) => ready(mount) && mount.status?.restarts === 1,
+    );
+    expect(after.status?.hostPath).to.equal(target);
+    expect(mountsAt(target)).to.equal(1);
+  });
+
+  it('writes nothing while nothing happens', async () => {
+    await create('calm');
+    await isMounted('calm');
+    await eventually<Volume>(admin, VOLUMES, { namespace, name: 'calm' }, ({ status }) => status?.phase === 'Attached');
+    const before = writes.filter(({ plural }) => plural !== 'leases' && plural !== 'events').length;
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    expect(writes.filter(({ plural }) => plural !== 'leases' && plural !== 'events').length).to.equal(before);
+  });
+
+  it('blocks the deletion of a volume that is mounted and goes on by itself', async () => {
+    const { path, ref } = await create('leaving');
+    const mount = await isMounted('leaving');
+    writeFileSync(join(path, 'precious'), 'data');
+    await admin.delete(VOLUMES, ref);
+    const blocked = await eventually<Volume>(admin, VOLUMES, ref, ({ status }) =>
+      isTrue(status?.conditions, 'DeletionBlocked'),
+    );
+    expect(findCondition(blocked.status?.conditions, 'DeletionBlocked')).to.deep.include({ reason: 'VolumeInUse' });
+    expect(findCondition(blocked.status?.conditions, 'DeletionBlocked')?.message).to.include('leaving');
+    expect(mountsAt(mount.status?.hostPath ?? '')).to.equal(1);
+    await admin.delete(VOLUME_MOUNTS, ref);
+    await gone(admin, VOLUME_MOUNTS, ref);
+    await gone(admin, VOLUMES, ref);
+    expect(mountsAt(mount.status?.hostPath ?? '')).to.equal(0);
+    expect(existsSync(mount.status?.hostPath ?? '')).to.equal(false);
+    expect(readFileSync(join(path, 'precious'), 'utf8')).to.equal('data');
+  });
+
+  it('says who keeps a mount busy, and unmounts when they have gone', async () => {
+    const { ref } = await create('busy');
+    const mount = await isMounted('busy');
+    const { spawn } = await import('node:child_process');
+    const holder = spawn('sleep', ['300'], { cwd: mount.status?.hostPath, stdio: 'ignore' });
+    try {
+      await admin.delete(VOLUME_MOUNTS, ref);
+      const blocked = await eventually<VolumeMount>(
+        admin,
+        VOLUME_MOUNTS,
+        ref,
+        ({ status }) => findCondition(status?.conditions, 'DeletionBlocked')?.reason === 'Busy',
+      );
+      expect(blocked.status?.busyBy).to.deep.include({ pid: holder.pid, comm: 'sleep' });
+      expect(mountsAt(mount.status?.hostPath ?? '')).to.equal(1);
+    } finally {
+      holder.kill('SIGKILL');
+    }
+    await gone(admin, VOLUME_MOUNTS, ref);
+  });
+
+  it('refuses a path outside the allow-list', async () => {
+    const { ref } = await create('outside', { hostPath: { path: '/etc' } });
+    const volume = await eventually<Volume>(admin, VOLUMES, ref, ({ status }) => isTrue(status?.conditions, 'Stalled'));
+    expect(findCondition(volume.status?.conditions, 'Ready')).to.deep.include({ reason: 'HostPathNotAllowed' });
+    await admin.delete(VOLUME_MOUNTS, ref);
+    await admin.delete(VOLUMES, ref);
+    await gone(admin, VOLUMES, ref);
+  });
+
+  it('lists a mount whose object vanished as an orphan and leaves it alone', async () => {
+    const { ref } = await create('orphan');
+    const mount = await isMounted('orphan');
+    await live.stop();
+    // As if the control plane had been wiped: no deletionTimestamp was ever seen.
+    const merge = { type: 'merge' } as const;
+    for (const resource of [VOLUME_MOUNTS, VOLUMES]) {
+      await admin.patch(resource, ref, { metadata: { finalizers: null } }, merge);
+      await admin.delete(resource, ref);
+    }
+    live = startLive(client, place, NODE);
+    const node = await eventually<StorageNode>(
+      admin,
+      STORAGE_NODES,
+      { name: NODE },
+      ({ status }) => (status?.orphanCount ?? 0) > 0,
+    );
+    const target = mount.status?.hostPath ?? '';
+    expect(node.status?.orphans).to.deep.include({
+      kind: 'VolumeMount',
+      uid: '',
+      namespace,
+      name: 'orphan',
+      path: target,
+    });
+    expect(mountsAt(target)).to.equal(1);
+    execFileSync('umount', [target]);
+  });
+
+  it('adopts after a restart what is mounted, without a write', async () => {
+    await create('adopted');
+    const before = await isMounted('adopted');
+    await eventually<Volume>(admin, VOLUMES, { namespace, name: 'adopted' }, (v) => v.status?.phase === 'Attached');
+    const mountId = place.layer.table.at(before.status?.hostPath ?? '')?.id;
+    await live.stop();
+    const seen = writes.length;
+    live = startLive(client, place, NODE);
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const made = writes.slice(seen).filter(({ plural }) => plural === 'volumes' || plural === 'volumemounts');
+    expect(made).to.deep.equal([]);
+    expect(place.layer.table.at(before.status?.hostPath ?? '')?.id).to.equal(mountId);
+  });
+
+  it('takes everything down that is deleted', async () => {
+    for (const resource of [VOLUME_MOUNTS, VOLUMES]) {
+      const { items } = await admin.list(resource, { namespace });
+      for (const { metadata } of items) await admin.delete(resource, { namespace, name: metadata.name });
+      for (const { metadata } of items) await gone(admin, resource, { namespace, name: metadata.name });
+    }
+    expect(place.layer.table.below(place.layer.mountRoot)).to.deep.equal([]);
+  });
+
+  function volumeOf(name: string, spec: VolumeSpec): Volume {
+    return { apiVersion: API_VERSION, kind: 'Volume', metadata: { namespace, name }, spec };
+  }
+  function mountOf(name: string, spec: Partial<VolumeMountSpec>): VolumeMount {
+    const base = { volumeRef: { name }, workloadId: `w-${name}`, mountPath: '/data' };
+    return { apiVersion: API_VERSION, kind: 'VolumeMount', metadata: { namespace, name }, spec: { ...base, ...spec } };
+  }
+});
+
+function ready(object: VolumeMount | StorageNode | Volume): boolean {
+  return object.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+}
