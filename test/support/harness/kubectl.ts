@@ -15,14 +15,19 @@ export class Kubectl {
     this.#home = home;
   }
 
-  /** `home` takes its discovery cache, so that no other run's answers are used. */
+  /** `home` takes its discovery cache, so that no other run's answers are used, and what it leaves lying about. */
   static async for(kubeconfig: string, home: string): Promise<Kubectl> {
     return new Kubectl(await toolPath('kubectl'), kubeconfig, home);
   }
 
   /** What a shell would export to get the same kubectl. */
   get env(): Readonly<Record<string, string>> {
-    return { KUBECONFIG: this.#kubeconfig, HOME: this.#home, KUBECACHEDIR: join(this.#home, 'kube-cache') };
+    return {
+      KUBECONFIG: this.#kubeconfig,
+      HOME: this.#home,
+      KUBECACHEDIR: join(this.#home, 'kube-cache'),
+      TMPDIR: this.#home,
+    };
   }
 
   /** Runs it, whatever the outcome. */
