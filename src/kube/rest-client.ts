@@ -7,7 +7,6 @@
 import type { Dispatcher } from 'undici';
 import { Agent } from 'undici';
 import type { KubeObjectBase, ResourceDescriptor } from '../api/meta.ts';
-import { apiVersionOf } from '../api/meta.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import { sleep, systemClock } from '../telemetry/clock.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -29,6 +28,7 @@ import type {
 import type { ClientConfig } from './config.ts';
 import { withDeadline } from './deadline.ts';
 import { KubeError } from './errors.ts';
+import { collectionPath, objectPath, requiredNamespace, toQuery } from './resource-path.ts';
 import { watchEvents } from './watch-stream.ts';
 
 export interface ConnectOptions {
@@ -334,36 +334,6 @@ function headerOf(headers: Record<string, string | string[] | undefined>, name: 
   return Array.isArray(value) ? value[0] : value;
 }
 
-function requiredNamespace(resource: ResourceDescriptor, namespace: string | undefined): string | undefined {
-  if (!resource.namespaced) return undefined;
-  if (namespace === undefined || namespace === '') {
-    throw new KubeError({ reason: 'Configuration', message: `${resource.plural} need a namespace` });
-  }
-  return namespace;
-}
-
-/** `/api/v1/…` or `/apis/GROUP/VERSION/…` of a collection; without a namespace that of all namespaces. */
-export function collectionPath(resource: ResourceDescriptor, namespace?: string): string {
-  const root = resource.group === '' ? '/api' : '/apis';
-  const scope =
-    resource.namespaced && namespace !== undefined && namespace !== '' ? `/namespaces/${segment(namespace)}` : '';
-  return `${root}/${apiVersionOf(resource)}${scope}/${resource.plural}`;
-}
-
-/** The path of one object, or of a subresource of it. */
-export function objectPath(resource: ResourceDescriptor, ref: ObjectRef, subresource?: string): string {
-  const collection = collectionPath(resource, requiredNamespace(resource, ref.namespace));
-  return `${collection}/${segment(ref.name)}${subresource === undefined ? '' : `/${segment(subresource)}`}`;
-}
-
-/** A name as one path segment; a name that would change the path is refused rather than sent. */
-function segment(name: string): string {
-  if (name === '' || name === '.' || name === '..') {
-    throw new KubeError({ reason: 'Configuration', message: `${JSON.stringify(name)} is not a name` });
-  }
-  return encodeURIComponent(name);
-}
-
 function selectors(selection: Selection) {
   return { labelSelector: selection.labelSelector, fieldSelector: selection.fieldSelector };
 }
@@ -375,13 +345,4 @@ function writeQuery(options: WriteOptions, force?: boolean): string {
     dryRun: options.dryRun === true ? 'All' : undefined,
     force: force === true ? true : undefined,
   });
-}
-
-function toQuery(parameters: Readonly<Record<string, string | number | boolean | undefined>>): string {
-  let query = '';
-  for (const [name, value] of Object.entries(parameters)) {
-    if (value === undefined || value === '') continue;
-    query += `${query === '' ? '?' : '&'}${name}=${encodeURIComponent(value)}`;
-  }
-  return query;
 }

@@ -13,10 +13,11 @@ import type { KubeClient, KubeObjectBase, ResourceDescriptor, Selection, WatchEv
 import { keyOf } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
 import { forCache } from '../kube/ownership.ts';
-import type { Clock, Timer } from '../telemetry/clock.ts';
+import type { Clock } from '../telemetry/clock.ts';
 import { abortReason, sleep } from '../telemetry/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { InitialGuard } from './initial-guard.ts';
 import type { Cache } from './source.ts';
 import { Store } from './store.ts';
 
@@ -287,47 +288,4 @@ const UNANSWERED = (): KubeError =>
 /** A 4xx that says "not like this": the same request would be refused again. */
 function isRefusal(error: KubeError): boolean {
   return error.status === 400 || error.status === 405 || error.status === 406 || error.status === 422;
-}
-
-/** Aborts a WatchList on a server that ignores `sendInitialEvents`: no progress, no end of the initial events. */
-class InitialGuard {
-  readonly #clock: Clock;
-  readonly #idleMs: number;
-  readonly #controller = new AbortController();
-  readonly #parent: AbortSignal;
-  readonly #onAbort = (): void => this.#controller.abort(this.#parent.reason);
-  #timer: Timer | undefined;
-  expired = false;
-
-  constructor(clock: Clock, idleMs: number, parent: AbortSignal) {
-    this.#clock = clock;
-    this.#idleMs = idleMs;
-    this.#parent = parent;
-    if (parent.aborted) this.#onAbort();
-    parent.addEventListener('abort', this.#onAbort, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  progress(): void {
-    this.#timer?.cancel();
-    this.#timer = this.#clock.setTimer(this.#idleMs, () => {
-      this.expired = true;
-      this.#controller.abort();
-    });
-  }
-
-  /** Ends the watch over the initial events, not the watch itself: the parent's abort must still reach it. */
-  end(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-  }
-
-  /** Lets go of the parent signal. */
-  release(): void {
-    this.end();
-    this.#parent.removeEventListener('abort', this.#onAbort);
-  }
 }
