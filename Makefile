@@ -28,7 +28,8 @@ tools: setup-test ## the test servers (kube-apiserver, etcd, kubectl, promtool),
 build: setup-node ## dist/, bundled
 	@node scripts/build.ts
 
-run: setup build ## the whole product on this machine, with samples; RUN_ONCE=1 ends when they are Ready
+run: setup ## the whole product on this machine, with samples; RUN_ONCE=1 ends when they are Ready
+	@node scripts/build.ts
 	@scripts/run.sh
 
 test: setup-test build ## everything CI runs: lint, unit, contract, e2e; last line: N passed, N failed, N skipped
