@@ -35,7 +35,10 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
     });
     request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
     request.on('error', (cause) => reject(badRequest('the request body could not be read', { cause })));
-    request.on('close', () => reject(badRequest('the client closed the connection')));
+    request.on('close', () => {
+      // After every request: an error, which is slow to make, only when something is missing.
+      if (!request.complete) reject(badRequest('the client closed the connection'));
+    });
   });
 }
 
@@ -59,7 +62,7 @@ export function decodeObject(body: Buffer, type: string, kind: string, strict: b
   const { value, errors } = parseJson(body, kind, strict);
   if (!isObject(value)) {
     throw badRequest(
-      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" } (${hexStart(body)})`,
+      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" } (${summary(body)})`,
     );
   }
   return { object: value, duplicates: errors };
@@ -74,7 +77,7 @@ export function decodePatch(
     const { value, errors } = parseText(body, strict);
     return { value, duplicates: errors };
   } catch (cause) {
-    throw badRequest(`error decoding patch: ${(cause as Error).message}`, { cause });
+    throw badRequest(`error decoding patch: ${goJsonError(body.toString())}`, { cause });
   }
 }
 
@@ -93,7 +96,9 @@ export function decodeYaml(body: Buffer, kind: string): DecodedBody {
   const document = parseDocument(text, { uniqueKeys: false, logLevel: 'silent', schema: 'yaml-1.1', merge: true });
   const problem = document.errors[0];
   if (problem !== undefined)
-    throw badRequest(`error decoding YAML: ${problem.message.split('\n')[0]}`, { cause: problem });
+    throw badRequest(`error decoding YAML: error converting YAML to JSON: yaml: ${problem.message.split('\n')[0]}`, {
+      cause: problem,
+    });
   let value: Json;
   try {
     value = JSON.parse(JSON.stringify(document.toJS({ maxAliasCount: 100 }))) as Json;
@@ -115,7 +120,7 @@ function parseJson(body: Buffer, kind: string, strict: boolean): { value: Json; 
     if (isTooDeep(cause)) throw tooDeep(cause);
     const detail = body.length === 0 ? 'unexpected end of JSON input' : goJsonError(body.toString());
     throw badRequest(
-      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${detail} (${hexStart(body)})`,
+      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${detail} (${summary(body)})`,
       { cause },
     );
   }
@@ -156,13 +161,18 @@ function tooDeep(cause: unknown): StatusError {
   return badRequest('json: exceeded max depth', { cause: cause as Error });
 }
 
-/** The first bytes of a body, as the real server shows them. */
-function hexStart(body: Buffer): string {
-  return body.length === 0 ? '<empty>' : `${body.subarray(0, 64).toString('hex')}`;
+const SUMMARY_BYTES = 30;
+
+/** The first bytes of a body, as the real server shows them (apiserver, `summarizeData`). */
+function summary(body: Buffer): string {
+  if (body.length === 0) return '<empty>';
+  const end = body.length > SUMMARY_BYTES ? ' ...' : '';
+  const start = body.subarray(0, SUMMARY_BYTES);
+  return `${start[0] === 0x7b ? start.toString() : start.toString('hex')}${end}`;
 }
 
 /** Says in Go's words where a text stops being JSON, for the usual case that it starts wrong. */
-function goJsonError(text: string): string {
+export function goJsonError(text: string): string {
   const first = text.trimStart()[0];
   if (first === undefined) return 'unexpected end of JSON input';
   for (const literal of ['null', 'true', 'false']) {

@@ -139,6 +139,12 @@ export function methodNotAllowed(): StatusError {
   );
 }
 
+/** For a DELETE of a subresource. */
+export function notDeletable(what: QualifiedName): StatusError {
+  const message = `delete is not supported on resources of kind ${quote(qualified(what))}`;
+  return new StatusError(405, 'MethodNotAllowed', message, of(what, ''));
+}
+
 export function notAcceptable(accepted: readonly string[]): StatusError {
   return new StatusError(406, 'NotAcceptable', `only the following media types are accepted: ${accepted.join(', ')}`);
 }

@@ -4,15 +4,19 @@ import { keyOf, type Resource } from '../kinds/resource.ts';
 import type { OpenApi } from '../openapi/openapi.ts';
 import type { Clock } from '../registry/clock.ts';
 import type { Deletes } from '../registry/deletes.ts';
+import { isTrue } from '../registry/lists.ts';
 import type { User } from '../registry/request.ts';
 import type { Writes } from '../registry/writes.ts';
 import type { Store } from '../storage/store.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import { type Attributes, type Authenticator, isAllowed } from './access.ts';
 import {
+  badRequest,
   forbiddenFor,
   forbiddenPath,
   methodNotAllowed,
+  notDeletable,
+  notFound,
   toStatusError,
   unauthorized,
   unknownResource,
@@ -20,6 +24,7 @@ import {
 import { negotiate } from './negotiate.ts';
 import { parsePath, type ResourcePath } from './path.ts';
 import { readObject, readPage, watch } from './read-handlers.ts';
+import { RequestCounter } from './request-counter.ts';
 import { sendError, sendJson, sendText } from './respond.ts';
 import { review } from './reviews.ts';
 import { createObject, deleteMany, deleteObject, patchObject, replaceObject } from './write-handlers.ts';
@@ -60,6 +65,7 @@ const NO_QUERY = new URLSearchParams();
 export class Handler {
   readonly #parts: ServerParts;
   readonly #table = new Map<string, Resource>();
+  readonly #counter = new RequestCounter();
 
   constructor(parts: ServerParts) {
     this.#parts = parts;
@@ -73,7 +79,7 @@ export class Handler {
     const warnings: string[] = [];
     this.#route(request, response, warnings).catch((error: unknown) => {
       const status = toStatusError(error);
-      if (status.code === 500 && status.cause instanceof Error) this.#parts.onError(status.cause);
+      if (status.reason === 'InternalError' && status.cause instanceof Error) this.#parts.onError(status.cause);
       // What is left of a refused body must not be taken for the next request.
       if (!request.complete) response.setHeader('Connection', 'close');
       if (response.headersSent) response.destroy();
@@ -97,10 +103,12 @@ export class Handler {
     }
     const resource = this.#table.get(`${path.group}/${path.version}/${path.resource}`);
     if (resource === undefined) {
-      const attributes = attributesOf(path, 'create');
+      const attributes = attributesOf(path, method === 'POST' ? 'create' : 'get');
       if (!isAllowed(user, attributes)) throw denied(user, attributes);
       if (await review(request, response, path, user, method)) return;
-      throw unknownResource();
+      if (path.group === '' && path.version === 'v1') throw unknownResource();
+      sendText(response, 404, '404 page not found\n');
+      return;
     }
     const exchange: Exchange = { request, response, query, path, resource, user, parts: this.#parts, warnings };
     await this.#resource(exchange, method);
@@ -144,6 +152,10 @@ export class Handler {
   ): void {
     if (!user.groups.includes('system:authenticated')) throw forbiddenPath(user.name, method.toLowerCase(), pathname);
     const { discovery, openApi } = this.#parts;
+    if (pathname === '/metrics' && method === 'GET') {
+      sendText(response, 200, this.#counter.toString());
+      return;
+    }
     const trimmed = pathname.length > 1 ? pathname.replace(/\/$/, '') : pathname;
     if (openApi.handle(request, response, trimmed, query)) return;
     let body: string | undefined;
@@ -165,7 +177,17 @@ export class Handler {
           : [`/apis/${group}`, ...versions.map((version) => `/apis/${group}/${version}`)],
       );
       body = JSON.stringify({
-        paths: [...groups, '/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'].sort(),
+        paths: [
+          ...groups,
+          '/apis',
+          '/healthz',
+          '/livez',
+          '/metrics',
+          '/openapi/v2',
+          '/openapi/v3',
+          '/readyz',
+          '/version',
+        ].sort(),
       });
     } else if (path !== undefined) {
       body = discovery.resourceList(path.group, path.version);
@@ -184,10 +206,11 @@ export class Handler {
   #resource(exchange: Exchange, method: string): Promise<void> {
     const { path, resource, user, query } = exchange;
     checkSubresource(resource, path);
-    const verb = verbOf(method, path, query);
+    const verb = verbOf(method, path, query, resource);
     const attributes = attributesOf(path, verb);
+    this.#counter.watch(exchange.request, exchange.response, attributes);
     if (!isAllowed(user, attributes)) throw denied(user, attributes);
-    if (!resource.verbs.includes(verb === 'list' || verb === 'watch' ? verb : verb)) throw methodNotAllowed();
+    if (!resource.verbs.includes(verb)) throw methodNotAllowed();
     if (resource.namespaced && path.namespace === '' && verb !== 'list' && verb !== 'watch') {
       throw path.name === '' && verb !== 'create' ? methodNotAllowed() : unknownResource();
     }
@@ -228,29 +251,30 @@ function checkSubresource(resource: Resource, { subresource, name }: ResourcePat
   const known =
     (subresource === 'status' && resource.hasStatus) ||
     (subresource === 'finalize' && resource.group === '' && resource.resource === 'namespaces');
-  if (!known || name === '') throw unknownResource();
+  if (known && name !== '') return;
+  throw resource.custom ? notFound(resource, name) : unknownResource();
 }
 
-function verbOf(method: string, path: ResourcePath, query: URLSearchParams): string {
+function verbOf(method: string, path: ResourcePath, query: URLSearchParams, resource: Resource): string {
   const one = path.name !== '';
+  const { custom } = resource;
   switch (method) {
     case 'GET':
-    case 'HEAD': {
-      const watching = query.get('watch');
-      const isWatch = watching !== null && watching !== 'false' && watching !== '0';
-      return isWatch && !one ? 'watch' : one ? 'get' : 'list';
-    }
+    case 'HEAD':
+      return !one && isTrue(query.get('watch')) ? 'watch' : one ? 'get' : 'list';
     case 'POST':
-      if (one) throw methodNotAllowed();
+      // Custom resources take a name in the path here, as in the real server.
+      if (one && (!custom || path.subresource !== '')) throw methodNotAllowed();
       return 'create';
     case 'PUT':
-      if (!one) throw methodNotAllowed();
+      if (!one) throw custom ? badRequest('name must be provided') : methodNotAllowed();
       return 'update';
     case 'PATCH':
+      if (!one && custom) throw badRequest('name must be provided');
       if (!one || path.subresource === 'finalize') throw methodNotAllowed();
       return 'patch';
     case 'DELETE':
-      if (path.subresource !== '') throw methodNotAllowed();
+      if (path.subresource !== '') throw custom ? notDeletable(resource) : methodNotAllowed();
       return one ? 'delete' : 'deletecollection';
     default:
       throw methodNotAllowed();

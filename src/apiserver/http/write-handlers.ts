@@ -20,7 +20,7 @@ function contextOf(exchange: Exchange, options: string, isApply = false): WriteC
   const { query, user, parts, warnings } = exchange;
   const dryRun = query.getAll('dryRun');
   const wrong = dryRun.find((value) => value !== 'All' && value !== '');
-  if (wrong !== undefined) throw invalidOptions(options, notSupported('dryRun', wrong, ['All']));
+  if (wrong !== undefined) throw invalidOptions(options, notSupported('dryRun', dryRun, ['All']));
   const validation = query.get('fieldValidation') ?? '';
   if (validation !== '' && validation !== 'Ignore' && validation !== 'Warn' && validation !== 'Strict') {
     throw invalidOptions(options, notSupported('fieldValidation', validation, ['', 'Ignore', 'Strict', 'Warn']));
@@ -146,7 +146,7 @@ async function readDeleteOptions(exchange: Exchange): Promise<{ options: DeleteO
   const context = contextOf(exchange, 'DeleteOptions');
   const inBody = Array.isArray(object['dryRun']) ? object['dryRun'] : [];
   if (inBody.some((value) => value !== 'All')) {
-    throw invalidOptions('DeleteOptions', notSupported('dryRun', String(inBody[0]), ['All']));
+    throw invalidOptions('DeleteOptions', notSupported('dryRun', inBody, ['All']));
   }
   return {
     options: parseDeleteOptions(object),

@@ -189,6 +189,9 @@ function prepareNamespace(object: JsonObject): void {
     object['spec'] = { ...spec, finalizers: [...finalizers, NAMESPACE_FINALIZER] };
   }
   object['status'] = { phase: 'Active' };
+}
+
+function completeNamespace(object: JsonObject): void {
   const metadata = object['metadata'] as JsonObject;
   const labels = isObject(metadata['labels']) ? metadata['labels'] : {};
   metadata['labels'] = { ...labels, 'kubernetes.io/metadata.name': metadata['name'] as string };
@@ -218,6 +221,23 @@ function validateNewEvent(event: JsonObject, old: JsonObject | undefined): Field
   }
   if (typeof event['eventTime'] !== 'string') errors.push(required('eventTime'));
   return errors;
+}
+
+const EVENT_ALWAYS = [
+  'involvedObject',
+  'source',
+  'firstTimestamp',
+  'lastTimestamp',
+  'eventTime',
+  'reportingComponent',
+  'reportingInstance',
+];
+
+/** What the Go type of an event always has. */
+function completeEvent(event: JsonObject): void {
+  for (const key of ['involvedObject', 'source']) event[key] ??= {};
+  for (const key of ['firstTimestamp', 'lastTimestamp', 'eventTime']) event[key] ??= null;
+  for (const key of ['reportingComponent', 'reportingInstance']) event[key] ??= '';
 }
 
 function validateLease(lease: JsonObject): FieldError[] {
@@ -265,7 +285,12 @@ const DEFINITIONS: readonly Definition[] = [
     node: CORE_EVENT,
     printer: EVENT_PRINTER,
     selectable: EVENT_FIELDS,
-    strategy: { allowCreateOnUpdate: true, validate: validateEvent },
+    strategy: {
+      allowCreateOnUpdate: true,
+      complete: completeEvent,
+      structs: EVENT_ALWAYS,
+      validate: validateEvent,
+    },
   },
   {
     group: '',
@@ -285,6 +310,7 @@ const DEFINITIONS: readonly Definition[] = [
     ]),
     strategy: {
       nameFormat: 'label',
+      complete: completeNamespace,
       prepareForCreate: prepareNamespace,
       prepareForUpdate: (object, old) => {
         // Finalizers change through the `finalize` subresource alone.
@@ -304,8 +330,7 @@ const DEFINITIONS: readonly Definition[] = [
     printer: SECRET_PRINTER,
     selectable: new Map([['type', path('type')]]),
     strategy: {
-      prepareForCreate: prepareSecret,
-      prepareForUpdate: prepareSecret,
+      complete: prepareSecret,
       validate: (object, old) => [
         ...validateData(object, ['data'], []),
         ...(old !== undefined && old['type'] !== object['type']
@@ -337,7 +362,12 @@ const DEFINITIONS: readonly Definition[] = [
     namespaced: true,
     node: LEASE,
     printer: LEASE_PRINTER,
-    strategy: { allowCreateOnUpdate: true, allowUnconditionalUpdate: false, validate: validateLease },
+    strategy: {
+      allowCreateOnUpdate: true,
+      allowUnconditionalUpdate: false,
+      structs: ['spec'],
+      validate: validateLease,
+    },
   },
   {
     group: 'events.k8s.io',

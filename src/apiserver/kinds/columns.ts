@@ -27,7 +27,7 @@ export const CREATED_COLUMN: Column = {
   type: 'date',
   format: '',
   description:
-    'CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.',
+    'CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata',
   priority: 0,
 };
 
@@ -56,6 +56,12 @@ function field(object: Json | undefined, ...path: readonly string[]): string {
   return typeof value === 'string' ? value : '';
 }
 
+const SECRET_DATA =
+  "Data contains the secret data. Each key must consist of alphanumeric characters, '-', '_' or '.'. The serialized form of the secret data is a base64 encoded string, representing the arbitrary (possibly non-string) data value here. Described in https://tools.ietf.org/html/rfc4648#section-4";
+const MAP_DATA =
+  "Data contains the configuration data. Each key must consist of alphanumeric characters, '-', '_' or '.'. Values with non-UTF-8 byte sequences must use the BinaryData field. The keys stored in Data must not overlap with the keys in the BinaryData field, this is enforced during validation process.";
+const HOLDER =
+  'holderIdentity contains the identity of the holder of a current lease. If Coordinated Leader Election is used, the holder identity must be equal to the elected LeaseCandidate.metadata.name field.';
 const AGE = column('Age', 'string', CREATED_COLUMN.description);
 
 export const NAMESPACE_PRINTER: Printer = {
@@ -64,12 +70,7 @@ export const NAMESPACE_PRINTER: Printer = {
 };
 
 export const SECRET_PRINTER: Printer = {
-  columns: [
-    NAME_COLUMN,
-    column('Type', 'string', 'Type of the secret.'),
-    column('Data', 'string', 'Number of keys.'),
-    AGE,
-  ],
+  columns: [NAME_COLUMN, column('Type', 'string', 'Type of the secret.'), column('Data', 'string', SECRET_DATA), AGE],
   cells: (object, now) => [
     field(object, 'metadata', 'name'),
     field(object, 'type'),
@@ -79,7 +80,7 @@ export const SECRET_PRINTER: Printer = {
 };
 
 export const CONFIG_MAP_PRINTER: Printer = {
-  columns: [NAME_COLUMN, column('Data', 'string', 'Number of keys.'), AGE],
+  columns: [NAME_COLUMN, column('Data', 'string', MAP_DATA), AGE],
   cells: (object, now) => [
     field(object, 'metadata', 'name'),
     count(object['data']) + count(object['binaryData']),
@@ -88,7 +89,7 @@ export const CONFIG_MAP_PRINTER: Printer = {
 };
 
 export const LEASE_PRINTER: Printer = {
-  columns: [NAME_COLUMN, column('Holder', 'string', 'The identity of the holder.'), AGE],
+  columns: [NAME_COLUMN, column('Holder', 'string', HOLDER), AGE],
   cells: (object, now) => [
     field(object, 'metadata', 'name'),
     field(object, 'spec', 'holderIdentity'),

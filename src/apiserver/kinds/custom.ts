@@ -14,7 +14,7 @@ import type { JsonObject } from '../schema/json-value.ts';
 import type { SchemaNode } from '../schema/structural.ts';
 import type { Store } from '../storage/store.ts';
 import { CREATED_COLUMN, NAME_COLUMN } from './columns.ts';
-import { ALL_VERBS, type Column, type FieldGetter, type Resource, type Strategy } from './resource.ts';
+import { type Column, CUSTOM_VERBS, type FieldGetter, type Resource, type Strategy } from './resource.ts';
 
 /** The CRD as a file has it. */
 interface CrdFile {
@@ -99,7 +99,7 @@ function resourcesOf({ spec }: CrdFile, store: Store): Resource[] {
         shortNames: names.shortNames ?? [],
         categories: names.categories ?? [],
         namespaced: spec.scope === 'Namespaced',
-        verbs: ALL_VERBS,
+        verbs: CUSTOM_VERBS,
         custom: true,
         hasStatus,
         schema: compileSchema(node),

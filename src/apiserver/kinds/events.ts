@@ -25,8 +25,21 @@ function rename(object: JsonObject, names: ReadonlyMap<string, string>, apiVersi
 
 /** Events are stored as core/v1; this is how events.k8s.io/v1 shows the same objects. */
 export const EVENTS_VIEW: View = {
-  toStored: (object) => rename(object, RENAMED, 'v1'),
-  fromStored: (object) => rename(object, BACK, 'events.k8s.io/v1'),
+  toStored: (object) => ({
+    involvedObject: {},
+    source: {},
+    firstTimestamp: null,
+    lastTimestamp: null,
+    eventTime: null,
+    reportingComponent: '',
+    reportingInstance: '',
+    ...rename(object, RENAMED, 'v1'),
+  }),
+  fromStored: (object) => {
+    const view = rename(object, BACK, 'events.k8s.io/v1');
+    for (const key of ['reportingController', 'reportingInstance']) if (view[key] === '') delete view[key];
+    return view;
+  },
 };
 
 /** The time that orders an event for people: the newest one it has. */

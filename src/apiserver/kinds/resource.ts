@@ -25,7 +25,11 @@ export interface Strategy {
   readonly hasGeneration: boolean;
   /** What a name must be. */
   readonly nameFormat: 'subdomain' | 'label' | 'any';
-  /** Changes a new object before it is defaulted and validated. */
+  /** Fills in what a Go type or its defaulting fills in, before anybody is recorded as the owner of fields. */
+  readonly complete?: (object: JsonObject) => void;
+  /** Fields that the Go type always has, although they may be empty. */
+  readonly structs?: readonly string[];
+  /** Changes a new object after owners are recorded and before it is validated. */
   readonly prepareForCreate?: (object: JsonObject) => void;
   /** Changes an update before it is validated. */
   readonly prepareForUpdate?: (object: JsonObject, old: JsonObject) => void;
@@ -114,3 +118,15 @@ export function listItemJson(resource: Resource, item: Item): string {
 export function keyOf(resource: Resource, namespace: string, name: string): string {
   return resource.namespaced ? `${namespace}/${name}` : name;
 }
+
+/** The same, in the order in which custom resources show them. */
+export const CUSTOM_VERBS: readonly string[] = [
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'create',
+  'update',
+  'watch',
+];

@@ -1,6 +1,7 @@
-import { badRequest, expiredContinue, expiredRevision, tooLargeRevision } from '../http/errors.ts';
+import { goJsonError } from '../http/body.ts';
+import { badRequest, expiredContinue, expiredRevision, StatusError, tooLargeRevision } from '../http/errors.ts';
 import { objectOf, type Resource } from '../kinds/resource.ts';
-import { type FieldError, forbidden, invalid, notSupported } from '../schema/field-error.ts';
+import { type FieldError, forbidden, notSupported } from '../schema/field-error.ts';
 import type { Item } from '../storage/item.ts';
 import type { Store } from '../storage/store.ts';
 import type { ListMeta } from '../table/encoders.ts';
@@ -28,6 +29,10 @@ export function parseListOptions(resource: Resource, query: URLSearchParams, wat
   const initial = query.get('sendInitialEvents');
   const continued = query.get('continue') ?? '';
   const errors = checkOptions(version, match, initial, continued, watch);
+  if (!/^\d*$/.test(version)) {
+    const detail = `resourceVersion: Invalid value: ${JSON.stringify(version)}: strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`;
+    throw watch ? new StatusError(500, '', detail) : badRequest(`invalid resource version: ${detail}`);
+  }
   if (errors.length > 0) throw invalidObject('ListOptions', 'meta.k8s.io', '', errors);
   const limit = parseInteger(query, 'limit') ?? 0;
   return {
@@ -66,11 +71,6 @@ function checkOptions(
   watch: boolean,
 ): FieldError[] {
   const errors: FieldError[] = [];
-  if (version !== '' && !/^\d+$/.test(version)) {
-    errors.push(
-      invalid('resourceVersion', version, `strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`),
-    );
-  }
   if (watch) {
     if (initial !== null) {
       if (match === '') {
@@ -142,7 +142,10 @@ function decodeContinue(text: string): ContinueToken {
     const token = JSON.parse(Buffer.from(text, 'base64url').toString()) as ContinueToken;
     if (typeof token.rv === 'number' && typeof token.start === 'string') return token;
   } catch (cause) {
-    throw badRequest(`continue key is not valid: ${(cause as Error).message}`, { cause });
+    throw badRequest(
+      `invalid continue token: continue key is not valid: ${goJsonError(Buffer.from(text, 'base64url').toString('latin1'))}`,
+      { cause },
+    );
   }
   throw badRequest('continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)');
 }

@@ -13,7 +13,9 @@ function rejected(): StatusError {
 /** Returns the object after a JSON patch (RFC 6902). Throws StatusError. */
 export function jsonPatch(object: JsonObject, patch: Json): JsonObject {
   if (!Array.isArray(patch)) {
-    throw badRequest('json: cannot unmarshal object into Go value of type jsonpatch.Patch');
+    throw badRequest(
+      'error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp',
+    );
   }
   if (patch.length > MAX_OPERATIONS) throw tooLarge(MAX_OPERATIONS);
   for (const operation of patch) {
@@ -49,7 +51,10 @@ export function jsonPatch(object: JsonObject, patch: Json): JsonObject {
 
 /** Returns the object after a merge patch (RFC 7386); parts that do not change are shared. Throws StatusError. */
 export function mergePatch(object: JsonObject, patch: Json): JsonObject {
-  if (!isObject(patch)) throw badRequest('json: cannot unmarshal array into Go value of type map[string]interface {}');
+  if (!isObject(patch))
+    throw badRequest(
+      'error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}',
+    );
   return merge(object, patch);
 }
 
@@ -76,7 +81,10 @@ const MERGED_LISTS: ReadonlyMap<string, string> = new Map([
  * `$deleteFromPrimitiveList/…`. Throws StatusError.
  */
 export function strategicPatch(object: JsonObject, patch: Json): JsonObject {
-  if (!isObject(patch)) throw badRequest('json: cannot unmarshal array into Go value of type map[string]interface {}');
+  if (!isObject(patch))
+    throw badRequest(
+      'error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}',
+    );
   return strategic(object, patch, '');
 }
 

@@ -4,6 +4,7 @@ import { alreadyExists, badRequest, conflict, forbidden, MODIFIED, notFound, Sta
 import { hasBadBase64, NAMESPACE_FINALIZER } from '../kinds/builtin.ts';
 import { keyOf, objectOf, type Resource } from '../kinds/resource.ts';
 import { type FieldError, invalid, toStatusError } from '../schema/field-error.ts';
+import { goJson } from '../schema/go-format.ts';
 import { deepEqual, isObject, type JsonObject } from '../schema/json-value.ts';
 import { coerceMeta, MetadataError } from '../schema/object-meta.ts';
 import { strictDecodingMessage, strictErrors } from '../schema/strict-json.ts';
@@ -11,6 +12,7 @@ import type { Collection } from '../storage/collection.ts';
 import { Item } from '../storage/item.ts';
 import type { Store } from '../storage/store.ts';
 import { timestamp } from './clock.ts';
+import { findTypeProblem } from './go-types.ts';
 import { validateMeta, validateMetaUpdate } from './meta-validation.ts';
 import { generateName } from './names.ts';
 import type { WriteContext } from './request.ts';
@@ -63,7 +65,7 @@ export class Writes {
   }
 
   #create(resource: Resource, namespace: string, sent: JsonObject, context: WriteContext, own: boolean): Item {
-    const metadata = metadataOf(sent);
+    let metadata = metadataOf(sent);
     if (metadata['resourceVersion'] !== undefined && metadata['resourceVersion'] !== '0') {
       throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
     }
@@ -72,14 +74,19 @@ export class Writes {
     for (const key of SYSTEM_METADATA) delete metadata[key];
     delete metadata['resourceVersion'];
     if (generated) metadata['name'] = generateName(metadata['generateName'] as string);
+    resource.schema.applyDefaults(sent);
+    resource.strategy.complete?.(sent);
+    const object = own ? record(resource, null, sent, context, '') : sent;
+    metadata = object['metadata'] as JsonObject;
     metadata['uid'] = randomUUID();
     metadata['creationTimestamp'] = timestamp(context.clock);
     if (resource.strategy.hasGeneration) metadata['generation'] = 1;
-    if (resource.custom && resource.hasStatus) delete sent['status'];
-    resource.schema.applyDefaults(sent);
-    resource.strategy.prepareForCreate?.(sent);
-    const object = own ? record(resource, null, sent, context, '') : sent;
-    const name = metadata['name'] as string;
+    if (resource.custom && resource.hasStatus) {
+      delete object['status'];
+      resource.schema.applyDefaults(object);
+    }
+    resource.strategy.prepareForCreate?.(object);
+    const name = String(metadata['name'] ?? '');
     this.#validate(resource, object, undefined, context, '', name);
     let key = keyOf(resource, namespace, name);
     for (let attempt = 0; resource.collection.get(key) !== undefined; attempt++) {
@@ -135,7 +142,7 @@ export class Writes {
     const live = resource.collection.get(keyOf(resource, namespace, name));
     if (live === undefined) throw notFound(resource, name);
     const changed = change(objectOf(resource, live));
-    const object = this.#decode(resource, { ...changed, object: copyForWrite(changed.object) }, context);
+    const object = this.#decode(resource, { ...changed, object: copyForWrite(changed.object) }, context, true);
     const metadata = metadataOf(object);
     if (metadata['namespace'] !== undefined) checkNamespace(resource, metadata, namespace);
     if (metadata['name'] !== name) {
@@ -169,15 +176,21 @@ export class Writes {
       );
     }
     // Unknown fields fail in the merge, whatever the field validation.
-    report(resource, sent.duplicates, context);
+    if (sent.duplicates.length > 0 && context.fieldValidation !== 'Ignore') {
+      const message = strictDecodingMessage(sent.duplicates);
+      if (context.fieldValidation === 'Strict') throw badRequest(`error ${message}`);
+      context.warnings.push(...sent.duplicates);
+    }
     const stored = live === undefined ? null : objectOf(resource, live);
     const outcome = this.#merge(resource, subresource, stored, config, force, context);
     if (live === undefined) {
       const object = copyForWrite(outcome);
+      if (resource.namespaced) (object['metadata'] as JsonObject)['namespace'] = namespace;
       return { item: this.#create(resource, namespace, object, context, false), created: true };
     }
     if (outcome === stored) {
-      this.#checkVersion(resource, live, metadata['resourceVersion'], name);
+      const { resourceVersion } = metadata;
+      if (resourceVersion !== undefined) this.#checkVersion(resource, live, resourceVersion, name);
       return { item: live, created: false };
     }
     const object = copyForWrite(outcome);
@@ -228,7 +241,6 @@ export class Writes {
     }
     if (metadata['namespace'] !== undefined && metadata['namespace'] !== '')
       checkNamespace(resource, metadata, namespace);
-    else if (resource.namespaced) metadata['namespace'] = namespace;
   }
 
   #update(
@@ -248,9 +260,11 @@ export class Writes {
     this.#checkVersion(resource, live, metadata['resourceVersion'], name);
     metadata['resourceVersion'] = old['resourceVersion'] as string;
     keepSystemFields(metadata, old);
-    let object = prepareForUpdate(resource, sent, stored, subresource);
-    resource.schema.applyDefaults(object);
-    if (!isApply) object = record(resource, stored, object, context, subresource);
+    resource.schema.applyDefaults(sent);
+    resource.strategy.complete?.(sent);
+    let object = isApply ? sent : record(resource, stored, sent, context, subresource);
+    object = prepareForUpdate(resource, object, stored, subresource);
+    if (resource.custom && subresource === '' && object['status'] === undefined) resource.schema.applyDefaults(object);
     countGeneration(resource, object, stored);
     this.#validate(resource, object, stored, context, subresource, name);
     object = settleTimestamps(stored, object) as JsonObject;
@@ -264,7 +278,9 @@ export class Writes {
   #checkUid(resource: Resource, metadata: JsonObject, old: JsonObject, name: string, isPatch: boolean): void {
     const { uid } = metadata;
     if (uid === undefined || uid === '' || uid === old['uid'] || isPatch) return;
-    const why = `Precondition failed: UID in precondition: ${String(uid)}, UID in object meta: ${String(old['uid'])}`;
+    const failed = `Precondition failed: UID in precondition: ${String(uid)}, UID in object meta: ${String(old['uid'])}`;
+    const key = `/registry/${resource.group === '' ? '' : `${resource.group}/`}${resource.resource}/${resource.namespaced ? `${String(old['namespace'])}/` : ''}${name}`;
+    const why = `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${failed}`;
     throw conflict(resource, name, why);
   }
 
@@ -275,12 +291,7 @@ export class Writes {
       throw invalidObject(resource.resource, resource.group, name, [error]);
     }
     if (typeof version === 'string' && !/^\d+$/.test(version)) {
-      const error = invalid(
-        'metadata.resourceVersion',
-        version,
-        `strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`,
-      );
-      throw invalidObject(resource.resource, resource.group, name, [error]);
+      throw new StatusError(500, '', `strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`);
     }
     if (version !== String(live.revision)) throw conflict(resource, name, MODIFIED);
   }
@@ -298,28 +309,27 @@ export class Writes {
   }
 
   /** Decodes what came over the wire: kind, version, metadata types, unknown fields. */
-  #decode(resource: Resource, sent: Sent, context: WriteContext): JsonObject {
+  #decode(resource: Resource, sent: Sent, context: WriteContext, isPatch = false): JsonObject {
     const { object } = sent;
     checkKind(resource, object);
+    const text = isPatch && context.fieldValidation === 'Strict' ? goJson(object) : undefined;
+    const refuse = (detail: string, cause?: Error): StatusError =>
+      isPatch
+        ? patchRefused(text ?? goJson(object), detail)
+        : badRequest(`${handledAs(resource)}: ${detail}`, { cause });
     try {
       coerceMeta(object);
     } catch (error) {
       if (!(error instanceof MetadataError)) throw error;
-      throw badRequest(
-        resource.custom
-          ? error.message
-          : `${resource.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: ${error.message}`,
-        { cause: error },
-      );
+      throw refuse(error.message, error);
     }
-    this.#reportUnknown(resource, object, sent.duplicates, context);
-    if (!resource.custom) checkBuiltinTypes(resource, object);
+    const problem = resource.custom ? undefined : typeProblem(resource, object);
+    if (problem !== undefined) throw refuse(problem);
+    const unknown = strictErrors(sent.duplicates, resource.schema.prune(object));
+    if (unknown.length === 0 || context.fieldValidation === 'Ignore') return object;
+    if (context.fieldValidation === 'Strict') throw refuse(strictDecodingMessage(unknown));
+    context.warnings.push(...unknown);
     return object;
-  }
-
-  /** Drops unknown fields and says so, as the request wants it. */
-  #reportUnknown(resource: Resource, object: JsonObject, duplicates: readonly string[], context: WriteContext): void {
-    report(resource, strictErrors(duplicates, resource.schema.prune(object)), context);
   }
 
   /** A namespaced object needs a namespace that is not on its way out (admission `NamespaceLifecycle`). */
@@ -348,7 +358,15 @@ export class Writes {
   ): void {
     const metadata = object['metadata'] as JsonObject;
     const before: FieldError[] = validateMeta(resource, metadata);
-    if (old !== undefined) before.push(...validateMetaUpdate(metadata, old['metadata'] as JsonObject));
+    if (resource.custom && object['kind'] !== resource.kind) {
+      before.push(invalid('kind', object['kind'] ?? '', `must be ${resource.kind}`));
+    }
+    if (old !== undefined) {
+      const changes = validateMetaUpdate(metadata, old['metadata'] as JsonObject);
+      before.push(...changes);
+      // The real server checks this twice for custom resources, and says so.
+      if (resource.custom) before.push(...changes);
+    }
     const { errors, warnings } = resource.schema.validate(object, old, {
       before,
       ...(subresource === 'status' ? { subresource } : {}),
@@ -357,14 +375,16 @@ export class Writes {
     const stored = resource.view === undefined ? object : resource.view.toStored(object);
     const more = resource.strategy.validate?.(stored, old) ?? [];
     if (errors.length === 0 && more.length === 0) return;
-    throw invalidObject(resource.kind, resource.group, name, [...errors, ...more]);
+    const kind = resource.custom ? String(object['kind']) : resource.kind;
+    throw invalidObject(kind, resource.group, name, [...errors, ...more]);
   }
 }
 
 /** A 422 answer. */
 export function invalidObject(kind: string, group: string, name: string, errors: readonly FieldError[]): StatusError {
-  const { code, reason, message, details } = toStatusError(kind, group, name ?? '', errors);
-  return new StatusError(code, reason, message, details);
+  const { code, reason, message, details } = toStatusError(kind, group, name, errors);
+  const { kind: named, ...rest } = details;
+  return new StatusError(code, reason, message, kind === '' ? rest : { ...rest, kind: named });
 }
 
 function metadataOf(object: JsonObject): JsonObject {
@@ -388,7 +408,7 @@ function checkKind(resource: Resource, object: JsonObject): void {
     if (apiVersion === undefined) object['apiVersion'] = resource.apiVersion;
   } else if (typeof kind !== 'string' || kind === '') {
     const text = JSON.stringify(object);
-    const start = text.length > 24 ? `${text.slice(0, 24)} ...` : text;
+    const start = text.length > 30 ? `${text.slice(0, 30)} ...` : text;
     throw badRequest(
       `the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in '${text}' (${start})`,
     );
@@ -398,27 +418,29 @@ function checkKind(resource: Resource, object: JsonObject): void {
       `the API version in the data (${String(apiVersion ?? '')}) does not match the expected API version (${resource.apiVersion})`,
     );
   }
-  if (object['kind'] !== resource.kind) {
+  if (!resource.custom && object['kind'] !== resource.kind) {
+    const group = resource.group === '' ? 'core' : resource.group.split('.')[0];
     throw badRequest(
-      `${resource.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: converting (v1.${String(kind)}) to (${resource.kind}): unknown conversion`,
+      `${String(kind)} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: converting (v1.${String(kind)}) to (${group}.${resource.kind}): unknown conversion`,
     );
   }
 }
 
-/** The Go types of built-in kinds refuse other JSON types while decoding. */
-function checkBuiltinTypes(resource: Resource, object: JsonObject): void {
-  const handled = `${resource.kind} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}`;
-  const { errors } = resource.schema.validate(object);
-  const wrong = errors.find(({ type }) => type === 'FieldValueTypeInvalid');
-  if (wrong !== undefined) {
-    const value = wrong.badValue === 'integer' ? 'number' : String(wrong.badValue);
-    throw badRequest(
-      `${handled}: json: cannot unmarshal ${value} into Go struct field ${resource.kind}.${wrong.field.replace(/\[.*|\.[^.]*$/, '')} of type string`,
-    );
-  }
-  for (const field of resource.kind === 'Secret' ? ['data'] : resource.kind === 'ConfigMap' ? ['binaryData'] : []) {
-    if (hasBadBase64(object, field)) throw badRequest(`${handled}: illegal base64 data at input byte 0`);
-  }
+function handledAs({ kind, version }: Resource): string {
+  return `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${kind}`;
+}
+
+/** What a patch is answered with whose outcome cannot be decoded. */
+function patchRefused(json: string, detail: string): StatusError {
+  return invalidObject('', '', '', [invalid('patch', json, detail)]);
+}
+
+/** What the Go types of built-in kinds refuse while decoding, in the words of encoding/json; undefined when all fits. */
+function typeProblem(resource: Resource, object: JsonObject): string | undefined {
+  const problem = findTypeProblem(resource.node, object, resource.kind, '');
+  if (problem !== undefined) return problem;
+  const encoded = resource.kind === 'Secret' ? 'data' : resource.kind === 'ConfigMap' ? 'binaryData' : '';
+  return encoded !== '' && hasBadBase64(object, encoded) ? 'illegal base64 data at input byte 0' : undefined;
 }
 
 function checkNamespace(resource: Resource, metadata: JsonObject, namespace: string): void {
@@ -496,7 +518,7 @@ function record(
   context: WriteContext,
   subresource: Subresource,
 ): JsonObject {
-  return updateManagedFields({
+  const recorded = updateManagedFields({
     schema: resource.node,
     apiVersion: resource.apiVersion,
     manager: context.fieldManager,
@@ -506,6 +528,25 @@ function record(
     old,
     new: object,
   }) as JsonObject;
+  // Its own copy: what follows changes it.
+  const owned = recorded === object ? recorded : copyForWrite(recorded);
+  if (old === null && resource.strategy.structs !== undefined) disownStructs(owned, resource.strategy.structs);
+  return owned;
+}
+
+/** What a Go type always has is there without anybody's doing: empty values, and the presence of a struct. */
+function disownStructs(object: JsonObject, structs: readonly string[]): void {
+  const entries = (object['metadata'] as JsonObject)['managedFields'];
+  if (!Array.isArray(entries)) return;
+  for (const entry of entries) {
+    const fields = isObject(entry) ? entry['fieldsV1'] : undefined;
+    if (!isObject(fields)) continue;
+    for (const name of structs) {
+      const field = fields[`f:${name}`];
+      if (object[name] === null || object[name] === '') delete fields[`f:${name}`];
+      else if (isObject(field)) delete field['.'];
+    }
+  }
 }
 
 /** Nothing holds a deleted object back any more. */
@@ -530,18 +571,4 @@ function storedForm(resource: Resource, object: JsonObject): JsonObject {
   const stored = resource.view === undefined ? object : resource.view.toStored(object);
   const { kind, apiVersion, metadata, ...rest } = stored;
   return { kind: kind as string, apiVersion: apiVersion as string, metadata: metadata as JsonObject, ...rest };
-}
-
-/** Refuses or warns of unknown and duplicate fields, as the request wants it. */
-function report(resource: Resource, errors: readonly string[], context: WriteContext): void {
-  if (errors.length === 0 || context.fieldValidation === 'Ignore') return;
-  if (context.fieldValidation === 'Warn') {
-    context.warnings.push(...errors);
-    return;
-  }
-  const message = strictDecodingMessage(errors);
-  const { kind, version, custom } = resource;
-  throw badRequest(
-    custom ? message : `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${kind}: ${message}`,
-  );
 }

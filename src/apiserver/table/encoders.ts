@@ -32,7 +32,7 @@ export function plainEncoder(resource: Resource): Encoder {
     shared: resource.apiVersion,
     object: (item) => jsonOf(resource, item),
     list: (items, meta) =>
-      `${head}${encodeMeta(meta)},"items":[${items.map((item) => listItemJson(resource, item)).join(',')}]}`,
+      `${head}${encodeMeta(resource.custom && meta.continue === undefined ? { continue: '', ...meta } : meta)},"items":[${items.map((item) => listItemJson(resource, item)).join(',')}]}`,
     bookmark: (revision, annotations) => bookmark(resource.kind, resource.apiVersion, revision, annotations),
   };
 }
