@@ -1,9 +1,9 @@
 /** Delays between attempts: doubling, with jitter, as client-go's reflector has them. */
 
 export interface BackoffOptions {
-  /** First delay in milliseconds; default 800. */
+  /** The first delay is this to twice this, in milliseconds; default 800. */
   readonly initialMs?: number | undefined;
-  /** Longest delay in milliseconds before jitter; default 30,000. */
+  /** Longest delay in milliseconds; default 30,000. */
   readonly maxMs?: number | undefined;
   /** Answers a number in [0, 1); default Math.random. */
   readonly random?: (() => number) | undefined;
@@ -26,11 +26,11 @@ export class Backoff {
     return this.#failures;
   }
 
-  /** Counts a failure and returns how long to wait, in milliseconds: between the delay and twice the delay. */
+  /** Counts a failure and returns how long to wait, in milliseconds: half of the delay to all of it. */
   next(): number {
-    const delay = Math.min(this.#maxMs, this.#initialMs * 2 ** Math.min(this.#failures, 30));
+    const delay = Math.min(this.#maxMs, 2 * this.#initialMs * 2 ** Math.min(this.#failures, 30));
     this.#failures += 1;
-    return delay * (1 + this.#random());
+    return delay * (0.5 + this.#random() / 2);
   }
 
   reset(): void {

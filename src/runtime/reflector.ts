@@ -74,6 +74,9 @@ const TRANSITIONS: readonly ReflectorTransition[] = [
   'error',
 ];
 
+/** Longest delay while nobody listens at the server's address, in milliseconds. */
+const REFUSED_MAX_MS = 5000;
+
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
 export class Reflector<T extends KubeObjectBase> implements Cache<T> {
@@ -189,7 +192,9 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
         this.#resume = undefined;
       }
     }
-    const delayMs = this.#backoff.next();
+    let delayMs = this.#backoff.next();
+    // A refused connection costs nobody anything, and a restarted server should be noticed soon.
+    if (error.reason === 'ConnectionRefused') delayMs = Math.min(delayMs, REFUSED_MAX_MS * (0.5 + Math.random() / 2));
     this.#log.warn({ err: error, delayMs: Math.round(delayMs) }, 'Watch failed and will be tried again');
     return delayMs;
   }
