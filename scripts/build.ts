@@ -3,6 +3,7 @@
  *
  *   cli.js     every command; what only some commands need (the Kubernetes client, the daemon) is split off and loaded then
  *   apiserver-thread.js  the API server beside the other parts of `clawstore up`
+ *   commit-worker.js  the thread that writes the API server's database
  *   helper.js  the node helper: koffi and nothing else, because it must start before anything large is loaded
  *
  * koffi stays outside the bundle (it loads a native library from its own package); crds/ and manifests/ are read at run
@@ -29,6 +30,7 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     source: 'src/cli/apiserver-thread.ts',
     never: ['@kubernetes/client-node', '@aws-sdk/client-s3'],
   },
+  'commit-worker': { source: 'src/apiserver/storage/commit-worker.ts', never: ['*'] },
   helper: { source: 'src/node/helper/main.ts', never: ['*'] },
 };
 

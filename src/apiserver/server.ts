@@ -86,9 +86,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   chmodSync(stateDir, 0o700);
   const lock = lockDirectory(stateDir);
-  const cleanups: (() => void)[] = [() => lock.release()];
-  const cleanUp = (): void => {
-    for (const cleanup of cleanups.splice(0).toReversed()) cleanup();
+  const cleanups: (() => void | Promise<void>)[] = [() => lock.release()];
+  const cleanUp = async (): Promise<void> => {
+    for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
   };
   try {
     const onError = (error: Error): void => log.error('request failed', error);
@@ -184,7 +184,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       close,
     };
   } catch (error) {
-    cleanUp();
+    await cleanUp();
     throw error;
   }
 }

@@ -128,7 +128,10 @@ function start({ parts: { store, hub }, resource }: Exchange, watcher: Watcher, 
       if (change.revision <= store.committed) watcher.offer(change, texts);
     }
   } else if (sendInitialEvents !== false) {
-    watcher.sendExisting(resource.collection.values());
+    const { collection } = resource;
+    watcher.sendExisting(
+      collection.revision > store.committed ? collection.snapshot(store.committed) : collection.values(),
+    );
   }
   if (sendInitialEvents === true && options.allowWatchBookmarks) watcher.bookmark(store.committed, true);
   watcher.startAfter(Math.max(store.committed, replay ? resourceVersion : 0));

@@ -97,6 +97,7 @@ export class Collection {
   revert(change: Change): void {
     const { key } = change.item;
     this.#changes.pop();
+    this.revision = this.#changes.at(-1)?.revision ?? 0;
     if (change.previous === undefined) {
       this.#items.delete(key);
       this.#keys.splice(this.#lowerBound(key), 1);

@@ -24,17 +24,13 @@ export class Housekeeping {
     this.#store = store;
     this.#clock = clock;
     this.#timer = setInterval(() => {
-      try {
-        this.run();
-      } catch (error) {
-        onError(error as Error);
-      }
+      this.run().catch((error: unknown) => onError(error as Error));
     }, CHECK_MS);
     this.#timer.unref();
   }
 
   /** One round. */
-  run(): void {
+  async run(): Promise<void> {
     const now = this.#clock.now();
     this.#expireEvents(now);
     const { committed, compacted } = this.#store;
@@ -42,8 +38,8 @@ export class Housekeeping {
     while (this.#marks.length > 0 && (this.#marks[0]?.time ?? now) <= now - HISTORY_MS) {
       target = Math.max(target, this.#marks.shift()?.revision ?? 0);
     }
-    if (target - compacted >= MIN_CHANGES) this.#store.compact(target);
     if (this.#marks.at(-1)?.revision !== committed) this.#marks.push({ time: now, revision: committed });
+    if (target - compacted >= MIN_CHANGES) await this.#store.compact(target);
   }
 
   #expireEvents(now: number): void {

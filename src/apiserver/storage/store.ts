@@ -1,5 +1,6 @@
 import type { JsonObject } from '../schema/json-value.ts';
 import { type Change, Collection } from './collection.ts';
+import { Committer } from './committer.ts';
 import { Item } from './item.ts';
 import { type LogRow, RevisionLog, StorageError, type Synchronous } from './revision-log.ts';
 
@@ -22,33 +23,41 @@ interface Batch {
 
 /**
  * All objects, in memory and on disk. A write is checked and applied in memory at once and in one piece, so writers never
- * wait for each other; all writes of one turn of the event loop are committed together (group commit), and nobody hears
- * of them before: answers wait for {@link durable}, watchers are told by {@link subscribe} after the commit.
+ * wait for each other. While a thread writes one batch to the disk, the next one gathers (group commit). Nobody hears of a
+ * write before it is on disk: answers wait for {@link durable}, watchers are told by {@link subscribe} after the commit.
  */
 export class Store {
-  readonly #log: RevisionLog;
+  readonly #committer: Committer;
   readonly #onError: (error: Error) => void;
   readonly #collections = new Map<string, Collection>();
   readonly #listeners = new Set<(changes: readonly Change[]) => void>();
   #revision: number;
   #committed: number;
   #compacted: number;
+  /** Gathers writes. */
   #batch: Batch | undefined;
+  /** Is being written. */
+  #inFlight: Batch | undefined;
   #broken: Error | undefined;
 
   /** Opens the database and reads all of it. Throws StorageError. */
   constructor(options: StoreOptions) {
-    this.#log = new RevisionLog(options.file, options.synchronous);
     this.#onError = options.onError ?? (() => {});
-    this.#compacted = this.#log.compacted;
-    // Revision 0 means "any" to clients, so the first state is 1.
-    this.#revision = Math.max(1, this.#log.head);
-    this.#committed = this.#revision;
-    this.#load();
+    const log = new RevisionLog(options.file, options.synchronous);
+    try {
+      this.#compacted = log.compacted;
+      // Revision 0 means "any" to clients, so the first state is 1.
+      this.#revision = Math.max(1, log.head);
+      this.#committed = this.#revision;
+      this.#load(log);
+    } finally {
+      log.close();
+    }
+    this.#committer = new Committer(options.file, options.synchronous ?? 'FULL');
   }
 
-  #load(): void {
-    for (const { revision, key, value } of this.#log.rows()) {
+  #load(log: RevisionLog): void {
+    for (const { revision, key, value } of log.rows()) {
       const [name, rest] = splitKey(key);
       const collection = this.collection(name);
       const previous = collection.get(rest);
@@ -132,39 +141,50 @@ export class Store {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     // A write nobody waits for (garbage collection) must not end the process; `onError` tells.
     promise.catch(() => {});
-    setImmediate(() => this.flush());
+    if (this.#inFlight === undefined) setImmediate(() => this.#send());
     return { changes: [], rows: [], done: promise, resolve, reject };
   }
 
-  /** Resolves when all that is visible now is on disk, and rejects with StorageError when it cannot be written. */
+  /**
+   * Resolves when all that is visible now is on disk, and rejects with StorageError when it cannot be written; undefined
+   * when it is there already.
+   */
   durable(): Promise<void> | undefined {
-    return this.#batch?.done;
+    return this.#batch?.done ?? this.#inFlight?.done;
   }
 
-  /** Commits what is pending; the event loop does so by itself once a turn. */
-  flush(): void {
+  /** Has the gathered batch written, unless one is on its way. */
+  #send(): void {
     const batch = this.#batch;
-    if (batch === undefined) return;
+    if (batch === undefined || this.#inFlight !== undefined) return;
     this.#batch = undefined;
-    try {
-      this.#log.append(batch.rows);
-    } catch (error) {
-      this.#rollBack(batch, error as Error);
-      return;
-    }
-    this.#committed = this.#revision;
+    this.#inFlight = batch;
+    this.#committer.append(batch.rows).then(
+      () => this.#onCommitted(batch),
+      (error: unknown) => this.#rollBack(error as Error),
+    );
+  }
+
+  #onCommitted(batch: Batch): void {
+    this.#inFlight = undefined;
+    this.#committed = batch.rows.at(-1)?.revision ?? this.#committed;
+    // The disk works on the next batch while this one is told.
+    this.#send();
     batch.resolve();
     for (const listener of this.#listeners) listener(batch.changes);
     for (const { previous } of batch.changes) previous?.forget();
   }
 
   /** Nobody has seen these changes: they are taken back, and the writers are told. */
-  #rollBack(batch: Batch, error: Error): void {
-    for (const change of batch.changes.toReversed()) change.collection.revert(change);
+  #rollBack(error: Error): void {
+    const lost = [this.#inFlight, this.#batch].filter((batch) => batch !== undefined);
+    this.#inFlight = undefined;
+    this.#batch = undefined;
+    for (const { changes } of lost.toReversed()) {
+      for (const change of changes.toReversed()) change.collection.revert(change);
+    }
     this.#revision = this.#committed;
-    for (const collection of this.#collections.values())
-      collection.revision = Math.min(collection.revision, this.#revision);
-    batch.reject(error);
+    for (const batch of lost) batch.reject(error);
     this.#onError(error);
   }
 
@@ -179,25 +199,28 @@ export class Store {
   }
 
   /** Forgets the changes at or before `revision`; later watches and lists from there are answered 410. */
-  compact(revision: number): void {
-    this.flush();
+  async compact(revision: number): Promise<void> {
     if (revision <= this.#compacted || revision > this.#committed) return;
-    this.#log.compact(revision);
     this.#compacted = revision;
     for (const collection of this.#collections.values()) collection.compact(revision);
+    await this.#committer.compact(revision);
   }
 
-  /** Copies the database to a new file. */
-  backup(file: string): void {
-    this.flush();
-    this.#log.backup(file);
+  /** Copies the database to a new file while the store works on. */
+  async backup(file: string): Promise<void> {
+    await this.durable();
+    await this.#committer.backup(file);
   }
 
-  close(): void {
+  /** Writes what is pending and closes the database. */
+  async close(): Promise<void> {
     if (this.#broken !== undefined) return;
-    this.flush();
     this.#broken = new StorageError('the store is closed');
-    this.#log.close();
+    while (this.#batch !== undefined || this.#inFlight !== undefined) {
+      // Its writers have been told of a failure.
+      await this.durable()?.catch(() => {});
+    }
+    await this.#committer.close();
   }
 }
 
