@@ -1,6 +1,6 @@
 /** `clawstore down`: stops what runs on a state directory and takes every mount of ours down. Data stays. */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { VOLUME_MOUNTS } from '../api/meta.ts';
 import type { VolumeMount } from '../api/volume-mount.ts';
@@ -113,7 +113,7 @@ async function takeDown(
     ...outside.flatMap((path) => table.at(path) ?? []),
   ];
   const problems: string[] = [];
-  for (const group of [workloads, volumes, pools]) {
+  for (const group of [workloads, volumes, pools, table.stackAt(mountRoot)]) {
     for (const entry of group.toReversed()) {
       if (entry.fsType === 'tmpfs' && group === volumes && !dropMemory && (await holdsFiles(node, entry, signal))) {
         problems.push(
@@ -121,7 +121,7 @@ async function takeDown(
         );
         continue;
       }
-      const problem = await unmountOne(node, entry, group === workloads ? 'copies' : 'device', signal);
+      const problem = await unmountOne(node, entry, group === volumes || group === pools ? 'device' : 'copies', signal);
       if (problem !== undefined) problems.push(problem);
     }
     // What is below would fail anyway, and say less.
@@ -153,9 +153,8 @@ async function unmountOne(
 }
 
 function targetPath({ mountRoot }: NodeLayer, path: string): TargetPath {
-  return isInside(path, mountRoot)
-    ? { root: mountRoot, path: path.slice(mountRoot.length + 1) }
-    : { root: '/', path: path.slice(1) };
+  const root = path === mountRoot ? dirname(mountRoot) : isInside(path, mountRoot) ? mountRoot : '/';
+  return { root, path: path.slice(root === '/' ? 1 : root.length + 1) };
 }
 
 /** Refused while anything is mounted below: nothing is ever deleted through a mount. */

@@ -194,9 +194,9 @@ function absolute(flag: string, path: string): string {
 }
 
 function parsePrefixes(value: unknown): readonly string[] {
-  const list: readonly unknown[] = Array.isArray(value) ? value : String(value as string).split(',');
+  const list: readonly unknown[] = Array.isArray(value) ? value : String(value).split(',');
   return list
-    .map((entry) => String(entry as string).trim())
+    .map((entry) => `${entry}`.trim())
     .filter((entry) => entry !== '')
     .map((entry) => {
       const path = absolute('--host-path-allow', entry);

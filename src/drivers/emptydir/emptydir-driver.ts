@@ -17,6 +17,7 @@ import type { MountEntry } from '../../node/mount-entry.ts';
 import { NodeError } from '../../node/node-error.ts';
 import type { Pool, Pools } from '../../node/pools/pools.ts';
 import type { ThinMount } from '../../node/pools/space-guard.ts';
+import { bindOrReplace } from '../bind-or-replace.ts';
 import {
   type Driver,
   type DriverCapabilities,
@@ -165,22 +166,23 @@ export class EmptyDirDriver implements Driver {
   }
 
   async observeMount(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<MountObservation> {
-    const seen = await this.#node.observeTarget({ target: targetOf(mount), own: this.#dataOf(volume.uid) }, signal);
+    const request = { target: targetOf(mount), own: this.#dataOf(volume.uid) };
+    const seen = await asDriver('MountFailed', () => this.#node.observeTarget(request, signal));
     return judgeTarget(seen, this.#wanted(volume, mount));
   }
 
-  async publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void> {
-    await asDriver('MountFailed', () =>
-      this.#node.bindOwn(
-        {
-          source: this.#dataOf(volume.uid),
-          target: targetOf(mount),
-          readOnly: mount.readOnly,
-          options: volume.mountOptions,
-        },
-        signal,
-      ),
-    );
+  publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void> {
+    const request = {
+      source: this.#dataOf(volume.uid),
+      target: targetOf(mount),
+      readOnly: mount.readOnly,
+      options: volume.mountOptions,
+    };
+    return bindOrReplace({
+      bind: () => this.#node.bindOwn(request, signal),
+      observe: () => this.observeMount(volume, mount, signal),
+      unpublish: () => this.unpublish(volume, mount, signal),
+    });
   }
 
   async unpublish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<UnmountOutcome> {
@@ -218,7 +220,9 @@ export class EmptyDirDriver implements Driver {
   async usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined> {
     const mount = this.#stageMount(volume);
     if (mount === undefined) return undefined;
-    const { usedBytes, totalBytes } = await this.#node.statfs(mount.target, signal);
+    const { usedBytes, totalBytes } = await asDriver('MountUnresponsive', () =>
+      this.#node.statfs(mount.target, signal),
+    );
     return { usedBytes, totalBytes };
   }
 
@@ -294,7 +298,7 @@ export class EmptyDirDriver implements Driver {
     if (this.#isHeld()) {
       throw new DriverError('PoolLowSpace', `pool ${pool.name} is full; nothing is made on it until it has room`);
     }
-    const space = await this.#pools.makeRoom(pool, wanted, signal);
+    const space = await asDriver('ProvisionFailed', () => this.#pools.makeRoom(pool, wanted, signal));
     if (this.#pools.hasRoom(space, wanted)) return;
     if (wanted === 0n) {
       throw new DriverError(
@@ -348,7 +352,9 @@ export class EmptyDirDriver implements Driver {
     const was = attached === undefined ? {} : { was: { device: attached.device, root: '/', options: [] } };
     if (mount !== undefined && image?.name.provisioning === 'Thin') {
       // A frozen filesystem that is unmounted could never be thawed.
-      await this.#node.call('freeze', { target, device: mount.device, frozen: false }, { signal });
+      await asDriver('UnmountFailed', () =>
+        this.#node.call('freeze', { target, device: mount.device, frozen: false }, { signal }),
+      );
     }
     return asDriver('UnmountFailed', () =>
       this.#node.unmount({ target, mountId: mount?.id, scope: 'device', ...was }, signal),

@@ -6,6 +6,7 @@
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath, UserPath } from '../../node/layer.ts';
 import { DELETED_SUFFIX, isAtOrBelow } from '../../node/mount-entry.ts';
+import { bindOrReplace } from '../bind-or-replace.ts';
 import {
   type Driver,
   type DriverCapabilities,
@@ -121,23 +122,11 @@ async function publish(
     options: volume.mountOptions,
     create: mayCreate(volume),
   };
-  try {
-    await node.bindUserPath(request, signal);
-    return;
-  } catch (error) {
-    const failure = toDriverError(error, Reason.MountFailed);
-    if (failure.reason !== Reason.MountTargetConflict) throw failure;
-    // Something is there that the bind did not recognise: a mount of ours whose source was replaced can give way.
-    const seen = await observeMount(node, volume, mount, signal);
-    if (seen.state === 'overmounted') throw new DriverError(Reason.MountCovered, seen.message, { cause: error });
-    if (seen.state !== 'stale') throw failure;
-  }
-  const outcome = await unpublish(node, volume, mount, signal);
-  if (outcome.outcome !== 'done') {
-    const pids = outcome.holders.map(({ pid, comm }) => `${pid} (${comm})`).join(', ');
-    throw new DriverError(Reason.Busy, `the mount of a removed directory is still in use by ${pids}`);
-  }
-  await asDriver(Reason.MountFailed, () => node.bindUserPath(request, signal));
+  await bindOrReplace({
+    bind: () => node.bindUserPath(request, signal),
+    observe: () => observeMount(node, volume, mount, signal),
+    unpublish: () => unpublish(node, volume, mount, signal),
+  });
 }
 
 async function unpublish(

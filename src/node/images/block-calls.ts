@@ -79,7 +79,10 @@ export function loadBlockCalls(): BlockCalls {
   };
   const inThread = (call: Call, ...args: readonly unknown[]): Promise<number> =>
     new Promise((resolve, reject) => {
-      call.async(...args, (error: unknown, result: number) => (error === null ? resolve(result) : reject(error)));
+      call.async(...args, (error: Error | null, result: number) => {
+        if (error === null) resolve(result);
+        else reject(error);
+      });
     });
 
   return {

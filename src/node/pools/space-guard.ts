@@ -8,7 +8,7 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { NodeLayer, TargetPath } from '../layer.ts';
-import type { Pool, PoolSpace, Pools } from './pools.ts';
+import type { Pool, Pools } from './pools.ts';
 import { criticalWater, lowWater } from './sizing.ts';
 
 const PERIOD_MS = 1000;

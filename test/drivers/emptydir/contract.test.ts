@@ -1,0 +1,58 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { DriverVolume } from '../../../src/drivers/driver.ts';
+import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts';
+import type { RunningNodeLayer } from '../../../src/node/create-layer.ts';
+import { DEFAULT_POOL, Pools } from '../../../src/node/pools/pools.ts';
+import { type DriverSubject, describeDriver } from '../../contract/driver-contract.ts';
+import { soon } from '../../node/support.ts';
+
+const MIB = 1024n * 1024n;
+
+async function subject(
+  layer: RunningNodeLayer,
+  volume: (name: string) => Pick<DriverVolume, 'source' | 'capacityBytes' | 'provisioning'>,
+): Promise<DriverSubject> {
+  const pools = new Pools({ node: layer, directory: join(layer.stateDir, 'pools') });
+  const pool = await pools.open(DEFAULT_POOL, soon());
+  return {
+    driver: new EmptyDirDriver({ node: layer, pools }),
+    volume: (name) => ({
+      uid: `uid-${name}`,
+      namespace: 'ns',
+      name,
+      capacityPolicy: undefined,
+      pool: DEFAULT_POOL,
+      mountOptions: ['nosuid', 'nodev'],
+      ...volume(name),
+    }),
+    replaceStorage: ({ uid }) => {
+      const data = join(layer.mountRoot, '.volumes', uid, 'data');
+      rmSync(data, { recursive: true });
+      mkdirSync(data);
+    },
+    dispose: async () => {
+      if (pool.file === undefined) return;
+      const { target } = pool.file;
+      const mountId = layer.table.at(join(target.root, target.path))?.id;
+      expect(await layer.unmount({ target, mountId, scope: 'device' }, soon())).to.deep.equal({ outcome: 'done' });
+    },
+  };
+}
+
+const disk = { source: { type: 'emptyDir', medium: '' } } as const;
+
+describeDriver('emptyDir of ext4, Thin', ({ layer }) =>
+  subject(layer, () => ({ ...disk, capacityBytes: 32n * MIB, provisioning: 'Thin' })),
+);
+describeDriver('emptyDir of xfs, Thick', ({ layer }) =>
+  subject(layer, () => ({ ...disk, capacityBytes: 304n * MIB, provisioning: 'Thick' })),
+);
+describeDriver('emptyDir in memory', ({ layer }) =>
+  subject(layer, () => ({
+    source: { type: 'emptyDir', medium: 'Memory' },
+    capacityBytes: 8n * MIB,
+    provisioning: 'Thin',
+  })),
+);
