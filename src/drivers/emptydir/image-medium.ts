@@ -1,0 +1,274 @@
+/**
+ * `medium: ""`: one image file per volume on a pool, mounted once on this node. Its filesystem is as large as the volume,
+ * so a writer gets ENOSPC at the limit. A volume whose image is mounted nowhere is still provisioned: the facts are the
+ * file's name and the mount table.
+ */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { uidSegment } from '../../api/names.ts';
+import { backingFileOf, loopsOf } from '../../node/images/loop-devices.ts';
+import type { ImageFilesystem } from '../../node/images/operations.ts';
+import type { NodeLayer } from '../../node/layer.ts';
+import type { MountEntry } from '../../node/mount-entry.ts';
+import { NodeError } from '../../node/node-error.ts';
+import type { Pool, Pools } from '../../node/pools/pools.ts';
+import type { ThinMount } from '../../node/pools/space-guard.ts';
+import {
+  DriverError,
+  type DriverLeftover,
+  type DriverVolume,
+  type UnmountOutcome,
+  type VolumeObservation,
+} from '../driver.ts';
+import { asDriver } from '../failure.ts';
+import { formatImageName, type ImageName, parseImageName } from './image-name.ts';
+import { Overcommitment } from './overcommitment.ts';
+import {
+  DATA,
+  DATA_MODE,
+  ENFORCED,
+  type Medium,
+  NOTHING,
+  pathOf,
+  problemOf,
+  stageMountOf,
+  stageMounts,
+  stageTarget,
+  unmountStage,
+} from './stage.ts';
+
+const MIB = 1024n * 1024n;
+/** mkfs.xfs refuses less; below it the image has ext4. */
+const SMALLEST_XFS = 300n * MIB;
+/** Below this ext4 has no room for its own tables. */
+const SMALLEST_EXT4 = 2n * MIB;
+/** Making and growing files of any size, milliseconds. */
+const DEADLINE_MS = 120_000;
+
+const POSSIBLE: readonly Omit<ImageName, 'volumeUID'>[] = [
+  { provisioning: 'Thin', filesystem: 'xfs' },
+  { provisioning: 'Thick', filesystem: 'xfs' },
+  { provisioning: 'Thin', filesystem: 'ext4' },
+  { provisioning: 'Thick', filesystem: 'ext4' },
+];
+
+interface Image {
+  readonly name: ImageName;
+  readonly file: string;
+  readonly sizeBytes: bigint;
+}
+
+export interface ImageMediumOptions {
+  readonly node: NodeLayer;
+  readonly pools: Pools;
+  /** True while writers of Thin volumes are held: nothing new is made then. */
+  readonly isHeld: () => boolean;
+}
+
+export class ImageMedium implements Medium {
+  readonly #node: NodeLayer;
+  readonly #pools: Pools;
+  readonly #isHeld: () => boolean;
+  readonly #overcommitment: Overcommitment;
+
+  constructor({ node, pools, isHeld }: ImageMediumOptions) {
+    this.#node = node;
+    this.#pools = pools;
+    this.#isHeld = isHeld;
+    this.#overcommitment = new Overcommitment(pools, (pool) => imagesOf(pool).map(({ sizeBytes }) => sizeBytes));
+  }
+
+  sourceName({ pool, uid }: DriverVolume): string {
+    return `${pool}/${uid}`;
+  }
+
+  async observe(
+    volume: DriverVolume,
+    stageMount: MountEntry | undefined,
+    signal: AbortSignal,
+  ): Promise<VolumeObservation> {
+    const image = (await this.#find(volume, signal))[0];
+    const isOurs = stageMount !== undefined && backingFileOf(stageMount.device)?.includes(volume.uid) === true;
+    const problem = problemOf(stageMount, isOurs);
+    if (image === undefined) return { ...NOTHING, stageMount, staged: false, problem };
+    return {
+      provisioned: true,
+      enforcedBytes: image.sizeBytes,
+      capacity: await this.#capacityOf(volume, image),
+      staged: stageMount !== undefined && backingFileOf(stageMount.device) === image.file,
+      stageMount,
+      problem,
+      ownedByUs: true,
+    };
+  }
+
+  async provision(
+    volume: DriverVolume,
+    sizeBytes: bigint,
+    stageMount: MountEntry | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const image = (await this.#find(volume, signal))[0];
+    if (image === undefined) await this.#create(volume, sizeBytes, signal);
+    else if (image.sizeBytes < sizeBytes) await this.#grow(volume, image, sizeBytes, stageMount !== undefined, signal);
+  }
+
+  async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const image = (await this.#find(volume, signal))[0];
+    if (image === undefined) {
+      throw new DriverError('DataMissing', `the image of volume ${volume.name} is not in pool ${volume.pool}`);
+    }
+    const { filesystem, provisioning } = image.name;
+    const request = {
+      file: image.file,
+      target: stageTarget(this.#node, volume.uid),
+      filesystem,
+      options: ['nosuid', 'nodev', 'noatime'],
+      // Thick keeps what it was given; Thin gives freed blocks back to the pool.
+      discard: provisioning === 'Thin',
+      inside: { name: DATA, mode: DATA_MODE },
+    };
+    await asDriver('MountFailed', () => this.#node.call('mountImage', request, { signal, deadlineMs: DEADLINE_MS }));
+  }
+
+  async unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome> {
+    const mount = stageMountOf(this.#node, volume.uid);
+    const image = (await this.#find(volume, signal))[0];
+    if (mount !== undefined && image?.name.provisioning === 'Thin') {
+      // A frozen filesystem that is unmounted could never be thawed.
+      const request = { target: stageTarget(this.#node, volume.uid), device: mount.device, frozen: false };
+      await asDriver('UnmountFailed', () => this.#node.call('freeze', request, { signal }));
+    }
+    // Mounted nowhere here but still attached: some other namespace shows it.
+    const attached = image === undefined ? undefined : loopsOf(image.file)[0];
+    const was = attached === undefined ? undefined : { device: attached.device, root: '/', options: [] };
+    return unmountStage(this.#node, volume.uid, signal, was);
+  }
+
+  async delete(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { outcome } = await this.unstage(volume, signal);
+    if (outcome !== 'done') {
+      throw new DriverError('VolumeInUse', `the storage of volume ${volume.name} is still in use (${outcome})`);
+    }
+    // Each one there is: an interrupted change of mind about its kind must not leave a second behind.
+    for (const { file } of await this.#find(volume, signal)) {
+      await asDriver('DeleteFailed', () => this.#node.call('removeImage', { file }, { signal }));
+    }
+  }
+
+  async leftovers(signal: AbortSignal): Promise<readonly DriverLeftover[]> {
+    const found: DriverLeftover[] = [];
+    for (const name of this.#pools.names()) {
+      const pool = await this.#pools.open(name, signal).catch(() => undefined);
+      const images = pool === undefined ? [] : imagesOf(pool);
+      found.push(
+        ...images.map((image) => ({ volumeUID: image.name.volumeUID, path: image.file, bytes: image.sizeBytes })),
+      );
+    }
+    return found;
+  }
+
+  /** Every Thin image of a pool that is mounted now: whose writers can be made to wait. */
+  thinMounts(pool: Pool): readonly ThinMount[] {
+    return stageMounts(this.#node).flatMap(({ target, device }) => {
+      const file = backingFileOf(device);
+      if (file === undefined || !file.startsWith(`${pool.directory}/`)) return [];
+      const name = parseImageName(file.slice(pool.directory.length + 1));
+      if (name?.provisioning !== 'Thin') return [];
+      const stage = stageTarget(this.#node, name.volumeUID);
+      return pathOf(stage) === target ? [{ device, target: stage }] : [];
+    });
+  }
+
+  async #capacityOf({ pool }: DriverVolume, { name }: Image): Promise<VolumeObservation['capacity']> {
+    if (name.provisioning === 'Thick' || !(await this.#overcommitment.of(pool))) return ENFORCED;
+    const message = `${ENFORCED.message} The Thin volumes of pool ${pool} together may need more than it has; when it is full, their writers wait.`;
+    return { enforced: true, reason: 'Overcommitted', message };
+  }
+
+  async #create(volume: DriverVolume, sizeBytes: bigint, signal: AbortSignal): Promise<void> {
+    if (sizeBytes < SMALLEST_EXT4) {
+      throw new DriverError('CapacityTooSmall', `a volume image needs at least ${SMALLEST_EXT4 / MIB}Mi`, {
+        terminal: true,
+      });
+    }
+    const pool = await this.#pool(volume, signal);
+    await this.#refuseWithoutRoom(volume, pool, volume.provisioning === 'Thick' ? sizeBytes : 0n, signal);
+    const filesystem: ImageFilesystem = sizeBytes < SMALLEST_XFS ? 'ext4' : 'xfs';
+    const name = formatImageName({ volumeUID: volume.uid, provisioning: volume.provisioning, filesystem });
+    const request = {
+      file: join(pool.directory, name),
+      sizeBytes,
+      allocation: volume.provisioning === 'Thick' ? 'full' : 'sparse',
+      filesystem,
+    } as const;
+    await asDriver('ProvisionFailed', () =>
+      this.#node.call('createImage', request, { signal, deadlineMs: DEADLINE_MS }),
+    );
+  }
+
+  async #grow(
+    volume: DriverVolume,
+    image: Image,
+    sizeBytes: bigint,
+    isStaged: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { filesystem, provisioning } = image.name;
+    const pool = await this.#pool(volume, signal);
+    const wanted = provisioning === 'Thick' ? sizeBytes - image.sizeBytes : 0n;
+    await this.#refuseWithoutRoom(volume, pool, wanted, signal);
+    const request = {
+      file: image.file,
+      sizeBytes,
+      allocation: provisioning === 'Thick' ? 'full' : 'sparse',
+      filesystem,
+      target: isStaged ? stageTarget(this.#node, volume.uid) : null,
+    } as const;
+    await asDriver('ResizeFailed', () => this.#node.call('growImage', request, { signal, deadlineMs: DEADLINE_MS }));
+  }
+
+  async #refuseWithoutRoom(volume: DriverVolume, pool: Pool, wanted: bigint, signal: AbortSignal): Promise<void> {
+    if (this.#isHeld()) {
+      throw new DriverError('PoolLowSpace', `pool ${pool.name} is full; nothing is made on it until it has room`);
+    }
+    const space = await asDriver('ProvisionFailed', () => this.#pools.makeRoom(pool, wanted, signal));
+    if (this.#pools.hasRoom(space, wanted)) return;
+    const free = `pool ${pool.name}, which has ${space.freeBytes / MIB}Mi free`;
+    throw wanted === 0n
+      ? new DriverError('PoolLowSpace', `nothing new is made on ${free}: that is too little`)
+      : new DriverError('InsufficientCapacity', `volume ${volume.name} needs ${wanted / MIB}Mi of ${free}`);
+  }
+
+  async #pool({ pool }: DriverVolume, signal: AbortSignal): Promise<Pool> {
+    try {
+      return await this.#pools.open(pool, signal);
+    } catch (thrown) {
+      const error = NodeError.from(thrown);
+      if (error.code === 'NotFound')
+        throw new DriverError('PoolNotFound', error.message, { terminal: true, cause: error });
+      const reason = error.code === 'NoSpace' ? 'InsufficientCapacity' : 'ProvisionFailed';
+      throw new DriverError(reason, error.message, { cause: error });
+    }
+  }
+
+  /** The volume's images, whatever their names say besides the UID; more than one is a crash's leaving. */
+  async #find(volume: DriverVolume, signal: AbortSignal): Promise<readonly Image[]> {
+    const pool = await this.#pool(volume, signal);
+    const volumeUID = uidSegment('metadata.uid', volume.uid);
+    return POSSIBLE.flatMap((kind) => imageAt(pool, { volumeUID, ...kind }));
+  }
+}
+
+function imagesOf(pool: Pool): readonly Image[] {
+  return readdirSync(pool.directory).flatMap((entry) => {
+    const name = parseImageName(entry);
+    return name === undefined ? [] : imageAt(pool, name);
+  });
+}
+
+function imageAt(pool: Pool, name: ImageName): readonly Image[] {
+  const file = join(pool.directory, formatImageName(name));
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat === undefined ? [] : [{ name, file, sizeBytes: BigInt(stat.size) }];
+}

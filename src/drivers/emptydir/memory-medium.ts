@@ -1,0 +1,96 @@
+/** `medium: Memory`: a tmpfs. Its files live as long as its mount, so it stays staged until the volume is deleted. */
+import { uidSegment } from '../../api/names.ts';
+import type { NodeLayer } from '../../node/layer.ts';
+import type { MountEntry } from '../../node/mount-entry.ts';
+import { DriverError, type DriverVolume } from '../driver.ts';
+import { asDriver } from '../failure.ts';
+import {
+  DATA,
+  DATA_MODE,
+  ENFORCED,
+  type Medium,
+  NOTHING,
+  problemOf,
+  stageMountOf,
+  stageMounts,
+  stageTarget,
+  unmountStage,
+} from './stage.ts';
+
+/** Name of the tmpfs in the mount table; the UID follows. */
+const NAME_PREFIX = 'clawstore-';
+const UNITS: Readonly<Record<string, bigint>> = { '': 1n, k: 1n << 10n, m: 1n << 20n, g: 1n << 30n };
+
+export function createMemoryMedium(node: NodeLayer): Medium {
+  const stage = async (volume: DriverVolume, signal: AbortSignal): Promise<void> => {
+    const target = stageTarget(node, volume.uid);
+    const request = {
+      target,
+      sizeBytes: volume.capacityBytes ?? 0n,
+      mode: 0o755,
+      readOnly: false,
+      options: ['nosuid', 'nodev'],
+      name: nameOf(volume),
+    };
+    await asDriver('MountFailed', async () => {
+      const { entry } = await node.tmpfs(request, signal);
+      await node.call('makeInside', { target, device: entry.device, name: DATA, mode: DATA_MODE }, { signal });
+    });
+  };
+
+  return {
+    sourceName: () => 'tmpfs',
+    observe(volume, stageMount) {
+      if (stageMount === undefined) return Promise.resolve(NOTHING);
+      const isOurs = stageMount.fsType === 'tmpfs' && stageMount.source === nameOf(volume);
+      return Promise.resolve({
+        provisioned: isOurs,
+        enforcedBytes: sizeOf(stageMount) ?? volume.capacityBytes,
+        capacity: ENFORCED,
+        staged: isOurs,
+        stageMount,
+        problem: problemOf(stageMount, isOurs),
+        ownedByUs: true,
+      });
+    },
+    async provision(volume, sizeBytes, _stageMount, signal) {
+      await stage(volume, signal);
+      const mount = stageMountOf(node, volume.uid);
+      const present = mount === undefined ? undefined : sizeOf(mount);
+      if (mount === undefined || (present !== undefined && present >= sizeBytes)) return;
+      const argv = ['mount', '-o', `remount,size=${sizeBytes}`, mount.target] as const;
+      const { status, stderr } = await asDriver('ResizeFailed', () =>
+        node.call('run', { argv: [...argv] }, { signal }),
+      );
+      if (status !== 0) throw new DriverError('ResizeFailed', `the tmpfs could not be grown: ${stderr.trim()}`);
+    },
+    stage,
+    unstage: () => Promise.resolve({ outcome: 'done' }),
+    async delete(volume, signal) {
+      const { outcome } = await unmountStage(node, volume.uid, signal);
+      if (outcome === 'done') return;
+      throw new DriverError('VolumeInUse', `the memory of volume ${volume.name} is still in use (${outcome})`);
+    },
+    leftovers: () =>
+      Promise.resolve(
+        stageMounts(node)
+          .filter(({ fsType, source }) => fsType === 'tmpfs' && source.startsWith(NAME_PREFIX))
+          .map(({ source, target }) => ({
+            volumeUID: source.slice(NAME_PREFIX.length),
+            path: target,
+            bytes: undefined,
+          })),
+      ),
+  };
+}
+
+function nameOf({ uid }: DriverVolume): string {
+  return `${NAME_PREFIX}${uidSegment('metadata.uid', uid)}`;
+}
+
+/** `size=` of tmpfs(5) as the mount table shows it, in bytes. */
+function sizeOf({ superOptions }: MountEntry): bigint | undefined {
+  const option = superOptions.find((text) => text.startsWith('size='))?.slice('size='.length);
+  const [, digits, unit = ''] = /^(\d+)([kmg]?)$/.exec(option ?? '') ?? [];
+  return digits === undefined ? undefined : BigInt(digits) * (UNITS[unit] ?? 1n);
+}
