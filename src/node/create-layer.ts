@@ -39,11 +39,22 @@ export async function createNodeLayer(options: NodeLayerOptions, signal: AbortSi
   });
   try {
     // Answered after the first full table has come: requests are answered in order unless they take long.
-    const features = await client.call('features', null, { signal });
+    const features = await firstAnswer(client, signal);
     return layerOver(client, { stateDir, mountRoot }, features);
   } catch (error) {
     await client.close();
     throw error;
+  }
+}
+
+/** A helper may be killed while it starts, as at any time; one that dies again and again is a fault to report. */
+async function firstAnswer(client: HelperClient, signal: AbortSignal): Promise<NodeLayer['features']> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await client.call('features', null, { signal });
+    } catch (error) {
+      if (!(error instanceof NodeError) || error.code !== 'HelperLost' || attempt === 3) throw error;
+    }
   }
 }
 

@@ -140,7 +140,13 @@ export interface Libc {
   onMountEvent(mountinfoFd: number, callback: () => void): PollHandle;
 }
 
-const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
+/** Second names of the same number. */
+const ALIASES = new Set(['EWOULDBLOCK', 'ENOTSUP']);
+const ERRNO_NAMES = new Map(
+  Object.entries(constants.errno)
+    .filter(([name]) => !ALIASES.has(name))
+    .map(([name, value]) => [value, name]),
+);
 
 /** Errno to code where the meaning does not depend on the call. */
 const CODES: Readonly<Record<string, NodeErrorCode>> = {
