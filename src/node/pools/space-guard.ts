@@ -2,7 +2,7 @@
  * Keeps Thin volumes from hitting a full pool. A write that fails inside an image makes its filesystem read-only or
  * loses what the writer believed written; a writer that waits loses nothing.
  *
- * Every second: grow the pool while the host has room; when it has none and the pool is critically full, freeze the Thin
+ * Every second, and 20 times as often while a pool is short of space: grow the pool while the host has room; when it has none and the pool is critically full, freeze the Thin
  * images (their writers wait); when there is room again, let them go. What is held is written to disk before it is held,
  * so that a start after a crash knows what to release.
  */
@@ -12,6 +12,8 @@ import type { Pool, Pools } from './pools.ts';
 import { criticalWater, lowWater } from './sizing.ts';
 
 const PERIOD_MS = 1000;
+/** Between looks while a pool is short of space: a fast disk takes 256 MiB in a quarter of a second. */
+const TIGHT_PERIOD_MS = 50;
 const DEADLINE_MS = 20_000;
 
 /** One mounted Thin image. */
@@ -34,6 +36,7 @@ export interface SpaceGuardOptions {
 export class SpaceGuard {
   readonly #options: SpaceGuardOptions;
   #held: boolean;
+  #isTight = false;
 
   constructor(options: SpaceGuardOptions) {
     this.#options = options;
@@ -45,23 +48,25 @@ export class SpaceGuard {
     return this.#held;
   }
 
-  /** Looks every second until the signal aborts. What is held stays held: the next start goes on. */
+  /** Looks again and again until the signal aborts. What is held stays held: the next start goes on. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.look(signal).catch((thrown: unknown) => {
         if (!signal.aborted) this.#options.onError(thrown);
       });
-      await pause(PERIOD_MS, signal);
+      await pause(this.#isTight && !this.#held ? TIGHT_PERIOD_MS : PERIOD_MS, signal);
     }
   }
 
   /** One look at every pool. */
   async look(signal: AbortSignal): Promise<void> {
     const { pools, thinMounts } = this.#options;
+    let isTight = false;
     for (const name of pools.names()) {
       const pool = await pools.open(name, signal);
       let space = await pools.space(pool, signal);
       if (space.freeBytes < lowWater(space)) space = await pools.makeRoom(pool, 0n, signal);
+      isTight ||= space.freeBytes < lowWater(space);
       const mounts = thinMounts(pool);
       if (space.freeBytes < criticalWater(space)) {
         this.#record(true);
@@ -71,6 +76,7 @@ export class SpaceGuard {
         this.#record(false);
       }
     }
+    this.#isTight = isTight;
   }
 
   async #setFrozen(mounts: readonly ThinMount[], frozen: boolean, signal: AbortSignal): Promise<void> {
