@@ -17,7 +17,7 @@ import { EventRecorder } from '../kube/events.ts';
 import { sameValue } from '../kube/field-diff.ts';
 import type { NodeLayer } from '../node/layer.ts';
 import { Manager } from '../runtime/manager.ts';
-import { cacheSource, timerSource } from '../runtime/source.ts';
+import { timerSource } from '../runtime/source.ts';
 import type { Delta } from '../runtime/store.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import { systemClock } from '../telemetry/clock.ts';
@@ -68,6 +68,8 @@ export interface AgentOptions {
 const LOOK_MS = 60_000;
 /** Time for a vanished object to come back (a restarted watch) before orphans are counted, in milliseconds. */
 const ORPHAN_DELAY_MS = 2000;
+/** Time before an object is taken back from a controller that calls it lost, in milliseconds. */
+const TAKE_BACK_MS = 3000;
 
 /** The process `clawstore agent`. */
 export function buildAgent(options: AgentOptions): Manager {
@@ -167,10 +169,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     }),
     sources: [
       { name: 'start', start: (enqueue) => enqueue(nodeName), synced: () => Promise.resolve() },
-      cacheSource(nodes, {
-        predicate: (delta) =>
-          delta.key === nodeName && (delta.type !== 'updated' || conditionsDiffer(delta.old, delta.object, ['Ready'])),
-      }),
+      deltaSource(nodes, (delta) => nodeKeys(delta, nodeName)),
       deltaSource(volumes, (delta) => goneKeys(delta, nodeName)),
       deltaSource(mounts, (delta) => goneKeys(delta, nodeName)),
       timerSource('node', clock, LOOK_MS, () => [nodeName]),
@@ -191,11 +190,27 @@ function volumeKeys(delta: Delta<Volume>): Wanted[] {
   // The last grant that goes lets a deletion go on.
   const concerns =
     concernsAgent(delta, FINALIZERS.volume) || (delta.type === 'updated' && grantsDiffer(delta.old, delta.object));
-  return concerns ? [{ key: delta.key }] : [];
+  return concerns ? [wanted(delta)] : [];
 }
 
 function mountKeys(delta: Delta<VolumeMount>): Wanted[] {
-  return concernsAgent(delta, FINALIZERS.mount) ? [{ key: delta.key }] : [];
+  return concernsAgent(delta, FINALIZERS.mount) ? [wanted(delta)] : [];
+}
+
+/** The node itself, when somebody else wrote its Ready condition or removed it. */
+function nodeKeys(delta: Delta<StorageNode>, nodeName: string): Wanted[] {
+  if (delta.key !== nodeName) return [];
+  return delta.type !== 'updated' || conditionsDiffer(delta.old, delta.object, ['Ready']) ? [wanted(delta)] : [];
+}
+
+/**
+ * An object that the controller calls lost is taken back after a while, not at once: if the Lease cannot be renewed but
+ * statuses can be written, the two would contradict each other without end.
+ */
+function wanted(delta: Delta<Volume> | Delta<VolumeMount> | Delta<StorageNode>): Wanted {
+  if (delta.type !== 'updated') return { key: delta.key };
+  const reason = delta.object.status?.conditions?.find(({ type }) => type === 'Ready')?.reason;
+  return reason === 'NodeLost' ? { key: delta.key, options: { afterMs: TAKE_BACK_MS } } : { key: delta.key };
 }
 
 /** A mount that goes may let its volume be unstaged or deleted. */

@@ -6,14 +6,10 @@ interface Seen {
   readonly renewTime: string | undefined;
   /** Monotonic milliseconds when it was first seen like this. */
   readonly since: number;
-  /** It was renewed while we watched. */
-  readonly renewed: boolean;
 }
 
 export interface Liveness {
   readonly alive: boolean;
-  /** The Lease was renewed while this process watched: the agent is really there. */
-  readonly renewed: boolean;
   /** Milliseconds until it runs out; 0 when it has. */
   readonly remainingMs: number;
 }
@@ -24,13 +20,10 @@ export class LeaseTracker {
   /** Takes note of a Lease as it is now (`renewTime` undefined = there is none) and says what that means. */
   observe(node: string, renewTime: string | undefined, durationMs: number, now: number): Liveness {
     const before = this.#seen.get(node);
-    const seen: Seen =
-      before !== undefined && before.renewTime === renewTime
-        ? before
-        : { renewTime, since: now, renewed: before !== undefined && renewTime !== undefined };
+    const seen = before !== undefined && before.renewTime === renewTime ? before : { renewTime, since: now };
     this.#seen.set(node, seen);
     const remainingMs = Math.max(0, durationMs - (now - seen.since));
-    return { alive: remainingMs > 0, renewed: seen.renewed, remainingMs };
+    return { alive: remainingMs > 0, remainingMs };
   }
 
   /** Drops what is remembered of a node that is gone. */

@@ -53,10 +53,10 @@ async function reconcile(
   }
   const lease = leases.get(`${SYSTEM_NAMESPACE}/${nodeLeaseName(name)}`)?.spec;
   const durationMs = (lease?.leaseDurationSeconds ?? DEFAULT_LEASE_SECONDS) * 1000;
-  const { alive, renewed, remainingMs } = tracker.observe(name, lease?.renewTime, durationMs, clock.monotonic());
-  // A controller that has just started has not seen a renewal yet; a node that was lost stays so until it has.
+  const { alive, remainingMs } = tracker.observe(name, lease?.renewTime, durationMs, clock.monotonic());
+  // A node that was lost stays so until its agent speaks again: a controller that has just started knows nothing better.
   const wasLost = findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeLost';
-  const lost = !alive || (wasLost && !renewed);
+  const lost = !alive || wasLost;
   const status = deriveLifecycleStatus(node, lost, new Date(clock.now()));
   if ((await writer.status(STORAGE_NODES, node, status, { signal })) && lost) {
     recordConditionEvents(events, node, node.status?.conditions, status.conditions);

@@ -27,7 +27,7 @@ export function deriveNodeStatus(
   const previous = node.status ?? {};
   const conditions = deriveConditions(previous.conditions, summary(seen), generation, now);
   if ('failure' in seen) return { ...previous, observedGeneration: generation, conditions };
-  const { info, mountRoot, features, orphans } = seen.facts;
+  const { info, mountRoot, orphans } = seen.facts;
   const pools = seen.facts.pools.map((pool) => steady(pool, previous.pools));
   return {
     observedGeneration: generation,

@@ -90,6 +90,9 @@ function decide(
       `The mount asks for node "${wanted}", but the data of volume "${volume}" lies on node "${nodeName}" and cannot be reached from elsewhere.`,
     );
   }
+  if (facts.isFenced(mount, wanted)) {
+    return wait('NodeLost', `Node "${wanted}" is lost and fenced; it gets no grants until it is back.`);
+  }
   const holder = conflict(mode, mount, wanted, held);
   if (holder !== undefined) {
     const who = names.get(holder.mountUID) ?? holder.mountUID;

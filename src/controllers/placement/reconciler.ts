@@ -4,6 +4,7 @@
  *
  * The volume is written before its mounts: a mount that has a node has its grant.
  */
+import { findCondition } from '../../api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS, hasUidBoundAnnotation } from '../../api/group.ts';
 import { isDeleting, VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
 import type { Volume, VolumeStatus } from '../../api/volume.ts';
@@ -76,7 +77,7 @@ async function reconcile(key: string, deps: PlacementDependencies, context: Reco
 function locate(volume: Volume, mounts: readonly VolumeMount[], stores: PlacementStores): Located {
   const placed = volume.status?.nodeName;
   if (placed !== undefined) {
-    return { nodeName: placed, standIn: isLost(stores, placed) ? { kind: 'lost', nodeName: placed } : undefined };
+    return { nodeName: placed, standIn: lostStandIn(volume, placed, stores) };
   }
   if (isDeleting(volume)) {
     const standIn = { kind: 'waiting', reason: 'Deleting', message: 'The volume is being deleted.' } as const;
@@ -104,19 +105,22 @@ async function settleVolume(
   status: VolumeStatus,
   { standIn }: Located,
   mounts: readonly VolumeMount[],
-  { writer, events }: PlacementDependencies,
+  { writer, events, stores }: PlacementDependencies,
   context: ReconcileContext,
 ): Promise<number | undefined> {
   const now = context.clock.now();
   if (standIn?.kind === 'waiting' && isFresh(volume, now)) return untilNotFresh(volume, now);
-  if (standIn === undefined && isPassing(volume, status, mounts, now)) return untilNotFresh(volume, now);
+  const passing = standIn === undefined ? mounts.filter((mount) => isFresh(mount, now)) : [];
+  if (passing.length > 0 && isPassing(volume, status)) return Math.min(...passing.map((it) => untilNotFresh(it, now)));
   const grantsChange = !sameValue(status.attachments ?? [], volume.status?.attachments ?? []);
   const { signal } = context;
   const written = await writer.status(VOLUMES, volume, status, { requireUnchanged: grantsChange, signal });
   if (written && standIn !== undefined) {
     recordConditionEvents(events, volume, volume.status?.conditions, status.conditions);
   }
-  if (standIn?.kind === 'lost') await releaseByForce(volume, { writer, events }, signal);
+  if (standIn?.kind === 'lost' && isLost(stores, standIn.nodeName)) {
+    await releaseByForce(volume, { writer, events }, signal);
+  }
   return undefined;
 }
 
@@ -124,14 +128,13 @@ async function settleVolume(
  * Bound is a phase that a volume made together with its mount passes within milliseconds. Writing it down would cost a
  * request per volume and tell nobody anything; it is written when the mount takes longer.
  */
-function isPassing(volume: Volume, next: VolumeStatus, mounts: readonly VolumeMount[], now: number): boolean {
+function isPassing(volume: Volume, next: VolumeStatus): boolean {
   const { phase, mounts: counts, attachments, nodeName } = volume.status ?? {};
   if (next.phase !== 'Bound' || phase !== 'Pending' || next.mounts?.ready !== 0) return false;
-  const rest = sameValue(
+  return sameValue(
     { nodeName, attachments: attachments ?? [], mounts: counts },
     { nodeName: next.nodeName, attachments: next.attachments ?? [], mounts: next.mounts },
   );
-  return rest && mounts.some((mount) => isFresh(mount, now));
 }
 
 async function settleMount(
@@ -151,7 +154,9 @@ async function settleMount(
   if (written && standIn !== undefined) {
     recordConditionEvents(events, mount, mount.status?.conditions, status.conditions);
   }
-  if (standIn?.kind === 'lost') await releaseByForce(mount, deps, context.signal);
+  if (standIn?.kind === 'lost' && isLost(stores, standIn.nodeName)) {
+    await releaseByForce(mount, deps, context.signal);
+  }
   return undefined;
 }
 
@@ -161,11 +166,20 @@ function mountStandIn(
   decision: MountDecision | undefined,
   stores: PlacementStores,
 ): StandIn | undefined {
-  if (nodeName !== undefined) return isLost(stores, nodeName) ? { kind: 'lost', nodeName } : undefined;
+  if (nodeName !== undefined) return lostStandIn(mount, nodeName, stores);
   if (isDeleting(mount) || decision === undefined || decision.granted) return undefined;
   if (isPaused(mount)) return { kind: 'paused' };
   const { reason, message, stalled } = decision;
   return { kind: stalled ? 'stalled' : 'waiting', reason, message };
+}
+
+/**
+ * The controller speaks for an object from the loss of its node until its agent has said something itself: were the
+ * conditions given up earlier, the object would have no Ready at all for a while.
+ */
+function lostStandIn(object: Volume | VolumeMount, nodeName: string, stores: PlacementStores): StandIn | undefined {
+  const saidLost = findCondition<string>(object.status?.conditions, 'Ready')?.reason === 'NodeLost';
+  return saidLost || isLost(stores, nodeName) ? { kind: 'lost', nodeName } : undefined;
 }
 
 /** Waits that usually end before anybody could read of them; a conflict over the access mode does not. */

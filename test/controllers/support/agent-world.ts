@@ -1,0 +1,64 @@
+/** A {@link World} with an agent on node `a`: a fake driver, an empty mount table, both reconcilers. */
+
+import { mountReconciler } from '../../../src/controllers/mount/reconciler.ts';
+import type { AgentDependencies } from '../../../src/controllers/support/agent.ts';
+import { addAgentIndexes } from '../../../src/controllers/support/agent.ts';
+import { KeyedLock } from '../../../src/controllers/support/keyed-lock.ts';
+import { volumeReconciler } from '../../../src/controllers/volume/reconciler.ts';
+import type { MountTable, UnmountRequest } from '../../../src/node/layer.ts';
+import type { Result } from '../../../src/runtime/reconciler.ts';
+import { FakeDriver } from './fake-driver.ts';
+import { World } from './world.ts';
+
+const EMPTY_TABLE: MountTable = {
+  generation: 1,
+  current: () => [],
+  byId: () => undefined,
+  at: () => undefined,
+  stackAt: () => [],
+  below: () => [],
+  containing: () => undefined,
+  onChange: () => () => undefined,
+};
+
+export class AgentWorld extends World {
+  readonly driver = new FakeDriver();
+  /** Targets that the node layer itself was asked to unmount. */
+  readonly unmounted: string[] = [];
+  readonly #dependencies: AgentDependencies;
+
+  constructor() {
+    super();
+    const { volumes, mounts, classes, namespaces } = this;
+    const stores = { volumes, mounts, classes, namespaces };
+    addAgentIndexes(stores, '/run/mounts');
+    this.#dependencies = {
+      nodeName: 'a',
+      hostPathAllow: ['/data'],
+      stores,
+      drivers: new Map([['emptyDir', this.driver]]),
+      node: {
+        mountRoot: '/run/mounts',
+        table: EMPTY_TABLE,
+        unmount: async ({ target }: UnmountRequest) => {
+          this.unmounted.push(`${target.root}/${target.path}`);
+          return { outcome: 'done' };
+        },
+      },
+      writer: this.writer('agent'),
+      events: this.sink,
+      locks: new KeyedLock(),
+    };
+  }
+
+  volume(name = 'data'): Promise<Result> {
+    const reconcile = volumeReconciler({ ...this.#dependencies, onStaged: () => undefined });
+    return reconcile(`team/${name}`, this.context());
+  }
+
+  mount(name = 'm'): Promise<Result> {
+    const quietly = <T>(_key: string, _target: string, work: (settled: () => void) => Promise<T>) =>
+      work(() => undefined);
+    return mountReconciler({ ...this.#dependencies, quietly })(`team/${name}`, this.context());
+  }
+}

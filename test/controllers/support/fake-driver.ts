@@ -1,0 +1,125 @@
+/** A driver in memory whose storage and mounts a test may break as it likes: for faults only. */
+import type {
+  Driver,
+  DriverMount,
+  DriverVolume,
+  MountObservation,
+  MountState,
+  UnmountOutcome,
+  VolumeObservation,
+} from '../../../src/drivers/driver.ts';
+import type { MountEntry } from '../../../src/node/mount-entry.ts';
+
+export function mountEntry(target: string, id = 1): MountEntry {
+  const propagation = { shared: undefined, master: undefined, unbindable: false };
+  const rest = {
+    parentId: 0,
+    device: '8:1',
+    root: '/',
+    options: ['rw'],
+    fsType: 'xfs',
+    source: '/dev/x',
+    superOptions: [],
+  };
+  return { id, target, propagation, ...rest };
+}
+
+export class FakeDriver implements Driver {
+  readonly nodeLocal = true;
+  readonly type: Driver['type'];
+  /** Calls that change something, in order. */
+  readonly calls: string[] = [];
+  /** Thrown by the next call of that name. */
+  readonly failures = new Map<string, unknown>();
+  readonly provisioned = new Set<string>();
+  readonly staged = new Set<string>();
+  readonly states = new Map<string, MountState>();
+  enforced: bigint | undefined;
+  unmountOutcome: UnmountOutcome = { outcome: 'done' };
+  problem: VolumeObservation['problem'];
+  usedBytes: bigint | undefined;
+
+  constructor(type: Driver['type'] = 'emptyDir') {
+    this.type = type;
+  }
+
+  capabilities = () => Promise.resolve({ supported: true, reason: 'Supported', message: '', features: [] });
+  leftovers = () => Promise.resolve([]);
+  usage = () =>
+    Promise.resolve(this.usedBytes === undefined ? undefined : { usedBytes: this.usedBytes, totalBytes: 1000n });
+
+  async observeVolume({ uid, capacityPolicy }: DriverVolume): Promise<VolumeObservation> {
+    this.#fail('observeVolume');
+    const enforced = this.enforced !== undefined;
+    return {
+      provisioned: this.provisioned.has(uid),
+      enforcedBytes: this.enforced,
+      capacity: {
+        enforced,
+        reason: enforced ? '' : capacityPolicy === 'Enforce' ? 'CapacityNotEnforceable' : 'CapacityAdvisory',
+        message: enforced ? '' : 'nothing limits it',
+      },
+      staged: this.staged.has(uid),
+      stageMount: this.staged.has(uid) ? mountEntry(`/stage/${uid}`) : undefined,
+      problem: this.problem,
+      ownedByUs: true,
+    };
+  }
+
+  async provision(volume: DriverVolume): Promise<void> {
+    this.#call('provision', volume);
+    this.provisioned.add(volume.uid);
+    if (volume.capacityBytes !== undefined) this.enforced = volume.capacityBytes;
+  }
+
+  async stage(volume: DriverVolume): Promise<void> {
+    this.#call('stage', volume);
+    this.staged.add(volume.uid);
+  }
+
+  async observeMount(_volume: DriverVolume, { uid }: DriverMount): Promise<MountObservation> {
+    this.#fail('observeMount');
+    const state = this.states.get(uid) ?? 'absent';
+    const there = state === 'mounted' || state === 'wrong-options';
+    return {
+      state,
+      entry: state === 'absent' ? undefined : mountEntry(`/mnt/${uid}`),
+      source: there ? 'the source' : undefined,
+      message: state === 'mounted' ? '' : `it is ${state}`,
+    };
+  }
+
+  async publish(volume: DriverVolume, { uid }: DriverMount): Promise<void> {
+    this.#call('publish', volume);
+    this.states.set(uid, 'mounted');
+  }
+
+  async unpublish(volume: DriverVolume, { uid }: DriverMount): Promise<UnmountOutcome> {
+    this.#call('unpublish', volume);
+    if (this.unmountOutcome.outcome === 'done') this.states.delete(uid);
+    return this.unmountOutcome;
+  }
+
+  async unstage(volume: DriverVolume): Promise<UnmountOutcome> {
+    this.#call('unstage', volume);
+    if (this.unmountOutcome.outcome === 'done') this.staged.delete(volume.uid);
+    return this.unmountOutcome;
+  }
+
+  async delete(volume: DriverVolume): Promise<void> {
+    this.#call('delete', volume);
+    this.provisioned.delete(volume.uid);
+  }
+
+  #call(name: string, volume: DriverVolume): void {
+    this.calls.push(`${name} ${volume.name}`);
+    this.#fail(name);
+  }
+
+  #fail(name: string): void {
+    if (!this.failures.has(name)) return;
+    const failure = this.failures.get(name);
+    this.failures.delete(name);
+    throw failure;
+  }
+}

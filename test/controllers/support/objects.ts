@@ -1,0 +1,100 @@
+/** Objects for tests, with everything a server would have filled in. */
+import { API_VERSION } from '../../../src/api/group.ts';
+import type { Condition, ObjectMeta } from '../../../src/api/meta.ts';
+import type { Reason } from '../../../src/api/reasons.ts';
+import type { StorageNode, StorageNodeStatus } from '../../../src/api/storage-node.ts';
+import type { Volume, VolumeSpec, VolumeStatus } from '../../../src/api/volume.ts';
+import type { VolumeClass, VolumeClassSpec } from '../../../src/api/volume-class.ts';
+import type { VolumeMount, VolumeMountSpec, VolumeMountStatus } from '../../../src/api/volume-mount.ts';
+
+/** When the fake clock starts, and when objects were made unless said otherwise: long enough ago not to be fresh. */
+export const NOW = Date.parse('2026-01-01T00:00:00Z');
+export const LONG_AGO = '2025-12-31T00:00:00Z';
+
+type Meta = Partial<ObjectMeta>;
+let version = 0;
+
+function meta(name: string, namespaced: boolean, overrides: Meta): ObjectMeta {
+  return {
+    name,
+    ...(namespaced ? { namespace: 'team' } : {}),
+    uid: `uid-${name}`,
+    resourceVersion: String(++version),
+    generation: 1,
+    creationTimestamp: LONG_AGO,
+    ...overrides,
+  };
+}
+
+export function volume(
+  name: string,
+  spec: Partial<VolumeSpec> = {},
+  status: VolumeStatus = {},
+  metadata: Meta = {},
+): Volume {
+  const source = spec.hostPath === undefined && spec.emptyDir === undefined ? { emptyDir: {} } : {};
+  const accessModes = spec.accessModes ?? ['ReadWriteOnce'];
+  return {
+    apiVersion: API_VERSION,
+    kind: 'Volume',
+    metadata: meta(name, true, metadata),
+    spec: { ...source, ...spec, accessModes },
+    status: { observedGeneration: -1, ...status },
+  };
+}
+
+export function mount(
+  name: string,
+  spec: Partial<VolumeMountSpec> = {},
+  status: VolumeMountStatus = {},
+  metadata: Meta = {},
+): VolumeMount {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'VolumeMount',
+    metadata: meta(name, true, metadata),
+    spec: { volumeRef: { name: 'data' }, workloadId: `workload-${name}`, mountPath: '/data', ...spec },
+    status: { observedGeneration: -1, ...status },
+  };
+}
+
+export function volumeClass(name: string, spec: Partial<VolumeClassSpec> = {}): VolumeClass {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'VolumeClass',
+    metadata: meta(name, false, {}),
+    spec: { allowedNamespaces: {}, allowedTypes: ['emptyDir', 'hostPath'], ...spec },
+  } as VolumeClass;
+}
+
+export function storageNode(name: string, status: StorageNodeStatus = {}, metadata: Meta = {}): StorageNode {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'StorageNode',
+    metadata: meta(name, false, metadata),
+    status: {
+      observedGeneration: 1,
+      conditions: [condition('Ready', 'True', 'AgentReady')],
+      types: [
+        { name: 'emptyDir', supported: true },
+        { name: 'hostPath', supported: true },
+      ],
+      pools: [{ name: 'default', path: '/p', filesystem: 'xfs', capacity: '100Gi', free: '60Gi', reserved: '10Gi' }],
+      ...status,
+    },
+  };
+}
+
+export function condition<Type extends string>(
+  type: Type,
+  status: Condition['status'],
+  reason: Reason,
+  message = status === 'True' ? '' : `${reason} it is.`,
+): Condition<Type> {
+  return { type, status, reason, message, lastTransitionTime: LONG_AGO, observedGeneration: 1 };
+}
+
+/** What a lost node looks like. */
+export function lostNode(name: string, metadata: Meta = {}): StorageNode {
+  return storageNode(name, { conditions: [condition('Ready', 'Unknown', 'NodeLost')] }, metadata);
+}
