@@ -3,9 +3,7 @@
  * loses what the writer believed written; a writer that waits loses nothing.
  *
  * Every second, and 20 times as often while a pool is short of space: grow the pool while the host has room; when it has none and the pool is critically full, freeze the Thin
- * images (their writers wait); when there is room again, let them go. What is held is written to disk before it is held,
- * so that a start after a crash knows what to release.
- */
+ *@@ */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { NodeLayer, TargetPath } from '../layer.ts';
 import type { Pool, Pools } from './pools.ts';
@@ -37,6 +35,8 @@ export class SpaceGuard {
   readonly #options: SpaceGuardOptions;
   #held: boolean;
   #isTight = false;
+  /** The first look releases what a process before this one froze without having been able to write that down. */
+  #isFirst = true;
 
   constructor(options: SpaceGuardOptions) {
     this.#options = options;
@@ -71,12 +71,13 @@ export class SpaceGuard {
       if (space.freeBytes < criticalWater(space)) {
         this.#record(true);
         await this.#setFrozen(mounts, true, signal);
-      } else if (this.#held && space.freeBytes >= 2n * criticalWater(space)) {
+      } else if (this.#held ? space.freeBytes >= 2n * criticalWater(space) : this.#isFirst) {
         await this.#setFrozen(mounts, false, signal);
         this.#record(false);
       }
     }
     this.#isTight = isTight;
+    this.#isFirst = false;
   }
 
   async #setFrozen(mounts: readonly ThinMount[], frozen: boolean, signal: AbortSignal): Promise<void> {
@@ -88,13 +89,18 @@ export class SpaceGuard {
   #record(held: boolean): void {
     if (held === this.#held) return;
     const { recordFile } = this.#options;
-    if (held) {
+    this.#held = held;
+    if (!held) {
+      rmSync(recordFile, { force: true });
+      return;
+    }
+    try {
       writeFileSync(`${recordFile}.new`, 'writers of Thin volumes are held: their pool is full\n', { mode: 0o600 });
       renameSync(`${recordFile}.new`, recordFile);
-    } else {
-      rmSync(recordFile, { force: true });
+    } catch (thrown) {
+      // The host is full: holding the writers matters more than the note, which only makes the next start more patient.
+      this.#options.onError(thrown);
     }
-    this.#held = held;
   }
 }
 
