@@ -2,8 +2,10 @@
  * Keeps Thin volumes from hitting a full pool. A write that fails inside an image makes its filesystem read-only or
  * loses what the writer believed written; a writer that waits loses nothing.
  *
- * Every second, and 20 times as often while a pool is short of space: grow the pool while the host has room; when it has none and the pool is critically full, freeze the Thin
- *@@ */
+ * Every second, and 20 times as often while a pool is short of space: grow the pool while the host has room; when it has
+ * none and the pool is critically full, freeze the Thin images (their writers wait); when there is room again, let them
+ * go. What is held is written to disk first, so that a start after a crash goes on holding it.
+ */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { NodeLayer, TargetPath } from '../layer.ts';
 import type { Pool, Pools } from './pools.ts';
