@@ -36,7 +36,13 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const helper = roles.includes('agent') ? forkHelper() : undefined;
   const { compose } = await import('./compose.ts');
-  return compose(new Set(roles), settings, signal, { ...options, helper });
+  try {
+    return await compose(new Set(roles), settings, signal, { ...options, helper });
+  } catch (thrown) {
+    // It may have failed before anything took the helper over, and a helper keeps this process alive.
+    helper?.stream.destroy();
+    throw thrown;
+  }
 }
 
 /** Runs the roles until a signal of the system or a failure ends them. */
