@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { updateManagedFields } from '../apply/index.ts';
 import { REVIEWS } from '../discovery/discovery.ts';
 import type { User } from '../registry/request.ts';
+import { disownStructs } from '../registry/writes.ts';
 import { isObject, type Json, type JsonObject } from '../schema/json-value.ts';
 import { isAllowed, rulesOf } from './access.ts';
 import { decodeObject, mediaType, readBody } from './body.ts';
 import { methodNotAllowed } from './errors.ts';
+import { managerOf } from './field-manager.ts';
 import type { ResourcePath } from './path.ts';
 import { sendJson } from './respond.ts';
 
@@ -26,9 +29,28 @@ export async function review(
   const { object } = decodeObject(await readBody(request), mediaType(request), found.kind, false);
   const spec = isObject(object['spec']) ? object['spec'] : {};
   const status = found.kind === 'SelfSubjectAccessReview' ? accessStatus(user, spec) : rulesStatus(user);
-  const answer = { kind: found.kind, apiVersion: 'authorization.k8s.io/v1', metadata: {}, spec, status };
+  const metadata = owned(found.kind, spec, request);
+  const answer = { kind: found.kind, apiVersion: 'authorization.k8s.io/v1', metadata, spec, status };
   sendJson(request, response, 201, JSON.stringify(answer));
   return true;
+}
+
+const SPEC = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+const SCHEMA = { type: 'object', properties: { spec: SPEC } };
+
+/** Even a review, which is never stored, says who owns its fields. */
+function owned(kind: string, spec: JsonObject, request: IncomingMessage): Json {
+  const apiVersion = 'authorization.k8s.io/v1';
+  const object = updateManagedFields({
+    schema: SCHEMA,
+    apiVersion,
+    manager: managerOf(request),
+    time: new Date(),
+    old: null,
+    new: { kind, apiVersion, metadata: {}, spec },
+  }) as JsonObject;
+  disownStructs(object, ['spec']);
+  return object['metadata'] as Json;
 }
 
 function text(value: Json | undefined): string {

@@ -9,11 +9,10 @@ import type { JsonObject } from '../schema/json-value.ts';
 import { strictErrors } from '../schema/strict-json.ts';
 import { decodeObject, decodePatch, decodeYaml, mediaType, readBody } from './body.ts';
 import { badRequest, StatusError, unsupportedMediaType } from './errors.ts';
+import { MAX_MANAGER, managerOf } from './field-manager.ts';
 import type { Exchange } from './handler.ts';
 import { encoderOf } from './read-handlers.ts';
 import { sendJson } from './respond.ts';
-
-const MAX_MANAGER = 128;
 
 /** Reads the parameters that all writes have. Throws StatusError. */
 function contextOf(exchange: Exchange, options: string, isApply = false): WriteContext {
@@ -43,7 +42,7 @@ function contextOf(exchange: Exchange, options: string, isApply = false): WriteC
     dryRun: dryRun.includes('All'),
     // The default of the real server; for kubectl Strict, which it says itself.
     fieldValidation: validation === '' ? 'Warn' : (validation as FieldValidation),
-    fieldManager: manager === '' ? managerOfAgent(exchange.request.headers['user-agent']) : manager,
+    fieldManager: manager === '' ? managerOf(exchange.request) : manager,
     warnings,
     clock: parts.clock,
   };
@@ -51,11 +50,6 @@ function contextOf(exchange: Exchange, options: string, isApply = false): WriteC
 
 function invalidOptions(kind: string, error: Parameters<typeof invalidObject>[3][number]): StatusError {
   return invalidObject(kind, 'meta.k8s.io', '', [error]);
-}
-
-/** Without a name the writer is called as its program: `kubectl/v1.32 (linux)` → `kubectl`. */
-function managerOfAgent(agent: string | undefined): string {
-  return (agent ?? '').split('/', 1)[0]?.slice(0, MAX_MANAGER) ?? '';
 }
 
 async function answer(exchange: Exchange, written: Written): Promise<void> {

@@ -535,7 +535,7 @@ function record(
 }
 
 /** What a Go type always has is there without anybody's doing: empty values, and the presence of a struct. */
-function disownStructs(object: JsonObject, structs: readonly string[]): void {
+export function disownStructs(object: JsonObject, structs: readonly string[]): void {
   const entries = (object['metadata'] as JsonObject)['managedFields'];
   if (!Array.isArray(entries)) return;
   for (const entry of entries) {
