@@ -40,7 +40,7 @@ describe('controllers and agent, on a real kube-apiserver with real mounts', fun
       kind: 'VolumeClass',
       metadata: { name: 'default' },
       spec: { allowedNamespaces: {}, allowedTypes: ['hostPath', 'emptyDir'], allowedHostPathPrefixes: [place.data] },
-    } as VolumeClass);
+    });
     ({ client, writes } = counting(connect(server.config)));
     live = startLive(client, place, NODE);
     await eventually<StorageNode>(admin, STORAGE_NODES, { name: NODE }, ready);

@@ -64,7 +64,7 @@ function phaseOf({ volume, mounts, standIn }: VolumeStatusFacts): VolumePhase {
 }
 
 function standInStatus<Type extends string>(
-  object: KubeObjectBase & { readonly status?: ConditionedStatus<string> },
+  object: KubeObjectBase & { readonly status?: ConditionedStatus },
   standIn: StandIn | undefined,
   now: Date,
 ): ConditionedStatus<Type> {

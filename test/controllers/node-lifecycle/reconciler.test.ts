@@ -39,7 +39,7 @@ class LifecycleWorld extends World {
 
 describe('node lifecycle', () => {
   it('writes nothing while the Lease is renewed', async () => {
-    const on = new LifecycleWorld().add(storageNode('a')) as LifecycleWorld;
+    const on = new LifecycleWorld().add(storageNode('a'));
     for (const renewTime of ['t1', 't2', 't3']) {
       expect((await on.renew(renewTime).run()).requeueAfterMs).to.equal(40_000);
       await on.clock.advance(30_000);
@@ -48,7 +48,7 @@ describe('node lifecycle', () => {
   });
 
   it('calls a node lost when its Lease was not renewed for its whole duration, by this clock', async () => {
-    const on = new LifecycleWorld().add(storageNode('a')) as LifecycleWorld;
+    const on = new LifecycleWorld().add(storageNode('a'));
     await on.renew('long ago by another clock').run();
     await on.clock.advance(39_999);
     expect((await on.run()).requeueAfterMs).to.equal(1);
@@ -60,7 +60,7 @@ describe('node lifecycle', () => {
   });
 
   it('gives a node that has no Lease yet the time to make one', async () => {
-    const on = new LifecycleWorld().add(storageNode('a')) as LifecycleWorld;
+    const on = new LifecycleWorld().add(storageNode('a'));
     await on.run();
     expect(on.writes).to.deep.equal([]);
     await on.clock.advance(40_000);
@@ -69,7 +69,7 @@ describe('node lifecycle', () => {
   });
 
   it('keeps a node lost over its own restart, and until the agent speaks', async () => {
-    const on = new LifecycleWorld().add(lostNode('a')) as LifecycleWorld;
+    const on = new LifecycleWorld().add(lostNode('a'));
     await on.renew('t1').run();
     await on.renew('t2').run();
     expect(on.ready).to.equal('Unknown NodeLost');

@@ -64,7 +64,7 @@ export function volumeClass(name: string, spec: Partial<VolumeClassSpec> = {}): 
     kind: 'VolumeClass',
     metadata: meta(name, false, {}),
     spec: { allowedNamespaces: {}, allowedTypes: ['emptyDir', 'hostPath'], ...spec },
-  } as VolumeClass;
+  };
 }
 
 export function storageNode(name: string, status: StorageNodeStatus = {}, metadata: Meta = {}): StorageNode {

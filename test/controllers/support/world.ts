@@ -58,7 +58,7 @@ export class World {
 
   writer(manager: string): Writer {
     return {
-      status: (resource, object, status) => this.#apply(manager, resource, object as Stated, status as Status),
+      status: (resource, object, status) => this.#apply(manager, resource, object, status as Status),
       addFinalizer: async (_resource, object, finalizer) => {
         const live = this.#live(object);
         const finalizers = live.metadata.finalizers ?? [];
@@ -103,7 +103,7 @@ export class World {
     this.#applied.set(key, wanted);
     if (isDeepStrictEqual(sorted(after), sorted(before))) return false;
     this.#note(`${manager} status ${nameOf(object)}`, object);
-    const problems = lintStatus({ ...live, status: after as ConditionedStatus });
+    const problems = lintStatus({ ...live, status: after });
     if (problems.length > 0) throw new Error(`${problems.join('; ')}: ${JSON.stringify(after)}`);
     this.#put(live, { status: after });
     return true;

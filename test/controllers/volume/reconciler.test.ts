@@ -12,7 +12,7 @@ const finalizers = [FINALIZERS.volume];
 const deleting = { finalizers, deletionTimestamp: '2026-01-01T00:00:00Z' };
 
 function world(spec: Partial<VolumeSpec> = {}, status: VolumeStatus = {}, metadata = {}) {
-  return new AgentWorld().add(volume('data', spec, { nodeName: 'a', ...status }, metadata)) as AgentWorld;
+  return new AgentWorld().add(volume('data', spec, { nodeName: 'a', ...status }, metadata));
 }
 const statusOf = (on: AgentWorld) => on.volumes.get('team/data')?.status;
 const reasonOf = (on: AgentWorld, type: 'Ready' | 'DeletionBlocked' | 'Provisioned' | 'CapacityEnforced') =>
