@@ -32,9 +32,18 @@ export function compileValues(schema: SchemaNode): ValueValidator {
   };
 }
 
+/**
+ * Values of stored objects with the schema that they passed. The versions of an object share what did not change, and it
+ * never changes afterwards, so that a status update need not look at the spec again.
+ */
+const passedUnchanged = new WeakMap<object, SchemaNode>();
+
 function visit(schema: SchemaNode, check: Check, value: Json, walk: Walk, old: Json | undefined): void {
+  const isUnchanged = value === old && typeof value === 'object' && value !== null;
+  if (isUnchanged && passedUnchanged.get(value) === schema) return;
   const before = walk.findings.length;
   check(value, walk, old);
+  if (isUnchanged && walk.findings.length === before) passedUnchanged.set(value, schema);
   if (old !== undefined && walk.findings.length > before && correlatedEqual(schema, value, old)) {
     walk.findings.length = before;
   }

@@ -59,6 +59,11 @@ interface RuleNode {
   readonly rest: RuleNode | undefined;
   readonly items: RuleNode | undefined;
   readonly all: readonly RuleNode[];
+  /**
+   * Values that followed all rules while they did not change. Stored values are shared by the versions of an object and
+   * never changed, and rules depend on nothing but the value and the old one: what passed as both passes again.
+   */
+  readonly passedUnchanged: WeakSet<object>;
 }
 
 /**
@@ -117,7 +122,7 @@ class Builder {
       .map((branch, index) => this.node(branch, shape, `${path}allOf[${index}].`))
       .filter((node) => node !== undefined);
     const compiled = this.#rules(rules['x-kubernetes-validations'] ?? [], shape, type, path);
-    return { schema: shape, type, rules: compiled, properties, rest, items, all };
+    return { schema: shape, type, rules: compiled, properties, rest, items, all, passedUnchanged: new WeakSet() };
   }
 
   #rules(rules: readonly ValidationRule[], shape: SchemaNode, type: CelType | undefined, path: string): CompiledRule[] {
@@ -142,6 +147,9 @@ class Builder {
 
 function visit(node: RuleNode, value: Json, old: Json | undefined, path: string, ratchet: Ratchet, walk: Walk): void {
   if (value === null) return;
+  const isUnchanged = value === old && typeof value === 'object';
+  if (isUnchanged && node.passedUnchanged.has(value)) return;
+  const before = walk.errors.length + walk.warnings.length;
   if (node.rules.length > 0) runRules(node, value, old, path, ratchet, walk);
   for (const branch of node.all) visit(branch, value, old, path, { nearest: ratchet.nearest }, walk);
   if (Array.isArray(value)) {
@@ -149,6 +157,7 @@ function visit(node: RuleNode, value: Json, old: Json | undefined, path: string,
   } else if (isObject(value)) {
     visitFields(node, value, old, path, ratchet, walk);
   }
+  if (isUnchanged && walk.errors.length + walk.warnings.length === before) node.passedUnchanged.add(value);
 }
 
 function runRules(
