@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { lintStatus } from '../../../src/api/conditions.ts';
 import type { ConditionedStatus, KubeObjectBase, ResourceDescriptor } from '../../../src/api/meta.ts';
 import { addAgent } from '../../../src/controllers/agent.ts';
-import { addControllers } from '../../../src/controllers/controller-manager.ts';
+import { addControllers, buildControllerManager } from '../../../src/controllers/controller-manager.ts';
 import { createHostPathDriver } from '../../../src/drivers/hostpath/driver.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
@@ -67,12 +67,14 @@ export interface Live {
   stop(): Promise<void>;
 }
 
-/** Starts everything of one machine. */
-export function startLive(client: KubeClient, place: Place, nodeName: string): Live {
+/** Starts everything of one machine: in one manager, or (`separate`) as the processes `controller` and `agent` would. */
+export function startLive(client: KubeClient, place: Place, nodeName: string, separate = false): Live {
   const metrics = createMetrics();
   const log = silentLogger;
   const manager = new Manager({ client, log, metrics });
-  addControllers(manager, { client, log, metrics, leaderOnly: false });
+  const managers = [manager];
+  if (separate) managers.push(buildControllerManager({ client, log, metrics: createMetrics(), identity: 'live-test' }));
+  else addControllers(manager, { client, log, metrics, leaderOnly: false });
   addAgent(manager, {
     client,
     log,
@@ -82,10 +84,10 @@ export function startLive(client: KubeClient, place: Place, nodeName: string): L
     node: place.layer,
     drivers: [createHostPathDriver(place.layer)],
     hostPathAllow: [place.data],
-    watchAll: true,
+    watchAll: !separate,
   });
   const abort = new AbortController();
-  const running = manager.run(abort.signal);
+  const running = Promise.all(managers.map((each) => each.run(abort.signal)));
   return {
     manager,
     async stop() {
