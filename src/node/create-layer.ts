@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import type { HelperProcess } from './fork-helper.ts';
 import { HelperClient, type HelperClientOptions } from './helper-client.ts';
 import type { NodeLayer } from './layer.ts';
-import { acquireLock } from './lock.ts';
+import { acquireLock, lockByCommand } from './lock.ts';
 import { NodeError } from './node-error.ts';
 
 export interface NodeLayerOptions {
@@ -90,6 +90,7 @@ function layerOver(
     },
     lock: (file, signal) =>
       acquireLock(file, async (fd) => {
+        if (!features.some(({ name, available }) => name === 'Koffi' && available)) return lockByCommand(fd);
         const { locked } = await client.call('lockDescription', { pid: process.pid, fd }, { signal });
         return locked;
       }),

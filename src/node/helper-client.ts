@@ -89,7 +89,7 @@ export class HelperClient {
     const connection = this.#connection;
     if (connection === undefined) return;
     this.#connection = undefined;
-    for (const { operation, reject } of [...connection.pending.values()]) reject(lost(operation));
+    for (const { operation, reject } of connection.pending.values()) reject(lost(operation));
     const { child, stream } = connection.process;
     const ended = new Promise<void>((resolve) => {
       if (child.exitCode !== null || child.signalCode !== null) resolve();
@@ -189,7 +189,7 @@ export class HelperClient {
     this.#connection = undefined;
     connection.process.child.kill('SIGKILL');
     connection.process.stream.destroy();
-    for (const { operation, reject } of [...connection.pending.values()]) reject(lost(operation));
+    for (const { operation, reject } of connection.pending.values()) reject(lost(operation));
     if (this.#closed) return;
     const pause = RESTART_MS[Math.min(this.#failures, RESTART_MS.length - 1)] ?? 0;
     this.#failures += 1;

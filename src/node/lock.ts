@@ -1,4 +1,5 @@
 /** Locks that one agent per node holds: flock(2) on a descriptor of this process, taken through the helper. */
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   constants,
@@ -48,6 +49,15 @@ export async function acquireLock(file: string, lockDescriptor: LockDescriptor):
       return Promise.resolve();
     },
   };
+}
+
+/** Without koffi: flock(1) locks the description that it inherits, which this process keeps open. */
+export function lockByCommand(fd: number): boolean {
+  const { status, error } = spawnSync('flock', ['--nonblock', '--exclusive', '3'], {
+    stdio: ['ignore', 'ignore', 'ignore', fd],
+  });
+  if (error !== undefined) throw NodeError.from(error, 'Unsupported');
+  return status === 0;
 }
 
 function isSameFile(fd: number, file: string): boolean {

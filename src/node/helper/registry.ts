@@ -7,6 +7,7 @@ import { IMAGE_HANDLERS } from '../images/registry.ts';
 import type { Operations } from '../operations.ts';
 import { bindOwn, bindUserPath, ensureUserPath, inspectUserPath, tmpfs } from './bind.ts';
 import { run } from './command.ts';
+import * as commands from './command-mounts.ts';
 import type { HelperContext, RequestContext } from './context.ts';
 import { probeFeatures } from './features.ts';
 import { findHolders } from './holders.ts';
@@ -65,5 +66,19 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
     lockDescription: { run: ({ libc }, { pid, fd }) => ({ locked: libc.lockForeignDescription(pid, fd) }) },
     run: { run: (_, params, request) => run(params, request) },
     ...IMAGE_HANDLERS,
+    ...(koffiProblem === undefined ? {} : withoutKoffi()),
+  };
+}
+
+/** What commands can do instead; the rest answers `Unsupported`. */
+function withoutKoffi(): Partial<Handlers<Omit<Operations, ProcessOperations>>> {
+  return {
+    prepareMountRoot: { run: commands.prepareMountRoot },
+    bindOwn: { run: commands.bindOwn },
+    tmpfs: { run: commands.tmpfs },
+    observeTarget: { run: commands.observeTarget },
+    unmount: { run: commands.unmount },
+    statfs: { run: commands.statfs },
+    holders: { run: () => [] },
   };
 }

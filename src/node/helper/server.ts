@@ -44,7 +44,7 @@ export class HelperServer {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#handlers = createHandlers(options.koffiProblem) as Readonly<Record<string, Handler<unknown, unknown>>>;
+    this.#handlers = createHandlers(options.koffiProblem);
     this.#table = new HelperTable((delta) => {
       if (this.#watching) options.send({ type: 'table', ...delta });
     });

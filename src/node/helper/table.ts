@@ -106,6 +106,14 @@ export class HelperTable {
     return false;
   }
 
+  /** The mount that holds `path`, by name alone. */
+  containing(path: string): MountEntry | undefined {
+    for (let name = path; ; name = name.slice(0, Math.max(1, name.lastIndexOf('/')))) {
+      const entry = this.at(name).at(-1);
+      if (entry !== undefined || name === '/') return entry;
+    }
+  }
+
   /** Enters a mount that was just made and verified. */
   add(entry: MountEntry): void {
     this.#load();
@@ -129,13 +137,14 @@ export class HelperTable {
   }
 
   #count(target: string, step: 1 | -1): void {
-    for (let end = target.lastIndexOf('/'); end >= 0 && target !== '/'; end = target.lastIndexOf('/', end - 1)) {
-      const above = target.slice(0, Math.max(1, end));
+    if (target === '/') return;
+    let above = target;
+    do {
+      above = above.slice(0, Math.max(1, above.lastIndexOf('/')));
       const count = (this.#above.get(above) ?? 0) + step;
       if (count === 0) this.#above.delete(above);
       else this.#above.set(above, count);
-      if (end === 0) return;
-    }
+    } while (above !== '/');
   }
 
   #drop(id: number): boolean {
