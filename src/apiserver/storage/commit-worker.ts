@@ -1,7 +1,7 @@
 /** The thread that writes to the database: a commit waits for the disk, and the event loop must not. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { WorkerData, WorkerReply, WorkerRequest } from './committer.ts';
-import { RevisionLog } from './revision-log.ts';
+import { type LogRow, RevisionLog } from './revision-log.ts';
 
 const port = parentPort;
 if (port === null) throw new TypeError('commit-worker runs as a worker thread');
@@ -11,7 +11,7 @@ const log = new RevisionLog(file, synchronous);
 function execute(request: WorkerRequest): void {
   switch (request.kind) {
     case 'append':
-      log.append(request.rows);
+      log.append(rowsOf(request.cells));
       break;
     case 'compact':
       log.compact(request.revision);
@@ -21,6 +21,12 @@ function execute(request: WorkerRequest): void {
       break;
     case 'close':
       log.close();
+  }
+}
+
+function* rowsOf(cells: readonly (number | string | null)[]): Generator<LogRow> {
+  for (let i = 0; i < cells.length; i += 3) {
+    yield { revision: cells[i] as number, key: cells[i + 1] as string, value: cells[i + 2] as string | null };
   }
 }
 

@@ -9,7 +9,8 @@ export interface WorkerData {
 
 /** What the commit thread is asked to do; it works in order and answers each. */
 export type WorkerRequest =
-  | { readonly kind: 'append'; readonly rows: readonly LogRow[] }
+  /** Revision, key and value of each row, one after the other: a flat list is copied to the thread fastest. */
+  | { readonly kind: 'append'; readonly cells: readonly (number | string | null)[] }
   | { readonly kind: 'compact'; readonly revision: number }
   | { readonly kind: 'backup'; readonly file: string }
   | { readonly kind: 'close' };
@@ -63,7 +64,9 @@ export class Committer {
 
   /** Writes rows in one transaction. */
   append(rows: readonly LogRow[]): Promise<void> {
-    return this.#ask({ kind: 'append', rows });
+    const cells: (number | string | null)[] = [];
+    for (const { revision, key, value } of rows) cells.push(revision, key, value);
+    return this.#ask({ kind: 'append', cells });
   }
 
   /** See RevisionLog.compact. */

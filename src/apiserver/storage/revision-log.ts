@@ -70,7 +70,7 @@ export class RevisionLog {
   }
 
   /** Writes all rows in one transaction; when it returns they are on disk. Throws StorageError; then none is. */
-  append(rows: readonly LogRow[]): void {
+  append(rows: Iterable<LogRow>): void {
     this.#transaction(() => {
       for (const row of rows) this.#insert.run(row.revision, row.key, row.value);
     });
