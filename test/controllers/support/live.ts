@@ -1,12 +1,16 @@
 /** Controllers and agent in this process, on a real API server and a real node layer. */
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { lintStatus } from '../../../src/api/conditions.ts';
 import type { ConditionedStatus, KubeObjectBase, ResourceDescriptor } from '../../../src/api/meta.ts';
+import { poolReader } from '../../../src/cli/pool-reader.ts';
 import { addAgent } from '../../../src/controllers/agent.ts';
 import { addControllers, buildControllerManager } from '../../../src/controllers/controller-manager.ts';
+import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts';
 import { createHostPathDriver } from '../../../src/drivers/hostpath/driver.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
+import { Pools } from '../../../src/node/pools/pools.ts';
 import { Manager } from '../../../src/runtime/manager.ts';
 import { silentLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
@@ -73,6 +77,7 @@ export function startLive(client: KubeClient, place: Place, nodeName: string, se
   const log = silentLogger;
   const manager = new Manager({ client, log, metrics });
   const managers = [manager];
+  const pools = new Pools({ node: place.layer, directory: join(place.layer.stateDir, 'pools') });
   if (separate) managers.push(buildControllerManager({ client, log, metrics: createMetrics(), identity: 'live-test' }));
   else addControllers(manager, { client, log, metrics, leaderOnly: false });
   addAgent(manager, {
@@ -82,7 +87,8 @@ export function startLive(client: KubeClient, place: Place, nodeName: string, se
     nodeName,
     version: '0.0.0-test',
     node: place.layer,
-    drivers: [createHostPathDriver(place.layer)],
+    drivers: [createHostPathDriver(place.layer), new EmptyDirDriver({ node: place.layer, pools })],
+    pools: poolReader(pools),
     hostPathAllow: [place.data],
     watchAll: !separate,
   });

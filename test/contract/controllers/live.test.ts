@@ -3,24 +3,25 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { findCondition, isTrue } from '../../src/api/conditions.ts';
-import { API_VERSION } from '../../src/api/group.ts';
-import { NAMESPACES, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../../src/api/meta.ts';
-import type { StorageNode } from '../../src/api/storage-node.ts';
-import type { Volume, VolumeSpec } from '../../src/api/volume.ts';
-import type { VolumeClass } from '../../src/api/volume-class.ts';
-import type { VolumeMount, VolumeMountSpec } from '../../src/api/volume-mount.ts';
-import type { KubeClient } from '../../src/kube/client.ts';
-import { connect } from '../../src/kube/rest-client.ts';
-import type { RealServer } from '../contract/kube/real-server.ts';
-import { startRealServer } from '../contract/kube/real-server.ts';
-import type { Place } from '../node/support.ts';
-import { makePlace, mountsAt } from '../node/support.ts';
-import type { Live, Write } from './support/live.ts';
-import { counting, eventually, gone, startLive } from './support/live.ts';
+import { findCondition, isTrue } from '../../../src/api/conditions.ts';
+import { API_VERSION } from '../../../src/api/group.ts';
+import { NAMESPACES, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../../../src/api/meta.ts';
+import type { StorageNode } from '../../../src/api/storage-node.ts';
+import type { Volume, VolumeSpec } from '../../../src/api/volume.ts';
+import type { VolumeClass } from '../../../src/api/volume-class.ts';
+import type { VolumeMount, VolumeMountSpec } from '../../../src/api/volume-mount.ts';
+import type { KubeClient } from '../../../src/kube/client.ts';
+import { connect } from '../../../src/kube/rest-client.ts';
+import type { Live, Write } from '../../controllers/support/live.ts';
+import { counting, eventually, gone, startLive } from '../../controllers/support/live.ts';
+import type { Place } from '../../node/support.ts';
+import { makePlace, mountsAt } from '../../node/support.ts';
+import type { RealServer } from '../kube/real-server.ts';
+import { startRealServer } from '../kube/real-server.ts';
 
 const namespace = 'team';
 const NODE = 'node-a';
+const MIB = 1024 ** 2;
 
 describe('controllers and agent, on a real kube-apiserver with real mounts', function () {
   this.timeout(90_000);
@@ -51,6 +52,7 @@ describe('controllers and agent, on a real kube-apiserver with real mounts', fun
     await client?.close();
     await admin?.close();
     await server?.stop();
+    for (const target of place?.layer.table.below(place.layer.mountRoot) ?? []) execFileSync('umount', [target.target]);
     expect(await place?.dispose()).to.deep.equal([]);
   });
 
@@ -66,7 +68,7 @@ describe('controllers and agent, on a real kube-apiserver with real mounts', fun
   it('publishes the node with what it supports', async () => {
     const node = await eventually<StorageNode>(admin, STORAGE_NODES, { name: NODE }, ready);
     expect(node.status?.types?.find(({ name }) => name === 'hostPath')).to.deep.include({ supported: true });
-    expect(node.status?.types?.find(({ name }) => name === 'emptyDir')).to.deep.include({ supported: false });
+    expect(node.status?.types?.find(({ name }) => name === 'emptyDir')).to.deep.include({ supported: true });
     expect(node.status?.orphanCount).to.equal(0);
   });
 
@@ -175,6 +177,30 @@ describe('controllers and agent, on a real kube-apiserver with real mounts', fun
     await gone(admin, VOLUMES, ref);
   });
 
+  for (const medium of ['', 'Memory'] as const) {
+    it(`makes, grows and removes an emptyDir (${medium || 'image'})`, async () => {
+      const name = `empty-${medium.toLowerCase() || 'image'}`;
+      const ref = { namespace, name };
+      await admin.create(VOLUMES, volumeOf(name, { emptyDir: { medium }, capacity: '32Mi' }));
+      await admin.create(VOLUME_MOUNTS, mountOf(name, {}));
+      const target = (await isMounted(name)).status?.hostPath ?? '';
+      const size = async () => Number((await place.layer.statfs(target, AbortSignal.timeout(10_000))).totalBytes);
+      expect(await size()).to.be.within(16 * MIB, 32 * MIB);
+      writeFileSync(join(target, 'kept'), 'here');
+      if (medium === 'Memory') {
+        await admin.patch(VOLUMES, ref, { spec: { capacity: '64Mi' } }, { type: 'merge' });
+        await eventually<Volume>(admin, VOLUMES, ref, ({ status }) => status?.capacity === '64Mi');
+        expect(await size()).to.equal(64 * MIB);
+      }
+      expect(readFileSync(join(target, 'kept'), 'utf8')).to.equal('here');
+      await admin.delete(VOLUMES, ref);
+      await admin.delete(VOLUME_MOUNTS, ref);
+      await gone(admin, VOLUME_MOUNTS, ref);
+      await gone(admin, VOLUMES, ref);
+      expect(mountsAt(target)).to.equal(0);
+    });
+  }
+
   it('lists a mount whose object vanished as an orphan and leaves it alone', async () => {
     const { ref } = await create('orphan');
     const mount = await isMounted('orphan');
@@ -225,9 +251,14 @@ describe('controllers and agent, on a real kube-apiserver with real mounts', fun
       for (const { metadata } of items) await admin.delete(resource, { namespace, name: metadata.name });
       for (const { metadata } of items) await gone(admin, resource, { namespace, name: metadata.name });
     }
-    expect(place.layer.table.below(place.layer.mountRoot)).to.deep.equal([]);
+    expect(mountsBesidePools()).to.deep.equal([]);
   });
 
+  /** Everything below the mount root but the pool, which stays as long as there is a node. */
+  function mountsBesidePools(): readonly string[] {
+    const below = place.layer.table.below(place.layer.mountRoot).map(({ target }) => target);
+    return below.filter((target) => !target.startsWith(join(place.layer.mountRoot, '.pools')));
+  }
   function volumeOf(name: string, spec: VolumeSpec): Volume {
     return { apiVersion: API_VERSION, kind: 'Volume', metadata: { namespace, name }, spec };
   }
