@@ -109,8 +109,10 @@ export class ImageMedium implements Medium {
     signal: AbortSignal,
   ): Promise<void> {
     const image = (await this.#find(volume, signal))[0];
+    if (image !== undefined && image.sizeBytes >= sizeBytes) return;
     if (image === undefined) await this.#create(volume, sizeBytes, signal);
-    else if (image.sizeBytes < sizeBytes) await this.#grow(volume, image, sizeBytes, stageMount !== undefined, signal);
+    else await this.#grow(volume, image, sizeBytes, stageMount !== undefined, signal);
+    this.#overcommitment.forget(volume.pool);
   }
 
   async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {

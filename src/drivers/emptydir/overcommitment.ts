@@ -26,6 +26,11 @@ export class Overcommitment {
     return answer;
   }
 
+  /** Makes the next answer a fresh one: what was promised has changed. */
+  forget(name: string): void {
+    this.#answers.delete(name);
+  }
+
   async #look(name: string, signal: AbortSignal): Promise<boolean> {
     const pool = await this.#pools.open(name, signal);
     const { totalBytes, growableBytes } = await this.#pools.space(pool, signal);

@@ -1,0 +1,148 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { after, afterEach, before, describe, it } from 'mocha';
+import { DriverError, type DriverMount, type DriverVolume } from '../../../src/drivers/driver.ts';
+import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts';
+import { parseImageName } from '../../../src/drivers/emptydir/image-name.ts';
+import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
+import { makePlace, type Place, soon } from '../../node/support.ts';
+
+const MIB = 1024n * 1024n;
+
+describe('an emptyDir volume on disk', function () {
+  this.timeout(60_000);
+  let place: Place;
+  let pools: Pools;
+  let pool: Pool;
+  let driver: EmptyDirDriver;
+  let isHeld = false;
+  const made: DriverVolume[] = [];
+
+  before(async () => {
+    place = await makePlace();
+    pools = new Pools({ node: place.layer, directory: join(place.layer.stateDir, 'pools') });
+    pool = await pools.open(DEFAULT_POOL, soon());
+    driver = new EmptyDirDriver({ node: place.layer, pools, isHeld: () => isHeld });
+  });
+  afterEach(async () => {
+    isHeld = false;
+    for (const volume of made.splice(0)) {
+      expect((await driver.unpublish(volume, mountOf(volume), soon())).outcome).to.equal('done');
+      await driver.delete(volume, soon());
+    }
+    expect(readdirSync(pool.directory)).to.deep.equal([]);
+  });
+  after(async () => {
+    const { target } = pool.file ?? { target: undefined };
+    if (target !== undefined) {
+      const mountId = place.layer.table.at(join(target.root, target.path))?.id;
+      await place.layer.unmount({ target, mountId, scope: 'device' }, soon());
+    }
+    expect(await place.dispose()).to.deep.equal([]);
+  });
+
+  const volumeOf = (name: string, capacityBytes: bigint, changes: Partial<DriverVolume> = {}): DriverVolume => {
+    const volume: DriverVolume = {
+      uid: `uid-${name}`,
+      namespace: 'ns',
+      name,
+      source: { type: 'emptyDir', medium: '' },
+      capacityBytes,
+      capacityPolicy: undefined,
+      provisioning: 'Thin',
+      pool: DEFAULT_POOL,
+      mountOptions: ['nosuid', 'nodev'],
+      ...changes,
+    };
+    made.push(volume);
+    return volume;
+  };
+  const mountOf = ({ name }: DriverVolume): DriverMount => ({
+    uid: `mount-${name}`,
+    targetRoot: place.layer.mountRoot,
+    targetPath: `ns/${name}/data`,
+    readOnly: false,
+  });
+  const publish = async (volume: DriverVolume): Promise<string> => {
+    await driver.provision(volume, soon());
+    await driver.stage(volume, soon());
+    await driver.publish(volume, mountOf(volume), soon());
+    return join(place.layer.mountRoot, mountOf(volume).targetPath);
+  };
+  const failure = (promise: Promise<unknown>): Promise<unknown> =>
+    promise.then(() => undefined).catch((thrown) => thrown);
+  const allocated = (): bigint =>
+    readdirSync(pool.directory)
+      .filter((name) => parseImageName(name) !== undefined)
+      .reduce((sum, name) => sum + BigInt(statSync(join(pool.directory, name)).blocks) * 512n, 0n);
+
+  it('gives writers "no space left" at its size', async () => {
+    const path = await publish(volumeOf('full', 16n * MIB));
+    expect(() => writeFileSync(join(path, 'x'), Buffer.alloc(Number(20n * MIB)))).to.throw('ENOSPC');
+  });
+
+  it('takes its whole size from the pool when it is Thick, and little when it is Thin', async () => {
+    await driver.provision(volumeOf('thin', 64n * MIB), soon());
+    expect(allocated() < 16n * MIB).to.equal(true);
+    await driver.provision(volumeOf('thick', 64n * MIB, { provisioning: 'Thick' }), soon());
+    expect(allocated() >= 64n * MIB).to.equal(true);
+  });
+
+  it('grows while it is mounted, without a byte lost', async () => {
+    const volume = volumeOf('grow', 320n * MIB);
+    const path = await publish(volume);
+    writeFileSync(join(path, 'kept'), 'kept');
+    const before = statfsSync(path).blocks;
+    await driver.provision({ ...volume, capacityBytes: 640n * MIB }, soon());
+    expect(statfsSync(path).blocks).to.be.greaterThan(before * 1.5);
+    expect(execFileSync('cat', [join(path, 'kept')]).toString()).to.equal('kept');
+    expect((await driver.observeVolume(volume, soon())).enforcedBytes).to.equal(640n * MIB);
+  });
+
+  it('never shrinks', async () => {
+    const volume = volumeOf('shrink', 64n * MIB);
+    await driver.provision(volume, soon());
+    await driver.provision({ ...volume, capacityBytes: 16n * MIB }, soon());
+    expect((await driver.observeVolume(volume, soon())).enforcedBytes).to.equal(64n * MIB);
+  });
+
+  it('that does not fit stays undone, with a reason, until there is room', async () => {
+    const error = await failure(driver.provision(volumeOf('huge', 1n << 50n, { provisioning: 'Thick' }), soon()));
+    expect(error).to.be.instanceOf(DriverError);
+    expect(error).to.include({ reason: 'InsufficientCapacity', terminal: false });
+  });
+
+  it('is not made while the pool is full', async () => {
+    isHeld = true;
+    const error = await failure(driver.provision(volumeOf('held', 16n * MIB), soon()));
+    expect(error).to.include({ reason: 'PoolLowSpace', terminal: false });
+  });
+
+  it('too small for a filesystem is refused for good', async () => {
+    const error = await failure(driver.provision(volumeOf('tiny', 4096n), soon()));
+    expect(error).to.include({ reason: 'CapacityTooSmall', terminal: true });
+  });
+
+  it('on a pool that does not exist is refused for good', async () => {
+    const volume = volumeOf('elsewhere', 16n * MIB, { pool: 'other' });
+    made.pop();
+    expect(await failure(driver.provision(volume, soon()))).to.include({ reason: 'PoolNotFound', terminal: true });
+  });
+
+  it('says when the volumes together may need more than the pool can have', async () => {
+    const volume = volumeOf('promise', 1n << 45n);
+    await driver.provision(volume, soon());
+    expect((await driver.observeVolume(volume, soon())).capacity).to.include({
+      enforced: true,
+      reason: 'Overcommitted',
+    });
+  });
+
+  it('can be told to hold its writers only when it is Thin', async () => {
+    await publish(volumeOf('thin', 16n * MIB));
+    await publish(volumeOf('thick', 16n * MIB, { provisioning: 'Thick' }));
+    expect(driver.thinMounts(pool).map(({ target }) => target.path)).to.deep.equal(['.volumes/uid-thin']);
+  });
+});
