@@ -44,7 +44,7 @@ export function documentOf(
   };
 }
 
-/** `com.clawbernetes.storage.v1alpha1.Volume`, or `io.k8s.api.core.v1.Secret`. */
+/** `io.clawbernetes.storage.v1alpha1.Volume`, or `io.k8s.api.core.v1.Secret`. */
 function schemaName({ group, version, kind, custom }: Resource): string {
   if (custom) return `${group.split('.').toReversed().join('.')}.${version}.${kind}`;
   if (group === 'apiextensions.k8s.io')
