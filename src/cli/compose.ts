@@ -41,9 +41,12 @@ export async function compose(
   const metrics = createMetrics();
   const cleanups = new Cleanups();
   try {
-    if (roles.has('apiserver'))
-      cleanups.add(await runApiServer(settings, state, { inThread: roles.size > 1, log, quiet }));
-    const client = await connectTo(settings.kubeconfig, { metrics });
+    const inThread = roles.size > 1;
+    const apiServer = roles.has('apiserver')
+      ? await runApiServer(settings, state, { inThread, log, quiet })
+      : undefined;
+    if (apiServer !== undefined) cleanups.add(apiServer.stop);
+    const client = await connectTo(settings.kubeconfig, { metrics, socketPath: apiServer?.socketPath });
     cleanups.add(() => client.close());
     const elector = roles.has('controller') && !isUp ? leaderElector({ client, log, metrics, nodeName }) : undefined;
     const manager = new Manager({ client, log, metrics, leaderElector: elector });

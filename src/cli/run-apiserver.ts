@@ -1,5 +1,6 @@
 /** The API server of this process: in a thread beside other roles, or alone on the main thread. */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../telemetry/log.ts';
@@ -9,23 +10,34 @@ import type { Settings } from './settings.ts';
 import type { StateDir } from './state-dir.ts';
 
 const STOP_DEADLINE_MS = 10_000;
+/** Longest path of a Unix socket, in bytes (unix(7): 108 with the NUL). */
+const MAX_SOCKET_PATH = 107;
 
-/** Starts it and waits until it serves. @returns what stops it. */
+export interface RunningApiServer {
+  readonly stop: () => Promise<void>;
+  /** How clients of this process reach it without TLS; undefined where they have to go through the network. */
+  readonly socketPath: string | undefined;
+}
+
+/** Starts it and waits until it serves. */
 export async function runApiServer(
   settings: Settings,
   state: StateDir,
   { inThread, log, quiet }: { readonly inThread: boolean; readonly log: Logger; readonly quiet: boolean },
-): Promise<() => Promise<void>> {
+): Promise<RunningApiServer> {
+  const path = join(state.apiserver, 'api.sock');
+  const socketPath = inThread && Buffer.byteLength(path) <= MAX_SOCKET_PATH ? path : undefined;
   const apiServer: ApiServerSettings = {
     directory: state.apiserver,
     kubeconfig: settings.kubeconfig,
     listen: settings.listen,
     logLevel: settings.logLevel,
     logFile: quiet ? state.logFile : undefined,
+    socket: socketPath,
   };
   if (!inThread) {
     const server = await serveApi(apiServer, log);
-    return () => server.close();
+    return { stop: () => server.close(), socketPath };
   }
   const worker = new Worker(threadFile(), { workerData: apiServer });
   const exited = new Promise<void>((resolve) => {
@@ -41,12 +53,13 @@ export async function runApiServer(
     log.fatal({ err }, 'the API server failed');
     process.exit(ExitCode.failed);
   });
-  return async () => {
+  const stop = async (): Promise<void> => {
     worker.postMessage('stop');
     const timer = setTimeout(() => void worker.terminate(), STOP_DEADLINE_MS);
     await exited;
     clearTimeout(timer);
   };
+  return { stop, socketPath };
 }
 
 /** Beside the bundle, or the source. */

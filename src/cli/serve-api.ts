@@ -16,6 +16,8 @@ export interface ApiServerSettings {
   readonly kubeconfig: string;
   readonly listen: ListenAddress;
   readonly logLevel: LogLevel;
+  /** Unix socket that is served besides; it is not encrypted. */
+  readonly socket?: string | undefined;
   /** Log file; undefined = standard error. */
   readonly logFile?: string | undefined;
 }
@@ -41,7 +43,7 @@ export async function serveApi(settings: ApiServerSettings, given?: Logger): Pro
 
 /** Tries ports in turn: with port 0 the one of last time comes first, so that a kubeconfig stays valid. */
 async function start(
-  { directory, listen }: ApiServerSettings,
+  { directory, listen, socket }: ApiServerSettings,
   ports: readonly (number | undefined)[],
   log: Logger,
 ): Promise<ApiServer> {
@@ -53,6 +55,7 @@ async function start(
         stateDir: directory,
         listen: `${host}:${port}`,
         crdsDir: join(packageRoot(), 'crds'),
+        ...(socket === undefined ? {} : { socket }),
         log: {
           info: (message) => log.info(message),
           error: (message, error) => log.error({ err: error }, message),

@@ -31,7 +31,7 @@ import { nodeReconciler } from './node/reconciler.ts';
 import type { AgentDependencies, AgentStores } from './support/agent.ts';
 import { addAgentIndexes } from './support/agent.ts';
 import { DriftWatch } from './support/drift.ts';
-import { eventCloser } from './support/event-closer.ts';
+import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
 import { BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
 import { KeyedLock } from './support/keyed-lock.ts';
 import { concernsAgent, conditionsDiffer, grantsDiffer, ordersDiffer } from './support/relevance.ts';
@@ -98,7 +98,8 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     namespaces: namespaces.store,
   };
   addAgentIndexes(stores, node.mountRoot);
-  const events = new EventRecorder({ client, component: FIELD_MANAGERS.agent, host: nodeName, log, metrics, clock });
+  const reporter = { component: FIELD_MANAGERS.agent, host: nodeName, gatherMs: EVENTS_GATHER_MS };
+  const events = new EventRecorder({ client, ...reporter, log, metrics, clock });
   const drift = new DriftWatch(mounts.store, node.table);
   const dependencies: AgentDependencies = {
     nodeName,

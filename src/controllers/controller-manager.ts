@@ -27,7 +27,7 @@ import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
 import { annotationsDiffer } from './support/annotations.ts';
-import { eventCloser } from './support/event-closer.ts';
+import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
 import { BY_NODE, BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
 import { conditionsDiffer, ordersDiffer, wasTakenOver } from './support/relevance.ts';
 import type { Wanted } from './support/sources.ts';
@@ -52,8 +52,8 @@ export interface ControllerManagerOptions extends ControllersOptions {
   readonly identity: string;
 }
 
-/** What people would notice last: counts and phases. It waits behind placement when there is much to do. */
-const SUMMARY_PRIORITY = -50;
+/** What people would notice last: counts and phases. A volume's and its mounts' changes are gathered for one write. */
+const SUMMARY = { priority: -50, afterMs: 100 } as const;
 /** What placement reads of conditions that agents write. */
 const VOLUME_CONDITIONS = ['Ready', 'Stalled', 'Provisioned'] as const;
 const MOUNT_CONDITIONS = ['Ready', 'Mounted'] as const;
@@ -71,7 +71,8 @@ export function buildControllerManager(options: ControllerManagerOptions): Manag
 /** Adds the cluster-wide controllers to a manager, which may run other things beside them. */
 export function addControllers(manager: Manager, options: ControllersOptions): void {
   const { client, log, metrics, clock = systemClock, leaderOnly = true, concurrency = 32, gatherMs = 10 } = options;
-  const events = new EventRecorder({ client, component: FIELD_MANAGERS.controller, log, metrics, clock });
+  const reporter = { component: FIELD_MANAGERS.controller, gatherMs: EVENTS_GATHER_MS };
+  const events = new EventRecorder({ client, ...reporter, log, metrics, clock });
   const writer = createWriter(client, FIELD_MANAGERS.controller);
 
   const volumes = manager.cache<Volume>(VOLUMES);
@@ -138,7 +139,7 @@ function volumeKeys(delta: Delta<Volume>, stores: PlacementStores, gatherMs: num
   }
   const { old, object } = delta;
   if (ordersDiffer(old, object) || wasTakenOver(old, object, FINALIZERS.volume)) return [{ key }];
-  return conditionsDiffer(old, object, VOLUME_CONDITIONS) ? [{ key, options: { priority: SUMMARY_PRIORITY } }] : [];
+  return conditionsDiffer(old, object, VOLUME_CONDITIONS) ? [{ key, options: SUMMARY }] : [];
 }
 
 /** Mounts are decided with their volume. A reference that was changed concerns both volumes. */
@@ -149,7 +150,7 @@ function mountKeys(delta: Delta<VolumeMount>): Wanted[] {
   const keys = [...new Set([volumeKeyOf(old), volumeKeyOf(object)])];
   if (ordersDiffer(old, object)) return keys.map((key) => ({ key }));
   if (!conditionsDiffer(old, object, MOUNT_CONDITIONS)) return [];
-  return keys.map((key) => ({ key, options: { priority: SUMMARY_PRIORITY } }));
+  return keys.map((key) => ({ key, options: SUMMARY }));
 }
 
 /** A node that comes or changes may take volumes that wait; one that is lost or back concerns all that is on it. */

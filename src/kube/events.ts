@@ -31,6 +31,8 @@ export interface EventRecorderOptions {
   readonly attempts?: number | undefined;
   /** Time between attempts in milliseconds; default 10,000. */
   readonly retryMs?: number | undefined;
+  /** Time from the first event of a burst until they are written, so that the work itself comes first; default 0 ms. */
+  readonly gatherMs?: number | undefined;
   readonly correlator?: Omit<CorrelatorOptions, 'clock'> | undefined;
 }
 
@@ -82,6 +84,8 @@ export class EventRecorder implements EventSink {
   readonly #correlator: EventCorrelator;
   readonly #queue: Occurrence[] = [];
   readonly #stop = new AbortController();
+  /** Ends the wait for more events. */
+  #hurry = new AbortController();
   #writing: Promise<void> | undefined;
   #closed = false;
   #serial = 0;
@@ -108,7 +112,7 @@ export class EventRecorder implements EventSink {
       message: cutTo(cleanText(message), MAX_MESSAGE),
       at: this.#clock.now(),
     });
-    this.#writing ??= this.#write().finally(() => {
+    this.#writing ??= this.#write(this.#options.gatherMs ?? 0).finally(() => {
       this.#writing = undefined;
     });
   }
@@ -116,6 +120,7 @@ export class EventRecorder implements EventSink {
   /** Writes what waits, for at most `deadlineMs` milliseconds (default 3,000), and accepts nothing more. */
   async close(deadlineMs = 3000): Promise<void> {
     this.#closed = true;
+    this.#hurry.abort();
     const timer = this.#clock.setTimer(deadlineMs, () => this.#stop.abort());
     await this.#writing;
     timer.cancel();
@@ -123,12 +128,15 @@ export class EventRecorder implements EventSink {
 
   /** Resolves when everything recorded so far has been written or given up. */
   async flush(): Promise<void> {
+    this.#hurry.abort();
+    this.#hurry = new AbortController();
     await this.#writing;
   }
 
-  async #write(): Promise<void> {
+  async #write(gatherMs: number): Promise<void> {
     // The caller is in a reconcile: let it go on before the first event is worked on.
-    await Promise.resolve();
+    if (gatherMs === 0) await Promise.resolve();
+    else await sleep(this.#clock, gatherMs, this.#hurry.signal).catch(() => undefined);
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       if (this.#stop.signal.aborted) this.#count('dropped');
       else await this.#writeOne(next);

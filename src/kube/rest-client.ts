@@ -38,6 +38,11 @@ export interface ConnectOptions {
   readonly userAgent?: string | undefined;
   /** Connections for requests other than watches; default 16. */
   readonly connections?: number | undefined;
+  /**
+   * Unix socket of an API server on this machine, to be used instead of the address in the configuration; requests on it
+   * are not encrypted.
+   */
+  readonly socketPath?: string | undefined;
   /** Replaces the network, for use within a process and for faults in tests. It is not closed by {@link KubeClient.close}. */
   readonly transport?: Dispatcher | undefined;
 }
@@ -86,7 +91,7 @@ class RestClient implements KubeClient {
   readonly #userAgent: string;
 
   constructor(config: ClientConfig, options: ConnectOptions) {
-    const url = new URL(config.server);
+    const url = new URL(options.socketPath === undefined ? config.server : 'http://localhost');
     this.#origin = url.origin;
     this.#basePath = url.pathname.replace(/\/+$/, '');
     this.#token = config.token;
@@ -100,7 +105,10 @@ class RestClient implements KubeClient {
       pipelining: 1,
       keepAliveTimeout: 60_000,
       keepAliveMaxTimeout: 600_000,
-      connect: { ...config.tls, timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 },
+      connect:
+        options.socketPath === undefined
+          ? { ...config.tls, timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 }
+          : { socketPath: options.socketPath, timeout: 10_000 },
     };
     this.#requests = options.transport ?? new Agent({ ...shared, connections: options.connections ?? 16 });
     this.#watches = options.transport ?? new Agent({ ...shared, connections: null, bodyTimeout: 0 });
