@@ -27,21 +27,34 @@ export async function makePlace(overrides: Partial<NodeLayerOptions> = {}): Prom
   const data = join(dir, 'data');
   mkdirSync(data);
   const options = { stateDir: join(dir, 'state'), mountRoot: join(dir, 'mounts'), ...overrides };
-  const layer = await createNodeLayer(options, soon());
-  // Twice for the tests in which the helper is killed here.
-  await layer.prepareMountRoot(soon()).catch(() => layer.prepareMountRoot(soon()));
+  let layer: RunningNodeLayer | undefined;
+  try {
+    layer = await createNodeLayer(options, soon());
+    // Twice for the tests in which the helper is killed here.
+    await layer.prepareMountRoot(soon()).catch(() => layer?.prepareMountRoot(soon()));
+  } catch (error) {
+    await layer?.close();
+    sweep(dir);
+    throw error;
+  }
+  const running = layer;
   return {
     dir,
     data,
-    layer,
+    layer: running,
     dispose: async () => {
-      await layer.close();
-      const left = mountsBelow(layer.mountRoot);
-      execFileSync('umount', ['--recursive', '--lazy', dir]);
-      if (mountsBelow(dir).length === 0) rmSync(dir, { recursive: true, force: true });
+      await running.close();
+      const left = mountsBelow(running.mountRoot);
+      sweep(dir);
       return left;
     },
   };
+}
+
+/** Takes every mount below down, then removes the directory. */
+function sweep(dir: string): void {
+  execFileSync('umount', ['--recursive', '--lazy', dir]);
+  if (mountsAt(dir) === 0 && mountsBelow(dir).length === 0) rmSync(dir, { recursive: true, force: true });
 }
 
 /** Mount points strictly below a directory, by the kernel's own table. */

@@ -11,7 +11,12 @@ import { joinRoot } from './location.ts';
 export interface NamespaceView {
   /** Processes seen in it, at most five. */
   readonly pids: readonly number[];
-  readonly entries: readonly MountEntry[];
+  readonly byId: ReadonlyMap<number, MountEntry>;
+  /** By the last component of the mount point. */
+  readonly byName: ReadonlyMap<string, readonly MountEntry[]>;
+  /** By filesystem and root, as `placeKey` writes it. */
+  readonly byPlace: ReadonlyMap<string, readonly MountEntry[]>;
+  readonly devices: ReadonlySet<string>;
 }
 
 /** What a copy of a former mount looks like in another namespace. */
@@ -51,7 +56,7 @@ export class NamespaceScanner {
     const views: NamespaceView[] = [];
     for (const pids of groupByNamespace().values()) {
       const entries = readTable(pids);
-      if (entries !== undefined) views.push({ pids: pids.slice(0, 5), entries });
+      if (entries !== undefined) views.push(viewOf(pids.slice(0, 5), entries));
       await nextTurn();
     }
     return views;
@@ -108,32 +113,59 @@ export function findCopies(
   own: () => Iterable<MountEntry>,
 ): Holder[] {
   const holders: Holder[] = [];
-  let direct: boolean | undefined;
-  for (const { pids, entries } of views) {
-    const copied = entries.some((entry) => {
-      if (isDeviceOrPlace(entry, entries, query)) return true;
-      if (!isDirectCopy(entry, query)) return false;
-      direct ??= !isExplained(own(), query);
-      return direct;
-    });
-    if (!copied) continue;
-    for (const pid of pids) {
+  let unexplained: boolean | undefined;
+  const isUnexplained = (): boolean => {
+    unexplained ??= !isExplained(own(), query);
+    return unexplained;
+  };
+  for (const view of views) {
+    const copied = query.device !== undefined && view.devices.has(query.device);
+    if (!copied && !hasMountOnPlace(view, query) && !(hasDirectCopy(view, query) && isUnexplained())) continue;
+    for (const pid of view.pids) {
       if (holders.length < 5) holders.push({ pid, comm: commOf(pid) });
     }
   }
   return holders;
 }
 
-function isDeviceOrPlace(entry: MountEntry, entries: readonly MountEntry[], { device, place }: CopyQuery): boolean {
-  if (device !== undefined && entry.device === device) return true;
-  if (place === undefined || !entry.target.endsWith(place.root.slice(place.root.lastIndexOf('/')))) return false;
-  const at = placeOf(entry, entries);
-  return at !== undefined && at.device === place.device && at.root === place.root;
+/** One reading, indexed for the many unmounts that share it. */
+export function viewOf(pids: readonly number[], entries: readonly MountEntry[]): NamespaceView {
+  return {
+    pids,
+    byId: new Map(entries.map((entry) => [entry.id, entry])),
+    byName: Map.groupBy(entries, ({ target }) => lastName(target)),
+    byPlace: Map.groupBy(entries, ({ device, root }) => placeKey(device, stripDeleted(root))),
+    devices: new Set(entries.map(({ device }) => device)),
+  };
+}
+
+function placeKey(device: string, root: string): string {
+  return `${device} ${root}`;
+}
+
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+function hasMountOnPlace(view: NamespaceView, { place }: CopyQuery): boolean {
+  if (place === undefined) return false;
+  // A mount point is the same directory under whatever path, so that its own name is the same too.
+  const candidates = view.byName.get(lastName(place.root)) ?? [];
+  return candidates.some((entry) => {
+    const at = placeOf(entry, view.byId);
+    return at?.device === place.device && at.root === place.root;
+  });
+}
+
+function hasDirectCopy(view: NamespaceView, query: CopyQuery): boolean {
+  if (query.mounted === undefined) return false;
+  const candidates = view.byPlace.get(placeKey(query.mounted.device, query.mounted.root)) ?? [];
+  return candidates.some((entry) => isDirectCopy(entry, query));
 }
 
 function isDirectCopy(entry: MountEntry, { mounted, options }: CopyQuery): boolean {
   if (mounted === undefined || options.length === 0 || entry.device !== mounted.device) return false;
-  return stripDeleted(entry.root) === mounted.root && hasAll(entry.options, options);
+  return stripDeleted(entry.root) === mounted.root && options.every((option) => entry.options.includes(option));
 }
 
 /** Another mount of the same source, with the same options, is alive here. */
@@ -145,15 +177,11 @@ function isExplained(own: Iterable<MountEntry>, query: CopyQuery): boolean {
 }
 
 /** The directory that a mount covers, as filesystem and path. */
-function placeOf(entry: MountEntry, entries: readonly MountEntry[]): Place | undefined {
-  const parent = entries.find(({ id }) => id === entry.parentId);
+function placeOf(entry: MountEntry, byId: ReadonlyMap<number, MountEntry>): Place | undefined {
+  const parent = byId.get(entry.parentId);
   if (parent === undefined || parent === entry) return undefined;
   const below = entry.target.slice(parent.target === '/' ? 0 : parent.target.length);
   return { device: parent.device, root: joinRoot(parent.root, below) };
-}
-
-function hasAll(options: readonly string[], wanted: readonly string[]): boolean {
-  return wanted.every((option) => options.includes(option));
 }
 
 export function stripDeleted(root: string): string {

@@ -26,6 +26,8 @@ export interface ServerOptions {
 const TURN = 32;
 /** Time between two readings of the table, as a multiple of what a reading takes. */
 const REST_FACTOR = 3;
+/** While requests are waiting, most events are echoes of our own mounts: they may wait this long. */
+const BURST_MS = 25;
 /** Without events, the table is read this often. */
 const POLL_MS = 1_000;
 
@@ -158,7 +160,7 @@ export class HelperServer {
   /** Reads at once when the last reading is long enough ago, else as soon as it is: a burst is read a few times only. */
   #onEvent(): void {
     if (this.#refreshTimer !== undefined) return;
-    const wait = this.#restUntil - performance.now();
+    const wait = Math.max(this.#restUntil - performance.now(), this.#pumping ? BURST_MS : 0);
     if (wait <= 0) return this.#refresh();
     this.#refreshTimer = setTimeout(() => {
       this.#refreshTimer = undefined;
