@@ -216,6 +216,8 @@ describe('binding a user path', function () {
     const source = join(place.data, 'nested');
     mkdirSync(join(source, 'disk'), { recursive: true });
     mkdirSync(join(source, 'later'));
+    // As on a host where everything is shared, so that a clone would receive what is mounted below later.
+    execFileSync('mount', ['--bind', '--make-shared', source, source]);
     execFileSync('mount', ['-t', 'tmpfs', 'disk', join(source, 'disk')]);
     writeFileSync(join(source, 'disk/file'), 'content');
     const bind = request(source, { readOnly: true });
@@ -228,7 +230,7 @@ describe('binding a user path', function () {
     expect(mountsAt(join(path, 'later'))).to.equal(0);
     await takeDown(bind);
     expect(readFileSync(join(source, 'disk/file'), 'utf8')).to.equal('content');
-    execFileSync('umount', [join(source, 'disk'), join(source, 'later')]);
+    execFileSync('umount', [join(source, 'disk'), join(source, 'later'), source]);
   });
 
   it('hides no files of others below a mount', async () => {

@@ -41,15 +41,13 @@ describe('helper', function () {
 
     it('kills what runs past its deadline, with its children', async () => {
       const marker = `31${process.pid}`;
-      const error = await rejection(
-        client.call(
-          'run',
-          { argv: ['sh', '-c', `sleep ${marker} & sleep ${marker}`] },
-          { signal: soon(), deadlineMs: 300 },
-        ),
-      );
-      expect(error).to.include({ code: 'DeadlineExceeded', retryable: true });
-      await until(() => !commandLines().some((line) => line.includes(marker)));
+      await client.call('ping', null, { signal: soon() });
+      const argv = ['sh', '-c', `sleep ${marker} & sleep ${marker}`] as const;
+      const call = rejection(client.call('run', { argv: [...argv] }, { signal: soon(), deadlineMs: 1_500 }));
+      const sleepers = () => commandLines().filter((line) => line.startsWith('sleep') && line.includes(marker)).length;
+      await until(() => sleepers() === 2);
+      expect(await call).to.include({ code: 'DeadlineExceeded', retryable: true });
+      await until(() => sleepers() === 0);
     });
 
     it('gives up at once when aborted, and kills what ran', async () => {
