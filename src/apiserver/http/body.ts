@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { parseDocument } from 'yaml';
 import { isObject, type Json, type JsonObject } from '../schema/json-value.ts';
 import { parseJsonStrict } from '../schema/strict-json.ts';
-import { badRequest, StatusError, tooLarge, unsupportedMediaType } from './errors.ts';
+import { badRequest, type StatusError, tooLarge, unsupportedMediaType } from './errors.ts';
 import { decodeProtobuf, isProtobuf } from './protobuf.ts';
 
 /** The largest request body (apiserver, `MaxRequestBodyBytes`). */

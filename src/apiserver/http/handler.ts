@@ -1,15 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Discovery } from '../discovery/discovery.ts';
-import { keyOf, type Resource } from '../kinds/resource.ts';
-import type { OpenApi } from '../openapi/openapi.ts';
-import type { Clock } from '../registry/clock.ts';
-import type { Deletes } from '../registry/deletes.ts';
+import type { Resource } from '../kinds/resource.ts';
 import { isTrue } from '../registry/lists.ts';
 import type { User } from '../registry/request.ts';
-import type { Writes } from '../registry/writes.ts';
-import type { Store } from '../storage/store.ts';
-import type { WatchHub } from '../watch/hub.ts';
-import { type Attributes, type Authenticator, isAllowed } from './access.ts';
+import { type Attributes, isAllowed } from './access.ts';
 import {
   badRequest,
   forbiddenFor,
@@ -17,10 +10,12 @@ import {
   methodNotAllowed,
   notDeletable,
   notFound,
+  tooManyRequests,
   toStatusError,
   unauthorized,
   unknownResource,
 } from './errors.ts';
+import type { Exchange, ServerParts } from './exchange.ts';
 import { negotiate } from './negotiate.ts';
 import { parsePath, type ResourcePath } from './path.ts';
 import { readObject, readPage, watch } from './read-handlers.ts';
@@ -29,35 +24,8 @@ import { sendError, sendJson, sendText } from './respond.ts';
 import { review } from './reviews.ts';
 import { createObject, deleteMany, deleteObject, patchObject, replaceObject } from './write-handlers.ts';
 
-/** What a server is made of, for its handlers. */
-export interface ServerParts {
-  readonly store: Store;
-  readonly resources: readonly Resource[];
-  readonly writes: Writes;
-  readonly deletes: Deletes;
-  readonly hub: WatchHub;
-  readonly discovery: Discovery;
-  readonly openApi: OpenApi;
-  readonly authenticator: Authenticator;
-  readonly clock: Clock;
-  /** `HOST:PORT`, for `/api`. */
-  readonly address: () => string;
-  /** The version that `/version` tells. */
-  readonly version: string;
-  readonly onError: (error: Error) => void;
-}
-
-/** One request on its way. */
-export interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly query: URLSearchParams;
-  readonly path: ResourcePath;
-  readonly resource: Resource;
-  readonly user: User;
-  readonly parts: ServerParts;
-  readonly warnings: string[];
-}
+/** More requests than this at once are sent away (apiserver, `--max-requests-inflight`); watches are not counted. */
+const MAX_IN_FLIGHT = 600;
 
 const NO_QUERY = new URLSearchParams();
 
@@ -65,6 +33,7 @@ const NO_QUERY = new URLSearchParams();
 export class Handler {
   readonly #parts: ServerParts;
   readonly #table = new Map<string, Resource>();
+  #inFlight = 0;
   readonly #counter = new RequestCounter();
 
   constructor(parts: ServerParts) {
@@ -110,8 +79,16 @@ export class Handler {
       sendText(response, 404, '404 page not found\n');
       return;
     }
+    if (this.#inFlight >= MAX_IN_FLIGHT) {
+      throw tooManyRequests('Too many requests, please try again later.', 1);
+    }
     const exchange: Exchange = { request, response, query, path, resource, user, parts: this.#parts, warnings };
-    await this.#resource(exchange, method);
+    this.#inFlight += 1;
+    try {
+      await this.#resource(exchange, method);
+    } finally {
+      this.#inFlight -= 1;
+    }
   }
 
   /** What is answered without a credential. */
@@ -279,9 +256,4 @@ function verbOf(method: string, path: ResourcePath, query: URLSearchParams, reso
     default:
       throw methodNotAllowed();
   }
-}
-
-/** The key of the object that a request names. */
-export function keyOfPath({ resource, path }: Exchange): string {
-  return keyOf(resource, path.namespace, path.name);
 }

@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { type ListOptions, list, matcherOf, parseListOptions } from '../registry/lists.ts';
-import { type Encoder, type IncludeObject, metadataEncoder, plainEncoder, tableEncoder } from '../table/encoders.ts';
+import { type Encoder, metadataEncoder, plainEncoder, tableEncoder } from '../table/encoders.ts';
 import { type Sink, Watcher } from '../watch/watcher.ts';
 import { badRequest, notFound, tooLargeRevision, tooOld } from './errors.ts';
-import { type Exchange, keyOfPath } from './handler.ts';
+import { type Exchange, keyOfPath } from './exchange.ts';
 import { negotiate } from './negotiate.ts';
 import { sendJson } from './respond.ts';
 
@@ -16,7 +16,7 @@ export function encoderOf({ request, resource, query, parts }: Exchange): Encode
   if (include !== 'None' && include !== 'Metadata' && include !== 'Object' && include !== '') {
     throw badRequest(`unrecognized includeObject value: ${JSON.stringify(include)}`);
   }
-  return tableEncoder(resource, include === '' ? 'Metadata' : (include as IncludeObject), parts.clock);
+  return tableEncoder(resource, include === '' ? 'Metadata' : include, parts.clock);
 }
 
 /** GET of one object. */

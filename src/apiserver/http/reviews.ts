@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { updateManagedFields } from '../apply/index.ts';
 import { REVIEWS } from '../discovery/discovery.ts';
+import { disownStructs } from '../registry/owners.ts';
 import type { User } from '../registry/request.ts';
-import { disownStructs } from '../registry/writes.ts';
 import { isObject, type Json, type JsonObject } from '../schema/json-value.ts';
 import { isAllowed, rulesOf } from './access.ts';
 import { decodeObject, mediaType, readBody } from './body.ts';

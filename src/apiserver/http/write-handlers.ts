@@ -1,16 +1,17 @@
 import { objectOf } from '../kinds/resource.ts';
 import { type DeleteOptions, parseDeleteOptions } from '../registry/deletes.ts';
+import { invalidObject } from '../registry/invalid.ts';
 import { isTrue, list, parseListOptions } from '../registry/lists.ts';
 import { jsonPatch, mergePatch, strategicPatch } from '../registry/patches.ts';
-import type { FieldValidation, WriteContext } from '../registry/request.ts';
-import { invalidObject, type Subresource, type Written } from '../registry/writes.ts';
+import type { Subresource, WriteContext } from '../registry/request.ts';
+import type { Written } from '../registry/writes.ts';
 import { invalid, notSupported, required } from '../schema/field-error.ts';
 import type { JsonObject } from '../schema/json-value.ts';
 import { strictErrors } from '../schema/strict-json.ts';
 import { decodeObject, decodePatch, decodeYaml, mediaType, readBody } from './body.ts';
-import { badRequest, StatusError, unsupportedMediaType } from './errors.ts';
+import { badRequest, type StatusError, unsupportedMediaType } from './errors.ts';
+import type { Exchange } from './exchange.ts';
 import { MAX_MANAGER, managerOf } from './field-manager.ts';
-import type { Exchange } from './handler.ts';
 import { encoderOf } from './read-handlers.ts';
 import { sendJson } from './respond.ts';
 
@@ -41,7 +42,7 @@ function contextOf(exchange: Exchange, options: string, isApply = false): WriteC
     user,
     dryRun: dryRun.includes('All'),
     // The default of the real server; for kubectl Strict, which it says itself.
-    fieldValidation: validation === '' ? 'Warn' : (validation as FieldValidation),
+    fieldValidation: validation === '' ? 'Warn' : validation,
     fieldManager: manager === '' ? managerOf(exchange.request) : manager,
     warnings,
     clock: parts.clock,

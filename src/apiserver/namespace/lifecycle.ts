@@ -1,6 +1,6 @@
 import { SYSTEM_USER } from '../gc/collector.ts';
-import { NAMESPACE_FINALIZER } from '../kinds/builtin.ts';
 import type { Resource } from '../kinds/resource.ts';
+import { NAMESPACE_FINALIZER } from '../kinds/strategies.ts';
 import { type Clock, timestamp } from '../registry/clock.ts';
 import type { Deletes } from '../registry/deletes.ts';
 import type { WriteContext } from '../registry/request.ts';

@@ -33,7 +33,7 @@ export function storeDefinitions(store: Store, kinds: readonly CustomKind[], clo
       status: establishedStatus({ ...crd, spec }, now),
     });
   }
-  for (const item of [...collection.values()]) if (!wanted.has(item.key)) store.delete(collection, item.key);
+  for (const item of Array.from(collection.values())) if (!wanted.has(item.key)) store.delete(collection, item.key);
 }
 
 /** The spec with what the real server fills in. */

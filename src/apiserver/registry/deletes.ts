@@ -5,8 +5,9 @@ import { isObject, type JsonObject } from '../schema/json-value.ts';
 import type { Item } from '../storage/item.ts';
 import type { Store } from '../storage/store.ts';
 import { timestamp } from './clock.ts';
+import { invalidObject } from './invalid.ts';
 import type { WriteContext } from './request.ts';
-import { invalidObject, isReleased } from './writes.ts';
+import { isReleased } from './updates.ts';
 
 /** Finalizers of the garbage collector. */
 export const ORPHAN_FINALIZER = 'orphan';
@@ -36,7 +37,7 @@ export function parseDeleteOptions(body: JsonObject): DeleteOptions {
   const fail = (error: Parameters<typeof invalidObject>[3][number]): StatusError =>
     invalidObject('DeleteOptions', 'meta.k8s.io', '', [error]);
   if (policy !== undefined && policy !== null && (typeof policy !== 'string' || !POLICIES.includes(policy))) {
-    const error = notSupported('propagationPolicy', policy as string, [...POLICIES, 'nil']);
+    const error = notSupported('propagationPolicy', policy, [...POLICIES, 'nil']);
     throw fail(error);
   }
   if (typeof policy === 'string' && typeof orphanDependents === 'boolean') {

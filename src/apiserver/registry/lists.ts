@@ -5,8 +5,8 @@ import { type FieldError, forbidden, notSupported } from '../schema/field-error.
 import type { Item } from '../storage/item.ts';
 import type { Store } from '../storage/store.ts';
 import type { ListMeta } from '../table/encoders.ts';
+import { invalidObject } from './invalid.ts';
 import { type FieldSelector, type Matcher, parseFieldSelector, parseLabelSelector } from './selectors.ts';
-import { invalidObject } from './writes.ts';
 
 /** The query parameters of a list or watch (meta/v1 ListOptions), decoded and checked. */
 export interface ListOptions {

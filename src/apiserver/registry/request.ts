@@ -20,3 +20,6 @@ export interface WriteContext {
   readonly warnings: string[];
   readonly clock: Clock;
 }
+
+/** Which endpoint a write came through. */
+export type Subresource = '' | 'status' | 'finalize';

@@ -25,12 +25,10 @@ export function parseLabelSelector(text: string): Matcher | undefined {
 }
 
 class LabelParser {
-  readonly #text: string;
   readonly #tokens: string[] = [];
   #position = 0;
 
   constructor(text: string) {
-    this.#text = text;
     TOKEN.lastIndex = 0;
     const trimmed = text.trimEnd();
     while (TOKEN.lastIndex < trimmed.length) {

@@ -1,36 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { ApplyError, applyPatch, settleTimestamps, updateManagedFields } from '../apply/index.ts';
+import { ApplyError, applyPatch, settleTimestamps } from '../apply/index.ts';
 import { alreadyExists, badRequest, conflict, forbidden, MODIFIED, notFound, StatusError } from '../http/errors.ts';
-import { hasBadBase64, NAMESPACE_FINALIZER } from '../kinds/builtin.ts';
 import { keyOf, objectOf, type Resource } from '../kinds/resource.ts';
-import { type FieldError, invalid, toStatusError } from '../schema/field-error.ts';
-import { goJson } from '../schema/go-format.ts';
+import { type FieldError, invalid } from '../schema/field-error.ts';
 import { deepEqual, isObject, type JsonObject } from '../schema/json-value.ts';
-import { coerceMeta, MetadataError } from '../schema/object-meta.ts';
-import { strictDecodingMessage, strictErrors } from '../schema/strict-json.ts';
+import { strictDecodingMessage } from '../schema/strict-json.ts';
 import type { Collection } from '../storage/collection.ts';
-import { Item } from '../storage/item.ts';
+import type { Item } from '../storage/item.ts';
 import type { Store } from '../storage/store.ts';
 import { timestamp } from './clock.ts';
-import { findTypeProblem } from './go-types.ts';
+import { decode, type Sent } from './decode.ts';
+import { invalidObject } from './invalid.ts';
 import { validateMeta, validateMetaUpdate } from './meta-validation.ts';
 import { generateName } from './names.ts';
-import type { WriteContext } from './request.ts';
-
-/** Which endpoint a write came through. */
-export type Subresource = '' | 'status' | 'finalize';
+import { checkNamespace, copyForWrite, draft, metadataOf, storedForm } from './objects.ts';
+import { record, resetFieldsOf } from './owners.ts';
+import type { Subresource, WriteContext } from './request.ts';
+import { countGeneration, isReleased, keepSystemFields, prepareForUpdate } from './updates.ts';
 
 /** The outcome of a write. */
 export interface Written {
   readonly item: Item;
   readonly created: boolean;
-}
-
-/** An object as a client sent it. */
-export interface Sent {
-  readonly object: JsonObject;
-  /** Texts about duplicate keys. */
-  readonly duplicates: readonly string[];
 }
 
 const SYSTEM_METADATA = [
@@ -58,7 +49,7 @@ export class Writes {
 
   /** POST. Throws StatusError. */
   create(resource: Resource, namespace: string, sent: Sent, context: WriteContext): Written {
-    const object = this.#decode(resource, sent, context);
+    const object = decode(resource, sent, context);
     const metadata = metadataOf(object);
     checkNamespace(resource, metadata, namespace);
     return { item: this.#create(resource, namespace, object, context, true), created: true };
@@ -107,7 +98,7 @@ export class Writes {
     sent: Sent,
     context: WriteContext,
   ): Written {
-    const object = this.#decode(resource, sent, context);
+    const object = decode(resource, sent, context);
     const metadata = metadataOf(object);
     checkNamespace(resource, metadata, namespace);
     if (metadata['name'] !== name) {
@@ -142,7 +133,7 @@ export class Writes {
     const live = resource.collection.get(keyOf(resource, namespace, name));
     if (live === undefined) throw notFound(resource, name);
     const changed = change(objectOf(resource, live));
-    const object = this.#decode(resource, { ...changed, object: copyForWrite(changed.object) }, context, true);
+    const object = decode(resource, { ...changed, object: copyForWrite(changed.object) }, context, true);
     const metadata = metadataOf(object);
     if (metadata['namespace'] !== undefined) checkNamespace(resource, metadata, namespace);
     if (metadata['name'] !== name) {
@@ -308,30 +299,6 @@ export class Writes {
     return draft(live.key, storedForm(resource, object));
   }
 
-  /** Decodes what came over the wire: kind, version, metadata types, unknown fields. */
-  #decode(resource: Resource, sent: Sent, context: WriteContext, isPatch = false): JsonObject {
-    const { object } = sent;
-    checkKind(resource, object);
-    const text = isPatch && context.fieldValidation === 'Strict' ? goJson(object) : undefined;
-    const refuse = (detail: string, cause?: Error): StatusError =>
-      isPatch
-        ? patchRefused(text ?? goJson(object), detail)
-        : badRequest(`${handledAs(resource)}: ${detail}`, { cause });
-    try {
-      coerceMeta(object);
-    } catch (error) {
-      if (!(error instanceof MetadataError)) throw error;
-      throw refuse(error.message, error);
-    }
-    const problem = resource.custom ? undefined : typeProblem(resource, object);
-    if (problem !== undefined) throw refuse(problem);
-    const unknown = strictErrors(sent.duplicates, resource.schema.prune(object));
-    if (unknown.length === 0 || context.fieldValidation === 'Ignore') return object;
-    if (context.fieldValidation === 'Strict') throw refuse(strictDecodingMessage(unknown));
-    context.warnings.push(...unknown);
-    return object;
-  }
-
   /** A namespaced object needs a namespace that is not on its way out (admission `NamespaceLifecycle`). */
   #admitNamespace(resource: Resource, namespace: string, name: string): void {
     if (!resource.namespaced) return;
@@ -378,197 +345,4 @@ export class Writes {
     const kind = resource.custom ? String(object['kind']) : resource.kind;
     throw invalidObject(kind, resource.group, name, [...errors, ...more]);
   }
-}
-
-/** A 422 answer. */
-export function invalidObject(kind: string, group: string, name: string, errors: readonly FieldError[]): StatusError {
-  const { code, reason, message, details } = toStatusError(kind, group, name, errors);
-  const { kind: named, ...rest } = details;
-  return new StatusError(code, reason, message, kind === '' ? rest : { ...rest, kind: named });
-}
-
-function metadataOf(object: JsonObject): JsonObject {
-  const { metadata } = object;
-  if (isObject(metadata)) return metadata;
-  const created: JsonObject = {};
-  object['metadata'] = created;
-  return created;
-}
-
-/** The parts of an object that a write changes are its own; the rest is shared with the stored version. */
-function copyForWrite(object: JsonObject): JsonObject {
-  const { metadata } = object;
-  return isObject(metadata) ? { ...object, metadata: { ...metadata } } : { ...object };
-}
-
-function checkKind(resource: Resource, object: JsonObject): void {
-  const { apiVersion, kind } = object;
-  if (!resource.custom) {
-    if (kind === undefined) object['kind'] = resource.kind;
-    if (apiVersion === undefined) object['apiVersion'] = resource.apiVersion;
-  } else if (typeof kind !== 'string' || kind === '') {
-    const text = JSON.stringify(object);
-    const start = text.length > 30 ? `${text.slice(0, 30)} ...` : text;
-    throw badRequest(
-      `the object provided is unrecognized (must be of type ${resource.kind}): Object 'Kind' is missing in '${text}' (${start})`,
-    );
-  }
-  if (object['apiVersion'] !== resource.apiVersion) {
-    throw badRequest(
-      `the API version in the data (${String(apiVersion ?? '')}) does not match the expected API version (${resource.apiVersion})`,
-    );
-  }
-  if (!resource.custom && object['kind'] !== resource.kind) {
-    const group = resource.group === '' ? 'core' : resource.group.split('.')[0];
-    throw badRequest(
-      `${String(kind)} in version ${JSON.stringify(resource.version)} cannot be handled as a ${resource.kind}: converting (v1.${String(kind)}) to (${group}.${resource.kind}): unknown conversion`,
-    );
-  }
-}
-
-function handledAs({ kind, version }: Resource): string {
-  return `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${kind}`;
-}
-
-/** What a patch is answered with whose outcome cannot be decoded. */
-function patchRefused(json: string, detail: string): StatusError {
-  return invalidObject('', '', '', [invalid('patch', json, detail)]);
-}
-
-/** What the Go types of built-in kinds refuse while decoding, in the words of encoding/json; undefined when all fits. */
-function typeProblem(resource: Resource, object: JsonObject): string | undefined {
-  const problem = findTypeProblem(resource.node, object, resource.kind, '');
-  if (problem !== undefined) return problem;
-  const encoded = resource.kind === 'Secret' ? 'data' : resource.kind === 'ConfigMap' ? 'binaryData' : '';
-  return encoded !== '' && hasBadBase64(object, encoded) ? 'illegal base64 data at input byte 0' : undefined;
-}
-
-function checkNamespace(resource: Resource, metadata: JsonObject, namespace: string): void {
-  if (!resource.namespaced) {
-    delete metadata['namespace'];
-    return;
-  }
-  if (metadata['namespace'] === undefined || metadata['namespace'] === '') metadata['namespace'] = namespace;
-  else if (metadata['namespace'] !== namespace) {
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
-  }
-}
-
-/** What clients cannot change comes from the stored version; a different value they sent is refused by validation. */
-function keepSystemFields(metadata: JsonObject, old: JsonObject): void {
-  for (const key of ['uid', 'creationTimestamp', 'namespace', 'generateName'] as const) {
-    if (metadata[key] === undefined && old[key] !== undefined) metadata[key] = old[key];
-  }
-  for (const key of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'generation'] as const) {
-    if (old[key] === undefined) delete metadata[key];
-    else metadata[key] = old[key];
-  }
-}
-
-/** The endpoint decides which part of the object is taken. */
-function prepareForUpdate(
-  resource: Resource,
-  sent: JsonObject,
-  stored: JsonObject,
-  subresource: Subresource,
-): JsonObject {
-  if (subresource === 'status') {
-    const { status } = sent;
-    const metadata = sent['metadata'] as JsonObject;
-    const next: JsonObject = { ...stored };
-    if (status === undefined) delete next['status'];
-    else next['status'] = status;
-    const kept = resource.custom ? { ...(stored['metadata'] as JsonObject) } : { ...metadata };
-    if (metadata['managedFields'] === undefined) delete kept['managedFields'];
-    else kept['managedFields'] = metadata['managedFields'];
-    next['metadata'] = kept;
-    return next;
-  }
-  if (subresource === 'finalize') {
-    return { ...stored, spec: sent['spec'] ?? {}, metadata: { ...(stored['metadata'] as JsonObject) } };
-  }
-  if (resource.hasStatus) {
-    if (stored['status'] === undefined) delete sent['status'];
-    else sent['status'] = stored['status'];
-  }
-  resource.strategy.prepareForUpdate?.(sent, stored);
-  return sent;
-}
-
-function countGeneration(resource: Resource, object: JsonObject, stored: JsonObject): void {
-  if (!resource.strategy.hasGeneration) return;
-  for (const key of new Set([...Object.keys(object), ...Object.keys(stored)])) {
-    if (key === 'metadata' || (resource.hasStatus && key === 'status')) continue;
-    if (deepEqual(object[key], stored[key])) continue;
-    const metadata = object['metadata'] as JsonObject;
-    metadata['generation'] = Number((stored['metadata'] as JsonObject)['generation'] ?? 0) + 1;
-    return;
-  }
-}
-
-function resetFieldsOf(resource: Resource, subresource: Subresource): readonly string[] {
-  return subresource === 'status' ? resource.statusResetFields : resource.resetFields;
-}
-
-/** The object with `managedFields` that say who wrote what. */
-function record(
-  resource: Resource,
-  old: JsonObject | null,
-  object: JsonObject,
-  context: WriteContext,
-  subresource: Subresource,
-): JsonObject {
-  const recorded = updateManagedFields({
-    schema: resource.node,
-    apiVersion: resource.apiVersion,
-    manager: context.fieldManager,
-    subresource,
-    time: new Date(context.clock.now()),
-    resetFields: resetFieldsOf(resource, subresource),
-    old,
-    new: object,
-  }) as JsonObject;
-  // Its own copy: what follows changes it.
-  const owned = recorded === object ? recorded : copyForWrite(recorded);
-  if (old === null && resource.strategy.structs !== undefined) disownStructs(owned, resource.strategy.structs);
-  return owned;
-}
-
-/** What a Go type always has is there without anybody's doing: empty values, and the presence of a struct. */
-export function disownStructs(object: JsonObject, structs: readonly string[]): void {
-  const entries = (object['metadata'] as JsonObject)['managedFields'];
-  if (!Array.isArray(entries)) return;
-  for (const entry of entries) {
-    const fields = isObject(entry) ? entry['fieldsV1'] : undefined;
-    if (!isObject(fields)) continue;
-    for (const name of structs) {
-      const field = fields[`f:${name}`];
-      if (object[name] === null || object[name] === '') delete fields[`f:${name}`];
-      else if (isObject(field)) delete field['.'];
-    }
-  }
-}
-
-/** Nothing holds a deleted object back any more. */
-export function isReleased(resource: Resource, object: JsonObject): boolean {
-  const { finalizers } = object['metadata'] as JsonObject;
-  if (Array.isArray(finalizers) && finalizers.length > 0) return false;
-  if (resource.group !== '' || resource.resource !== 'namespaces') return true;
-  const { spec } = object;
-  const own = isObject(spec) ? spec['finalizers'] : undefined;
-  return !Array.isArray(own) || !own.includes(NAMESPACE_FINALIZER);
-}
-
-/** A version that is shown but not stored. */
-function draft(key: string, object: JsonObject): Item {
-  const { resourceVersion } = object['metadata'] as JsonObject;
-  return new Item(key, Number(resourceVersion ?? 0), JSON.stringify(object), object);
-}
-
-/** The version that is stored; `kind` and `apiVersion` come first, as Go encodes the built-in kinds. */
-function storedForm(resource: Resource, object: JsonObject): JsonObject {
-  if (resource.custom) return object;
-  const stored = resource.view === undefined ? object : resource.view.toStored(object);
-  const { kind, apiVersion, metadata, ...rest } = stored;
-  return { kind: kind as string, apiVersion: apiVersion as string, metadata: metadata as JsonObject, ...rest };
 }

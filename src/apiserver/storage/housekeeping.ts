@@ -44,7 +44,7 @@ export class Housekeeping {
 
   #expireEvents(now: number): void {
     const events = this.#store.collection('/events');
-    for (const item of [...events.values()]) {
+    for (const item of Array.from(events.values())) {
       const time = lastSeen(item.object);
       if (time !== undefined && now - Date.parse(time) > EVENT_TTL_MS) this.#store.delete(events, item.key);
     }

@@ -51,6 +51,8 @@ export class WatchHub {
   /** Ends all watches. */
   close(): void {
     this.#unsubscribe();
-    for (const set of [...this.#watchers.values()]) for (const watcher of [...set]) watcher.end();
+    // Copies: a watcher that ends takes itself out.
+    const watchers = Array.from(this.#watchers.values(), (set) => Array.from(set)).flat();
+    for (const watcher of watchers) watcher.end();
   }
 }

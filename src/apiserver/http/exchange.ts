@@ -1,0 +1,47 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Discovery } from '../discovery/discovery.ts';
+import { keyOf, type Resource } from '../kinds/resource.ts';
+import type { OpenApi } from '../openapi/openapi.ts';
+import type { Clock } from '../registry/clock.ts';
+import type { Deletes } from '../registry/deletes.ts';
+import type { User } from '../registry/request.ts';
+import type { Writes } from '../registry/writes.ts';
+import type { Store } from '../storage/store.ts';
+import type { WatchHub } from '../watch/hub.ts';
+import type { Authenticator } from './access.ts';
+import type { ResourcePath } from './path.ts';
+
+/** What a server is made of, for its handlers. */
+export interface ServerParts {
+  readonly store: Store;
+  readonly resources: readonly Resource[];
+  readonly writes: Writes;
+  readonly deletes: Deletes;
+  readonly hub: WatchHub;
+  readonly discovery: Discovery;
+  readonly openApi: OpenApi;
+  readonly authenticator: Authenticator;
+  readonly clock: Clock;
+  /** `HOST:PORT`, for `/api`. */
+  readonly address: () => string;
+  /** The version that `/version` tells. */
+  readonly version: string;
+  readonly onError: (error: Error) => void;
+}
+
+/** One request on its way. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly query: URLSearchParams;
+  readonly path: ResourcePath;
+  readonly resource: Resource;
+  readonly user: User;
+  readonly parts: ServerParts;
+  readonly warnings: string[];
+}
+
+/** The key of the object that a request names. */
+export function keyOfPath({ resource, path }: Exchange): string {
+  return keyOf(resource, path.namespace, path.name);
+}
