@@ -156,9 +156,12 @@ spec:
     await kubectl('patch', 'cvol', 'data', '--type=merge', '-p', '{"spec":{"capacity":"2Gi"}}');
     const path = '[{"op":"replace","path":"/spec/capacity","value":"3Gi"}]';
     await kubectl('patch', 'cvol', 'data', '--type=json', '-p', path);
-    const patched = await machine.waitReady<Volume>(VOLUMES, `${ns}/data`);
-    expect(patched.spec.capacity).to.equal('3Gi');
-    expect(patched.status?.capacity).to.equal('3Gi');
+    await machine.waitFor<Volume>(
+      VOLUMES,
+      `${ns}/data`,
+      ({ spec, status }) => spec.capacity === '3Gi' && status?.capacity === '3Gi',
+      'to have 3Gi in spec and status',
+    );
   });
 
   it('labels and annotates', async () => {

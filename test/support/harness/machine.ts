@@ -25,6 +25,7 @@ import { KubeError } from '../../../src/kube/errors.ts';
 import { connect } from '../../../src/kube/rest-client.ts';
 import { Clawstore, type ClawstoreSettings, clawstore, type StartOptions } from './clawstore.ts';
 import { controlPlaneKind, realControlPlane } from './control-plane.ts';
+import { Daemon } from './daemon.ts';
 import { type ExecResult, run } from './exec.ts';
 import { Kubectl } from './kubectl.ts';
 import { openClass } from './manifests.ts';
@@ -40,6 +41,8 @@ export interface MachineOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** State directory of the node instead of one that the harness makes. */
   readonly stateDir?: string;
+  /** What hostPath volumes may use; the machine's `host` directory alone when absent. */
+  readonly hostPathAllow?: (directory: string) => readonly string[];
   /** Run by the harness before anything starts, with the machine's directory. */
   readonly prepare?: (directory: string) => Promise<void> | void;
 }
@@ -84,7 +87,7 @@ export class Machine {
         mountRoot: join(directory, 'mounts'),
         kubeconfig,
         nodeName: `node-${process.pid}-${serial}`,
-        hostPathAllow: [join(directory, 'host')],
+        hostPathAllow: options.hostPathAllow?.(directory) ?? [join(directory, 'host')],
       },
       separate,
     );
@@ -94,7 +97,7 @@ export class Machine {
     if (separate && controlPlaneKind === 'embedded') await machine.startApiServer();
     if (separate) {
       await machine.#connect();
-      await machine.apply(openClass([machine.host]));
+      await machine.apply(openClass(machine.settings.hostPathAllow));
       await machine.startController();
     }
     await machine.startNode(options.env === undefined ? {} : { env: options.env });
@@ -201,9 +204,19 @@ export class Machine {
   /** Runs a command of the binary with this machine's settings. */
   command(
     args: readonly string[],
-    options: { readonly input?: string; readonly deadline?: number } = {},
+    options: {
+      readonly input?: string;
+      readonly deadline?: number;
+      readonly settings?: Partial<ClawstoreSettings>;
+    } = {},
   ): Promise<ExecResult> {
-    return clawstore(this.settings, args, options);
+    return clawstore(options.settings ?? this.settings, args, options);
+  }
+
+  /** A process whose working directory is this one; end it with `killGroup`. */
+  hold(directory: string): Daemon {
+    const logFile = join(this.directory, 'holder.log');
+    return new Daemon({ name: 'holder', command: 'sleep', args: ['1000'], logFile, cwd: directory });
   }
 
   /** `clawstore invoke COMMAND JSON`, with the answer parsed. */
@@ -251,9 +264,17 @@ export class Machine {
     });
   }
 
-  /** Merge patch. */
-  patch<T extends KubeObjectBase>(resource: ResourceDescriptor, key: string, body: unknown): Promise<T> {
-    return this.client.patch<T>(resource, refOf(key), body, { type: 'merge' });
+  /** Merge patch; resolves when the watch shows it too, so that no wait is satisfied by what was before. */
+  async patch<T extends KubeObjectBase>(resource: ResourceDescriptor, key: string, body: unknown): Promise<T> {
+    const patched = await this.client.patch<T>(resource, refOf(key), body, { type: 'merge' });
+    const { uid, generation = 0 } = patched.metadata;
+    await this.waitFor(
+      resource,
+      key,
+      ({ metadata }) => metadata.uid === uid && (metadata.generation ?? 0) >= generation,
+      `to be seen in generation ${generation}`,
+    );
+    return patched;
   }
 
   /** Reads it from the API server. */
