@@ -172,8 +172,8 @@ export interface UnmountRequest {
   /** The mount that is meant, as observed; anything else at the target is `ForeignMount`. Absent = nothing expected. */
   readonly mountId: number | undefined;
   /**
-   * `copies`: other namespaces must not show a copy of this mount. `device`: they must not show the filesystem at
-   * all (for filesystems that only this mount was made for).
+   * `copies`: other namespaces must not show a copy of this mount. `device`: neither they nor this one may show the
+   * filesystem anywhere else (for filesystems that only this mount was made for); while one does, it stays mounted.
    */
   readonly scope: 'copies' | 'device';
   /**
@@ -188,7 +188,12 @@ export interface UnmountRequest {
 /** What became of an unmount. Only `done` means that no mount namespace shows the mount any more. */
 export type UnmountOutcome =
   | { readonly outcome: 'done' }
-  | { readonly outcome: 'busy'; readonly holders: readonly Holder[] }
+  | {
+      readonly outcome: 'busy';
+      readonly holders: readonly Holder[];
+      /** Where else in this namespace the same filesystem is mounted, when that is what is in the way. */
+      readonly mounts?: readonly string[];
+    }
   | { readonly outcome: 'in-use-by-other-namespace'; readonly holders: readonly Holder[] };
 
 /** A process that holds a mount: by an open file, a working directory, or a mount namespace with a copy of it. */

@@ -45,15 +45,28 @@ export async function removeMount(
   metrics: Metrics | undefined,
   signal: AbortSignal,
 ): Promise<Obstacle | undefined> {
-  const { words, target } = removal;
+  const { words, target, maker } = removal;
   const what = `The mount at ${target.hostPath}`;
   if (words !== undefined) {
     const { driver, volume, mount } = words;
+    if (maker === 'others' && (await driver.observeMount(volume, mount, signal)).state === 'foreign') return undefined;
     const outcome = await timed(metrics, driver.type, 'unpublish', () => driver.unpublish(volume, mount, signal));
     return obstacleOf(outcome, what);
   }
-  // The volume is not known any more, so no driver can be asked; a mount is a mount all the same.
-  const mountId = node.table.at(target.hostPath)?.id;
-  const request = { target: { root: target.root, path: target.path }, mountId, scope: 'copies' } as const;
+  // The volume is not known any more, so no driver can be asked; what we mounted is a mount all the same.
+  const stack = node.table.stackAt(target.hostPath);
+  const top = stack.at(-1);
+  if (top !== undefined) {
+    if (maker === 'others') return undefined;
+    const conflict = (why: string): Obstacle => {
+      const message = `${what} ${why}, and its volume is not known any more. Unmount it by hand to go on.`;
+      return { reason: 'MountTargetConflict', message, holders: [] };
+    };
+    if (maker === 'unknown') return conflict('may be somebody else’s');
+    if (stack.length > 1) return conflict('is covered by another');
+    const isLast = !node.table.current().some(({ id, device }) => device === top.device && id !== top.id);
+    if (isLast && top.fsType === 'tmpfs') return conflict('is the last one of a filesystem in memory');
+  }
+  const request = { target: { root: target.root, path: target.path }, mountId: top?.id, scope: 'copies' } as const;
   return obstacleOf(await node.unmount(request, signal), what);
 }

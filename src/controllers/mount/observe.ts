@@ -1,5 +1,7 @@
 /** The facts of one VolumeMount on its node: the object, its volume and grant, its target. */
+import { findCondition, isTrue } from '../../api/conditions.ts';
 import { keyOf } from '../../api/meta.ts';
+import { cleanPath } from '../../api/paths.ts';
 import type { Volume, VolumeAttachment } from '../../api/volume.ts';
 import { accessModeOf } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -77,6 +79,21 @@ export interface MountRemoval {
   readonly target: MountTarget;
   /** undefined when the volume is not known any more; the node layer alone takes the mount down then. */
   readonly words: DriverWords | undefined;
+  /** What is known of who made a mount at the target. */
+  readonly maker: Maker;
+}
+
+/**
+ * `ours`: the target is below the mount root, or the status says that we mounted there. `others`: we looked and saw that
+ * what is there is not ours, and we never mounted there. `unknown`: neither was written down before a crash.
+ */
+export type Maker = 'ours' | 'others' | 'unknown';
+
+function makerOf({ status }: VolumeMount, { root }: MountTarget, mountRoot: string): Maker {
+  if (root === cleanPath(mountRoot) || status?.mountedAt !== undefined || isTrue(status?.conditions, 'Mounted')) {
+    return 'ours';
+  }
+  return findCondition(status?.conditions, 'Mounted') === undefined ? 'unknown' : 'others';
 }
 
 /** Gathers what is needed to take a mount down. */
@@ -86,8 +103,10 @@ export function observeMountRemoval(mount: VolumeMount, dependencies: AgentDepen
   const resolved = volume === undefined ? undefined : resolveForRemoval(policyFacts(dependencies, volume));
   const target = removalTarget(mount, node.mountRoot, [...(resolved?.allowedPrefixes ?? []), ...hostPathAllow]);
   const driver = resolved === undefined ? undefined : drivers.get(resolved.type);
-  if (volume === undefined || resolved === undefined || driver === undefined) return { target, words: undefined };
-  return { target, words: driverWords(driver, volume, resolved, mount, target) };
+  const maker = makerOf(mount, target, node.mountRoot);
+  if (volume === undefined || resolved === undefined || driver === undefined)
+    return { target, words: undefined, maker };
+  return { target, words: driverWords(driver, volume, resolved, mount, target), maker };
 }
 
 function removalTarget(mount: VolumeMount, mountRoot: string, prefixes: readonly string[]): MountTarget {

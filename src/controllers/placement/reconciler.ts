@@ -109,6 +109,7 @@ async function settleVolume(
   context: ReconcileContext,
 ): Promise<number | undefined> {
   const now = context.clock.now();
+  if (await releaseUnplaced(volume, status.nodeName, writer, context.signal)) return undefined;
   if (standIn?.kind === 'waiting' && isFresh(volume, now)) return untilNotFresh(volume, now);
   const passing = standIn === undefined ? mounts.filter((mount) => isFresh(mount, now)) : [];
   if (passing.length > 0 && isPassing(volume, status)) return Math.min(...passing.map((it) => untilNotFresh(it, now)));
@@ -146,6 +147,7 @@ async function settleMount(
   const { writer, events, stores } = deps;
   const nodeName = mount.status?.nodeName ?? (decision?.granted === true ? decision.nodeName : undefined);
   const now = context.clock.now();
+  if (await releaseUnplaced(mount, nodeName, writer, context.signal)) return undefined;
   const standIn = mountStandIn(mount, nodeName, decision, stores);
   if (nodeName === undefined && standIn === undefined) return undefined;
   if (standIn?.kind === 'waiting' && canPass(standIn.reason) && isFresh(mount, now)) return untilNotFresh(mount, now);
@@ -185,6 +187,23 @@ function lostStandIn(object: Volume | VolumeMount, nodeName: string, stores: Pla
 /** Waits that usually end before anybody could read of them; a conflict over the access mode does not. */
 function canPass(reason: string): boolean {
   return reason === 'VolumeNotFound' || reason === 'VolumeNotReady';
+}
+
+/**
+ * An object that no node ever had (applied with our finalizer in it, as an export of another one is): there is no agent
+ * that would release it, and nothing was made for its UID.
+ */
+async function releaseUnplaced(
+  object: Volume | VolumeMount,
+  nodeName: string | undefined,
+  writer: Writer,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const isVolume = object.kind === VOLUMES.kind;
+  const finalizer = isVolume ? FINALIZERS.volume : FINALIZERS.mount;
+  if (nodeName !== undefined || !isDeleting(object) || !hasFinalizer(object, finalizer)) return false;
+  await writer.removeFinalizer(isVolume ? VOLUMES : VOLUME_MOUNTS, object, finalizer, signal);
+  return true;
 }
 
 /**

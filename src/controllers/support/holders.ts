@@ -16,7 +16,11 @@ export function obstacleOf(outcome: UnmountOutcome, what: string): Obstacle | un
     case 'done':
       return undefined;
     case 'busy': {
-      const message = `${what} is busy: ${list(outcome.holders)}. It is tried again; stop them or let them leave it.`;
+      const { mounts = [] } = outcome;
+      const message =
+        mounts.length > 0
+          ? `${what} is still mounted at ${mounts.join(', ')}. It is tried again; unmount that first.`
+          : `${what} is busy: ${list(outcome.holders)}. It is tried again; stop them or let them leave it.`;
       return { reason: 'Busy', message, holders: outcome.holders.slice(0, MAX_BUSY_BY) };
     }
     case 'in-use-by-other-namespace': {

@@ -7,7 +7,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { uidSegment } from '../../api/names.ts';
 import { backingFileOf, loopsOf } from '../../node/images/loop-devices.ts';
-import type { ImageFilesystem } from '../../node/images/operations.ts';
+import { type ImageFilesystem, UNFINISHED } from '../../node/images/operations.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import { NodeError } from '../../node/node-error.ts';
@@ -27,6 +27,7 @@ import {
   DATA,
   DATA_MODE,
   ENFORCED,
+  inUse,
   type Medium,
   NOTHING,
   pathOf,
@@ -148,12 +149,14 @@ export class ImageMedium implements Medium {
   }
 
   async delete(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    const { outcome } = await this.unstage(volume, signal);
-    if (outcome !== 'done') {
-      throw new DriverError('VolumeInUse', `the storage of volume ${volume.name} is still in use (${outcome})`);
+    const outcome = await this.unstage(volume, signal);
+    if (outcome.outcome !== 'done') {
+      throw new DriverError('VolumeInUse', `the storage of volume ${volume.name} is still in use (${inUse(outcome)})`);
     }
-    // Each one there is: an interrupted change of mind about its kind must not leave a second behind.
-    for (const { file } of await this.#find(volume, signal)) {
+    // Each one there is: an interrupted change of mind about its kind must not leave a second behind, nor a making that
+    // was killed its unfinished file.
+    const pool = await this.#pool(volume, signal);
+    for (const file of filesOf(pool, uidSegment('metadata.uid', volume.uid))) {
       await asDriver('DeleteFailed', () => this.#node.call('removeImage', { file }, { signal }));
     }
   }
@@ -260,6 +263,14 @@ export class ImageMedium implements Medium {
     const volumeUID = uidSegment('metadata.uid', volume.uid);
     return POSSIBLE.flatMap((kind) => imageAt(pool, { volumeUID, ...kind }));
   }
+}
+
+/** Where the images of a volume are, finished or not. */
+function filesOf(pool: Pool, volumeUID: string): readonly string[] {
+  const present = new Set(readdirSync(pool.directory));
+  return POSSIBLE.map((kind) => formatImageName({ volumeUID, ...kind }))
+    .filter((name) => present.has(name) || present.has(`${name}${UNFINISHED}`))
+    .map((name) => join(pool.directory, name));
 }
 
 function imagesOf(pool: Pool): readonly Image[] {

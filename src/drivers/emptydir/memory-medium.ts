@@ -8,6 +8,7 @@ import {
   DATA,
   DATA_MODE,
   ENFORCED,
+  inUse,
   type Medium,
   NOTHING,
   problemOf,
@@ -42,7 +43,7 @@ export function createMemoryMedium(node: NodeLayer): Medium {
     sourceName: () => 'tmpfs',
     observe(volume, stageMount) {
       if (stageMount === undefined) return Promise.resolve(NOTHING);
-      const isOurs = stageMount.fsType === 'tmpfs' && stageMount.source === nameOf(volume);
+      const isOurs = isMemoryOf(stageMount, volume);
       return Promise.resolve({
         provisioned: isOurs,
         enforcedBytes: sizeOf(stageMount) ?? volume.capacityBytes,
@@ -67,9 +68,12 @@ export function createMemoryMedium(node: NodeLayer): Medium {
     stage,
     unstage: () => Promise.resolve({ outcome: 'done' }),
     async delete(volume, signal) {
-      const { outcome } = await unmountStage(node, volume.uid, signal);
-      if (outcome === 'done') return;
-      throw new DriverError('VolumeInUse', `the memory of volume ${volume.name} is still in use (${outcome})`);
+      // A mount that outlived its object keeps the files alive, also when the stage mount itself is gone.
+      const alive = node.table.current().find((entry) => isMemoryOf(entry, volume));
+      const was = alive === undefined ? undefined : { device: alive.device, root: '/', options: [] };
+      const outcome = await unmountStage(node, volume.uid, signal, was);
+      if (outcome.outcome === 'done') return;
+      throw new DriverError('VolumeInUse', `the memory of volume ${volume.name} is still in use (${inUse(outcome)})`);
     },
     leftovers: () =>
       Promise.resolve(
@@ -86,6 +90,10 @@ export function createMemoryMedium(node: NodeLayer): Medium {
 
 function nameOf({ uid }: DriverVolume): string {
   return `${NAME_PREFIX}${uidSegment('metadata.uid', uid)}`;
+}
+
+function isMemoryOf({ fsType, source }: MountEntry, volume: DriverVolume): boolean {
+  return fsType === 'tmpfs' && source === nameOf(volume);
 }
 
 /** `size=` of tmpfs(5) as the mount table shows it, in bytes. */

@@ -83,6 +83,13 @@ export function unmountStage(
   return asDriver('UnmountFailed', () => node.unmount(request, signal));
 }
 
+/** In a few words, why an unmount of a stage is not done. */
+export function inUse(outcome: UnmountOutcome): string {
+  if (outcome.outcome !== 'busy') return outcome.outcome;
+  const { mounts = [] } = outcome;
+  return mounts.length > 0 ? `mounted at ${mounts.join(', ')}` : outcome.outcome;
+}
+
 /** A filesystem that the kernel made read-only after an I/O error, or something else at its place. */
 export function problemOf(mount: MountEntry | undefined, isOurs: boolean): VolumeObservation['problem'] {
   if (mount === undefined) return undefined;

@@ -5,7 +5,7 @@
  */
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath, UserPath } from '../../node/layer.ts';
-import { DELETED_SUFFIX, isAtOrBelow } from '../../node/mount-entry.ts';
+import { DELETED_SUFFIX, isAtOrBelow, type MountEntry } from '../../node/mount-entry.ts';
 import { bindOrReplace } from '../bind-or-replace.ts';
 import {
   type Driver,
@@ -23,7 +23,14 @@ import { judgeTarget } from '../target-state.ts';
 /** What the driver needs of the node layer. */
 export type HostPathNode = Pick<
   NodeLayer,
-  'features' | 'inspectUserPath' | 'ensureUserPath' | 'bindUserPath' | 'observeTarget' | 'unmount'
+  | 'features'
+  | 'mountRoot'
+  | 'table'
+  | 'inspectUserPath'
+  | 'ensureUserPath'
+  | 'bindUserPath'
+  | 'observeTarget'
+  | 'unmount'
 >;
 
 const NEEDED_FEATURES = ['Koffi', 'UserPaths', 'BindMounts'];
@@ -140,16 +147,31 @@ async function unpublish(
     const seen = await node.observeTarget({ target, user: formerPath(volume) }, signal);
     const wanted = { readOnly: mount.readOnly, options: volume.mountOptions, sourceName: hostPathOf(volume).path };
     const { state, entry, message } = judgeTarget(seen, wanted);
-    // Without the source to compare with, only a mount of a removed directory is known to be nobody else's.
-    const unknown = entry !== undefined && seen.source === null && !entry.root.endsWith(DELETED_SUFFIX);
-    if (state === 'foreign' || unknown) throw new DriverError(Reason.MountTargetConflict, message);
+    if (state === 'foreign') throw new DriverError(Reason.MountTargetConflict, message);
     if (state === 'overmounted') throw new DriverError(Reason.MountCovered, message);
+    if (entry !== undefined && seen.source === null) refuseUnknown(node, entry, target, wanted.sourceName);
     const was =
       seen.source === null
         ? {}
         : { was: { device: seen.source.device, root: seen.source.root, options: volume.mountOptions } };
     return await node.unmount({ target, mountId: entry?.id, scope: 'copies', ...was }, signal);
   });
+}
+
+/**
+ * The source was moved, or its disk is away: the mount cannot be compared with it any more. One of a removed directory
+ * is nobody else's, and a target below the mount root is ours alone; elsewhere a person must say so by unmounting it.
+ * The last mount of a filesystem in memory stays in any case, because its files would be gone.
+ */
+function refuseUnknown(node: HostPathNode, entry: MountEntry, { root }: TargetPath, source: string): void {
+  const isLast = !node.table.current().some(({ id, device }) => device === entry.device && id !== entry.id);
+  const isLastInMemory = isLast && (entry.fsType === 'tmpfs' || entry.fsType === 'ramfs');
+  if (!isLastInMemory && (entry.root.endsWith(DELETED_SUFFIX) || root === node.mountRoot)) return;
+  const why = isLastInMemory
+    ? 'it is the last mount of a filesystem in memory, whose files would be lost'
+    : 'what is mounted cannot be told from a mount of somebody else';
+  const message = `"${source}" is not there any more, and ${why}. Unmount ${entry.target} by hand to go on.`;
+  throw new DriverError(Reason.MountTargetConflict, message);
 }
 
 type HostPathSource = Extract<DriverVolume['source'], { readonly type: 'hostPath' }>;

@@ -141,6 +141,10 @@ export async function unmount(
     const code = context.table.at(path).some(({ id }) => id === wanted.mountId) ? 'Overmounted' : 'ForeignMount';
     throw new NodeError(code, `${path} shows ${entry.source}, which is not the mount that was meant`, { path });
   }
+  const device = wanted.scope === 'device' ? (entry ?? wanted.was)?.device : undefined;
+  const others = [...context.table.entries()].filter((it) => it.device === device && it.id !== entry?.id);
+  if (others.length > 0)
+    return { outcome: 'busy', holders: [], mounts: others.slice(0, 5).map(({ target }) => target) };
   if (entry !== undefined) {
     const problem = await command(['umount', ...(wanted.force === true ? ['--lazy'] : []), '--', path], request);
     if (problem?.includes('busy') === true) return { outcome: 'busy', holders: [] };

@@ -14,6 +14,7 @@ import { MS_SHARED } from './libc.ts';
 import { locate } from './location.ts';
 import { makeBeneath, openRoot } from './open-beneath.ts';
 import { checkAbsolute } from './paths.ts';
+import { checkEmpty } from './target.ts';
 
 const SOURCE = 'clawstore-mounts';
 const SIZE = '1m';
@@ -35,6 +36,8 @@ export function prepareMountRoot({ libc, table }: HelperContext, { path }: { rea
       using tree = new Fd(libc, libc.openTree(directory.number, '', { recursive: true }));
       libc.moveMount(tree.number, directory.number);
     } else {
+      // A mount here would hide what others keep in it, and a workload would miss its files.
+      checkEmpty(directory, path);
       libc.mount(SOURCE, directory.procPath, 'tmpfs', MS_NOSUID | MS_NODEV, `size=${SIZE},nr_inodes=0,mode=755`);
     }
     crashPoint('root.after-bind');

@@ -26,7 +26,8 @@ export function observeTarget(context: HelperContext, request: ObserveTarget): T
       // The table is a moment behind what the walk met.
       table.refresh();
       stack = table.at(path);
-    } else if (stack.length > 0 && seen?.mountId === parent.stat.mountId) {
+    } else if (stack.length > 0 && (seen?.mountId === parent.stat.mountId || source === null)) {
+      // Gone without an event yet; or its source is, and only a fresh reading says what became of it.
       table.refresh();
       stack = table.at(path);
     }

@@ -3,7 +3,7 @@
  * directory (removing it earlier would make the kernel detach the copies under their users).
  */
 import { crashPoint } from '../crash-points.ts';
-import type { UnmountOutcome, UnmountRequest } from '../layer.ts';
+import type { Holder, UnmountOutcome, UnmountRequest } from '../layer.ts';
 import type { MountEntry } from '../mount-entry.ts';
 import { isAtOrBelow } from '../mount-entry.ts';
 import { NodeError } from '../node-error.ts';
@@ -18,6 +18,7 @@ import { components, refuseReserved } from './paths.ts';
 import { removeTarget, targetName } from './target.ts';
 
 const scanner = new NamespaceScanner();
+const MOST_SHOWN = 5;
 
 /** Options that tell a mount of ours from a mount of the same source made by someone else. */
 const TELLING = new Set(['nosuid', 'nodev', 'noexec', 'nosymfollow']);
@@ -37,12 +38,14 @@ export async function unmount(
     if (request.mountId !== undefined && table.byId(request.mountId)?.target === path) {
       throw new NodeError('Overmounted', `${path} cannot be reached: something is mounted over its parent`, { path });
     }
-    return finish(context, request, undefined, undefined);
+    return finish(context, request, undefined, undefined, signal);
   }
   const parent = locate(libc, table, parentFd);
   const entry = mountedAt(context, parentFd, parent, name);
-  if (entry === undefined) return finish(context, request, parent, undefined);
+  if (entry === undefined) return finish(context, request, parent, undefined, signal);
   identify(context, request, entry);
+  const elsewhere = othersOf(context, request, entry);
+  if (elsewhere.length > 0) return busyElsewhere(context, elsewhere, signal);
 
   crashPoint('unmount.before-umount');
   const place = `${parentFd.procPath}/${name}`;
@@ -54,7 +57,7 @@ export async function unmount(
   if (mountedAt(context, parentFd, parent, name) !== undefined) {
     throw new NodeError('ForeignMount', `below the mount that was taken down, ${path} shows another`, { path });
   }
-  return finish(context, request, parent, entry);
+  return finish(context, request, parent, entry, signal);
 }
 
 /** Undefined when the directory does not exist, and so nothing can be mounted in it. */
@@ -162,13 +165,37 @@ function losesData({ table }: HelperContext, entry: MountEntry): boolean {
   return (entry.fsType === 'tmpfs' || entry.fsType === 'ramfs') && !table.hasOther(entry);
 }
 
+/** For `device`: other mounts of the same filesystem in this namespace. It is in use as long as there is one. */
+function othersOf({ table }: HelperContext, request: UnmountRequest, entry: MountEntry | undefined): MountEntry[] {
+  const device = request.scope === 'device' ? (entry ?? request.was)?.device : undefined;
+  if (device === undefined) return [];
+  return [...table.entries()].filter((other) => other.device === device && other.id !== entry?.id);
+}
+
+async function busyElsewhere(
+  context: HelperContext,
+  others: readonly MountEntry[],
+  signal: AbortSignal,
+): Promise<UnmountOutcome> {
+  const holders: Holder[] = [];
+  for (const other of others.slice(0, MOST_SHOWN)) holders.push(...(await findHolders(context, other, signal)));
+  return {
+    outcome: 'busy',
+    holders: holders.slice(0, MOST_SHOWN),
+    mounts: others.slice(0, MOST_SHOWN).map(({ target }) => target),
+  };
+}
+
 /** Nothing is mounted here any more: looks at the other namespaces, then removes the directory. */
 async function finish(
   context: HelperContext,
   request: UnmountRequest,
   parent: Located | undefined,
   entry: MountEntry | undefined,
+  signal: AbortSignal,
 ): Promise<UnmountOutcome> {
+  const elsewhere = othersOf(context, request, entry);
+  if (elsewhere.length > 0) return busyElsewhere(context, elsewhere, signal);
   const views = await scanner.scan();
   const holders = findCopies(views, copyQuery(request, parent, entry), () => context.table.entries());
   if (holders.length > 0) return { outcome: 'in-use-by-other-namespace', holders };

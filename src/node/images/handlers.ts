@@ -19,10 +19,16 @@ import type { BindResult, TargetPath } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
 import { type BlockCalls, loadBlockCalls } from './block-calls.ts';
 import { backingFileOf, devicePathOf, loopsOf } from './loop-devices.ts';
-import type { CreateImage, GrowImage, ImageFilesystem, MakeInside, MountImage } from './operations.ts';
+import {
+  type CreateImage,
+  type GrowImage,
+  type ImageFilesystem,
+  type MakeInside,
+  type MountImage,
+  UNFINISHED,
+} from './operations.ts';
 
 /** Suffix of an image that is not complete. */
-const UNFINISHED = '.new';
 const DIRECTORY_MODE_MASK = 0o7777;
 
 let loaded: BlockCalls | undefined;

@@ -4,6 +4,9 @@ import type { Operation } from '../operations.ts';
 
 export type ImageFilesystem = 'xfs' | 'ext4';
 
+/** Ends the name of an image until it is complete; what a kill leaves behind has it. */
+export const UNFINISHED = '.new';
+
 export interface CreateImage {
   /** Absolute path of the image, in a directory of ours. */
   readonly file: string;

@@ -44,6 +44,7 @@ export class Pools {
   readonly #node: NodeLayer;
   readonly #directory: string;
   readonly #open = new Map<string, Promise<Pool>>();
+  readonly #found = new Map<string, Pool>();
   /** Growing is done by one at a time: two would each count the same room. */
   #growing: Promise<unknown> = Promise.resolve();
 
@@ -66,12 +67,19 @@ export class Pools {
       return Promise.reject(new NodeError('NotFound', `this node has no pool "${name}"`, { retryable: false }));
     }
     let opening = this.#open.get(name);
-    if (opening === undefined) {
-      opening = this.#make(name, signal).catch((thrown: unknown) => {
-        // Tried anew by the next caller.
-        this.#open.delete(name);
-        throw thrown;
-      });
+    if (opening === undefined || this.#isGone(name)) {
+      this.#found.delete(name);
+      opening = this.#make(name, signal).then(
+        (pool) => {
+          this.#found.set(name, pool);
+          return pool;
+        },
+        (thrown: unknown) => {
+          // Tried anew by the next caller.
+          this.#open.delete(name);
+          throw thrown;
+        },
+      );
       this.#open.set(name, opening);
     }
     return opening;
@@ -102,6 +110,15 @@ export class Pools {
   /** File names of everything in a pool. */
   async images(pool: Pool): Promise<readonly string[]> {
     return (await readdir(pool.directory)).filter((name) => name.endsWith('.img'));
+  }
+
+  /**
+   * Someone has unmounted the pool behind our back. The empty directory below must not be taken for a pool without
+   * images: a volume would be missing, and deleting it would look done.
+   */
+  #isGone(name: string): boolean {
+    const file = this.#found.get(name)?.file;
+    return file !== undefined && this.#node.table.at(join(file.target.root, file.target.path)) === undefined;
   }
 
   async #make(name: string, signal: AbortSignal): Promise<Pool> {
