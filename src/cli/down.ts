@@ -1,5 +1,5 @@
 /** `clawstore down`: stops what runs on a state directory and takes every mount of ours down. Data stays. */
-import { rmSync } from 'node:fs';
+import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { VOLUME_MOUNTS } from '../api/meta.ts';
@@ -15,7 +15,7 @@ import { CliError, ExitCode } from './exit-code.ts';
 import { requireMountPrivilege } from './preflight.ts';
 import { serveApi } from './serve-api.ts';
 import { isInside, type Settings } from './settings.ts';
-import { type Instance, processStartTime, readInstance, stateDirOf } from './state-dir.ts';
+import { contentsOf, type Instance, isStateDir, processStartTime, readInstance, stateDirOf } from './state-dir.ts';
 
 export interface DownOptions {
   readonly purge: boolean;
@@ -30,20 +30,29 @@ export async function down(settings: Settings, options: DownOptions): Promise<Ex
   requireMountPrivilege();
   const running = readInstance(settings.stateDir);
   const mountRoot = running?.mountRoot ?? settings.mountRoot;
+  const isState = running !== undefined || isStateDir(settings.stateDir);
+  if (options.purge && !isState && existsSync(settings.stateDir)) {
+    throw new CliError(
+      ExitCode.usage,
+      `--purge: ${settings.stateDir} is not a state directory of clawstore; nothing was deleted`,
+    );
+  }
   if (options.purge && !options.yes) await confirmPurge(settings.stateDir);
   const deadline = Date.now() + options.timeoutMs;
   if (running !== undefined) await stopInstance(running, deadline);
-  const outside = await targetsOutside(settings, mountRoot);
+  const outside = isState ? await targetsOutside(settings, mountRoot) : [];
   const signal = AbortSignal.timeout(options.timeoutMs);
   const node = await createNodeLayer({ stateDir: settings.stateDir, mountRoot, helper: forkHelper() }, signal);
   try {
     const problems = await takeDown(node, outside, options.purge, signal);
     for (const problem of problems) process.stderr.write(`clawstore: ${problem}\n`);
     if (problems.length > 0) return ExitCode.refused;
-    if (options.purge) purge(settings.stateDir, node);
+    if (options.purge) purge(node);
     return ExitCode.ok;
   } finally {
     await node.close();
+    // It was made for the helper's sake only.
+    if (!isState) removeIfEmpty(settings.stateDir);
   }
 }
 
@@ -157,11 +166,29 @@ function targetPath({ mountRoot }: NodeLayer, path: string): TargetPath {
   return { root, path: path.slice(root === '/' ? 1 : root.length + 1) };
 }
 
-/** Refused while anything is mounted below: nothing is ever deleted through a mount. */
-function purge(stateDir: string, node: NodeLayer): void {
-  const [mounted] = node.table.below(stateDir);
+/**
+ * Deletes what we made in the state directory, by name, and the directory itself when nothing else is left in it: people
+ * keep other things beside ours. Refused while anything is mounted below: nothing is ever deleted through a mount.
+ */
+function purge({ stateDir, table }: NodeLayer): void {
+  const [mounted] = table.below(stateDir);
   if (mounted !== undefined) {
     throw new CliError(ExitCode.refused, `${stateDir} is not deleted: ${mounted.target} is mounted in it`);
   }
-  rmSync(stateDir, { recursive: true, force: true });
+  for (const path of contentsOf(stateDir)) rmSync(path, { recursive: true, force: true });
+  if (removeIfEmpty(stateDir)) return;
+  process.stderr.write(`clawstore: ${stateDir} is kept, because it holds what clawstore did not make\n`);
+}
+
+/** @returns false when it is not empty. */
+function removeIfEmpty(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+    return true;
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return true;
+    if (code === 'ENOTEMPTY' || code === 'EBUSY') return false;
+    throw thrown;
+  }
 }

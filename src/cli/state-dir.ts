@@ -1,5 +1,5 @@
 /** What lies where in the state directory, and who runs on it. */
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** What a running `clawstore up` leaves in the state directory for other commands to read. */
@@ -49,6 +49,19 @@ export function makeStateDir(root: string): StateDir {
   return stateDirOf(root);
 }
 
+/** Says whether an instance or an agent of ours has used this directory as its state directory. */
+export function isStateDir(root: string): boolean {
+  const { agentLockFile, apiserver } = stateDirOf(root);
+  return [agentLockFile, join(apiserver, 'apiserver.db')].some((file) => existsSync(file));
+}
+
+/** Everything of ours in a state directory: what may be deleted with it. */
+export function contentsOf(root: string): readonly string[] {
+  const { lockFile, agentLockFile, apiserver, pools, logFile } = stateDirOf(root);
+  const kubeconfig = join(root, 'kubeconfig');
+  return [lockFile, agentLockFile, apiserver, pools, logFile, kubeconfig, instanceFile(root), newInstanceFile(root)];
+}
+
 /** Returns the instance that runs on this state directory, or undefined when none does. */
 export function readInstance(root: string): Instance | undefined {
   let instance: Instance;
@@ -65,9 +78,8 @@ export function writeInstance(root: string, instance: Omit<Instance, 'pid' | 'st
   const startTime = processStartTime(process.pid);
   if (startTime === undefined) throw new Error('/proc does not show this process');
   const text = JSON.stringify({ pid: process.pid, startTime, ...instance } satisfies Instance, null, 2);
-  const file = instanceFile(root);
-  writeFileSync(`${file}.new`, `${text}\n`, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  writeFileSync(newInstanceFile(root), `${text}\n`, { mode: 0o600 });
+  renameSync(newInstanceFile(root), instanceFile(root));
 }
 
 export function removeInstance(root: string): void {
@@ -87,4 +99,8 @@ export function processStartTime(pid: number): string | undefined {
 
 function instanceFile(root: string): string {
   return join(root, 'instance.json');
+}
+
+function newInstanceFile(root: string): string {
+  return `${instanceFile(root)}.new`;
 }
