@@ -54,7 +54,12 @@ else
 fi
 
 options=(--apply manifests/samples)
-[ -n "${CLAWSTORE_METRICS:-}" ] || options+=(--metrics 127.0.0.1:9469)
+if [ -z "${CLAWSTORE_METRICS:-}" ]; then
+  # The same port every time, for a Prometheus that scrapes it, unless somebody else has it.
+  port=9469
+  if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then port=0; fi
+  options+=(--metrics "127.0.0.1:$port")
+fi
 if [ "${RUN_ONCE:-}" = 1 ]; then options+=(--until-ready); else options+=(--live); fi
 [ -z "$hint" ] || printf 'run: to have kubectl in another terminal:\n  %s\n' "$hint"
 exec bin/clawstore up "${options[@]}"

@@ -25,19 +25,16 @@ export interface Applied {
 const APPLICABLE: readonly ResourceDescriptor[] = [NAMESPACES, SECRETS, CONFIG_MAPS, ...OUR_RESOURCES];
 
 /**
- * Applies every document of every `.yaml`, `.yml` and `.json` file of the directory (not of its subdirectories).
+ * Applies manifests in their order.
  * @throws CliError that names the file and the object at fault; what was applied before it stays.
  */
-export async function applyDirectory(
+export async function applyManifests(
   client: KubeClient,
-  directory: string,
+  manifests: readonly Manifest[],
   signal: AbortSignal,
 ): Promise<readonly Applied[]> {
-  const documents = (await readManifests(directory)).toSorted(
-    (a, b) => APPLICABLE.indexOf(a.resource) - APPLICABLE.indexOf(b.resource),
-  );
   const applied: Applied[] = [];
-  for (const { file, resource, object } of documents) {
+  for (const { file, resource, object } of manifests) {
     const { name } = object.metadata;
     const ref = resource.namespaced ? { namespace: object.metadata.namespace ?? 'default', name } : { name };
     try {
@@ -57,21 +54,26 @@ export async function applyDirectory(
   return applied;
 }
 
-interface Manifest {
+export interface Manifest {
   readonly file: string;
   readonly resource: ResourceDescriptor;
   readonly object: KubeObjectBase;
 }
 
-async function readManifests(directory: string): Promise<readonly Manifest[]> {
+/**
+ * Reads every document of every `.yaml`, `.yml` and `.json` file of the directory (not of its subdirectories), in an
+ * order in which they can be applied.
+ * @throws CliError that names the file and what is wrong with it.
+ */
+export async function readManifests(directory: string): Promise<readonly Manifest[]> {
   let names: readonly string[];
   try {
     names = readdirSync(directory).filter((name) => /\.(ya?ml|json)$/.test(name));
   } catch (cause) {
-    throw new CliError(ExitCode.usage, `--apply: ${directory} cannot be read`, { cause });
+    throw new CliError(ExitCode.usage, `--apply: the directory ${directory} cannot be read`, { cause });
   }
   const { parseAllDocuments } = await import('./yaml.ts');
-  return names.toSorted().flatMap((name) => {
+  const manifests = names.toSorted().flatMap((name) => {
     const file = join(directory, name);
     return parseAllDocuments(readFileSync(file, 'utf8')).flatMap((document) => {
       const problem = 'errors' in document ? document.errors[0] : undefined;
@@ -80,6 +82,7 @@ async function readManifests(directory: string): Promise<readonly Manifest[]> {
       return value === undefined || value === null ? [] : [manifestOf(file, value)];
     });
   });
+  return manifests.toSorted((a, b) => APPLICABLE.indexOf(a.resource) - APPLICABLE.indexOf(b.resource));
 }
 
 function manifestOf(file: string, value: unknown): Manifest {

@@ -18,13 +18,15 @@ import { connectTo } from './connect.ts';
 import type { Daemon, DaemonOptions, Role } from './daemon.ts';
 import { installDefaultClass } from './default-class.ts';
 import { leaderElector } from './leader.ts';
-import { lockNode } from './lock-node.ts';
+import { lockNode, refuseMovedMountRoot } from './lock-node.ts';
 import { poolReader } from './pool-reader.ts';
 import { runApiServer } from './run-apiserver.ts';
 import { serveHealth } from './serve-health.ts';
 import { type Settings, UP_HOST_PATH_ALLOW } from './settings.ts';
-import { makeStateDir, removeInstance, writeInstance } from './state-dir.ts';
+import { makeStateDir, writeInstance } from './state-dir.ts';
 import { productVersion } from './version.ts';
+
+const OWN_SERVER_CONNECTIONS = 128;
 
 /** Starts the roles in order; what has started is stopped again, in reverse, when one fails or the signal aborts. */
 export async function compose(
@@ -46,7 +48,10 @@ export async function compose(
       ? await runApiServer(settings, state, { inThread, log, quiet })
       : undefined;
     if (apiServer !== undefined) cleanups.add(apiServer.stop);
-    const client = await connectTo(settings.kubeconfig, { metrics, socketPath: apiServer?.socketPath });
+    const socketPath = apiServer?.socketPath;
+    // As many as there are workers: what arrives together is committed together, and a Unix socket costs nothing.
+    const connections = socketPath === undefined ? undefined : OWN_SERVER_CONNECTIONS;
+    const client = await connectTo(settings.kubeconfig, { metrics, socketPath, connections });
     cleanups.add(() => client.close());
     const elector = roles.has('controller') && !isUp ? leaderElector({ client, log, metrics, nodeName }) : undefined;
     const manager = new Manager({ client, log, metrics, leaderElector: elector });
@@ -57,6 +62,7 @@ export async function compose(
       const node = await createNodeLayer(layer, signal);
       cleanups.add(() => node.close());
       cleanups.add(await lockNode(node, state, signal));
+      if (isUp) refuseMovedMountRoot(node, state.root);
       await node.prepareMountRoot(signal);
       const pools = new Pools({ node, directory: state.pools });
       const emptyDir: EmptyDirDriver = new EmptyDirDriver({ node, pools, isHeld: () => guard.held });
@@ -81,10 +87,9 @@ export async function compose(
     cleanups.add(() => ended.abort());
     if (isUp) {
       writeInstance(state.root, { nodeName, mountRoot, hostPathAllow, kubeconfig: settings.kubeconfig, ...metricsUrl });
-      cleanups.add(() => removeInstance(state.root));
     }
     log.info({ roles: [...roles], node: nodeName, ...metricsUrl }, 'started');
-    return { client, done, ended: ended.signal, stop: () => cleanups.run() };
+    return { client, done, ended: ended.signal, caughtUp: () => manager.hasCaughtUp, stop: () => cleanups.run() };
   } catch (thrown) {
     await cleanups.run();
     throw thrown;

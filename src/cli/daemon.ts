@@ -17,6 +17,8 @@ export interface Daemon {
   readonly done: Promise<void>;
   /** Aborted as soon as a part has ended, by failure or by `stop`. */
   readonly ended: AbortSignal;
+  /** Whether all objects have been looked at since the start: until then their status may be of the last run. */
+  caughtUp(): boolean;
   /** Stops everything; mounts stay. */
   stop(): Promise<void>;
 }

@@ -7,6 +7,7 @@ import { forkHelper } from '../node/fork-helper.ts';
 import { NodeError } from '../node/node-error.ts';
 import { ExitCode } from './exit-code.ts';
 import { type OutputFormat, render, renderTable } from './output.ts';
+import { mayResizeMounted } from './preflight.ts';
 import type { Settings } from './settings.ts';
 
 const DEADLINE_MS = 20_000;
@@ -50,6 +51,12 @@ function privileges(): readonly Check[] {
       status: isRoot ? 'ok' : 'missing',
       message: isRoot ? '' : 'nothing can be mounted: run clawstore with sudo',
       required: true,
+    },
+    {
+      check: 'CAP_SYS_RESOURCE',
+      status: mayResizeMounted() ? 'ok' : 'missing',
+      message: mayResizeMounted() ? '' : 'off without it: growing emptyDir volumes below 300Mi while they are mounted',
+      required: false,
     },
   ];
 }

@@ -15,7 +15,15 @@ import { CliError, ExitCode } from './exit-code.ts';
 import { requireMountPrivilege } from './preflight.ts';
 import { serveApi } from './serve-api.ts';
 import { isInside, type Settings } from './settings.ts';
-import { contentsOf, type Instance, isStateDir, processStartTime, readInstance, stateDirOf } from './state-dir.ts';
+import {
+  contentsOf,
+  type Instance,
+  isRunning,
+  isStateDir,
+  lastInstance,
+  readInstance,
+  stateDirOf,
+} from './state-dir.ts';
 
 export interface DownOptions {
   readonly purge: boolean;
@@ -29,7 +37,8 @@ const POLL_MS = 50;
 export async function down(settings: Settings, options: DownOptions): Promise<ExitCode> {
   requireMountPrivilege();
   const running = readInstance(settings.stateDir);
-  const mountRoot = running?.mountRoot ?? settings.mountRoot;
+  // Where it was mounted counts, whatever is said here: a wrong place would find nothing to take down.
+  const mountRoot = lastInstance(settings.stateDir)?.mountRoot ?? settings.mountRoot;
   const isState = running !== undefined || isStateDir(settings.stateDir);
   if (options.purge && !isState && existsSync(settings.stateDir)) {
     throw new CliError(
@@ -71,9 +80,10 @@ async function confirmPurge(stateDir: string): Promise<void> {
   if (answer.trim() !== 'delete') throw new CliError(ExitCode.refused, 'nothing was deleted');
 }
 
-async function stopInstance({ pid, startTime }: Instance, deadline: number): Promise<void> {
+async function stopInstance(running: Instance, deadline: number): Promise<void> {
+  const { pid } = running;
   process.kill(pid, 'SIGTERM');
-  while (processStartTime(pid) === startTime) {
+  while (isRunning(running)) {
     if (Date.now() > deadline) throw new CliError(ExitCode.timeout, `clawstore (pid ${pid}) did not stop in time`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }

@@ -9,8 +9,10 @@ import {
 } from '../api/meta.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { renderTable } from './output.ts';
+import { pause } from './pause.ts';
 
 const REFRESH_MS = 250;
+const SHOWN: readonly ResourceDescriptor[] = [VOLUMES, VOLUME_MOUNTS];
 
 type Listed = KubeObjectBase & { readonly status?: ConditionedStatus & { readonly phase?: string } };
 
@@ -22,36 +24,59 @@ interface Row {
   readonly message: string;
 }
 
+/** When {@link showLiveTable} ends by itself. */
+export interface UntilReady {
+  /** What must be Ready; undefined = every volume and mount there is, of which there must be one. */
+  readonly objects:
+    | readonly { readonly kind: string; readonly namespace?: string | undefined; readonly name: string }[]
+    | undefined;
+  /** Whether a status can be believed: before that it may be of the last run. */
+  caughtUp(): boolean;
+}
+
 export interface LiveTableOptions {
   readonly client: KubeClient;
   /** Where it is drawn; redrawn in place on a terminal, else one line per change. */
   readonly out: NodeJS.WriteStream;
   readonly signal: AbortSignal;
-  /** Ends when every object is Ready. */
-  readonly untilReady: boolean;
+  readonly untilReady?: UntilReady;
 }
 
 /**
- * Draws until the signal aborts, or until everything is Ready.
- * @returns what is not Ready in the end, one sentence each.
+ * Draws until the signal aborts, or until what is waited for is Ready.
+ * @returns what is not Ready in the end of that, one sentence each.
  */
 export async function showLiveTable({ client, out, signal, untilReady }: LiveTableOptions): Promise<readonly string[]> {
   const draw = out.isTTY ? redrawInPlace(out) : printChanges(out);
   let rows: readonly Row[] | undefined;
   while (!signal.aborted) {
-    rows = await readRows(client, signal).catch(() => rows);
+    const believable = untilReady?.caughtUp() ?? true;
+    rows = (await readRows(client, signal).catch(() => undefined)) ?? rows;
     if (rows !== undefined) draw(rows);
-    if (untilReady && rows !== undefined && rows.length > 0 && rows.every(({ ready }) => ready)) return [];
+    if (untilReady !== undefined && believable && rows !== undefined && missing(rows, untilReady).length === 0)
+      return [];
     await pause(REFRESH_MS, signal);
   }
+  if (untilReady === undefined) return [];
   if (rows === undefined) return ['the control plane did not answer'];
-  if (rows.length === 0) return ['there is no volume'];
-  return rows.filter(({ ready }) => !ready).map(({ object, reason, message }) => `${object}: ${reason}: ${message}`);
+  const texts = missing(rows, untilReady);
+  return texts.length > 0 ? texts : ['the agent has not looked at every object yet'];
+}
+
+function missing(rows: readonly Row[], { objects }: UntilReady): readonly string[] {
+  if (objects === undefined && rows.length === 0) return ['there is no volume'];
+  const wanted = objects?.filter(({ kind }) => SHOWN.some((resource) => resource.kind === kind)).map(nameOf);
+  const gone = wanted?.filter((object) => !rows.some((row) => row.object === object)) ?? [];
+  return [
+    ...gone.map((object) => `${object}: it was deleted`),
+    ...rows
+      .filter(({ object, ready }) => !ready && (wanted?.includes(object) ?? true))
+      .map(({ object, reason, message }) => `${object}: ${reason}: ${message}`),
+  ];
 }
 
 async function readRows(client: KubeClient, signal: AbortSignal): Promise<readonly Row[]> {
-  const kinds: readonly ResourceDescriptor[] = [VOLUMES, VOLUME_MOUNTS];
-  const lists = await Promise.all(kinds.map((resource) => client.list<Listed>(resource, { signal })));
+  const lists = await Promise.all(SHOWN.map((resource) => client.list<Listed>(resource, { signal })));
   return lists.flatMap(({ items }) => items.map(rowOf));
 }
 
@@ -59,12 +84,24 @@ function rowOf({ kind, metadata, status }: Listed): Row {
   const ready = findCondition(status?.conditions, 'Ready');
   const current = status?.observedGeneration === metadata.generation;
   return {
-    object: `${kind} ${metadata.namespace}/${metadata.name}`,
+    object: nameOf({ kind, ...metadata }),
     phase: metadata.deletionTimestamp === undefined ? (status?.phase ?? 'Pending') : 'Deleting',
     ready: current && ready?.status === 'True',
-    reason: ready?.reason ?? 'Pending',
+    reason: ready?.reason ?? 'NotObserved',
     message: ready?.message ?? 'nothing has acted on it yet',
   };
+}
+
+function nameOf({
+  kind,
+  namespace,
+  name,
+}: {
+  readonly kind: string;
+  readonly namespace?: string | undefined;
+  readonly name: string;
+}): string {
+  return `${kind} ${namespace}/${name}`;
 }
 
 const textOf = ({ phase, ready, reason }: Row): readonly string[] => [phase, ready ? 'True' : 'False', reason];
@@ -96,16 +133,4 @@ function printChanges(out: NodeJS.WriteStream): (rows: readonly Row[]) => void {
       out.write(`${after.padStart(6)} s  ${row.object}: ${phase}${row.ready ? ', Ready' : `, not ready: ${reason}`}\n`);
     }
   };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, ms);
-    signal.addEventListener('abort', finish, { once: true });
-  });
 }

@@ -4,6 +4,8 @@ import { CliError, ExitCode } from './exit-code.ts';
 
 /** CAP_SYS_ADMIN, `include/uapi/linux/capability.h`. */
 const CAP_SYS_ADMIN = 21n;
+/** CAP_SYS_RESOURCE, the same. */
+const CAP_SYS_RESOURCE = 24n;
 
 /** @throws CliError when this process cannot mount. */
 export function requireMountPrivilege(): void {
@@ -19,6 +21,11 @@ export function requireMountPrivilege(): void {
       'this root may not mount (no CAP_SYS_ADMIN): in a container, start it privileged or with --cap-add SYS_ADMIN',
     );
   }
+}
+
+/** Whether this process may resize a mounted ext4 (ext4_resize_fs asks for it). */
+export function mayResizeMounted(): boolean {
+  return hasCapability(CAP_SYS_RESOURCE);
 }
 
 /** Effective capabilities of this process, from `/proc/self/status` (capabilities(7)). */

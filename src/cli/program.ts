@@ -68,7 +68,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
     .option('--apply <dir>', 'apply the manifests of this directory once the control plane is ready')
     .option('--live', 'show the volumes and mounts instead of logs')
     .option('--until-ready', 'end when everything applied is Ready: exit code 0, or 1 naming what is not')
-    .option('--timeout <seconds>', 'how long --until-ready waits', '60')
+    .addOption(timeoutOption('how long --until-ready waits'))
     .action(async (options: UpFlags, command: Command) => {
       const settings = await settingsOf(command);
       const { up } = await import('./up.ts');
@@ -109,7 +109,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
     .description('stop what runs on this state directory and unmount everything; data stays')
     .option('--purge', 'also delete the state directory with all volumes made in it')
     .option('--yes', 'do not ask before --purge')
-    .option('--timeout <seconds>', 'how long to wait for unmounts', '60')
+    .addOption(timeoutOption('how long to wait for unmounts'))
     .action(async (options: DownFlags, command: Command) => {
       const settings = await settingsOf(command);
       const { down } = await import('./down.ts');
@@ -136,7 +136,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
     .argument('<command>', 'name of the command; "list" lists them with their parameters')
     .argument('[json]', 'its parameters as a JSON object; "-" reads standard input', '{}')
     .addOption(formatOption().default('json'))
-    .option('--timeout <seconds>', 'how long to wait for the answer', '60')
+    .addOption(timeoutOption('how long to wait for the answer'))
     .action(async (name: string, json: string, options: InvokeFlags, command: Command) => {
       const settings = await settingsOf(command);
       const { invokeCommand } = await import('./invoke.ts');
@@ -177,6 +177,10 @@ interface DownFlags {
 interface InvokeFlags {
   readonly output: string;
   readonly timeout: string;
+}
+
+function timeoutOption(help: string): Option {
+  return new Option('--timeout <seconds>', help).default('60', '60');
 }
 
 function formatOption(): Option {

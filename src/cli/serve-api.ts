@@ -71,7 +71,11 @@ async function start(
       if (!isTaken) throw thrown;
       if (index === candidates.length - 1) {
         const address = `${host}:${port}`;
-        throw new CliError(ExitCode.failed, `--listen: ${address} is taken by another program`, { cause: thrown });
+        throw new CliError(
+          ExitCode.failed,
+          `--listen: ${address} is taken by another program; name another, or port 0 for any`,
+          { cause: thrown },
+        );
       }
     }
   }

@@ -15,8 +15,16 @@ export async function serveHealth(
   if (address === undefined) return {};
   const { health, ready } = manager;
   const server = await startHealthServer({ ...address, metrics, health, ready }).catch((cause: unknown) => {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError(ExitCode.failed, `--metrics: cannot listen: ${message}`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why = code === 'EADDRINUSE' ? 'the address is taken by another program' : message;
+    const where = `${address.host}:${address.port}`;
+    throw new CliError(
+      ExitCode.failed,
+      `--metrics: cannot listen on ${where}: ${why}; name another, or port 0 for any`,
+      {
+        cause,
+      },
+    );
   });
   cleanups.add(() => server.close());
   const { address: host, port } = server.address;

@@ -1,6 +1,7 @@
 /** What lies where in the state directory, and who runs on it. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CliError, ExitCode } from './exit-code.ts';
 
 /** What a running `clawstore up` leaves in the state directory for other commands to read. */
 export interface Instance {
@@ -42,10 +43,21 @@ export function stateDirOf(root: string): StateDir {
   };
 }
 
-/** Makes the state directory, readable for its owner alone. */
+/**
+ * Makes the state directory, readable for its owner alone.
+ * @throws CliError when there cannot be one.
+ */
 export function makeStateDir(root: string): StateDir {
-  mkdirSync(root, { recursive: true, mode: 0o700 });
-  chmodSync(root, 0o700);
+  try {
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    chmodSync(root, 0o700);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    const why = code === 'EEXIST' || code === 'ENOTDIR' ? 'it is, or lies below, something that is no directory' : code;
+    throw new CliError(ExitCode.usage, `--state-dir: ${root} cannot be used: ${why}; name another directory`, {
+      cause,
+    });
+  }
   return stateDirOf(root);
 }
 
@@ -64,26 +76,30 @@ export function contentsOf(root: string): readonly string[] {
 
 /** Returns the instance that runs on this state directory, or undefined when none does. */
 export function readInstance(root: string): Instance | undefined {
-  let instance: Instance;
+  const last = lastInstance(root);
+  return last !== undefined && isRunning(last) ? last : undefined;
+}
+
+/** Returns the instance that ran here last, whether it still runs or not: it says where mounts may be. */
+export function lastInstance(root: string): Instance | undefined {
   try {
-    instance = JSON.parse(readFileSync(instanceFile(root), 'utf8')) as Instance;
+    return JSON.parse(readFileSync(instanceFile(root), 'utf8')) as Instance;
   } catch {
     return undefined;
   }
-  return processStartTime(instance.pid) === instance.startTime ? instance : undefined;
 }
 
-/** Says to others that this process runs here; atomically, 0600. */
+export function isRunning({ pid, startTime }: Instance): boolean {
+  return processStartTime(pid) === startTime;
+}
+
+/** Says to others that this process runs here; atomically, 0600. It stays after the stop, for {@link lastInstance}. */
 export function writeInstance(root: string, instance: Omit<Instance, 'pid' | 'startTime'>): void {
   const startTime = processStartTime(process.pid);
   if (startTime === undefined) throw new Error('/proc does not show this process');
   const text = JSON.stringify({ pid: process.pid, startTime, ...instance } satisfies Instance, null, 2);
   writeFileSync(newInstanceFile(root), `${text}\n`, { mode: 0o600 });
   renameSync(newInstanceFile(root), instanceFile(root));
-}
-
-export function removeInstance(root: string): void {
-  rmSync(instanceFile(root), { force: true });
 }
 
 /** Start time of a process in clock ticks since boot; undefined when it is not there. Source: proc_pid_stat(5). */

@@ -58,6 +58,7 @@ export class Controller {
   readonly #pool: PQueue;
   readonly #stop = new AbortController();
   readonly #timeoutMs: number;
+  #caughtUp = false;
 
   constructor(options: ControllerOptions, dependencies: ControllerDependencies) {
     this.name = options.name;
@@ -73,6 +74,11 @@ export class Controller {
       ...options.rateLimiter,
     });
     this.#metrics = controllerMetrics(dependencies.metrics, options.name, concurrency, () => this.queue.unfinished());
+  }
+
+  /** Whether all that its sources listed at the start has been reconciled at least once. */
+  get hasCaughtUp(): boolean {
+    return this.#caughtUp;
   }
 
   /** Queues a key by hand. */
@@ -127,7 +133,10 @@ export class Controller {
   #fill(): void {
     while (this.#pool.pending < this.#pool.concurrency && !this.#stop.signal.aborted) {
       const work = this.queue.tryGet();
-      if (work === undefined) return;
+      if (work === undefined) {
+        if (this.queue.processing === 0) this.#caughtUp = true;
+        return;
+      }
       // #process never rejects: everything thrown inside is an outcome.
       void this.#pool.add(() => this.#process(work)).then(() => this.#fill());
     }

@@ -62,6 +62,11 @@ export class Manager {
     this.health.add('ping', () => undefined);
   }
 
+  /** Whether every controller has looked at all that was there at the start: until then a status may be of the last run. */
+  get hasCaughtUp(): boolean {
+    return [...this.#controllers.values()].every((controller) => controller.hasCaughtUp);
+  }
+
   /** The shared cache of a selection of a kind; made on first use, even after the start. */
   cache<T extends KubeObjectBase>(resource: ResourceDescriptor, selection: Selection = {}): Cache<T> {
     const { namespace = '', labelSelector = '', fieldSelector = '' } = selection;
