@@ -216,13 +216,15 @@ describe(`refusals, ${controlPlaneKind} API server`, function () {
       expect(message).to.include('suid');
     });
 
-    it('refuses a pool that the node does not have', async () => {
+    it('waits for a node that has the pool of the class', async () => {
       const volumeClassName = await classOf({
         allowedNamespaces: {},
         allowedTypes: ['emptyDir'],
         defaults: { pool: 'nowhere' },
       });
-      await refused({ emptyDir: {}, capacity: '32Mi', volumeClassName }, 'PoolNotFound');
+      await machine.create(volume(ns, 'no-pool', { emptyDir: {}, capacity: '32Mi', volumeClassName }));
+      const { message } = await machine.waitCondition(VOLUMES, `${ns}/no-pool`, 'Ready', 'False', 'PoolNotFound');
+      expect(message).to.include('nowhere');
     });
   });
 

@@ -53,7 +53,10 @@ const check = (name: string, ...command: readonly [string, ...string[]]): CheckS
 const E2E_TOOLS: readonly ToolName[] = ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl', 'promtool'];
 
 /** Files of e2e/ in a suite of their own, because they take long or may take a process down with them. */
-const E2E_APART: readonly string[] = ['e2e/faults.test.ts'];
+const E2E_APART: readonly string[] = ['e2e/faults-*.test.ts'];
+
+/** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
+const FIRST_USE: readonly string[] = ['e2e/first-steps.test.ts', 'e2e/make-run.test.ts'];
 
 /**
  * The end-to-end files, all of them against each control plane: `E2E_CONTROL_PLANE` tells them which. The files of one
@@ -100,7 +103,16 @@ export const SUITES: readonly Suite[] = [
     fullDeadlineSeconds: 900,
     tools: ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl'],
   },
-  ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: E2E_APART }, 300),
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'first-use',
+    specs: FIRST_USE,
+    namespaces: true,
+    deadlineSeconds: 300,
+    tools: ['kubectl'],
+  },
+  ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE] }, 300),
   ...e2eSuites('faults', { specs: E2E_APART }, 300),
 ];
 

@@ -39,12 +39,12 @@ export interface MachineOptions {
   readonly separate?: boolean;
   /** Environment of the first start of the node's process. */
   readonly env?: Readonly<Record<string, string>>;
-  /** State directory of the node instead of one that the harness makes. */
-  readonly stateDir?: string;
+  /** State directory of the node; `state` in the machine's directory when absent. */
+  readonly stateDir?: (directory: string) => string;
   /** What hostPath volumes may use; the machine's `host` directory alone when absent. */
   readonly hostPathAllow?: (directory: string) => readonly string[];
-  /** Run by the harness before anything starts, with the machine's directory. */
-  readonly prepare?: (directory: string) => Promise<void> | void;
+  /** Done before anything starts, with the machine's directory; what it returns is done when everything has ended. */
+  readonly prepare?: (directory: string) => Promise<() => Promise<unknown>>;
 }
 
 type Conditioned = KubeObjectBase & { readonly status?: ConditionedStatus };
@@ -64,6 +64,7 @@ export class Machine {
   #apiserver: Clawstore | undefined;
   readonly #namespaces: string[] = [];
   readonly #others: Clawstore[] = [];
+  #undo: (() => Promise<unknown>) | undefined;
   #ended = false;
 
   private constructor(directory: string, settings: ClawstoreSettings, separate: boolean) {
@@ -83,7 +84,7 @@ export class Machine {
     const machine = new Machine(
       directory,
       {
-        stateDir: options.stateDir ?? join(directory, 'state'),
+        stateDir: options.stateDir?.(directory) ?? join(directory, 'state'),
         mountRoot: join(directory, 'mounts'),
         kubeconfig,
         nodeName: `node-${process.pid}-${serial}`,
@@ -93,7 +94,7 @@ export class Machine {
     );
     mkdirSync(machine.host);
     onEnd(() => machine.end());
-    await options.prepare?.(directory);
+    machine.#undo = await options.prepare?.(directory);
     if (separate && controlPlaneKind === 'embedded') await machine.startApiServer();
     if (separate) {
       await machine.#connect();
@@ -227,6 +228,18 @@ export class Machine {
   ): Promise<{ readonly code: number; readonly answer: Record<string, unknown>; readonly stderr: string }> {
     const { code, stdout, stderr } = await this.command(['invoke', command, JSON.stringify(params), ...args]);
     return { code, stderr, answer: stdout === '' ? {} : (JSON.parse(stdout) as Record<string, unknown>) };
+  }
+
+  /** Kills every process of the product that this machine has, with all their children. */
+  async killEverything(): Promise<void> {
+    await Promise.all(this.processes.map((one) => one.killGroup()));
+  }
+
+  /** Starts again what has ended. */
+  async restartWhatEnded(): Promise<void> {
+    if (this.#apiserver?.exit !== undefined) await this.startApiServer();
+    if (this.#controller?.exit !== undefined) await this.startController();
+    if (this.#node?.exit !== undefined) await this.startNode();
   }
 
   /** Makes a namespace whose name begins with the given word. */
@@ -388,6 +401,9 @@ export class Machine {
         () => this.#client?.delete(STORAGE_NODES, { name: this.settings.nodeName }) ?? Promise.resolve(),
       );
     }
+    // `down` ends a running `clawstore up` itself, but not an agent.
+    const node = this.#node;
+    if (this.separate && node !== undefined) await attempt(`stopping ${node.name}`, () => node.stop());
     await attempt('clawstore down', async () => {
       const { code, stderr, stdout } = await this.command(['down']);
       if (code !== 0) throw new Error(`ended with ${code}: ${stderr}${stdout}`);
@@ -397,6 +413,7 @@ export class Machine {
     }
     await this.#objects?.stop();
     await this.#client?.close();
+    if (this.#undo !== undefined) await attempt('undoing the preparation', this.#undo);
     problems.push(...(await this.#sweep()));
     if (problems.length > 0) throw new Error(`machine ${this.directory}:\n  ${problems.join('\n  ')}`);
   }

@@ -1,0 +1,132 @@
+/** Every process of the product is killed, at random times under load and at every enumerated instruction. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { CRASH_POINTS } from '../src/node/crash-points.ts';
+import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
+import { isRunning } from '../test/support/harness/daemon.ts';
+import { run } from '../test/support/harness/exec.ts';
+import { Machine } from '../test/support/harness/machine.ts';
+import { mountsAt } from '../test/support/harness/mounts.ts';
+import { Population, SORTS } from '../test/support/harness/population.ts';
+import { full, seed, seededRandom } from '../test/support/harness/run.ts';
+import { waitFor } from '../test/support/harness/wait.ts';
+
+const ROUNDS = full ? 100 : 10;
+const CHANGES = 8;
+
+describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, function () {
+  this.timeout(180_000);
+  let machine: Machine;
+  let population: Population;
+
+  before(async () => {
+    machine = await Machine.start({ separate: true });
+    population = new Population(machine, await machine.namespace('kills'));
+  });
+
+  after(async () => {
+    await machine?.end();
+  });
+
+  const victims = {
+    'the agent': () => machine.node.kill(),
+    'the helper': async () => killPid(machine.node.helperPid()),
+    'agent and helper': () => machine.node.killGroup(),
+    'the controller': () => machine.controller.killGroup(),
+    'every process of ours': () => machine.killEverything(),
+  };
+
+  describe('at random times, under a stream of creates and deletes', () => {
+    const random = seededRandom('kills');
+    const plan = Array.from({ length: ROUNDS }, (_, round) => ({
+      // Each at least once in ten rounds, in random order of time.
+      victim: Object.keys(victims)[round % Object.keys(victims).length] as keyof typeof victims,
+      afterMs: random.between(5, 700),
+    }));
+    for (const [round, { victim, afterMs }] of plan.entries()) {
+      it(`round ${round + 1}: converges and leaks nothing when ${victim} is killed after ${afterMs} ms`, async () => {
+        const stream = change(`r${round}`);
+        await delay(afterMs);
+        await victims[victim]();
+        await machine.restartWhatEnded();
+        await stream;
+        await population.settle();
+      });
+    }
+
+    /** Makes some volumes with mounts and deletes some of those that are there, all at the same time. */
+    async function change(prefix: string): Promise<void> {
+      const old = [...population.names];
+      const work: Promise<void>[] = [];
+      for (let index = 0; index < CHANGES; index++) {
+        const sort = random.pick(SORTS);
+        work.push(population.add(`${prefix}-${index}`, sort));
+        const [victim] = old.splice(random.between(0, Math.max(0, old.length - 1)), 1);
+        if (victim !== undefined) work.push(population.remove(victim));
+        await delay(random.between(0, 60));
+      }
+      await Promise.all(work);
+    }
+  });
+
+  describe('at every enumerated place', () => {
+    before(async () => {
+      await Promise.all(population.names.map((name) => population.remove(name)));
+      await population.settle();
+    });
+
+    for (const point of new Set(CRASH_POINTS)) {
+      it(`${point}: everything converges afterwards, and nothing is left when it is deleted`, async () => {
+        await machine.node.stop();
+        // The mount root is made only where it is not there yet.
+        if (point.startsWith('root.') && mountsAt(machine.settings.mountRoot).length > 0) {
+          await run('umount', ['--recursive', machine.settings.mountRoot]);
+        }
+        const armed = await machine.startNode({ env: { CLAWSTORE_CRASH_AT: point }, unready: true });
+        let died = false;
+        const helpers = new Set<number>();
+        const dead = (): boolean => {
+          const helper = armed.helperPid();
+          if (helper !== undefined) helpers.add(helper);
+          died ||= armed.exit !== undefined || [...helpers].some((pid) => !isRunning(pid));
+          return died;
+        };
+        const name = (sort: string): string => `${point.replaceAll('.', '-')}-${sort}`;
+        await Promise.all(SORTS.map((sort) => population.add(name(sort), sort)));
+        await until(() => dead() || population.isReady(), 'the place to be reached, or everything to be made');
+        if (!dead()) {
+          await population.grow(name('image'), '400Mi');
+          await until(() => dead() || population.isReady(), 'the place to be reached, or the image to be grown');
+        }
+        if (!dead()) {
+          await Promise.all(SORTS.map((sort) => population.remove(name(sort))));
+          await until(() => dead() || population.isGone(), 'the place to be reached, or everything to be gone');
+        }
+        expect(died, `${point} was never reached`).to.equal(true);
+        await armed.killGroup();
+
+        await machine.startNode();
+        await population.settle();
+        await Promise.all(population.names.map((left) => population.remove(left)));
+        await population.settle();
+      });
+    }
+  });
+
+  it('never showed a status that breaks the rules', () => {
+    expect(machine.objects.versions).to.be.greaterThan(100);
+    expect(machine.objects.problems).to.deep.equal([]);
+  });
+});
+
+function until(holds: () => boolean, message: string): Promise<true> {
+  return waitFor(holds, { message, deadline: 60_000 });
+}
+
+async function killPid(pid: number | undefined): Promise<void> {
+  // Between two helpers there is none to kill.
+  if (pid === undefined) return;
+  process.kill(pid, 'SIGKILL');
+  await waitFor(() => !isRunning(pid), { message: `${pid} to die` });
+}
