@@ -60,7 +60,7 @@ export interface AgentOptions {
    * are then shared (`clawstore up`).
    */
   readonly watchAll?: boolean | undefined;
-  /** Keys worked on at once, per kind; default 32. */
+  /** Keys worked on at once, per kind; default 64. */
   readonly concurrency?: number | undefined;
 }
 
@@ -81,7 +81,7 @@ export function buildAgent(options: AgentOptions): Manager {
 
 /** Adds the agent's controllers to a manager, which may run other things beside them. */
 export function addAgent(manager: Manager, options: AgentOptions): void {
-  const { client, log, metrics, clock = systemClock, nodeName, node, concurrency = 32 } = options;
+  const { client, log, metrics, clock = systemClock, nodeName, node, concurrency = 64 } = options;
   const own = options.watchAll === true ? {} : { fieldSelector: `status.nodeName=${nodeName}` };
   const volumes = manager.cache<Volume>(VOLUMES, own);
   const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS, own);

@@ -41,7 +41,7 @@ export interface ControllersOptions {
   readonly clock?: Clock | undefined;
   /** Run only while leading; default true. False where nobody else can (`clawstore up`, which holds a lock). */
   readonly leaderOnly?: boolean | undefined;
-  /** Keys worked on at once; default 32. */
+  /** Keys worked on at once; default 64. */
   readonly concurrency?: number | undefined;
   /** Time to gather the mounts of a volume that was just made, so that one write does for all; default 10 ms. */
   readonly gatherMs?: number | undefined;
@@ -70,7 +70,7 @@ export function buildControllerManager(options: ControllerManagerOptions): Manag
 
 /** Adds the cluster-wide controllers to a manager, which may run other things beside them. */
 export function addControllers(manager: Manager, options: ControllersOptions): void {
-  const { client, log, metrics, clock = systemClock, leaderOnly = true, concurrency = 32, gatherMs = 10 } = options;
+  const { client, log, metrics, clock = systemClock, leaderOnly = true, concurrency = 64, gatherMs = 10 } = options;
   const reporter = { component: FIELD_MANAGERS.controller, gatherMs: EVENTS_GATHER_MS };
   const events = new EventRecorder({ client, ...reporter, log, metrics, clock });
   const writer = createWriter(client, FIELD_MANAGERS.controller);

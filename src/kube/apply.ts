@@ -9,7 +9,7 @@
  * versions before and after it. It keeps us from repeating an apply against a cache that lags behind it, and from
  * repeating for ever an apply from which the server drops something.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { KubeObjectBase, ResourceDescriptor } from '../api/meta.ts';
 import { apiVersionOf } from '../api/meta.ts';
 import type { KubeClient, RequestOptions } from './client.ts';
@@ -159,5 +159,5 @@ function differs(status: object, live: unknown, owned: Readonly<Record<string, u
 }
 
 function digestOf(status: object): string {
-  return createHash('sha256').update(JSON.stringify(status)).digest('base64');
+  return hash('sha256', JSON.stringify(status), 'base64');
 }
