@@ -41,6 +41,7 @@ export async function compose(
   const hostPathAllow = settings.hostPathAllow ?? (isUp ? UP_HOST_PATH_ALLOW : []);
   const log = createLogger({ level: settings.logLevel, ...(quiet ? { file: state.logFile } : {}) });
   const metrics = createMetrics();
+  metrics.buildInfo.set({ version: productVersion(), node_version: process.versions.node }, 1);
   const cleanups = new Cleanups();
   try {
     const inThread = roles.size > 1;

@@ -186,8 +186,12 @@ async function remove(
         if (obstacle !== undefined) return await block({ kind: 'blocked', obstacle }, BLOCKED_RETRY_MS);
       } catch (thrown) {
         const failure = failureOf(thrown, 'UnmountFailed', signal);
-        await block({ kind: 'blocked', obstacle: { ...failure, holders: [] } });
-        throw retryOf(failure);
+        // The node makes nothing at a target that it refuses, so there is nothing to take down either.
+        const isRefused = failure.reason === 'HostPathNotAllowed' && deps.node.table.at(hostPath) === undefined;
+        if (!isRefused) {
+          await block({ kind: 'blocked', obstacle: { ...failure, holders: [] } });
+          throw retryOf(failure);
+        }
       }
       deps.events.record(mount, 'Normal', 'Unmounted', `Unmounted from ${hostPath}.`);
       await deps.writer.removeFinalizer(VOLUME_MOUNTS, mount, FINALIZERS.mount, signal);
