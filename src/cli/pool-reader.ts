@@ -11,10 +11,12 @@ const STAT_BLOCK = 512n;
 
 /** Tells the pools as StorageNode shows them: what can still be grown counts as capacity and as free. */
 export function poolReader(pools: Pools): PoolReader {
-  return (signal) =>
-    Promise.all(
-      pools.names().map(async (name): Promise<StoragePool> => {
-        const pool = await pools.open(name, signal);
+  return async (signal) => {
+    const found = await Promise.all(
+      pools.names().map(async (name): Promise<StoragePool | undefined> => {
+        // A pool that cannot be used is the trouble of its volumes, and the driver says why; the others go on.
+        const pool = await pools.open(name, signal).catch(() => undefined);
+        if (pool === undefined) return undefined;
         const { totalBytes, freeBytes, growableBytes } = await pools.space(pool, signal);
         return {
           name,
@@ -27,6 +29,8 @@ export function poolReader(pools: Pools): PoolReader {
         };
       }),
     );
+    return found.filter((pool) => pool !== undefined);
+  };
 }
 
 /** What Thick images were promised and the pool has not allocated to them. */

@@ -16,6 +16,9 @@ import {
 } from './settings.ts';
 import { productVersion } from './version.ts';
 
+/** Node's own limit. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+
 /**
  * Runs the binary.
  * @param argv arguments without node and program.
@@ -26,11 +29,16 @@ export async function runProgram(argv: readonly string[]): Promise<ExitCode> {
   const program = makeProgram((code) => {
     exitCode = code;
   });
+  // Node ends a process that waits on nothing but timers that keep nobody alive, as ours are: a controller whose API
+  // server is gone would silently be over.
+  const alive = setInterval(() => undefined, LONGEST_TIMER_MS);
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (thrown) {
     return report(thrown);
+  } finally {
+    clearInterval(alive);
   }
 }
 

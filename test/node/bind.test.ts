@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSy
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
+import { createNodeLayer } from '../../src/node/create-layer.ts';
 import type { BindUserPath } from '../../src/node/layer.ts';
 import { end, makePlace, mountsAt, mountsBelow, type Place, rejection, soon } from './support.ts';
 
@@ -231,6 +232,19 @@ describe('binding a user path', function () {
     await takeDown(bind);
     expect(readFileSync(join(source, 'disk/file'), 'utf8')).to.equal('content');
     execFileSync('umount', [join(source, 'disk'), join(source, 'later'), source]);
+  });
+
+  it('makes no mount root over files of others', async () => {
+    const mountRoot = join(place.dir, 'theirs');
+    mkdirSync(mountRoot);
+    writeFileSync(join(mountRoot, 'file'), 'content');
+    const layer = await createNodeLayer({ stateDir: join(place.dir, 'other-state'), mountRoot }, soon());
+    try {
+      expect(await rejection(layer.prepareMountRoot(soon()))).to.include({ code: 'TargetNotEmpty' });
+      expect(readFileSync(join(mountRoot, 'file'), 'utf8')).to.equal('content');
+    } finally {
+      await layer.close();
+    }
   });
 
   it('hides no files of others below a mount', async () => {

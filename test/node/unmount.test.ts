@@ -59,6 +59,30 @@ describe('unmounting and watching', function () {
     expect(readFileSync(join(place.data, 'elsewhere/file'), 'utf8')).to.equal('content');
   });
 
+  it('keeps the mount of a filesystem that is ours alone while this namespace shows it elsewhere', async () => {
+    const target = { root: place.layer.mountRoot, path: '.volumes/uid' };
+    const { entry } = await place.layer.tmpfs(
+      { target, sizeBytes: 1n << 20n, mode: 0o755, readOnly: false, options: ['nosuid', 'nodev'], name: 'uid' },
+      soon(),
+    );
+    const other = join(place.data, 'elsewhere');
+    mkdirSync(other);
+    execFileSync('mount', ['--bind', entry.target, other]);
+    const request = { target, mountId: entry.id, scope: 'device' } as const;
+    expect(await place.layer.unmount(request, soon())).to.deep.equal({ outcome: 'busy', holders: [], mounts: [other] });
+    expect(mountsAt(entry.target)).to.equal(1);
+    execFileSync('umount', [entry.target]);
+    const was = { device: entry.device, root: '/', options: [] };
+    expect(await place.layer.unmount({ target, mountId: undefined, scope: 'device', was }, soon())).to.deep.include({
+      outcome: 'busy',
+      mounts: [other],
+    });
+    execFileSync('umount', [other]);
+    expect(await place.layer.unmount({ target, mountId: undefined, scope: 'device', was }, soon())).to.deep.equal({
+      outcome: 'done',
+    });
+  });
+
   it('names a process by its open file as well as by its directory', async () => {
     const { target, path, mountId } = await bind('a');
     writeFileSync(join(path, 'log'), '');

@@ -28,6 +28,12 @@ import { dataDirectory, type Medium, stageMountOf } from './stage.ts';
 
 const NEEDED_FEATURES: readonly string[] = ['Koffi', 'BindMounts'];
 
+const NO_POOL_REASONS: Readonly<Record<string, string>> = {
+  NoSpace: 'InsufficientCapacity',
+  ForeignMount: 'MountTargetConflict',
+  Busy: 'Busy',
+};
+
 export interface EmptyDirOptions {
   readonly node: NodeLayer;
   readonly pools: Pools;
@@ -71,7 +77,7 @@ export class EmptyDirDriver implements Driver {
       return { supported: true, reason: '', message: '', features };
     } catch (thrown) {
       const { message, code } = NodeError.from(thrown);
-      const reason = code === 'NoSpace' ? 'InsufficientCapacity' : 'CommandMissing';
+      const reason = NO_POOL_REASONS[code] ?? 'CommandMissing';
       return { supported: false, reason, message: `no pool for volume images: ${message}`, features: [] };
     }
   }

@@ -169,6 +169,8 @@ function losesData({ table }: HelperContext, entry: MountEntry): boolean {
 function othersOf({ table }: HelperContext, request: UnmountRequest, entry: MountEntry | undefined): MountEntry[] {
   const device = request.scope === 'device' ? (entry ?? request.was)?.device : undefined;
   if (device === undefined) return [];
+  // Files in memory are gone with the last mount: a mount made a moment ago, whose event has not come yet, counts too.
+  if (entry === undefined || entry.fsType === 'tmpfs') table.refresh();
   return [...table.entries()].filter((other) => other.device === device && other.id !== entry?.id);
 }
 

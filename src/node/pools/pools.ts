@@ -140,6 +140,7 @@ export class Pools {
   async #openFile(name: string, file: string, exists: boolean, signal: AbortSignal): Promise<Pool> {
     const options = { signal, deadlineMs: DEADLINE_MS };
     if (!exists) {
+      this.#refuseOccupied(name, file);
       const host = await this.#host(signal);
       const sizeBytes = initialPoolBytes(host);
       if (sizeBytes === undefined) {
@@ -166,6 +167,15 @@ export class Pools {
     const directory = join(entry.target, 'images');
     const { cloneable } = await this.#node.call('probeClone', { directory }, { signal });
     return { name, directory, filesystem: entry.fsType, file: { path: file, target }, cloneable };
+  }
+
+  /** The pool of before, whose file somebody deleted, is still mounted: its volumes live on in it. */
+  #refuseOccupied(name: string, file: string): void {
+    const path = join(this.#node.mountRoot, '.pools', name);
+    const there = this.#node.table.at(path);
+    if (there === undefined) return;
+    const message = `${file} is gone, but ${there.source} is still mounted at ${path}: save what is needed, then run clawstore down`;
+    throw new NodeError('ForeignMount', message, { path });
   }
 
   async #grow(pool: Pool, wanted: bigint, signal: AbortSignal): Promise<PoolSpace> {

@@ -52,10 +52,17 @@ export class SpaceGuard {
 
   /** Looks again and again until the signal aborts. What is held stays held: the next start goes on. */
   async run(signal: AbortSignal): Promise<void> {
+    let told: string | undefined;
     while (!signal.aborted) {
-      await this.look(signal).catch((thrown: unknown) => {
-        if (!signal.aborted) this.#options.onError(thrown);
-      });
+      try {
+        await this.look(signal);
+        told = undefined;
+      } catch (thrown) {
+        // The same trouble every second is told once.
+        const message = thrown instanceof Error ? thrown.message : String(thrown);
+        if (!signal.aborted && message !== told) this.#options.onError(thrown);
+        told = message;
+      }
       await pause(this.#isTight && !this.#held ? TIGHT_PERIOD_MS : PERIOD_MS, signal);
     }
   }

@@ -6,7 +6,8 @@ import type { VolumeAttachment } from '../../../src/api/volume.ts';
 import type { VolumeMountConditionType, VolumeMountSpec, VolumeMountStatus } from '../../../src/api/volume-mount.ts';
 import { DriverError } from '../../../src/drivers/driver.ts';
 import { AgentWorld } from '../support/agent-world.ts';
-import { mount, NOW, volume } from '../support/objects.ts';
+import { mountEntry } from '../support/fake-driver.ts';
+import { condition, mount, NOW, volume } from '../support/objects.ts';
 
 const grant: VolumeAttachment = { mountUID: 'uid-m', workloadId: 'workload-m', nodeName: 'a', readOnly: false };
 const deleting = { finalizers: [FINALIZERS.mount], deletionTimestamp: '2026-01-01T00:00:00Z' };
@@ -270,6 +271,54 @@ describe('mount on its node', () => {
       on.volumes.delete('team/data');
       await on.mount();
       expect(on.unmounted).to.deep.equal(['/run/mounts/team/m/data']);
+      expect(on.mounts.get('team/m')).to.equal(undefined);
+    });
+
+    describe('at a target of its own, when its volume is not known any more', () => {
+      const target = '/data/disk';
+      const away = (status: VolumeMountStatus) => {
+        const on = world({ spec: { hostPath: target }, metadata: deleting, status });
+        on.volumes.delete('team/data');
+        on.table.push(mountEntry(target));
+        return on;
+      };
+
+      it('is taken down where the status says that we mounted it', async () => {
+        const on = away({ mountedAt: '2026-01-01T00:00:00Z' });
+        await on.mount();
+        expect(on.unmounted).to.deep.equal([target]);
+        expect(on.mounts.get('team/m')).to.equal(undefined);
+      });
+
+      it('leaves a mount alone that we saw to be somebody else’s', async () => {
+        const on = away({ conditions: [condition('Mounted', 'False', 'MountDrifted')] });
+        await on.mount();
+        expect(on.unmounted).to.deep.equal([]);
+        expect(on.mounts.get('team/m')).to.equal(undefined);
+      });
+
+      it('asks where nobody wrote down whose it is', async () => {
+        const on = away({});
+        await on.mount();
+        expect(on.unmounted).to.deep.equal([]);
+        expect(is(on, 'DeletionBlocked')).to.equal('True MountTargetConflict');
+      });
+
+      it('never takes the last mount of a filesystem in memory', async () => {
+        const on = away({ mountedAt: '2026-01-01T00:00:00Z' });
+        on.table[0] = { ...mountEntry(target), fsType: 'tmpfs' };
+        await on.mount();
+        expect(on.unmounted).to.deep.equal([]);
+        expect(is(on, 'DeletionBlocked')).to.equal('True MountTargetConflict');
+      });
+    });
+
+    it('is released where somebody else’s mount has always been at its target', async () => {
+      const status = { conditions: [condition('Mounted', 'False', 'MountDrifted')] };
+      const on = world({ spec: { hostPath: '/data/disk' }, metadata: deleting, status });
+      on.driver.states.set('uid-m', 'foreign');
+      await on.mount();
+      expect(on.driver.calls).to.deep.equal([]);
       expect(on.mounts.get('team/m')).to.equal(undefined);
     });
 

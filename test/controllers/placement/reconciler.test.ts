@@ -81,6 +81,17 @@ describe('placement', () => {
     expect(findCondition(world.mountStatus()?.conditions, 'Ready')?.reason).to.equal('VolumeNotFound');
   });
 
+  it('releases what is deleted and never had a node, and so no agent to release it', async () => {
+    const world = new PlacementWorld().add(
+      volume('data', { nodeName: 'nowhere' }, {}, { ...deleting, finalizers: [FINALIZERS.volume] }),
+      mount('m', {}, {}, { ...deleting, finalizers: [FINALIZERS.mount] }),
+      mount('placed', {}, { nodeName: 'a' }, { ...deleting, finalizers: [FINALIZERS.mount] }),
+    );
+    await world.run();
+    expect([world.volumes.get('team/data'), world.mounts.get('team/m')]).to.deep.equal([undefined, undefined]);
+    expect(world.mounts.get('team/placed')).to.not.equal(undefined);
+  });
+
   it('tells a mount who is in its way', async () => {
     const both = [mount('m'), mount('n')];
     const world = new PlacementWorld().add(

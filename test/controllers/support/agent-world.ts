@@ -6,25 +6,32 @@ import { addAgentIndexes } from '../../../src/controllers/support/agent.ts';
 import { KeyedLock } from '../../../src/controllers/support/keyed-lock.ts';
 import { volumeReconciler } from '../../../src/controllers/volume/reconciler.ts';
 import type { MountTable, UnmountRequest } from '../../../src/node/layer.ts';
+import type { MountEntry } from '../../../src/node/mount-entry.ts';
 import type { Result } from '../../../src/runtime/reconciler.ts';
 import { FakeDriver } from './fake-driver.ts';
 import { World } from './world.ts';
 
-const EMPTY_TABLE: MountTable = {
-  generation: 1,
-  current: () => [],
-  byId: () => undefined,
-  at: () => undefined,
-  stackAt: () => [],
-  below: () => [],
-  containing: () => undefined,
-  onChange: () => () => undefined,
-};
+/** A mount table that shows what a test says. */
+function tableOf(entries: readonly MountEntry[]): MountTable {
+  const stackAt = (path: string) => entries.filter(({ target }) => target === path);
+  return {
+    generation: 1,
+    current: () => entries,
+    byId: (id) => entries.find((entry) => entry.id === id),
+    at: (path) => stackAt(path).at(-1),
+    stackAt,
+    below: () => [],
+    containing: () => undefined,
+    onChange: () => () => undefined,
+  };
+}
 
 export class AgentWorld extends World {
   readonly driver = new FakeDriver();
   /** Targets that the node layer itself was asked to unmount. */
   readonly unmounted: string[] = [];
+  /** What the mount table shows. */
+  readonly table: MountEntry[] = [];
   readonly #dependencies: AgentDependencies;
 
   constructor() {
@@ -39,7 +46,7 @@ export class AgentWorld extends World {
       drivers: new Map([['emptyDir', this.driver]]),
       node: {
         mountRoot: '/run/mounts',
-        table: EMPTY_TABLE,
+        table: tableOf(this.table),
         unmount: async ({ target }: UnmountRequest) => {
           this.unmounted.push(`${target.root}/${target.path}`);
           return { outcome: 'done' };

@@ -7,7 +7,7 @@ import { DriverError, type DriverMount, type DriverVolume } from '../../../src/d
 import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts';
 import { parseImageName } from '../../../src/drivers/emptydir/image-name.ts';
 import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
-import { makePlace, type Place, soon } from '../../node/support.ts';
+import { makePlace, type Place, soon, until } from '../../node/support.ts';
 
 const MIB = 1024n * 1024n;
 
@@ -99,6 +99,37 @@ describe('an emptyDir volume on disk', function () {
     expect(statfsSync(path).blocks).to.be.greaterThan(before * 1.5);
     expect(execFileSync('cat', [join(path, 'kept')]).toString()).to.equal('kept');
     expect((await driver.observeVolume(volume, soon())).enforcedBytes).to.equal(640n * MIB);
+  });
+
+  it('is found again after somebody unmounted its pool, and only then deleted', async function () {
+    if (pool.file === undefined) return this.skip();
+    const volume = volumeOf('unmounted', 16n * MIB);
+    await driver.provision(volume, soon());
+    const { target } = pool.file;
+    execFileSync('umount', [join(target.root, target.path)]);
+    await until(() => place.layer.table.at(join(target.root, target.path)) === undefined);
+    expect((await driver.observeVolume(volume, soon())).provisioned).to.equal(true);
+    execFileSync('umount', [join(target.root, target.path)]);
+    await until(() => place.layer.table.at(join(target.root, target.path)) === undefined);
+    await driver.delete(volume, soon());
+    expect(readdirSync(pool.directory)).to.deep.equal([]);
+  });
+
+  it('is removed with the unfinished file that a kill left behind', async () => {
+    const volume = volumeOf('killed', 16n * MIB);
+    writeFileSync(join(pool.directory, `${volume.uid}.thin.ext4.img.new`), '');
+    await driver.delete(volume, soon());
+    expect(readdirSync(pool.directory)).to.deep.equal([]);
+  });
+
+  it('in memory is not deleted while a mount that outlived its object shows it', async () => {
+    const volume = volumeOf('memory', 1n * MIB, { source: { type: 'emptyDir', medium: 'Memory' } });
+    const path = await publish(volume);
+    writeFileSync(join(path, 'file'), 'content');
+    const error = await failure(driver.delete(volume, soon()));
+    expect(error).to.include({ reason: 'VolumeInUse' });
+    expect((error as Error).message).to.include(path);
+    expect(execFileSync('cat', [join(path, 'file')]).toString()).to.equal('content');
   });
 
   it('never shrinks', async () => {

@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
@@ -87,6 +88,49 @@ describe('hostPath driver', function () {
     });
     expect(await driver.unpublish(now, mount('withdrawn'), soon())).to.deep.equal({ outcome: 'done' });
     expect(mountsBelow(place.layer.mountRoot)).to.deep.equal([]);
+  });
+
+  it('takes a mount below the mount root down although its source was moved, and asks elsewhere', async () => {
+    const path = join(place.data, 'moved');
+    const elsewhere = { ...mount('moved2'), targetRoot: place.data, targetPath: 'target' };
+    const volume = hostPathVolume('moved', path, [place.data]);
+    await driver.provision(volume, soon());
+    writeFileSync(join(path, 'file'), 'content');
+    await driver.publish(volume, mount('moved'), soon());
+    await driver.publish(volume, elsewhere, soon());
+    renameSync(path, `${path}.away`);
+    expect(await driver.unpublish(volume, mount('moved'), soon())).to.deep.equal({ outcome: 'done' });
+    const error = await rejection(driver.unpublish(volume, elsewhere, soon()));
+    expect(error).to.include({ reason: 'MountTargetConflict' });
+    expect((error as Error).message).to.include(`Unmount ${join(place.data, 'target')} by hand`);
+    execFileSync('umount', [join(place.data, 'target')]);
+    expect(await driver.unpublish(volume, elsewhere, soon())).to.deep.equal({ outcome: 'done' });
+    expect(readFileSync(`${path}.away/file`, 'utf8')).to.equal('content');
+  });
+
+  it('takes a mount down whose source was removed, and not the last one of a filesystem in memory', async () => {
+    const path = join(place.data, 'removed');
+    const volume = hostPathVolume('removed', path, [place.data]);
+    await driver.provision(volume, soon());
+    await driver.publish(volume, mount('removed'), soon());
+    rmdirSync(path);
+    expect(await driver.unpublish(volume, mount('removed'), soon())).to.deep.equal({ outcome: 'done' });
+
+    const disk = join(place.data, 'disk');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', 'theirs', disk]);
+    const memory = hostPathVolume('memory', join(disk, 'sub'), [place.data]);
+    await driver.provision(memory, soon());
+    await driver.publish(memory, mount('memory'), soon());
+    const target = join(place.layer.mountRoot, 'ns/memory/data');
+    writeFileSync(join(target, 'file'), 'content');
+    execFileSync('umount', ['--lazy', disk]);
+    expect(await rejection(driver.unpublish(memory, mount('memory'), soon()))).to.include({
+      reason: 'MountTargetConflict',
+    });
+    expect(readFileSync(join(target, 'file'), 'utf8')).to.equal('content');
+    execFileSync('umount', [target]);
+    expect(await driver.unpublish(memory, mount('memory'), soon())).to.deep.equal({ outcome: 'done' });
   });
 
   it('keeps every byte on delete', async () => {
