@@ -115,12 +115,12 @@ export function nextMountStep(observation: MountObservation, wasMounted: boolean
     case 'foreign':
       return refuse(
         'MountDrifted',
-        `Something else is mounted at ${hostPath}: ${observation.message} Unmount it to go on.`,
+        `Something else is mounted at ${hostPath}: ${observation.message}. Unmount it to go on.`,
       );
     case 'overmounted':
       return refuse(
         'MountCovered',
-        `Something is mounted over ${hostPath}: ${observation.message} Unmount it to go on.`,
+        `Something is mounted over ${hostPath}: ${observation.message}. Unmount it to go on.`,
       );
     default:
       return refuse('InternalError', `The driver reported an unknown state of ${hostPath}.`);

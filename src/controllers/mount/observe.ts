@@ -84,16 +84,15 @@ export interface MountRemoval {
 }
 
 /**
- * `ours`: the target is below the mount root, or the status says that we mounted there. `others`: we looked and saw that
- * what is there is not ours, and we never mounted there. `unknown`: neither was written down before a crash.
+ * `ours`: the status says that we mounted there, or it is below the mount root. `others`: we looked, saw a mount that is
+ * not ours, and never mounted there. `unknown`: neither was written down before a crash.
  */
 export type Maker = 'ours' | 'others' | 'unknown';
 
 function makerOf({ status }: VolumeMount, { root }: MountTarget, mountRoot: string): Maker {
-  if (root === cleanPath(mountRoot) || status?.mountedAt !== undefined || isTrue(status?.conditions, 'Mounted')) {
-    return 'ours';
-  }
-  return findCondition(status?.conditions, 'Mounted') === undefined ? 'unknown' : 'others';
+  if (status?.mountedAt !== undefined || isTrue(status?.conditions, 'Mounted')) return 'ours';
+  if (findCondition(status?.conditions, 'Mounted')?.reason === 'MountDrifted') return 'others';
+  return root === cleanPath(mountRoot) ? 'ours' : 'unknown';
 }
 
 /** Gathers what is needed to take a mount down. */

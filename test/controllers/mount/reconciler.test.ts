@@ -315,11 +315,13 @@ describe('mount on its node', () => {
 
     it('is released where somebody else’s mount has always been at its target', async () => {
       const status = { conditions: [condition('Mounted', 'False', 'MountDrifted')] };
-      const on = world({ spec: { hostPath: '/data/disk' }, metadata: deleting, status });
-      on.driver.states.set('uid-m', 'foreign');
-      await on.mount();
-      expect(on.driver.calls).to.deep.equal([]);
-      expect(on.mounts.get('team/m')).to.equal(undefined);
+      for (const spec of [{ hostPath: '/data/disk' }, {}]) {
+        const on = world({ spec, metadata: deleting, status });
+        on.driver.states.set('uid-m', 'foreign');
+        await on.mount();
+        expect(on.driver.calls).to.deep.equal([]);
+        expect(on.mounts.get('team/m')).to.equal(undefined);
+      }
     });
 
     it('is taken down although the policy would refuse it by now', async () => {
