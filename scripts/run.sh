@@ -2,7 +2,8 @@
 # What `make run` calls: starts clawstore on this machine with the samples of manifests/samples and shows them become
 # Ready. Started a second time on the same state directory it attaches to the one that runs. Ctrl-C leaves mounts in
 # place; the next start adopts them.
-#   RUN_ONCE=1              end when everything is Ready: exit code 0, or 1 naming what is not
+#   RUN_ONCE=1              end when the samples are Ready: exit code 0, or 1 naming what is not
+#   RUN_TIMEOUT             how many seconds RUN_ONCE waits (default 60)
 #   CLAWSTORE_STATE_DIR     where it keeps its state (default /var/lib/clawstore)
 #   CLAWSTORE_MOUNT_ROOT    below which it mounts    (default /run/clawstore/mounts)
 # Every other setting of `clawstore up` works as well: see `npx clawstore up --help`.
@@ -60,6 +61,6 @@ if [ -z "${CLAWSTORE_METRICS:-}" ]; then
   if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then port=0; fi
   options+=(--metrics "127.0.0.1:$port")
 fi
-if [ "${RUN_ONCE:-}" = 1 ]; then options+=(--until-ready); else options+=(--live); fi
+if [ "${RUN_ONCE:-}" = 1 ]; then options+=(--until-ready --timeout "${RUN_TIMEOUT:-60}"); else options+=(--live); fi
 [ -z "$hint" ] || printf 'run: to have kubectl in another terminal:\n  %s\n' "$hint"
 exec bin/clawstore up "${options[@]}"

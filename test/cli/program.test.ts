@@ -1,0 +1,92 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { ExitCode } from '../../src/cli/exit-code.ts';
+import { SETTING_FLAGS } from '../../src/cli/settings.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
+
+describe('the command line', function () {
+  this.timeout(60_000);
+  let folder: string;
+
+  const clawstore = (...args: readonly string[]) => {
+    const result = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], CLAWSTORE_STATE_DIR: join(folder, 'state') },
+    });
+    return { code: result.status, stdout: result.stdout, stderr: result.stderr };
+  };
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'clawstore-program-'));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('says in its help how to start, what the exit codes mean, and every command', () => {
+    const { code, stdout } = clawstore('--help');
+    expect(code).to.equal(ExitCode.ok);
+    for (const name of ['up', 'apiserver', 'controller', 'agent', 'down', 'doctor', 'invoke', 'version']) {
+      expect(stdout).to.match(new RegExp(`^ {2}${name}\\b`, 'm'));
+    }
+    expect(stdout).to.include('export KUBECONFIG=/var/lib/clawstore/kubeconfig');
+    expect(stdout).to.include('Exit codes: 0 done');
+  });
+
+  it('lists each setting with its default and its variable in the help of a command', () => {
+    const words = clawstore('up', '--help').stdout.replaceAll(/\s+/g, ' ');
+    for (const { flags, env, fallback } of SETTING_FLAGS) {
+      expect(words).to.include(flags);
+      expect(words).to.include(`(default: ${fallback}) (env: ${env})`);
+    }
+    expect(words).to.include('how long --until-ready waits (default: 60)');
+  });
+
+  const wrong: readonly (readonly [readonly string[], string])[] = [
+    [['frob'], "unknown command 'frob'"],
+    [['up', '--frob'], "unknown option '--frob'"],
+    [['up', '--metrics', '9090'], '--metrics: "9090" is not ADDRESS:PORT'],
+    [['up', '--until-ready', '--timeout', 'x'], '--timeout: "x" is not a number of seconds'],
+    [['down', '--timeout', '0'], '--timeout: "0" is not a number of seconds'],
+    [['invoke'], "missing required argument 'command'"],
+    [['invoke', 'volume.list', '{'], 'the parameters are not JSON'],
+    [['version', '-o', 'xml'], '"xml" is none of json, yaml, table'],
+    [['doctor', '--config', '/nonexistent.yaml'], 'config file /nonexistent.yaml'],
+  ];
+  for (const [args, message] of wrong) {
+    it(`refuses "${args.join(' ')}" with exit code 2 and says what is wrong`, () => {
+      const { code, stdout, stderr } = clawstore(...args);
+      expect(code).to.equal(ExitCode.usage);
+      expect(stderr).to.include(message);
+      expect(stdout).to.equal('');
+    });
+  }
+
+  it('says where no control plane answers what to start, with exit code 5', () => {
+    const { code, stderr } = clawstore('invoke', 'volume.list');
+    expect(code).to.equal(ExitCode.unavailable);
+    expect(stderr).to.include(join(folder, 'state/kubeconfig')).and.to.include('clawstore up');
+  });
+
+  it('lists the commands of invoke without a control plane', () => {
+    const { code, stdout } = clawstore('invoke', 'list', '-o', 'json');
+    expect(code).to.equal(ExitCode.ok);
+    const { commands } = JSON.parse(stdout) as { readonly commands: readonly { readonly name: string }[] };
+    expect(commands.map(({ name }) => name)).to.include.members(['volume.create', 'volume.mount', 'volume.delete']);
+  });
+
+  it('prints its version, as a line and as JSON', () => {
+    expect(clawstore('version').stdout).to.match(/^clawstore \d+\.\d+\.\d+\n$/);
+    expect(JSON.parse(clawstore('version', '-o', 'json').stdout)).to.have.keys('version', 'node', 'platform');
+  });
+
+  it('takes settings from a config file, and flags before it', () => {
+    const file = join(folder, 'config.yaml');
+    writeFileSync(file, 'listen: nowhere\n');
+    expect(clawstore('doctor', '--config', file).stderr).to.include('--listen: "nowhere"');
+    expect(clawstore('doctor', '--config', file, '--listen', 'elsewhere').stderr).to.include('--listen: "elsewhere"');
+  });
+});
