@@ -51,12 +51,14 @@ function ownerOf(link: string): string | undefined {
   }
 }
 
-/** When a process started, in clock ticks since boot (proc(5), field 22 of `stat`); undefined when it is gone. */
+/** When a process started, in clock ticks since boot (proc(5), field 22 of `stat`); undefined when it has ended. */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name in parentheses may hold spaces.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A zombie holds nothing; where nobody reaps (a container without an init) it stays for ever.
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
     return undefined;
   }
