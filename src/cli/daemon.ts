@@ -23,6 +23,9 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
+/** Any long time will do. */
+const KEEP_ALIVE_MS = 3_600_000;
+
 export interface DaemonOptions {
   /** Logs go to a file in the state directory instead of standard error. */
   readonly quiet: boolean;
@@ -39,12 +42,23 @@ export async function startDaemon(
   const helper = roles.includes('agent') ? forkHelper() : undefined;
   const { compose } = await import('./compose.ts');
   try {
-    return await compose(new Set(roles), settings, signal, { ...options, helper });
+    return keepAlive(await compose(new Set(roles), settings, signal, { ...options, helper }));
   } catch (thrown) {
     // It may have failed before anything took the helper over, and a helper keeps this process alive.
     helper?.stream.destroy();
     throw thrown;
   }
+}
+
+/**
+ * Keeps this process until the daemon is done: while the API server is away there may be nothing but timers that Node
+ * does not wait for, and it would end with code 13.
+ */
+function keepAlive(daemon: Daemon): Daemon {
+  const timer = setInterval(() => undefined, KEEP_ALIVE_MS);
+  const end = (): void => clearInterval(timer);
+  daemon.done.then(end, end);
+  return daemon;
 }
 
 /** Runs the roles until a signal of the system or a failure ends them. */
