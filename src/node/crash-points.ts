@@ -23,16 +23,11 @@ export const CRASH_POINTS = [
   'image.after-rename',
   'image.after-attach',
   'image.after-mount',
+  'image.before-extend',
   'image.after-extend',
+  'image.after-grow',
   'image.after-unlink',
   'helper.before-reply',
-  'image.after-allocate',
-  'image.after-mkfs',
-  'image.after-rename',
-  'image.after-attach',
-  'image.after-mount',
-  'image.after-extend',
-  'image.after-unlink',
 ] as const;
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];

@@ -3,11 +3,11 @@
  * so a writer gets ENOSPC at the limit. A volume whose image is mounted nowhere is still provisioned: the facts are the
  * file's name and the mount table.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { uidSegment } from '../../api/names.ts';
 import { backingFileOf, loopsOf } from '../../node/images/loop-devices.ts';
-import { type ImageFilesystem, UNFINISHED } from '../../node/images/operations.ts';
+import { GROWING, type ImageFilesystem, UNFINISHED } from '../../node/images/operations.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import { NodeError } from '../../node/node-error.ts';
@@ -223,12 +223,15 @@ export class ImageMedium implements Medium {
     const pool = await this.#pool(volume, signal);
     const wanted = provisioning === 'Thick' ? sizeBytes - image.sizeBytes : 0n;
     await this.#refuseWithoutRoom(volume, pool, wanted, signal);
+    // It grows only while it is mounted; unstaged again when no mount wants it.
+    const mustStage = filesystem === 'xfs' && !isStaged;
+    if (mustStage) await this.stage(volume, signal);
     const request = {
       file: image.file,
       sizeBytes,
       allocation: provisioning === 'Thick' ? 'full' : 'sparse',
       filesystem,
-      target: isStaged ? stageTarget(this.#node, volume.uid) : null,
+      target: isStaged || mustStage ? stageTarget(this.#node, volume.uid) : null,
     } as const;
     await asDriver('ResizeFailed', () => this.#node.call('growImage', request, { signal, deadlineMs: DEADLINE_MS }));
   }
@@ -283,5 +286,14 @@ function imagesOf(pool: Pool): readonly Image[] {
 function imageAt(pool: Pool, name: ImageName): readonly Image[] {
   const file = join(pool.directory, formatImageName(name));
   const stat = statSync(file, { throwIfNoEntry: false });
-  return stat === undefined ? [] : [{ name, file, sizeBytes: BigInt(stat.size) }];
+  return stat === undefined ? [] : [{ name, file, sizeBytes: sizeBeforeGrowth(file) ?? BigInt(stat.size) }];
+}
+
+/** The size that the filesystem still has while growing it has not ended; undefined when it fills its file. */
+function sizeBeforeGrowth(file: string): bigint | undefined {
+  try {
+    return BigInt(readlinkSync(`${file}${GROWING}`));
+  } catch {
+    return undefined;
+  }
 }

@@ -4,7 +4,17 @@
  * An image gets its name only when its filesystem is complete and on disk, so that a name is a promise. Its loop device
  * frees itself with the last user: dying between attach and mount leaks nothing.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, realpathSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crashPoint } from '../crash-points.ts';
@@ -21,6 +31,7 @@ import { type BlockCalls, loadBlockCalls } from './block-calls.ts';
 import { backingFileOf, devicePathOf, loopsOf } from './loop-devices.ts';
 import {
   type CreateImage,
+  GROWING,
   type GrowImage,
   type ImageFilesystem,
   type MakeInside,
@@ -129,31 +140,58 @@ export async function growImage(
   { file, sizeBytes, allocation, filesystem, target }: GrowImage,
   request: RequestContext,
 ): Promise<null> {
+  if (target === null && filesystem === 'xfs') {
+    throw new NodeError('Unsupported', `${basename(file)} has an xfs filesystem, which grows only while it is mounted`);
+  }
+  await extend(file, sizeBytes, allocation);
+  crashPoint('image.after-extend');
+  const [loop] = loopsOf(realpathSync(file));
+  if (loop !== undefined) blockCalls().updateCapacity(loop.path);
+  if (filesystem === 'xfs') {
+    if (target === null || loop === undefined)
+      throw new NodeError('Failed', `${basename(file)} is not mounted any more`);
+    await succeed(['xfs_growfs', '-d', targetName(target)], request);
+  } else if (target === null || loop === undefined) {
+    // An unmounted ext4 grows in its file, after the check that resize2fs(8) demands.
+    await succeed(['e2fsck', '-f', '-p', file], request, [0, 1]);
+    await succeed(['resize2fs', file], request);
+  } else {
+    await growMountedExt4(devicePathOf(loop.device) ?? loop.path, request);
+  }
+  crashPoint('image.after-grow');
+  rmSync(`${file}${GROWING}`, { force: true });
+  return null;
+}
+
+/** Makes the file larger, and leaves a note of the size before until its filesystem has grown too. */
+async function extend(file: string, sizeBytes: bigint, allocation: 'sparse' | 'full'): Promise<void> {
   const fd = openSync(file, constants.O_RDWR | constants.O_NOFOLLOW);
+  const before = BigInt(fstatSync(fd).size);
   try {
-    if (BigInt(fstatSync(fd).size) < sizeBytes) await setSize(fd, sizeBytes, allocation, file);
+    if (before >= sizeBytes) return;
+    noteSize(`${file}${GROWING}`, before);
+    await syncDirectory(dirname(file));
+    crashPoint('image.before-extend');
+    await setSize(fd, sizeBytes, allocation, file);
   } catch (thrown) {
     throw noSpaceOr(thrown, file);
   } finally {
     closeSync(fd);
   }
-  crashPoint('image.after-extend');
-  const [loop] = loopsOf(realpathSync(file));
-  if (loop !== undefined) blockCalls().updateCapacity(loop.path);
-  if (target === null || loop === undefined) {
-    if (filesystem !== 'ext4') return null;
-    // An unmounted ext4 grows in its file, after the check that resize2fs(8) demands.
-    await succeed(['e2fsck', '-f', '-p', file], request, [0, 1]);
-    await succeed(['resize2fs', file], request);
-    return null;
+}
+
+/** A note that is there already is of an earlier attempt, and tells the size that the filesystem still has. */
+function noteSize(link: string, sizeBytes: bigint): void {
+  try {
+    symlinkSync(String(sizeBytes), link);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
   }
-  if (filesystem === 'xfs') {
-    await succeed(['xfs_growfs', '-d', targetName(target)], request);
-    return null;
-  }
-  const device = devicePathOf(loop.device) ?? loop.path;
+}
+
+async function growMountedExt4(device: string, request: RequestContext): Promise<void> {
   const result = await run({ argv: ['resize2fs', device] }, request);
-  if (result.status === 0) return null;
+  if (result.status === 0) return;
   if (/Permission denied|Operation not permitted/.test(result.stderr)) {
     throw new NodeError('Unsupported', 'ext4 grows online only with CAP_SYS_RESOURCE, which this process lacks');
   }
@@ -172,6 +210,7 @@ export async function removeImage(_context: HelperContext, { file }: { readonly 
     await unlink(path);
     crashPoint('image.after-unlink');
   }
+  rmSync(`${file}${GROWING}`, { force: true });
   if (exists(dirname(file))) await syncDirectory(dirname(file));
   return null;
 }

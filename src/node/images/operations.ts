@@ -7,6 +7,12 @@ export type ImageFilesystem = 'xfs' | 'ext4';
 /** Ends the name of an image until it is complete; what a kill leaves behind has it. */
 export const UNFINISHED = '.new';
 
+/**
+ * Ends the name of a symbolic link beside an image whose file was made larger and whose filesystem may not have been yet.
+ * It "leads to" the size in bytes that the filesystem had; a link is made whole or not at all.
+ */
+export const GROWING = '.growing';
+
 export interface CreateImage {
   /** Absolute path of the image, in a directory of ours. */
   readonly file: string;
@@ -33,7 +39,7 @@ export interface GrowImage {
   readonly sizeBytes: bigint;
   readonly allocation: 'sparse' | 'full';
   readonly filesystem: ImageFilesystem;
-  /** Where it is mounted; null = nowhere. */
+  /** Where it is mounted; null = nowhere, which `xfs` cannot grow: `Unsupported`. */
   readonly target: TargetPath | null;
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, statfsSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
@@ -130,6 +130,39 @@ describe('an emptyDir volume on disk', function () {
     expect(error).to.include({ reason: 'VolumeInUse' });
     expect((error as Error).message).to.include(path);
     expect(execFileSync('cat', [join(path, 'file')]).toString()).to.equal('content');
+  });
+
+  it('grows while it is mounted nowhere, with its filesystem', async () => {
+    for (const [name, size] of [
+      ['grow-ext4', 32n * MIB],
+      ['grow-xfs', 320n * MIB],
+    ] as const) {
+      const volume = volumeOf(name, size);
+      await driver.provision(volume, soon());
+      await driver.provision({ ...volume, capacityBytes: 2n * size }, soon());
+      await driver.unstage(volume, soon());
+      expect((await driver.observeVolume(volume, soon())).enforcedBytes).to.equal(2n * size);
+      const path = await publish({ ...volume, capacityBytes: 2n * size });
+      const { blocks, bsize } = statfsSync(path);
+      expect(blocks * bsize, name).to.be.greaterThan(Number(size) * 1.5);
+    }
+  });
+
+  it('does not have its new size before its filesystem has it', async () => {
+    const volume = volumeOf('half', 32n * MIB);
+    await driver.provision(volume, soon());
+    const [image = ''] = readdirSync(pool.directory);
+    const file = join(pool.directory, image);
+    // As a kill after the file was extended leaves it.
+    symlinkSync(String(32n * MIB), `${file}.growing`);
+    truncateSync(file, Number(64n * MIB));
+    expect((await driver.observeVolume(volume, soon())).enforcedBytes).to.equal(32n * MIB);
+    await driver.provision({ ...volume, capacityBytes: 64n * MIB }, soon());
+    expect((await driver.observeVolume(volume, soon())).enforcedBytes).to.equal(64n * MIB);
+    const path = await publish({ ...volume, capacityBytes: 64n * MIB });
+    const { blocks, bsize } = statfsSync(path);
+    expect(blocks * bsize).to.be.greaterThan(Number(48n * MIB));
+    expect(readdirSync(pool.directory)).to.deep.equal([image]);
   });
 
   it('never shrinks', async () => {
