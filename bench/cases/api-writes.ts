@@ -9,7 +9,7 @@ import { runClient } from '../support/client.ts';
 import { startKubernetes } from '../support/kubernetes.ts';
 
 const CLAWSTORE = join(import.meta.dirname, '../../bin/clawstore');
-const COUNT = 1000;
+const COUNT = 500;
 
 export const apiWrites: Case = {
   name: 'api-writes',

@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SpecChangeResult } from '../clients/spec-changes.ts';
-import { writesBetween } from '../support/api.ts';
+import { collection, writesBetween } from '../support/api.ts';
 import type { Case, Context, Measurement } from '../support/case.ts';
 import { createPairs, runClient } from '../support/client.ts';
 import { Machine } from '../support/machine.ts';
@@ -70,7 +70,12 @@ async function vanishedMounts(machine: Machine, { progress }: Context): Promise<
     for (;;) {
       const id = mountIdOf(target);
       if (id !== undefined && id !== outside) break;
-      if (performance.now() - start > 30_000) throw new Error(`${target} did not come back`);
+      if (performance.now() - start > 30_000) {
+        const api = await machine.api(1);
+        const object = await api.request('GET', `${collection('volumemounts')}/${name}`);
+        const there = JSON.stringify(mountsBelow(target));
+        throw new Error(`${target} did not come back; mounts ${there}; ${object}\n${machine.logTail()}`);
+      }
       await delay(1);
     }
     ours.push(performance.now() - start);

@@ -75,6 +75,11 @@ export class Machine {
     return this.#processes.flatMap(({ pid }) => [pid, ...childrenOf(pid)]);
   }
 
+  /** The end of what the product logged. */
+  logTail(): string {
+    return this.#processes.map(({ logFile }) => readFileSync(logFile, 'utf8').slice(-4000)).join('\n');
+  }
+
   /** Waits until each controller has ended so many reconciles without an error since it was started. */
   async reconciled(wanted: Readonly<Record<string, number>>): Promise<void> {
     const deadline = performance.now() + READY_MS;

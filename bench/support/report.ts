@@ -83,7 +83,7 @@ export function writeTable(): void {
     .sort(({ measurement: a }, { measurement: b }) => rank(a.name) - rank(b.name) || (a.name < b.name ? -1 : 1))
     .map(rowOf);
   const table = [
-    '| what | goal | ours | beside it | ratio | goal met | rounds | load before |',
+    '| what | goal | ours | beside it | ratio | goal met | samples | calibration |',
     '|---|---|---|---|---|---|---|---|',
     ...rows,
   ].join('\n');
@@ -108,7 +108,7 @@ function rowOf({ measurement, facts, value, ratio, met }: Result): string {
     ratio === undefined ? '' : `${ratio.toFixed(2)} ×`,
     met === undefined ? '' : met ? 'yes' : '**no**',
     String(ours.length),
-    facts.loadAtStart.toFixed(1),
+    `${facts.calibration.wallMs.toFixed(0)} ms`,
   ].join(' | ')} |`;
 }
 
