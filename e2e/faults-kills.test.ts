@@ -14,6 +14,23 @@ import { waitFor } from '../test/support/harness/wait.ts';
 
 const ROUNDS = full ? 100 : 10;
 const CHANGES = 8;
+/** In ten rounds each at least once; the controller seldom, because its successor waits for the Lease to expire. */
+const TURNS = [
+  'the agent',
+  'the helper',
+  'agent and helper',
+  'the agent',
+  'the controller',
+  'the helper',
+  'agent and helper',
+  'the agent',
+  'the helper',
+  'every process of ours',
+] as const;
+/** The places are the node's: in CI each is taken once, by one control plane or the other. */
+const POINTS = [...new Set(CRASH_POINTS)].filter(
+  (_, index) => full || index % 2 === (controlPlaneKind === 'real' ? 1 : 0),
+);
 
 describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, function () {
   this.timeout(180_000);
@@ -29,7 +46,7 @@ describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, functi
     await machine?.end();
   });
 
-  const victims = {
+  const victims: Readonly<Record<(typeof TURNS)[number], () => Promise<unknown>>> = {
     'the agent': () => machine.node.kill(),
     'the helper': async () => killPid(machine.node.helperPid()),
     'agent and helper': () => machine.node.killGroup(),
@@ -40,8 +57,7 @@ describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, functi
   describe('at random times, under a stream of creates and deletes', () => {
     const random = seededRandom('kills');
     const plan = Array.from({ length: ROUNDS }, (_, round) => ({
-      // Each at least once in ten rounds, in random order of time.
-      victim: Object.keys(victims)[round % Object.keys(victims).length] as keyof typeof victims,
+      victim: TURNS[round % TURNS.length] ?? 'the agent',
       afterMs: random.between(5, 700),
     }));
     for (const [round, { victim, afterMs }] of plan.entries()) {
@@ -76,7 +92,7 @@ describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, functi
       await population.settle();
     });
 
-    for (const point of new Set(CRASH_POINTS)) {
+    for (const point of POINTS) {
       it(`${point}: everything converges afterwards, and nothing is left when it is deleted`, async () => {
         await machine.node.stop();
         // The mount root is made only where it is not there yet.
@@ -114,9 +130,12 @@ describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, functi
     }
   });
 
-  it('never showed a status that breaks the rules', () => {
-    expect(machine.objects.versions).to.be.greaterThan(100);
-    expect(machine.objects.problems).to.deep.equal([]);
+  // Mocha runs the tests of a block before the blocks in it.
+  describe('in all of this', () => {
+    it('never showed a status that breaks the rules', () => {
+      expect(machine.objects.versions).to.be.greaterThan(100);
+      expect(machine.objects.problems).to.deep.equal([]);
+    });
   });
 });
 
