@@ -51,6 +51,7 @@ function shown(output: string, line: string): boolean {
 
 describe('the first five minutes of the README', function () {
   this.timeout(180_000);
+  this.bail(true); // what fails makes the rest meaningless
   const [start, ...steps] = stepsOf(readFileSync(join(CHECKOUT, 'README.md'), 'utf8'), 'First five minutes');
   let host: FreshHost;
   let make: Daemon;
