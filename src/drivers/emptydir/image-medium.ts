@@ -233,7 +233,19 @@ export class ImageMedium implements Medium {
       filesystem,
       target: isStaged || mustStage ? stageTarget(this.#node, volume.uid) : null,
     } as const;
-    await asDriver('ResizeFailed', () => this.#node.call('growImage', request, { signal, deadlineMs: DEADLINE_MS }));
+    const grow = (change: Partial<typeof request> = {}): Promise<unknown> => {
+      const options = { signal, deadlineMs: DEADLINE_MS };
+      return asDriver('ResizeFailed', () => this.#node.call('growImage', { ...request, ...change }, options));
+    };
+    try {
+      await grow();
+    } catch (thrown) {
+      const isUnsupported = thrown instanceof DriverError && thrown.reason === 'KernelFeatureMissing';
+      // This filesystem grows only while it is mounted nowhere: done at once where no workload has it.
+      if (!isUnsupported || request.target === null) throw thrown;
+      if ((await this.unstage(volume, signal)).outcome !== 'done') throw thrown;
+      await grow({ target: null });
+    }
   }
 
   async #refuseWithoutRoom(volume: DriverVolume, pool: Pool, wanted: bigint, signal: AbortSignal): Promise<void> {

@@ -148,6 +148,14 @@ describe('an emptyDir volume on disk', function () {
     }
   });
 
+  it('grows although it is staged, when no workload has it', async () => {
+    const volume = volumeOf('staged', 32n * MIB);
+    await driver.provision(volume, soon());
+    await driver.stage(volume, soon());
+    await driver.provision({ ...volume, capacityBytes: 64n * MIB }, soon());
+    expect((await driver.observeVolume(volume, soon())).enforcedBytes).to.equal(64n * MIB);
+  });
+
   it('does not have its new size before its filesystem has it', async () => {
     const volume = volumeOf('half', 32n * MIB);
     await driver.provision(volume, soon());
