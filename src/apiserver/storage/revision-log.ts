@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 
 /** One change on disk: the whole object, or null when it was deleted. */
@@ -23,6 +24,9 @@ const SCHEMA_VERSION = 1;
  * the newest row of each key. {@link compact} drops what no watcher may ask for any more (as etcd's compaction).
  */
 export class RevisionLog {
+  readonly #file: string;
+  /** Tells the file that was opened from another that took its name. */
+  readonly #inode: bigint;
   readonly #db: DatabaseSync;
   readonly #insert: StatementSync;
   readonly #meta: StatementSync;
@@ -39,6 +43,8 @@ export class RevisionLog {
       const version = this.#get('schemaVersion');
       if (version === undefined) this.#meta.run('schemaVersion', SCHEMA_VERSION);
       else if (version !== SCHEMA_VERSION) throw new StorageError(`the database has the unknown version ${version}`);
+      this.#file = file;
+      this.#inode = statSync(file, { bigint: true }).ino;
       this.#insert = this.#db.prepare('INSERT INTO log VALUES(?, ?, ?)');
     } catch (cause) {
       if (cause instanceof StorageError) throw cause;
@@ -72,6 +78,7 @@ export class RevisionLog {
   /** Writes all rows in one transaction; when it returns they are on disk. Throws StorageError; then none is. */
   append(rows: Iterable<LogRow>): void {
     this.#transaction(() => {
+      this.#assertThere();
       for (const row of rows) this.#insert.run(row.revision, row.key, row.value);
     });
   }
@@ -99,6 +106,12 @@ export class RevisionLog {
 
   close(): void {
     this.#db.close();
+  }
+
+  /** SQLite goes on writing to a file that was removed: what it acknowledged would be gone with the process. */
+  #assertThere(): void {
+    if (statSync(this.#file, { bigint: true, throwIfNoEntry: false })?.ino === this.#inode) return;
+    throw new StorageError(`${this.#file} was removed or replaced; nothing can be stored until the next start`);
   }
 
   #transaction(body: () => void): void {

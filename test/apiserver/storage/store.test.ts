@@ -30,6 +30,21 @@ describe('Store', () => {
     store = open();
   };
 
+  it('stores nothing in a database that was removed, and says so', async () => {
+    const things = store.collection('g/things');
+    store.put(things, 'ns/a', object('a'));
+    await store.durable();
+    rmSync(directory, { recursive: true });
+    store.put(things, 'ns/b', object('b'));
+    const error = await store.durable()?.then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).to.be.instanceOf(StorageError);
+    expect((error as Error).message).to.include('was removed or replaced');
+    expect([...things.values()].map(({ key }) => key)).to.deep.equal(['ns/a']);
+  });
+
   it('gives each write the next revision, which the object carries', () => {
     const things = store.collection('g/things');
     const first = store.put(things, 'ns/a', object('a'));
