@@ -57,6 +57,11 @@ export async function down(settings: Settings, options: DownOptions): Promise<Ex
     for (const problem of problems) process.stderr.write(`clawstore: ${problem}\n`);
     if (problems.length > 0) return ExitCode.refused;
     if (options.purge) purge(node);
+    process.stdout.write(
+      options.purge
+        ? `everything is unmounted, and ${settings.stateDir} is deleted with the volumes made in it\n`
+        : `everything is unmounted; the data stays in ${settings.stateDir} until clawstore down --purge\n`,
+    );
     return ExitCode.ok;
   } finally {
     await node.close();
@@ -164,7 +169,7 @@ async function unmountOne(
   try {
     const result = await node.unmount({ target: targetPath(node, entry.target), mountId: entry.id, scope }, signal);
     if (result.outcome === 'done') return undefined;
-    const holders = result.holders.map(({ pid, comm }) => `${comm} (pid ${pid})`).join(', ');
+    const holders = result.holders.map(({ pid, comm }) => (pid === 0 ? comm : `${comm} (pid ${pid})`)).join(', ');
     return `${entry.target} is still in use by ${holders || 'an unknown process'}`;
   } catch (thrown) {
     return `${entry.target}: ${NodeError.from(thrown).message}`;

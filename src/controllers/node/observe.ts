@@ -59,9 +59,14 @@ export function readNodeInfo(version: string): StorageNodeInfo {
     clawstoreVersion: version,
     kernelVersion: release(),
     osImage: prettyName(readText('/etc/os-release')),
-    architecture: process.arch,
+    architecture: architecture(),
     bootID: readText('/proc/sys/kernel/random/boot_id').trim(),
   };
+}
+
+/** The processor as Kubernetes calls it (Go's GOARCH, as in the well-known label `kubernetes.io/arch`). */
+export function architecture(): string {
+  return process.arch === 'x64' ? 'amd64' : process.arch;
 }
 
 /** `PRETTY_NAME` of os-release(5). */

@@ -12,7 +12,7 @@ import type { AgentDependencies } from '../support/agent.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { tolerateChange } from '../support/writes.ts';
 import type { PoolReader } from './observe.ts';
-import { observeNode } from './observe.ts';
+import { architecture, observeNode } from './observe.ts';
 import { deriveNodeStatus } from './status.ts';
 
 /** How soon a node that does not answer is asked again, in milliseconds. */
@@ -46,7 +46,7 @@ async function reconcile(key: string, deps: NodeDependencies, context: Reconcile
 }
 
 async function create(name: string, { client }: NodeDependencies, signal: AbortSignal): Promise<StorageNode> {
-  const labels = { [LABELS.hostname]: name, [LABELS.arch]: process.arch, [LABELS.os]: process.platform };
+  const labels = { [LABELS.hostname]: name, [LABELS.arch]: architecture(), [LABELS.os]: process.platform };
   const node: StorageNode = { apiVersion: API_VERSION, kind: STORAGE_NODES.kind, metadata: { name, labels } };
   try {
     return await client.create(STORAGE_NODES, node, { signal });

@@ -18,6 +18,13 @@ const CALM: readonly string[] = [
   'WaitingForUnmount',
 ];
 
+/** What an Event says of a condition that needs no words where its status stands beside it. */
+const GOOD: Readonly<Record<string, string>> = {
+  Provisioned: 'The volume is there and can be mounted.',
+  Mounted: 'The volume is mounted.',
+  AgentReady: 'The agent is running.',
+};
+
 export interface ConditionEvent {
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
@@ -33,7 +40,8 @@ export function conditionEvents(
   const ready = changed(before, after, 'Ready');
   if (ready !== undefined) {
     const { status, reason, message } = ready;
-    events.push({ type: status === 'True' || CALM.includes(reason) ? 'Normal' : 'Warning', reason, message });
+    const type = status === 'True' || CALM.includes(reason) ? 'Normal' : 'Warning';
+    events.push({ type, reason, message: message || (GOOD[reason] ?? '') });
   }
   const blocked = changed(before, after, 'DeletionBlocked');
   if (blocked !== undefined && blocked.reason !== ready?.reason) {

@@ -62,6 +62,9 @@ describe('conditionEvents', () => {
     expect(conditionEvents(ready('True', 'Mounted'), ready('True', 'Mounted', 'y'))).to.deep.equal([]);
     expect(conditionEvents(ready('True', 'Mounted'), ready('False', 'MountGone'))[0]?.type).to.equal('Warning');
   });
+  it('has words for what is good, where the condition needs none', () => {
+    expect(conditionEvents(undefined, ready('True', 'Mounted', ''))[0]?.message).to.equal('The volume is mounted.');
+  });
   it('does not tell that a new object waits', () => {
     expect(conditionEvents(undefined, ready('False', 'VolumeNotReady'))).to.deep.equal([]);
   });
