@@ -2,7 +2,6 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { generate } from 'selfsigned';
 
 /** A certificate with its key, in PEM. */
 export interface KeyPair {
@@ -91,6 +90,8 @@ async function make(
   ca: KeyPair | undefined,
 ): Promise<KeyPair> {
   const commonName = ca === undefined ? `clawstore-ca-${Math.trunc(now / 1000)}` : `clawstore-${name}`;
+  // Loading it takes longer than a start has to spare, and certificates are made once a year.
+  const { generate } = await import('selfsigned');
   const result = await generate([{ name: 'commonName', value: commonName }], {
     keyType: 'ec',
     curve: 'P-256',

@@ -15,7 +15,7 @@ import type { Failure } from '../support/failure.ts';
 import type { NodeFacts } from './observe.ts';
 
 /** Free space is published again when it has changed by this part of the pool, so that an idle node writes nothing. */
-const FREE_STEP = 50n;
+const FREE_STEP = 20n;
 
 /** Derives the whole status; after a failure, what was known stays and Ready says what is wrong. */
 export function deriveNodeStatus(

@@ -75,7 +75,8 @@ describe('deriveNodeStatus', () => {
     const again = (pools: readonly StoragePool[]) =>
       deriveNodeStatus({ ...node, status: first }, { facts: factsWith({ pools }) }, now);
     expect(again([pool('49Gi')])).to.deep.equal(first);
-    expect(again([pool('48Gi')]).free).to.equal('48Gi');
+    expect(again([pool('46Gi')])).to.deep.equal(first);
+    expect(again([pool('45Gi')]).free).to.equal('45Gi');
     expect(again([pool('49Gi', '1Gi')])).to.deep.include({ free: '49Gi', reserved: '1Gi' });
   });
 
