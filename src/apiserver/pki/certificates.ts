@@ -91,7 +91,7 @@ async function make(
 ): Promise<KeyPair> {
   const commonName = ca === undefined ? `clawstore-ca-${Math.trunc(now / 1000)}` : `clawstore-${name}`;
   // Loading it takes longer than a start has to spare, and certificates are made once a year.
-  const { generate } = await import('selfsigned');
+  const { generate } = await import('./selfsigned.ts');
   const result = await generate([{ name: 'commonName', value: commonName }], {
     keyType: 'ec',
     curve: 'P-256',
