@@ -2,7 +2,7 @@
  * emptyDir: space made for a volume and removed with it. How it is made depends on the medium (`image-medium.ts`,
  * `memory-medium.ts`); either way it is mounted once on this node, and each mount is a bind of a directory inside.
  */
-import type { NodeLayer, TargetPath } from '../../node/layer.ts';
+import type { BindOwn, NodeLayer, TargetPath } from '../../node/layer.ts';
 import { NodeError } from '../../node/node-error.ts';
 import { DEFAULT_POOL, type Pool, type Pools } from '../../node/pools/pools.ts';
 import type { ThinMount } from '../../node/pools/space-guard.ts';
@@ -112,7 +112,7 @@ export class EmptyDirDriver implements Driver {
       options: volume.mountOptions,
     };
     return bindOrReplace({
-      bind: () => this.#node.bindOwn(request, signal),
+      bind: () => this.#bind(volume, request, signal),
       observe: () => this.observeMount(volume, mount, signal),
       unpublish: () => this.unpublish(volume, mount, signal),
     });
@@ -155,6 +155,17 @@ export class EmptyDirDriver implements Driver {
   /** Every Thin image of a pool that is mounted now: whose writers can be made to wait. */
   thinMounts(pool: Pool): readonly ThinMount[] {
     return this.#images.thinMounts(pool);
+  }
+
+  async #bind(volume: DriverVolume, request: BindOwn, signal: AbortSignal): Promise<unknown> {
+    try {
+      return await this.#node.bindOwn(request, signal);
+    } catch (thrown) {
+      if (NodeError.from(thrown).errno !== 'ENOENT') throw thrown;
+      // A kill came between the mount of the storage and the making of the data directory in it.
+      await this.stage(volume, signal);
+      return await this.#node.bindOwn(request, signal);
+    }
   }
 
   #medium({ source }: DriverVolume): Medium {
