@@ -14,7 +14,8 @@ export const controlPlaneKind: ControlPlaneKind = (() => {
 let real: Promise<RealControlPlane> | undefined;
 
 /** The one real control plane of this process; started with the first call, ended after the last test. */
-export function realControlPlane(): Promise<RealControlPlane> {
+export async function realControlPlane(): Promise<RealControlPlane> {
+  (await real)?.assertRunning();
   real ??= (async () => {
     const plane = await RealControlPlane.start();
     onEnd(() => plane.end());

@@ -30,6 +30,7 @@ export class RealControlPlane {
   #etcd: Daemon | undefined;
   #api: Daemon | undefined;
   #manager: Daemon | undefined;
+  #isStopped = false;
 
   private constructor(directory: string, ports: Ports) {
     this.#directory = directory;
@@ -50,14 +51,22 @@ export class RealControlPlane {
     }
   }
 
+  /** @throws Error with the end of its log when a part has ended that no test has stopped. */
+  assertRunning(): void {
+    this.#etcd?.assertRunning();
+    if (!this.#isStopped) this.#api?.assertRunning();
+  }
+
   /** Stops the API server; what was stored stays. */
   async stopApiServer(): Promise<void> {
+    this.#isStopped = true;
     await this.#api?.stop();
   }
 
   /** Starts it again, on the same port. */
   async startApiServer(): Promise<void> {
     await this.#startApi();
+    this.#isStopped = false;
   }
 
   /** Everything that was ever stored is gone, as after a lost etcd; only the CRDs are put back. */
