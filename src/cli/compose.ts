@@ -5,12 +5,14 @@
  */
 import { addAgent } from '../controllers/agent.ts';
 import { addControllers } from '../controllers/controller-manager.ts';
+import { claimNode } from '../controllers/node/claim.ts';
 import { EmptyDirDriver } from '../drivers/emptydir/emptydir-driver.ts';
 import { createHostPathDriver } from '../drivers/hostpath/driver.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { Pools } from '../node/pools/pools.ts';
 import { SpaceGuard } from '../node/pools/space-guard.ts';
 import { Manager } from '../runtime/manager.ts';
+import { systemClock } from '../telemetry/clock.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { Cleanups } from './cleanups.ts';
@@ -19,6 +21,7 @@ import type { Daemon, DaemonOptions, Role } from './daemon.ts';
 import { installDefaultClass } from './default-class.ts';
 import { leaderElector } from './leader.ts';
 import { lockNode, refuseMovedMountRoot } from './lock-node.ts';
+import { nodeIdentity } from './node-identity.ts';
 import { poolReader } from './pool-reader.ts';
 import { runApiServer } from './run-apiserver.ts';
 import { serveHealth } from './serve-health.ts';
@@ -57,6 +60,7 @@ export async function compose(
     const elector = roles.has('controller') && !isUp ? leaderElector({ client, log, metrics, nodeName }) : undefined;
     const manager = new Manager({ client, log, metrics, leaderElector: elector });
 
+    let claim = (_stop: AbortSignal): Promise<void> => Promise.resolve();
     if (roles.has('controller')) addControllers(manager, { client, log, metrics, leaderOnly: elector !== undefined });
     if (roles.has('agent')) {
       const layer = { stateDir: state.root, mountRoot, ...(helper === undefined ? {} : { helper }) };
@@ -75,15 +79,20 @@ export async function compose(
         onError: (err) => log.warn({ err }, 'the space of the pools could not be looked at'),
       });
       const drivers = [emptyDir, createHostPathDriver(node)];
-      const agent = { client, log, metrics, nodeName, node, drivers, hostPathAllow, watchAll: isUp };
+      const identity = nodeIdentity(state, nodeName);
+      const agent = { client, log, metrics, nodeName, identity, node, drivers, hostPathAllow, watchAll: isUp };
       addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools) });
+      claim = (stop) => claimNode({ client, nodeName, identity, clock: systemClock, log }, stop);
       manager.addRunnable({ name: 'space-guard', run: (stop) => guard.run(stop) });
     }
 
     const metricsUrl = await serveHealth(settings.metrics, manager, metrics, cleanups);
     if (isUp) await installDefaultClass(client, hostPathAllow, log, signal);
     const ended = new AbortController();
-    const done = manager.run(AbortSignal.any([signal, ended.signal])).finally(() => ended.abort());
+    const stop = AbortSignal.any([signal, ended.signal]);
+    const done = claim(stop)
+      .then(() => manager.run(stop))
+      .finally(() => ended.abort());
     cleanups.add(() => done.catch(() => undefined));
     cleanups.add(() => ended.abort());
     if (isUp) {

@@ -28,6 +28,8 @@ export interface StateDir {
   readonly heldFile: string;
   /** Where logs go while a table is on the screen. */
   readonly logFile: string;
+  /** Who this installation is, for the Lease of its node. */
+  readonly nodeIdFile: string;
 }
 
 /** Names the parts of a state directory, without touching it. */
@@ -40,6 +42,7 @@ export function stateDirOf(root: string): StateDir {
     pools: join(root, 'pools'),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),
+    nodeIdFile: join(root, 'node-id'),
   };
 }
 
@@ -69,9 +72,9 @@ export function isStateDir(root: string): boolean {
 
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
-  const { lockFile, agentLockFile, apiserver, pools, logFile } = stateDirOf(root);
-  const kubeconfig = join(root, 'kubeconfig');
-  return [lockFile, agentLockFile, apiserver, pools, logFile, kubeconfig, instanceFile(root), newInstanceFile(root)];
+  const { lockFile, agentLockFile, apiserver, pools, logFile, nodeIdFile } = stateDirOf(root);
+  const files = [lockFile, agentLockFile, logFile, join(root, 'kubeconfig'), instanceFile(root), newInstanceFile(root)];
+  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools];
 }
 
 /** Returns the instance that runs on this state directory, or undefined when none does. */

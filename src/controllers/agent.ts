@@ -46,6 +46,8 @@ export interface AgentOptions {
   readonly metrics: Metrics;
   readonly clock?: Clock | undefined;
   readonly nodeName: string;
+  /** Holder of the node's Lease: this installation, over restarts; the node's name without it. */
+  readonly identity?: string | undefined;
   /** Version of the product, for the StorageNode. */
   readonly version: string;
   /** Its mount root is where default targets lie. */
@@ -183,7 +185,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       return aborted(signal);
     },
   });
-  manager.addRunnable(heartbeat({ client, nodeName, clock, log }));
+  manager.addRunnable(heartbeat({ client, nodeName, identity: options.identity ?? nodeName, clock, log }));
   manager.addRunnable(eventCloser('agent-events', events));
 }
 

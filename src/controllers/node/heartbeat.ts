@@ -12,6 +12,7 @@ import type { Runnable } from '../../runtime/manager.ts';
 import type { Clock } from '../../telemetry/clock.ts';
 import { sleep } from '../../telemetry/clock.ts';
 import type { Logger } from '../../telemetry/log.ts';
+import { isOurs, NodeTakenError, nodeTaken, readNodeLease } from './claim.ts';
 
 /** How often the Lease is renewed, in milliseconds. */
 export const RENEW_MS = 10_000;
@@ -25,21 +26,27 @@ const ATTEMPT_MS = 8000;
 export interface HeartbeatOptions {
   readonly client: KubeClient;
   readonly nodeName: string;
+  /** Who holds the Lease; see `claim.ts`. */
+  readonly identity: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Renews the node's Lease until it is stopped. The Lease then runs out by itself: nobody speaks for the node. */
-export function heartbeat({ client, nodeName, clock, log }: HeartbeatOptions): Runnable {
+/**
+ * Renews the node's Lease until it is stopped. The Lease then runs out by itself: nobody speaks for the node. Ends with
+ * NodeTakenError when another agent has taken the name over meanwhile (this one was away for longer than the Lease holds).
+ */
+export function heartbeat({ client, nodeName, identity, clock, log }: HeartbeatOptions): Runnable {
   return {
     name: 'heartbeat',
     async run(signal) {
       while (!signal.aborted) {
         let delay = RENEW_MS;
         try {
-          await renew(client, nodeName, new Date(clock.now()), signal);
+          await renew(client, nodeName, identity, new Date(clock.now()), signal);
         } catch (thrown) {
           if (signal.aborted) return;
+          if (thrown instanceof NodeTakenError) throw thrown;
           delay = RETRY_MS;
           log.warn({ err: thrown }, 'The Lease of this node could not be renewed');
         }
@@ -51,20 +58,34 @@ export function heartbeat({ client, nodeName, clock, log }: HeartbeatOptions): R
 }
 
 /** Renews the Lease once, and makes it (and its namespace) where it is not there. */
-export async function renew(client: KubeClient, nodeName: string, now: Date, signal: AbortSignal): Promise<void> {
+export async function renew(
+  client: KubeClient,
+  nodeName: string,
+  identity: string,
+  now: Date,
+  signal: AbortSignal,
+): Promise<void> {
   const name = nodeLeaseName(nodeName);
   const namespace = SYSTEM_NAMESPACE;
   const spec = {
-    holderIdentity: nodeName,
+    holderIdentity: identity,
     leaseDurationSeconds: LEASE_SECONDS,
     renewTime: now.toISOString().replace('Z', '000Z'),
   };
   const options = { signal, timeoutMs: ATTEMPT_MS };
-  try {
-    await client.patch(LEASES, { namespace, name }, { spec }, { ...options, type: 'merge' });
+  const present = await readNodeLease(client, nodeName, signal);
+  if (present !== undefined) {
+    const until = Date.parse(present.spec?.renewTime ?? '') + (present.spec?.leaseDurationSeconds ?? 0) * 1000;
+    if (!isOurs(present, identity) && until > now.getTime()) throw nodeTaken(nodeName, present);
+    // Not over the write of another agent that we have not read.
+    const { resourceVersion } = present.metadata;
+    await client.patch(
+      LEASES,
+      { namespace, name },
+      { metadata: { resourceVersion }, spec },
+      { ...options, type: 'merge' },
+    );
     return;
-  } catch (thrown) {
-    if (!KubeError.from(thrown).isNotFound) throw thrown;
   }
   const lease: Lease = { apiVersion: apiVersionOf(LEASES), kind: LEASES.kind, metadata: { namespace, name }, spec };
   try {
