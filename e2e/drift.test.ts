@@ -199,8 +199,10 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     await machine.waitGone(VOLUMES, `${ns}/memory`);
     targets.delete('memory');
     if (machine.separate) await machine.node.stop();
+    const kubeconfig = readFileSync(machine.settings.kubeconfig, 'utf8');
     const { code, stderr } = await machine.command(['down']);
     expect(code, stderr).to.equal(0);
+    expect(readFileSync(machine.settings.kubeconfig, 'utf8'), 'the kubeconfig is left alone').to.equal(kubeconfig);
     expect(mountsBelow(machine.directory)).to.deep.equal([]);
     expect(existsSync(pathOf('image'))).to.equal(false);
     expect(existsSync(join(machine.host, 'host/file'))).to.equal(true);

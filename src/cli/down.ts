@@ -96,27 +96,50 @@ async function stopInstance(running: Instance, deadline: number): Promise<void> 
 
 /**
  * Targets that people chose outside the mount root. The mount table alone cannot tell them from mounts of others, so the
- * control plane is asked, which is started for that where it is not running.
+ * control plane is asked: our own is started for that, with a kubeconfig of its own, because the one that was given may
+ * be somebody's for a cluster.
  */
 async function targetsOutside(settings: Settings, mountRoot: string): Promise<readonly string[]> {
-  const state = stateDirOf(settings.stateDir);
+  const { apiserver } = stateDirOf(settings.stateDir);
+  if (!existsSync(apiserver)) return askCluster(settings, mountRoot);
+  const kubeconfig = join(apiserver, 'down.kubeconfig');
   const server = await serveApi(
-    { directory: state.apiserver, kubeconfig: settings.kubeconfig, listen: settings.listen, logLevel: 'error' },
+    { directory: apiserver, kubeconfig, listen: settings.listen, logLevel: 'error' },
     silentLogger,
   );
   try {
-    const client = await connectTo(settings.kubeconfig);
-    try {
-      const { items } = await client.list<VolumeMount>(VOLUME_MOUNTS);
-      return items.flatMap(({ status }) => {
-        const path = status?.hostPath;
-        return path === undefined || isInside(path, mountRoot) ? [] : [path];
-      });
-    } finally {
-      await client.close();
-    }
+    return await wantedOutside(kubeconfig, mountRoot, () => true);
   } finally {
     await server.close();
+    rmSync(kubeconfig, { force: true });
+  }
+}
+
+/** The agent of a cluster goes down without it too: what it may leave is said. */
+async function askCluster({ kubeconfig, nodeName }: Settings, mountRoot: string): Promise<readonly string[]> {
+  try {
+    return await wantedOutside(kubeconfig, mountRoot, ({ status }) => status?.nodeName === nodeName);
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    process.stderr.write(`clawstore: mounts outside ${mountRoot} are not known and stay: ${why}\n`);
+    return [];
+  }
+}
+
+async function wantedOutside(
+  kubeconfig: string,
+  mountRoot: string,
+  isHere: (mount: VolumeMount) => boolean,
+): Promise<readonly string[]> {
+  const client = await connectTo(kubeconfig);
+  try {
+    const { items } = await client.list<VolumeMount>(VOLUME_MOUNTS);
+    return items.filter(isHere).flatMap(({ status }) => {
+      const path = status?.hostPath;
+      return path === undefined || isInside(path, mountRoot) ? [] : [path];
+    });
+  } finally {
+    await client.close();
   }
 }
 
