@@ -178,10 +178,12 @@ describe(`clawstore invoke, ${controlPlaneKind} API server`, function () {
       expect(stderr).to.include('not JSON');
     });
 
-    it('says that a hostpath outside the allow-list is stalled, and why', async () => {
+    it('says why a hostpath outside the allow-list is refused, and keeps nothing of it', async () => {
       const { code, answer } = await invoke('volume.create', { name: 'out', type: 'hostpath', path: '/usr/x' });
       expect(code).to.equal(4);
       expect(answer['error']).to.deep.include({ code: 'Stalled', reason: 'HostPathNotAllowed' });
+      const corrected = await invoke('volume.create', { name: 'out', sizeGb: 1 });
+      expect(corrected.code).to.equal(0);
     });
 
     it('exits with 5 when there is no control plane', async () => {

@@ -25,6 +25,7 @@ interface Result {
   readonly success: true;
 }
 
+const TAKE_BACK_MS = 10_000;
 const MIB_PER_GIB = 1024;
 /** `MAX_CAPACITY` (16Pi) in GiB. */
 const MAX_SIZE_GIB = 16 * 1024 * 1024;
@@ -72,14 +73,15 @@ export const volumeCreate: Command<Params, Result> = {
       });
     }
     const spec = specOf(params, context);
-    await createOrCompare(params, spec, context);
-    await waitFor<Volume, Volume>(
-      context.client,
-      VOLUMES,
-      { namespace: context.namespace, name: params.name },
-      readyOrStalled,
-      context,
-    );
+    const created = await createOrCompare(params, spec, context);
+    try {
+      const ref = { namespace: context.namespace, name: params.name };
+      await waitFor<Volume, Volume>(context.client, VOLUMES, ref, readyOrStalled, context);
+    } catch (thrown) {
+      if (created !== undefined && thrown instanceof CommandError && thrown.code === 'Stalled')
+        await takeBack(created, context);
+      throw thrown;
+    }
     const { name, type, sizeGb, accessMode } = params;
     return { name, type, sizeGb, accessMode, success: true };
   },
@@ -121,7 +123,22 @@ function ownDirectory(name: string, { hostPathAllow, namespace }: CommandContext
   return `${prefix}/clawstore/${namespace}/${name}`;
 }
 
-async function createOrCompare(params: Params, spec: VolumeSpec, context: CommandContext): Promise<void> {
+/** A volume that was refused holds nothing: taken away again, so that the corrected request does not meet it. */
+async function takeBack({ metadata: { namespace, name, uid } }: Volume, context: CommandContext): Promise<void> {
+  const ref = { namespace, name };
+  const isGone = (object: Volume | undefined): true | undefined =>
+    object === undefined || object.metadata.uid !== uid ? true : undefined;
+  try {
+    await context.client.delete(VOLUMES, ref, { preconditions: { uid }, timeoutMs: TAKE_BACK_MS });
+    const wait = { signal: context.signal, timeoutMs: TAKE_BACK_MS };
+    await waitFor<Volume, true>(context.client, VOLUMES, ref, isGone, wait);
+  } catch {
+    // The error that brought us here says more than this one would; the volume is still listed, as what it is.
+  }
+}
+
+/** Returns the volume when it was made by this call, undefined when the same one was there. */
+async function createOrCompare(params: Params, spec: VolumeSpec, context: CommandContext): Promise<Volume | undefined> {
   const { client, namespace, signal } = context;
   const volume: Volume = {
     apiVersion: API_VERSION,
@@ -130,7 +147,7 @@ async function createOrCompare(params: Params, spec: VolumeSpec, context: Comman
     spec,
   };
   try {
-    await client.create(VOLUMES, volume, { fieldManager: FIELD_MANAGERS.commands, signal });
+    return await client.create(VOLUMES, volume, { fieldManager: FIELD_MANAGERS.commands, signal });
   } catch (thrown) {
     const error = KubeError.from(thrown);
     if (!error.isAlreadyExists) throw fromKube(error);
@@ -140,6 +157,7 @@ async function createOrCompare(params: Params, spec: VolumeSpec, context: Comman
         throw fromKube(cause);
       });
     refuseOther(params.name, existing, spec);
+    return undefined;
   }
 }
 

@@ -1,14 +1,12 @@
 /** What sysfs tells of loop devices (`Documentation/ABI/testing/sysfs-block`, `loop/backing_file`). */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The kernel's mark on the name of a backing file that was unlinked. */
-const DELETED = ' (deleted)';
-
 export interface LoopDevice {
   /** `/dev/loopN`. */
   readonly path: string;
   /** `major:minor`, as in the mount table. */
   readonly device: string;
+  /** Ends in ` (deleted)` when the file was unlinked: what has its path now is another file. */
   readonly backingFile: string;
 }
 
@@ -30,7 +28,7 @@ export function loopDevices(): readonly LoopDevice[] {
     const backingFile = read(`/sys/block/${name}/loop/backing_file`);
     const device = read(`/sys/block/${name}/dev`);
     if (backingFile === undefined || device === undefined) return [];
-    return [{ path: `/dev/${name}`, device, backingFile: withoutMark(backingFile) }];
+    return [{ path: `/dev/${name}`, device, backingFile }];
   });
 }
 
@@ -45,8 +43,4 @@ function read(file: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function withoutMark(path: string): string {
-  return path.endsWith(DELETED) ? path.slice(0, -DELETED.length) : path;
 }

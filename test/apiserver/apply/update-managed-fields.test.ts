@@ -80,7 +80,7 @@ describe('managedFields of writes other than apply', () => {
   });
 
   it('a write that changes nothing leaves the entries as they are', () => {
-    const next = update(created, structuredClone(created) as JsonObject, 'other', { time: day(9) });
+    const next = update(created, structuredClone<JsonObject>(created), 'other', { time: day(9) });
     expect(next).to.deep.equal(created);
   });
 

@@ -54,7 +54,7 @@ function fit(schema: SchemaNode, depth: number): fc.Arbitrary<Json> {
 
 const RUNS = { numRuns: 60 };
 
-for (const [name, schema] of Object.entries(SCHEMAS) as [string, SchemaNode][]) {
+for (const [name, schema] of Object.entries<SchemaNode>(SCHEMAS)) {
   const compiled = compileSchema(schema);
   const objects = valueOf(schema).filter(
     (value): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value),

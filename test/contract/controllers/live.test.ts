@@ -8,7 +8,6 @@ import { API_VERSION } from '../../../src/api/group.ts';
 import { NAMESPACES, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../../../src/api/meta.ts';
 import type { StorageNode } from '../../../src/api/storage-node.ts';
 import type { Volume, VolumeSpec } from '../../../src/api/volume.ts';
-import type { VolumeClass } from '../../../src/api/volume-class.ts';
 import type { VolumeMount, VolumeMountSpec } from '../../../src/api/volume-mount.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
 import { connect } from '../../../src/kube/rest-client.ts';

@@ -94,11 +94,11 @@ function isSorted(list: readonly unknown[]): boolean {
 
 function sum(list: readonly unknown[]): unknown {
   if (list.every((item) => typeof item === 'bigint')) {
-    const total = list.reduce<bigint>((a, b) => a + (b as bigint), 0n);
+    const total = list.reduce<bigint>((a, b) => a + b, 0n);
     if (BigInt.asIntN(64, total) !== total) throw new CelError('integer overflow');
     return total;
   }
-  if (list.every((item) => typeof item === 'number')) return list.reduce<number>((a, b) => a + (b as number), 0);
+  if (list.every((item) => typeof item === 'number')) return list.reduce<number>((a, b) => a + b, 0);
   if (list.every((item) => item instanceof Duration)) return list.reduce((a, b) => a.addDuration(b));
   throw new CelError('no such overload');
 }

@@ -81,7 +81,8 @@ function compile(env: Environment, source: string, type: string, part: RuleError
   try {
     const program = env.parse(rewrite(source));
     const checked = program.check();
-    if (!checked.valid) throw checked.error;
+    if (!checked.valid)
+      throw new Error(checked.error?.message ?? 'the expression has no valid type', { cause: checked.error });
     if (checked.type !== type && checked.type !== 'dyn') {
       throw new Error(
         part === 'rule' ? 'cel expression must evaluate to a bool' : 'messageExpression must evaluate to a string',
