@@ -395,12 +395,6 @@ export class Machine {
       await attempt('deleting the objects', () => this.deleteAll());
     }
     for (const other of this.#others) await attempt('stopping a node', () => other.stop());
-    if (this.#client !== undefined && controlPlaneKind === 'real') {
-      await attempt(
-        'forgetting the node',
-        () => this.#client?.delete(STORAGE_NODES, { name: this.settings.nodeName }) ?? Promise.resolve(),
-      );
-    }
     // `down` ends a running `clawstore up` itself, but not an agent.
     const node = this.#node;
     if (this.separate && node !== undefined) await attempt(`stopping ${node.name}`, () => node.stop());
@@ -411,11 +405,21 @@ export class Machine {
     for (const one of [this.#node, this.#controller, this.#apiserver]) {
       if (one !== undefined) await attempt(`stopping ${one.name}`, () => one.stop());
     }
+    if (controlPlaneKind === 'real') await attempt('forgetting the nodes', () => this.#forgetNodes());
     await this.#objects?.stop();
     await this.#client?.close();
     if (this.#undo !== undefined) await attempt('undoing the preparation', this.#undo);
     problems.push(...(await this.#sweep()));
     if (problems.length > 0) throw new Error(`machine ${this.directory}:\n  ${problems.join('\n  ')}`);
+  }
+
+  /** A cluster outlives its machines: the next one's volumes must not be placed on a node that has ended. */
+  async #forgetNodes(): Promise<void> {
+    for (const { logFile } of this.#others) {
+      const name = logFile.slice(this.directory.length + 1, -'.log'.length);
+      await this.#client?.delete(STORAGE_NODES, { name });
+    }
+    await this.#client?.delete(STORAGE_NODES, { name: this.settings.nodeName });
   }
 
   /** Removes what is still there, and says what that was. */
