@@ -88,26 +88,42 @@ export class Api {
     return text;
   }
 
-  /** Follows a collection from now on; `onLine` gets each event as text. Resolves when the watch is established. */
+  /**
+   * Follows a collection from now on; `onLine` gets each event as text. Resolves when the watch is established. A server
+   * ends the watch of a client that takes too long: it goes on where it ended.
+   */
   async watch(path: string, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
-    const list = JSON.parse(await this.request('GET', `${path}${path.includes('?') ? '&' : '?'}limit=1`)) as {
+    const list = JSON.parse(await this.request('GET', `${path}?limit=1`)) as {
       readonly metadata: { readonly resourceVersion: string };
     };
+    await this.#watchFrom(path, list.metadata.resourceVersion, onLine, signal);
+  }
+
+  async #watchFrom(path: string, from: string, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
     const response = await this.#watches.request({
       origin: this.#access.server,
       method: 'GET',
-      path: `${path}${path.includes('?') ? '&' : '?'}watch=1&resourceVersion=${list.metadata.resourceVersion}`,
+      path: `${path}?watch=1&resourceVersion=${from}`,
       headers: { authorization: `Bearer ${this.#access.token}` },
       signal,
     });
     let rest = '';
+    let last = from;
+    const onEvent = (line: string): void => {
+      last = /"resourceVersion":"(\d+)"/.exec(line)?.[1] ?? last;
+      if (line.startsWith('{"type":"ERROR"')) throw new Error(`the watch failed: ${line.slice(0, 300)}`);
+      onLine(line);
+    };
     response.body.setEncoding('utf8');
     response.body.on('error', () => undefined);
+    response.body.on('close', () => {
+      if (!signal.aborted) void this.#watchFrom(path, last, onLine, signal);
+    });
     response.body.on('data', (chunk: string) => {
       const text = rest + chunk;
       let start = 0;
       for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
-        onLine(text.slice(start, end));
+        onEvent(text.slice(start, end));
         start = end + 1;
       }
       rest = text.slice(start);
