@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { CRASH_POINTS } from '../src/node/crash-points.ts';
+import { CRASH_POINTS, type CrashPoint } from '../src/node/crash-points.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { isRunning } from '../test/support/harness/daemon.ts';
 import { run } from '../test/support/harness/exec.ts';
@@ -27,10 +27,12 @@ const TURNS = [
   'the helper',
   'every process of ours',
 ] as const;
+/** Nothing in the product removes a tree yet: the tests of the node layer alone reach this place. */
+const UNREACHED: readonly CrashPoint[] = ['remove-tree.first-entry'];
 /** The places are the node's: in CI each is taken once, by one control plane or the other. */
-const POINTS = [...new Set(CRASH_POINTS)].filter(
-  (_, index) => full || index % 2 === (controlPlaneKind === 'real' ? 1 : 0),
-);
+const POINTS = [...new Set(CRASH_POINTS)]
+  .filter((point) => !UNREACHED.includes(point))
+  .filter((_, index) => full || index % 2 === (controlPlaneKind === 'real' ? 1 : 0));
 
 describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, function () {
   this.timeout(180_000);

@@ -30,6 +30,7 @@ export class Daemon {
   readonly exited: Promise<Exit>;
   readonly #child: ChildProcess;
   #exit: Exit | undefined;
+  #isAskedToEnd = false;
 
   constructor({ name, command, args, logFile, env = {}, cwd }: DaemonOptions) {
     this.name = name;
@@ -49,7 +50,8 @@ export class Daemon {
     this.exited = new Promise((resolve) => {
       const done = (exit: Exit): void => {
         this.#exit = exit;
-        forget();
+        // The log of one that ended by itself is what a failed test needs most.
+        if (this.#isAskedToEnd) forget();
         resolve(exit);
       };
       this.#child.once('error', () => done({ code: 127, signal: null }));
@@ -83,6 +85,7 @@ export class Daemon {
   }
 
   signal(signal: NodeJS.Signals): void {
+    this.#isAskedToEnd = true;
     if (this.#exit === undefined) this.#child.kill(signal);
   }
 
@@ -108,6 +111,7 @@ export class Daemon {
 
   /** SIGKILL to it and every process of its group. */
   async killGroup(): Promise<void> {
+    this.#isAskedToEnd = true;
     try {
       process.kill(-this.pid, 'SIGKILL');
     } catch {
