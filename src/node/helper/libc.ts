@@ -66,6 +66,7 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const EPOLL_CTL_ADD = 1;
 const EPOLLPRI = 2;
+const POLLPRI = 2;
 const EPOLLERR = 8;
 
 export const MNT_FORCE = 1;
@@ -138,6 +139,8 @@ export interface Libc {
   lockForeignDescription(pid: number, fd: number): boolean;
   /** Calls back when the mount table behind the open mountinfo descriptor has changed. */
   onMountEvent(mountinfoFd: number, callback: () => void): PollHandle;
+  /** True once after the mount table has changed since this descriptor was last asked. It must be used for nothing else. */
+  takeMountEvent(mountinfoFd: number): boolean;
 }
 
 /** Second names of the same number. */
@@ -186,6 +189,7 @@ export function loadLibc(): Libc {
   const umount2 = native('umount2', 'int', ['str', 'int']);
   const ioctl = native('ioctl', 'int', ['int', 'ulong', 'void *']);
   const flock = native('flock', 'int', ['int', 'int']);
+  const poll = native('poll', 'int', ['void *', 'ulong', 'int']);
   const epollCreate1 = native('epoll_create1', 'int', ['int']);
   const epollCtl = native('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
   const epollWait = native('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
@@ -207,6 +211,7 @@ export function loadLibc(): Libc {
   const statxBuffer = Buffer.alloc(256);
   const statfsBuffer = Buffer.alloc(128);
   const flagsBuffer = Buffer.alloc(8);
+  const pollBuffer = Buffer.alloc(8);
 
   const open = (dirfd: number, path: string, flags: number, resolve: number): number => {
     how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
@@ -309,6 +314,12 @@ export function loadLibc(): Libc {
       } finally {
         close(process);
       }
+    },
+    takeMountEvent(mountinfoFd) {
+      pollBuffer.writeInt32LE(mountinfoFd, 0);
+      pollBuffer.writeInt16LE(POLLPRI, 4);
+      pollBuffer.writeInt16LE(0, 6);
+      return poll(pollBuffer, 1, 0) > 0;
     },
     onMountEvent(mountinfoFd, callback) {
       // mountinfo signals POLLPRI, which Node's loop cannot wait for; an epoll set around it turns readable instead.

@@ -30,6 +30,8 @@ const REST_FACTOR = 3;
 const BURST_MS = 25;
 /** Without events, the table is read this often. */
 const POLL_MS = 1_000;
+/** How often it is asked whether an event was missed, in milliseconds. */
+const SPARE_LOOK_MS = 500;
 
 export class HelperServer {
   readonly #options: ServerOptions;
@@ -147,7 +149,16 @@ export class HelperServer {
     this.#watching = true;
     try {
       // Watched before it is read: what changes in between is an event.
-      this.#events = this.#options.libc.onMountEvent(this.#options.openMountinfo(), () => this.#onEvent());
+      const { libc, openMountinfo } = this.#options;
+      this.#events = libc.onMountEvent(openMountinfo(), () => this.#onEvent());
+      // The kernel tells each descriptor of an event once, to whoever polls first: a wakeup that got lost between the
+      // two event loops would leave a mount unhealed until the next change. A descriptor of its own, asked now and then,
+      // costs one system call.
+      const spare = openMountinfo();
+      libc.takeMountEvent(spare);
+      setInterval(() => {
+        if (libc.takeMountEvent(spare)) this.#onEvent();
+      }, SPARE_LOOK_MS).unref();
     } catch (error) {
       if (!(error instanceof NodeError) || error.code !== 'Unsupported') throw error;
       setInterval(() => this.#table.refresh(), POLL_MS);
