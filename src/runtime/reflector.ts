@@ -171,6 +171,8 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
     }
     if (error.reason === 'WatchIdle') {
       this.#transition('idle');
+      // No bookmark either: the connection is dead, or the version is from the future of a restored server.
+      this.#resume = undefined;
       return 0;
     }
     if (error.reason === 'WatchListUnanswered' || (listing && this.#useWatchList && isRefusal(error))) {
@@ -188,7 +190,10 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
     } else {
       this.#transition(error.reason === 'Protocol' ? 'garbage' : 'error');
       // The server dislikes the request as it is (say, a version from its future): do not repeat it for ever.
-      if (isRefusal(error) || error.causes.some(({ reason }) => reason === 'ResourceVersionTooLarge')) {
+      // A server that is starting, or has lost the kind, may have lost its versions too: a watch from one of its future
+      // would be silent for ever.
+      const isOther = error.status === 503 || error.isNotFound;
+      if (isOther || isRefusal(error) || error.causes.some(({ reason }) => reason === 'ResourceVersionTooLarge')) {
         this.#resume = undefined;
       }
     }

@@ -262,13 +262,21 @@ describe('Reflector', () => {
     expect(await transitions('throttled')).to.equal(1);
   });
 
-  it('opens a silent watch anew, from where it was', async () => {
+  it('lists again after a silent watch, whose version may be from the future of a restored server', async () => {
     const reflector = run({ idleMs: 60 });
     await synced(reflector);
-    await until(() => server.kinds().includes('watch'), 'a second watch');
+    await until(() => server.kinds().filter((kind) => kind === 'watchlist').length > 1, 'a second list');
     expect(await transitions('idle')).to.be.at.least(1);
     await follows(reflector, 'a');
-    expect(server.kinds().filter((kind) => kind === 'watchlist')).to.have.length(1);
+  });
+
+  it('lists again after the kind was not served for a while', async () => {
+    const reflector = run();
+    await synced(reflector);
+    server.faults.watch.push(status(404, 'NotFound', 'page not found'));
+    server.endWatches();
+    await until(() => server.kinds().filter((kind) => kind === 'watchlist').length > 1, 'a second list');
+    await follows(reflector, 'a');
   });
 
   it('lists again after the server was down, since it may have come back with older data', async () => {
