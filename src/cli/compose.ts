@@ -79,7 +79,7 @@ export async function compose(
         onError: (err) => log.warn({ err }, 'the space of the pools could not be looked at'),
       });
       const drivers = [emptyDir, createHostPathDriver(node)];
-      const identity = nodeIdentity(state, nodeName);
+      const identity = nodeIdentity(state, node.mountRoot, nodeName);
       const agent = { client, log, metrics, nodeName, identity, node, drivers, hostPathAllow, watchAll: isUp };
       addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools) });
       claim = (stop) => claimNode({ client, nodeName, identity, clock: systemClock, log }, stop);

@@ -2,18 +2,28 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { StateDir } from './state-dir.ts';
 
-/** Who this installation is, among agents that could claim the same node name; made once for a state directory. */
-export function nodeIdentity({ nodeIdFile }: StateDir, nodeName: string): string {
-  let id = '';
-  try {
-    id = readFileSync(nodeIdFile, 'utf8').trim();
-  } catch {
-    // Not made yet.
-  }
-  if (id === '') {
-    id = randomUUID();
-    writeFileSync(`${nodeIdFile}.new`, `${id}\n`, { mode: 0o600 });
-    renameSync(`${nodeIdFile}.new`, nodeIdFile);
+/**
+ * Who this installation is, among agents that could claim the same node name. Kept in the state directory, which survives
+ * a boot, and beside the mount root, which survives the loss of the state directory: with either, a restart is the same
+ * installation and need not wait for a Lease to run out.
+ */
+export function nodeIdentity({ nodeIdFile }: StateDir, mountRoot: string, nodeName: string): string {
+  const files = [nodeIdFile, `${mountRoot}.node-id`];
+  const kept = files.map(read);
+  const id = kept.find((text) => text !== '') ?? randomUUID();
+  for (const [index, file] of files.entries()) {
+    if (kept[index] === id) continue;
+    writeFileSync(`${file}.new`, `${id}\n`, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
   }
   return `${nodeName}_${id}`;
+}
+
+/** Empty where there is no such file. */
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return '';
+  }
 }
