@@ -62,6 +62,7 @@ describe(`loss of control plane and state, ${controlPlaneKind} API server`, func
     const uid = (await machine.get<Volume>(VOLUMES, `${ns}/image`)).metadata.uid ?? '';
     const before = mountIds(machine.settings.mountRoot);
     await machine.wipeControlPlane();
+    await machine.restartWhatEnded();
     await machine.apply(openClass(machine.settings.hostPathAllow));
     const { status } = await orphansSeen(120_000, 'Volume', 'VolumeMount');
     expect(mountIds(machine.settings.mountRoot)).to.deep.equal(before);

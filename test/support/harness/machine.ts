@@ -415,11 +415,16 @@ export class Machine {
 
   /** A cluster outlives its machines: the next one's volumes must not be placed on a node that has ended. */
   async #forgetNodes(): Promise<void> {
+    const forget = async (name: string): Promise<void> => {
+      await this.#client?.delete(STORAGE_NODES, { name }).catch((error: unknown) => {
+        if (!KubeError.from(error).isNotFound) throw error;
+      });
+    };
     for (const { logFile } of this.#others) {
       const name = logFile.slice(this.directory.length + 1, -'.log'.length);
-      await this.#client?.delete(STORAGE_NODES, { name });
+      await forget(name);
     }
-    await this.#client?.delete(STORAGE_NODES, { name: this.settings.nodeName });
+    await forget(this.settings.nodeName);
   }
 
   /** Removes what is still there, and says what that was. */

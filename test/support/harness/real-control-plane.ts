@@ -60,7 +60,8 @@ export class RealControlPlane {
   /** Stops the API server; what was stored stays. */
   async stopApiServer(): Promise<void> {
     this.#isStopped = true;
-    await this.#api?.stop();
+    // Asked politely it would wait a minute for the watches that are open.
+    await this.#api?.killGroup();
   }
 
   /** Starts it again, on the same port. */
