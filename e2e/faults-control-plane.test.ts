@@ -126,13 +126,13 @@ describe(`loss of control plane and state, ${controlPlaneKind} API server`, func
     expect(readFileSync(join(machine.host, 'host/file'), 'utf8')).to.equal('host');
 
     // The image is still readable through its mount, until somebody says with `down` that it may go.
-    expect(files()[1]).to.equal('image');
+    expect(readFileSync(join(machine.target(ns, 'image'), 'file'), 'utf8')).to.equal('image');
     await machine.node.stop();
     const { code, stderr } = await machine.command(['down']);
     expect(code, stderr).to.equal(0);
     await machine.startNode();
     await machine.waitCondition(VOLUMES, `${ns}/image`, 'Stalled', 'True', 'DataMissing');
     await machine.waitReady(VOLUME_MOUNTS, `${ns}/host`);
-    expect(files()[0]).to.equal('host');
+    expect(readFileSync(join(machine.target(ns, 'host'), 'file'), 'utf8')).to.equal('host');
   });
 });
