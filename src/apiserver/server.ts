@@ -102,6 +102,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const store = new Store({
       file,
       onError: (error) => log.error('commit failed', error),
+      // A database that was wiped must not give out versions that clients have seen before: with the time in
+      // milliseconds, theirs are older than anything it knows, and they list again (410) instead of waiting for ever.
+      firstRevision: clock.now(),
       ...(options.synchronous === undefined ? {} : { synchronous: options.synchronous }),
     });
     cleanups.push(() => store.close());

@@ -31,8 +31,11 @@ export class RevisionLog {
   readonly #insert: StatementSync;
   readonly #meta: StatementSync;
 
-  /** Opens or creates the database. Throws StorageError when it is damaged or of a newer version. */
-  constructor(file: string, synchronous: Synchronous = 'FULL') {
+  /**
+   * Opens or creates the database; a new one counts from `firstRevision`, as if what came before were compacted away.
+   * Throws StorageError when it is damaged or of a newer version.
+   */
+  constructor(file: string, synchronous: Synchronous = 'FULL', firstRevision = 0) {
     try {
       this.#db = new DatabaseSync(file);
       this.#db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=${synchronous}; PRAGMA busy_timeout=2000;
@@ -41,8 +44,11 @@ export class RevisionLog {
         CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;`);
       this.#meta = this.#db.prepare('INSERT OR REPLACE INTO meta VALUES(?, ?)');
       const version = this.#get('schemaVersion');
-      if (version === undefined) this.#meta.run('schemaVersion', SCHEMA_VERSION);
-      else if (version !== SCHEMA_VERSION) throw new StorageError(`the database has the unknown version ${version}`);
+      if (version === undefined) {
+        this.#meta.run('head', firstRevision);
+        this.#meta.run('compacted', firstRevision);
+        this.#meta.run('schemaVersion', SCHEMA_VERSION);
+      } else if (version !== SCHEMA_VERSION) throw new StorageError(`the database has the unknown version ${version}`);
       this.#file = file;
       this.#inode = statSync(file, { bigint: true }).ino;
       this.#insert = this.#db.prepare('INSERT INTO log VALUES(?, ?, ?)');

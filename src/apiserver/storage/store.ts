@@ -8,6 +8,8 @@ import { type LogRow, RevisionLog, StorageError, type Synchronous } from './revi
 export interface StoreOptions {
   readonly file: string;
   readonly synchronous?: Synchronous;
+  /** Where a new database begins to count. */
+  readonly firstRevision?: number;
   /** Called when a commit fails; everything that was not on disk is taken back before. */
   readonly onError?: (error: Error) => void;
 }
@@ -43,7 +45,7 @@ export class Store {
   /** Opens the database and reads all of it. Throws StorageError. */
   constructor(options: StoreOptions) {
     this.#onError = options.onError ?? (() => {});
-    const log = new RevisionLog(options.file, options.synchronous);
+    const log = new RevisionLog(options.file, options.synchronous, options.firstRevision);
     try {
       this.#compacted = log.compacted;
       // Revision 0 means "any" to clients, so the first state is 1.
