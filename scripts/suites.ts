@@ -89,7 +89,7 @@ export const SUITES: readonly Suite[] = [
     specs: ['test/**/*.test.ts'],
     exclude: ['test/contract/**', 'test/support/fixtures/**'],
     namespaces: true,
-    deadlineSeconds: 240,
+    deadlineSeconds: 480,
     fullDeadlineSeconds: 900,
     tools: ['promtool'],
   },
@@ -99,7 +99,7 @@ export const SUITES: readonly Suite[] = [
     name: 'contract',
     specs: ['test/contract/**/*.test.ts'],
     namespaces: true,
-    deadlineSeconds: 240,
+    deadlineSeconds: 480,
     fullDeadlineSeconds: 900,
     tools: ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl'],
   },
@@ -112,8 +112,8 @@ export const SUITES: readonly Suite[] = [
     deadlineSeconds: 300,
     tools: ['kubectl'],
   },
-  ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE] }, 300),
-  ...e2eSuites('faults', { specs: E2E_APART }, 300),
+  ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE] }, 600),
+  ...e2eSuites('faults', { specs: E2E_APART }, 600),
 ];
 
 /** The spec files of a suite, from the top of the checkout, sorted. */
