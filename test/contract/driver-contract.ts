@@ -10,6 +10,7 @@ import { after, afterEach, before, describe, it } from 'mocha';
 import type { Driver, DriverMount, DriverVolume, UnmountOutcome } from '../../src/drivers/driver.ts';
 import type { RunningNodeLayer } from '../../src/node/create-layer.ts';
 import { copyOfMounts, end, makePlace, mountsAt, type Place, rejection, soon, startUntil } from '../node/support.ts';
+import { skipBecause } from '../support/skip.ts';
 
 /** One implementation, set up below a directory of its own. */
 export interface DriverSubject {
@@ -246,7 +247,8 @@ export function describeDriver(
     });
 
     it('replaces a mount whose storage was removed', async function () {
-      if (subject.replaceStorage === undefined) return this.skip();
+      if (subject.replaceStorage === undefined)
+        skipBecause(this, 'the storage of this driver cannot be replaced under a mount');
       const { volume, mount, target } = await setUp();
       await driver.publish(volume, mount, soon());
       subject.replaceStorage(volume);

@@ -8,6 +8,7 @@ import { forkHelper } from '../../src/node/fork-helper.ts';
 import { loadLibc } from '../../src/node/helper/libc.ts';
 import { HelperClient } from '../../src/node/helper-client.ts';
 import { NodeError } from '../../src/node/node-error.ts';
+import { skipBecause } from '../support/skip.ts';
 import { makePlace, mountsAt, mountsBelow, type Place, rejection, soon, until } from './support.ts';
 
 describe('helper', function () {
@@ -138,7 +139,7 @@ describe('helper', function () {
     });
 
     it('gives up at the deadline and delays nobody else', async function () {
-      if (!existsSync('/dev/fuse')) return this.skip();
+      if (!existsSync('/dev/fuse')) skipBecause(this, 'this machine has no /dev/fuse');
       const dead = join(place.data, 'dead');
       mkdirSync(dead);
       mkdirSync(join(place.data, 'alive'));

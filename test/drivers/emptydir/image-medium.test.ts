@@ -8,6 +8,7 @@ import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts
 import { parseImageName } from '../../../src/drivers/emptydir/image-name.ts';
 import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
 import { makePlace, type Place, soon, until } from '../../node/support.ts';
+import { skipBecause } from '../../support/skip.ts';
 
 const MIB = 1024n * 1024n;
 
@@ -102,7 +103,7 @@ describe('an emptyDir volume on disk', function () {
   });
 
   it('is found again after somebody unmounted its pool, and only then deleted', async function () {
-    if (pool.file === undefined) return this.skip();
+    if (pool.file === undefined) skipBecause(this, 'the pool is a directory here, not a file');
     const volume = volumeOf('unmounted', 16n * MIB);
     await driver.provision(volume, soon());
     const { target } = pool.file;
