@@ -230,7 +230,9 @@ function volumeToMountKeys(delta: Delta<Volume>, stores: AgentStores): Wanted[] 
   if (delta.type === 'updated') {
     const { old, object } = delta;
     const matters =
-      ordersDiffer(old, object) || grantsDiffer(old, object) || conditionsDiffer(old, object, ['Provisioned']);
+      ordersDiffer(old, object) ||
+      grantsDiffer(old, object) ||
+      conditionsDiffer(old, object, ['Provisioned', 'Stalled']);
     if (!matters) return [];
   }
   return stores.mounts.byIndex(BY_VOLUME, delta.key).map((mount) => ({ key: keyOf(mount) }));

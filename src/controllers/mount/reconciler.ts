@@ -10,6 +10,7 @@ import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { MountObservation } from '../../drivers/driver.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
+import { storageObjection } from '../policy/judge-storage.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { hasFinalizer, isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
@@ -102,6 +103,11 @@ async function converge(
     if (!storage.provisioned) {
       const message = `The storage of volume "${volume.metadata.name}" is not there yet.`;
       return await refuse(mount, { reason: 'VolumeNotReady', message, stalled: false }, deps, context);
+    }
+    const objection = storageObjection(volume, resolved, storage);
+    // A mount that was made is kept, and healed; a new one is not begun.
+    if (objection !== undefined && !hasFinalizer(mount, FINALIZERS.mount)) {
+      return await refuse(mount, objection, deps, context);
     }
     // A finalizer before the first side effect: what is mounted is always announced.
     current = await deps.writer.addFinalizer(VOLUME_MOUNTS, current, FINALIZERS.mount, signal);

@@ -1,6 +1,6 @@
 /** Is the volume as wanted, and if not, what is the next step? An ordered list of named, pure checks. */
 import { isTrue } from '../../api/conditions.ts';
-import { isReason } from '../../api/reasons.ts';
+import { storageObjection } from '../policy/judge-storage.ts';
 import type { Failure } from '../support/failure.ts';
 import type { VolumeFacts } from './observe.ts';
 
@@ -21,8 +21,7 @@ type Check = (facts: VolumeFacts) => VolumeStep | undefined;
 const CHECKS: readonly Check[] = [
   policyAllows,
   driverIsThere,
-  noTrouble,
-  capacityIsEnforceable,
+  storageIsUsable,
   dataIsWhereItWas,
   isProvisioned,
   hasItsCapacity,
@@ -48,19 +47,10 @@ function driverIsThere({ resolution, driver }: VolumeFacts): VolumeStep | undefi
   return refuse({ reason: 'TypeNotSupported', message, stalled: true });
 }
 
-function noTrouble({ observation }: VolumeFacts): VolumeStep | undefined {
-  if (observation?.problem === undefined) return undefined;
-  const { reason, message, terminal } = observation.problem;
-  return refuse({ reason: isReason(reason) ? reason : 'InternalError', message, stalled: terminal });
-}
-
-function capacityIsEnforceable({ volume, observation, resolution }: VolumeFacts): VolumeStep | undefined {
-  if (volume.spec.capacityPolicy !== 'Enforce' || !resolution.ok || resolution.resolved.capacityBytes === undefined) {
-    return undefined;
-  }
-  const { enforced, reason, message } = observation?.capacity ?? { enforced: true, reason: '', message: '' };
-  if (enforced || (reason !== 'CapacityNotEnforceable' && observation?.provisioned !== true)) return undefined;
-  return refuse({ reason: 'CapacityNotEnforceable', message, stalled: true });
+function storageIsUsable({ volume, observation, resolution }: VolumeFacts): VolumeStep | undefined {
+  if (observation === undefined || !resolution.ok) return undefined;
+  const failure = storageObjection(volume, resolution.resolved, observation);
+  return failure === undefined ? undefined : refuse(failure);
 }
 
 /**

@@ -143,6 +143,26 @@ describe('mount on its node', () => {
     expect(old.driver.calls).to.deep.equal(['publish data']);
   });
 
+  it('is not begun where the size cannot be enforced as asked, whichever of the two is looked at first', async () => {
+    const on = world({ volumeSpec: { capacity: '1Gi', capacityPolicy: 'Enforce' } });
+    await on.mount();
+    expect([on.driver.calls, on.events]).to.deep.equal([[], ['Warning CapacityNotEnforceable VolumeMount/m']]);
+    expect(is(on, 'Stalled')).to.equal('True CapacityNotEnforceable');
+  });
+
+  it('is not begun on storage that is in trouble, but healed on it', async () => {
+    const problem = { reason: 'DataMissing', message: 'gone', terminal: true };
+    const on = world();
+    on.driver.problem = problem;
+    await on.mount();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(is(on, 'Ready')).to.equal('False DataMissing');
+    const old = world({ metadata: { finalizers: [FINALIZERS.mount] } });
+    old.driver.problem = problem;
+    await old.mount();
+    expect(old.driver.calls).to.deep.equal(['publish data']);
+  });
+
   it('is refused a target that an older mount uses', async () => {
     const spec = { hostPath: '/data/target' };
     const on = world({ spec });
