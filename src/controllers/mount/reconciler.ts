@@ -6,8 +6,9 @@
  */
 import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting, VOLUME_MOUNTS } from '../../api/meta.ts';
+import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
-import type { MountObservation } from '../../drivers/driver.ts';
+import type { MountObservation, VolumeObservation } from '../../drivers/driver.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import { storageObjection } from '../policy/judge-storage.ts';
@@ -100,13 +101,9 @@ async function converge(
   let worked: Worked;
   try {
     const storage = await driver.observeVolume(words.volume, signal);
-    if (!storage.provisioned) {
-      const message = `The storage of volume "${volume.metadata.name}" is not there yet.`;
-      return await refuse(mount, { reason: 'VolumeNotReady', message, stalled: false }, deps, context);
-    }
-    const objection = storageObjection(volume, resolved, storage);
-    // A mount that was made is kept, and healed; a new one is not begun.
-    if (objection !== undefined && !hasFinalizer(mount, FINALIZERS.mount)) {
+    const objection = storageObjection(volume, resolved, storage) ?? whenMissing(volume, storage);
+    // A mount that was made is kept, and healed while its storage is there; a new one is not begun.
+    if (objection !== undefined && !(storage.provisioned && hasFinalizer(mount, FINALIZERS.mount))) {
       return await refuse(mount, objection, deps, context);
     }
     // A finalizer before the first side effect: what is mounted is always announced.
@@ -145,6 +142,12 @@ async function converge(
       return undefined;
     }
   }
+}
+
+function whenMissing({ metadata }: Volume, { provisioned }: VolumeObservation): Failure | undefined {
+  if (provisioned) return undefined;
+  const message = `The storage of volume "${metadata.name}" is not there yet.`;
+  return { reason: 'VolumeNotReady', message, stalled: false };
 }
 
 /** What was seen after mounting decides, not that the call returned. */

@@ -80,8 +80,10 @@ async function observeVolume(
     const provisioned = location !== null;
     return { ...base, provisioned, staged: provisioned, problem: undefined };
   } catch (error) {
-    if (signal.aborted) throw toDriverError(error, Reason.ProvisionFailed);
-    const { reason, message, terminal } = toDriverError(error, Reason.ProvisionFailed);
+    const failure = toDriverError(error, Reason.ProvisionFailed);
+    // What passes by itself (a helper that is started anew, a disk that does not answer) says nothing of the directory.
+    if (signal.aborted || !failure.terminal) throw failure;
+    const { reason, message, terminal } = failure;
     return { ...base, provisioned: false, staged: false, problem: { reason, message, terminal } };
   }
 }

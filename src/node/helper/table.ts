@@ -14,6 +14,14 @@ export interface TableDelta {
 /** Line of an entry that was derived and not read: replaced by the next reading. */
 const DERIVED = '';
 
+/**
+ * A part of a string keeps the whole of it in memory. A table that changes line by line would come to hold as many
+ * copies of the file as there are mounts.
+ */
+function ownCopy(part: string): string {
+  return Buffer.from(part, 'utf8').toString('utf8');
+}
+
 export class HelperTable {
   readonly #path: string;
   readonly #send: (delta: TableDelta) => void;
@@ -37,11 +45,12 @@ export class HelperTable {
     const text = this.#read();
     const seen = new Set<number>();
     const upsert: MountEntry[] = [];
-    for (const line of text.split('\n')) {
-      const id = Number.parseInt(line, 10);
+    for (const part of text.split('\n')) {
+      const id = Number.parseInt(part, 10);
       if (Number.isNaN(id)) continue;
       seen.add(id);
-      if (this.#known.get(id)?.line === line) continue;
+      if (this.#known.get(id)?.line === part) continue;
+      const line = ownCopy(part);
       const entry = parseMountinfoLine(line);
       if (entry === undefined) continue;
       this.#put(line, entry);

@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import type { Driver } from '../../../src/drivers/driver.ts';
 import { createHostPathDriver } from '../../../src/drivers/hostpath/driver.ts';
+import { NodeError } from '../../../src/node/node-error.ts';
 import { makePlace, mountsBelow, type Place, rejection, soon } from '../../node/support.ts';
 import { hostPathVolume } from './support.ts';
 
@@ -62,6 +63,16 @@ describe('hostPath driver', function () {
       expect(error).to.include({ terminal: true });
     }
     expect(reasons).to.deep.equal(['HostPathNotDirectory', 'InvalidSpec', 'HostPathNotAllowed']);
+  });
+
+  it('says nothing of a directory while nobody can look at it', async () => {
+    const lost = new NodeError('HelperLost', 'the helper ended');
+    const blind = createHostPathDriver({ ...place.layer, inspectUserPath: () => Promise.reject(lost) });
+    const volume = hostPathVolume('blind', join(place.data, 'blind'), [place.data]);
+    expect(await rejection(blind.observeVolume(volume, soon()))).to.include({
+      reason: 'HelperUnavailable',
+      terminal: false,
+    });
   });
 
   it('refuses to enforce a capacity, and says so where it is only stated', async () => {
