@@ -17,6 +17,11 @@ interface Common {
   /** The deadline with full counts (CLAWSTORE_TEST_FULL=1); the same when absent. */
   readonly fullDeadlineSeconds?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /**
+   * It mostly waits (for outages, timeouts, guests that boot): runs beside the other suites, one of its kind at a time,
+   * and its output is printed when it has ended.
+   */
+  readonly beside?: boolean;
 }
 
 /** A command whose exit code is the result: one test. */
@@ -62,7 +67,11 @@ const FIRST_USE: readonly string[] = ['e2e/first-steps.test.ts', 'e2e/make-run.t
  * The end-to-end files, all of them against each control plane: `E2E_CONTROL_PLANE` tells them which. The files of one
  * suite share one real control plane, which takes longer to start than most of them to run.
  */
-function e2eSuites(name: string, files: Pick<MochaSuite, 'specs' | 'exclude'>, seconds: number): readonly MochaSuite[] {
+function e2eSuites(
+  name: string,
+  files: Pick<MochaSuite, 'specs' | 'exclude' | 'beside'>,
+  seconds: number,
+): readonly MochaSuite[] {
   return ['embedded', 'real'].map((plane) => ({
     type: 'mocha',
     kind: 'e2e',
@@ -113,7 +122,7 @@ export const SUITES: readonly Suite[] = [
     tools: ['kubectl'],
   },
   ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE] }, 600),
-  ...e2eSuites('faults', { specs: E2E_APART }, 600),
+  ...e2eSuites('faults', { specs: E2E_APART, beside: true }, 600),
 ];
 
 /** The spec files of a suite, from the top of the checkout, sorted. */

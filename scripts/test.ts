@@ -12,8 +12,10 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SUITES, type Suite, unclaimedFiles } from './suites.ts';
 import { failUnlistedSkips, parseAllowedSkips, staleEntries } from './test/allowed-skips.ts';
+import { runInLanes } from './test/lanes.ts';
 import type { Outcome } from './test/results.ts';
 import { runSuite } from './test/run-suite.ts';
+import { toolEnvironment } from './tools.ts';
 
 const { values } = parseArgs({
   options: {
@@ -48,6 +50,12 @@ function matchesName(suite: Suite, name: string): boolean {
   return suite.name === name || suite.name.startsWith(`${name}-`);
 }
 
+/** Before any suite's deadline runs: building a server takes minutes. One that cannot be had fails its suites later. */
+async function provideTools(suites: readonly Suite[]): Promise<void> {
+  const names = new Set(suites.flatMap((suite) => (suite.type === 'mocha' ? (suite.tools ?? []) : [])));
+  await toolEnvironment([...names]).catch((error: unknown) => console.error(`tools: ${String(error)}`));
+}
+
 function report(outcomes: readonly Outcome[]): void {
   const failures = outcomes.flatMap(({ suite, failures: list }) => list.map((failure) => ({ suite, ...failure })));
   const skips = outcomes.flatMap(({ suite, skips: list }) => list.map((skip) => ({ suite, ...skip })));
@@ -76,21 +84,20 @@ async function main(): Promise<Outcome[]> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
 
-  const outcomes: Outcome[] = [];
-  for (const suite of suites) {
-    console.log(`\n== ${suite.name}`);
-    const specs = values.spec?.split(',');
-    outcomes.push(await runSuite(suite, { root, full, specs, pattern: values.grep, signal: stop.signal }));
-    if (stop.signal.aborted) {
-      outcomes.push({
-        suite: '(runner)',
-        passed: 0,
-        failures: [{ title: '(runner)', error: `stopped by ${String(stop.signal.reason)}` }],
-        skips: [],
-        seconds: 0,
-      });
-      break;
-    }
+  await provideTools(suites);
+  const specs = values.spec?.split(',');
+  const options = { root, full, specs, pattern: values.grep, signal: stop.signal };
+  const outcomes = [
+    ...(await runInLanes(suites, (suite, output) => runSuite(suite, { ...options, output }), stop.signal)),
+  ];
+  if (stop.signal.aborted) {
+    outcomes.push({
+      suite: '(runner)',
+      passed: 0,
+      failures: [{ title: '(runner)', error: `stopped by ${String(stop.signal.reason)}` }],
+      skips: [],
+      seconds: 0,
+    });
   }
   const unclaimed = unclaimedFiles(loaded, root);
   if (unclaimed.length > 0) {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { toolPath } from '../../scripts/tools.ts';
+import { freePort } from '../../test/support/harness/ports.ts';
 import { Api, readAccess } from './api.ts';
-import { freePort } from './ports.ts';
 import { run, type Scope } from './scope.ts';
 
 const CRDS = join(import.meta.dirname, '../../crds');

@@ -2,9 +2,9 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../../test/support/harness/ports.ts';
 import { Api, collection, type ObjectShape, type Plural, readAccess } from './api.ts';
 import { startKubernetes } from './kubernetes.ts';
-import { freePort } from './ports.ts';
 import type { Scope, StartedProcess } from './scope.ts';
 
 export type ControlPlane = 'embedded' | 'real';

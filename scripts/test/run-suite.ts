@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly pattern?: string | undefined;
   /** Kills the suite and sweeps what it left. */
   readonly signal: AbortSignal;
+  /** Descriptor of the file that takes its output; the runner's own output where absent. */
+  readonly output?: number | undefined;
 }
 
 /** Runs one suite in a process group of its own, to its end or its deadline. Never throws for what the suite does. */
@@ -78,7 +80,7 @@ async function execute(
   const child = spawn(file, args, {
     cwd: options.root,
     detached: true,
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', options.output ?? 'inherit', options.output ?? 'inherit'],
     env: { ...process.env, ...suite.env, ...env },
   });
   const killGroup = (): void => {

@@ -113,6 +113,34 @@ describe('the test runner', function () {
     expect(existsSync(marker)).to.equal(false);
   });
 
+  it('runs suites that mostly wait beside the others, and prints each in one piece', () => {
+    const meet = (own: string, other: string): string => `
+      import { existsSync, writeFileSync } from 'node:fs';
+      import { it } from 'mocha';
+      it('meets the other', async function () {
+        this.timeout(15000);
+        console.log('here is ${own}');
+        writeFileSync(${JSON.stringify(root)} + '/${own}', '');
+        while (!existsSync(${JSON.stringify(root)} + '/${other}')) await new Promise((go) => setTimeout(go, 20));
+        console.log('${own} has met ${other}');
+      });`;
+    writeFileSync(join(root, 'test/a.test.ts'), meet('a', 'b'));
+    writeFileSync(join(root, 'test/b.test.ts'), meet('b', 'a'));
+    const suite = { type: 'mocha', kind: 'unit', namespaces: false, deadlineSeconds: 20 };
+    const suites = [
+      { ...suite, name: 'slow', specs: ['test/b.test.ts'], beside: true },
+      { ...suite, name: 'front', specs: ['test/a.test.ts'] },
+    ];
+    writeFileSync(join(root, 'suites.ts'), `export const SUITES = ${JSON.stringify(suites)};`);
+    const { lastLine, output } = start();
+    expect(lastLine, output).to.equal('2 passed, 0 failed, 0 skipped');
+    expect(output).to.match(
+      /== slow: started beside the others[^]*== front[^]*a has met b[^]*== slow\n[^]*b has met a/,
+    );
+    expect(output.slice(output.indexOf('== front'), output.indexOf('== slow\n'))).to.not.include('here is b');
+    expect(output).to.match(/== summary\nok {3}slow .*\nok {3}front /);
+  });
+
   describe('skips', () => {
     const spec = `import { skipBecause } from '${skipModule}';
       it('one', () => {}); it('needs hardware', function () { skipBecause(this, 'no such disk'); });`;
