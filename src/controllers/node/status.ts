@@ -14,7 +14,7 @@ import { VOLUME_TYPES } from '../../api/volume.ts';
 import type { Failure } from '../support/failure.ts';
 import type { NodeFacts } from './observe.ts';
 
-/** Free space is published again when it has changed by this part of the pool, so that an idle node writes nothing. */
+/** Space is published again when it has changed by this part of the pool, so that an idle node writes nothing. */
 const FREE_STEP = 20n;
 
 /** Derives the whole status; after a failure, what was known stays and Ready says what is wrong. */
@@ -76,12 +76,19 @@ function featuresOf({ features, drivers }: NodeFacts): readonly NodeFeature[] {
   return [...byName.values()];
 }
 
+/**
+ * What others write on the host changes what a pool could still grow to, and with it capacity and free: both stay as
+ * published until one has moved by a step.
+ */
 function steady(pool: StoragePool, previous: readonly StoragePool[] | undefined): StoragePool {
   const old = previous?.find(({ name }) => name === pool.name);
-  if (old === undefined || old.capacity !== pool.capacity || old.reserved !== pool.reserved) return pool;
+  if (old === undefined || old.reserved !== pool.reserved) return pool;
   const step = quantityToBigInt(pool.capacity) / FREE_STEP;
-  const difference = quantityToBigInt(pool.free) - quantityToBigInt(old.free);
-  return difference < step && -difference < step ? { ...pool, free: old.free } : pool;
+  const moved = (field: 'capacity' | 'free'): boolean => {
+    const difference = quantityToBigInt(pool[field]) - quantityToBigInt(old[field]);
+    return difference >= step || -difference >= step;
+  };
+  return moved('capacity') || moved('free') ? pool : { ...pool, capacity: old.capacity, free: old.free };
 }
 
 function sums(pools: readonly StoragePool[]): Pick<StorageNodeStatus, 'capacity' | 'free' | 'reserved'> {

@@ -57,8 +57,8 @@ describe('findOrphans', () => {
 
 describe('deriveNodeStatus', () => {
   const node = storageNode('a', { conditions: [], pools: [] });
-  const pool = (free: string, reserved = '0'): StoragePool => {
-    return { name: 'default', path: '/p', filesystem: 'xfs', capacity: '100Gi', free, reserved };
+  const pool = (free: string, reserved = '0', capacity = '100Gi'): StoragePool => {
+    return { name: 'default', path: '/p', filesystem: 'xfs', capacity, free, reserved };
   };
 
   it('says what is supported and why the rest is not', () => {
@@ -70,13 +70,16 @@ describe('deriveNodeStatus', () => {
     ]);
   });
 
-  it('does not follow small changes of free space, but every change of what is reserved', () => {
+  it('does not follow small changes of space, but every change of what is reserved', () => {
     const first = deriveNodeStatus(node, { facts: factsWith({ pools: [pool('50Gi')] }) }, now);
     const again = (pools: readonly StoragePool[]) =>
       deriveNodeStatus({ ...node, status: first }, { facts: factsWith({ pools }) }, now);
     expect(again([pool('49Gi')])).to.deep.equal(first);
     expect(again([pool('46Gi')])).to.deep.equal(first);
     expect(again([pool('45Gi')]).free).to.equal('45Gi');
+    // Somebody else wrote on the host: the pool could grow less far.
+    expect(again([pool('49Gi', '0', '99Gi')])).to.deep.equal(first);
+    expect(again([pool('48Gi', '0', '80Gi')])).to.deep.include({ capacity: '80Gi', free: '48Gi' });
     expect(again([pool('49Gi', '1Gi')])).to.deep.include({ free: '49Gi', reserved: '1Gi' });
   });
 
