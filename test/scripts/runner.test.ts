@@ -49,7 +49,7 @@ describe('the test runner', function () {
 
   function start(env: Readonly<Record<string, string>> = {}): Run {
     const args = [join(checkout, 'scripts/test.ts'), '--suites', join(root, 'suites.ts'), '--root', root];
-    const { CI: _, CLAWSTORE_SEED: __, ...inherited } = process.env;
+    const { CI: _, CLAWSTORE_SEED: __, CLAWSTORE_TEST_FULL: ___, ...inherited } = process.env;
     const result = spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...inherited, ...env } });
     const output = `${result.stdout}${result.stderr}`;
     return { status: result.status, output, lastLine: result.stdout.trimEnd().split('\n').at(-1) ?? '' };

@@ -20,6 +20,7 @@ const FSCONFIG_SET_FLAG = 0;
 const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;
 const CLOEXEC = 1;
+const LOOP_GET_STATUS64 = 0x4c05n;
 const LOOP_SET_CAPACITY = 0x4c07n;
 const LOOP_CONFIGURE = 0x4c0an;
 const LOOP_CTL_GET_FREE = 0x4c82n;
@@ -28,6 +29,8 @@ const LO_FLAGS_DIRECT_IO = 16;
 /** `struct loop_config`: fd, block size, `struct loop_info64` (232 bytes, flags at 52), 64 bytes reserved. */
 const LOOP_CONFIG_SIZE = 304;
 const LOOP_CONFIG_FLAGS = 8 + 52;
+/** `struct loop_info64` begins with the device and the inode number of the file. */
+const LOOP_INFO_SIZE = 232;
 const SECTOR = 4096;
 const FIFREEZE = 0xc0045877n;
 const FITHAW = 0xc0045878n;
@@ -43,9 +46,17 @@ export interface AttachedLoop {
   readonly fd: number;
 }
 
+/** `st_dev` and `st_ino` of a file. */
+export interface FileIdentity {
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
 export interface BlockCalls {
   /** Attaches a file. The sector size is 4096, as direct I/O on a cloned file needs. */
   attach(file: string): AttachedLoop;
+  /** Which file is behind a loop device, whatever its name is now; undefined when none is, or there is no such device. */
+  backing(devicePath: string): FileIdentity | undefined;
   /** Makes the device see the new size of its file. */
   updateCapacity(devicePath: string): void;
   /**
@@ -107,6 +118,22 @@ export function loadBlockCalls(): BlockCalls {
           if (errno !== 'EBUSY') throw systemError('LOOP_CONFIGURE', errno, file);
         }
         throw new NodeError('Busy', `no loop device could be had for ${file}`, { path: file });
+      } finally {
+        closeSync(fd);
+      }
+    },
+    backing(devicePath) {
+      let fd: number;
+      try {
+        fd = openSync(devicePath, constants.O_RDONLY);
+      } catch {
+        return undefined; // gone meanwhile, or not in this /dev
+      }
+      try {
+        const info = Buffer.alloc(LOOP_INFO_SIZE);
+        // ENXIO: no file is attached.
+        if (ioctlBuffer(fd, LOOP_GET_STATUS64, info) !== 0) return undefined;
+        return { dev: info.readBigUInt64LE(0), ino: info.readBigUInt64LE(8) };
       } finally {
         closeSync(fd);
       }

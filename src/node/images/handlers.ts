@@ -28,7 +28,7 @@ import { checkEmpty, makeTarget, setImmutable, targetName } from '../helper/targ
 import type { BindResult, TargetPath } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
 import { type BlockCalls, loadBlockCalls } from './block-calls.ts';
-import { backingFileOf, devicePathOf, loopsOf } from './loop-devices.ts';
+import { backingFileOf, devicePathOf, type LoopDevice, loopDevices } from './loop-devices.ts';
 import {
   type CreateImage,
   GROWING,
@@ -47,6 +47,23 @@ let loaded: BlockCalls | undefined;
 function blockCalls(): BlockCalls {
   loaded ??= loadBlockCalls();
   return loaded;
+}
+
+/**
+ * Loop devices of a file. Told by the inode: a name may be another file's in another mount namespace, and one file may
+ * have several.
+ */
+function loopsOf(file: string): readonly LoopDevice[] {
+  const { dev, ino } = statSync(file, { bigint: true });
+  return loopDevices().filter(({ path }) => {
+    const backing = blockCalls().backing(path);
+    return backing?.dev === dev && backing.ino === ino;
+  });
+}
+
+/** Whether the device `major:minor` is a loop device of this file. */
+function shows(device: string, file: string): boolean {
+  return loopsOf(file).some((loop) => loop.device === device);
 }
 
 /** STORAGE choices: 4096-byte sectors work with direct I/O on clones; no discard of a file that is empty anyway. */
@@ -93,7 +110,7 @@ export async function mountImage(context: HelperContext, request: MountImage): P
   if (there.mountId !== target.parent.stat.mountId) {
     table.refresh();
     const entry = table.byId(there.mountId);
-    if (entry === undefined || backingFileOf(entry.device) !== file) {
+    if (entry === undefined || !shows(entry.device, file)) {
       throw new NodeError('ForeignMount', `${target.path} has ${entry?.source ?? 'something'} mounted`, {
         path: target.path,
       });
@@ -121,7 +138,7 @@ export async function mountImage(context: HelperContext, request: MountImage): P
     const id = libc.statx(tree.number, '').mountId;
     table.refresh();
     const entry = table.byId(id);
-    if (entry?.target !== target.path || backingFileOf(entry.device) !== file) {
+    if (entry?.target !== target.path || !shows(entry.device, file)) {
       libc.umount(tree.procPath, MNT_DETACH);
       throw new NodeError('VerificationFailed', `${target.path} does not show the image that was mounted`, {
         path: target.path,
@@ -145,7 +162,7 @@ export async function growImage(
   }
   await extend(file, sizeBytes, allocation);
   crashPoint('image.after-extend');
-  const [loop] = loopsOf(realpathSync(file));
+  const [loop] = loopsOf(file);
   if (loop !== undefined) blockCalls().updateCapacity(loop.path);
   if (filesystem === 'xfs') {
     if (target === null || loop === undefined)
@@ -201,7 +218,7 @@ async function growMountedExt4(device: string, request: RequestContext): Promise
 export async function removeImage(_context: HelperContext, { file }: { readonly file: string }): Promise<null> {
   for (const path of [file, `${file}${UNFINISHED}`]) {
     if (!exists(path)) continue;
-    const users = loopsOf(realpathSync(path));
+    const users = loopsOf(path);
     if (users.length > 0) {
       throw new NodeError('Busy', `${path} is still attached to ${users.map((loop) => loop.path).join(', ')}`, {
         path,

@@ -32,7 +32,10 @@ export function loopDevices(): readonly LoopDevice[] {
   });
 }
 
-/** Loop devices of a file; its path as the kernel shows it, which is absolute and without symbolic links. */
+/**
+ * Loop devices of a file that is named by a UID, so that no other file has its name; its path as the kernel shows it, which
+ * is absolute and without symbolic links.
+ */
 export function loopsOf(file: string): readonly LoopDevice[] {
   return loopDevices().filter(({ backingFile }) => backingFile === file);
 }

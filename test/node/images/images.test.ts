@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   existsSync,
   mkdtempSync,
@@ -151,6 +152,42 @@ describe('volume images', () => {
     const error = await node.call('removeImage', { file }, { signal: never }).catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(NodeError).with.property('code', 'Busy');
     expect(existsSync(file)).to.equal(true);
+  });
+
+  it('are told by the file, not by its name in some mount namespace', async () => {
+    await create('ext4', 16n);
+    const script = 'mount -t tmpfs none "$1" && truncate -s 32M "$2" && losetup --show --find "$2" && exec sleep 60';
+    const apart = ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', pool.directory, file];
+    const holder = spawn('unshare', apart, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const foreign = String((await once(holder.stdout, 'data'))[0]).trim();
+    try {
+      expect(loopsOf(file)).to.have.length(1);
+      const { entry } = await mount('ext4');
+      expect(`/dev/loop${entry.device.split(':')[1]}`).to.not.equal(foreign);
+      await unmount();
+      await node.call('removeImage', { file }, { signal: never });
+      expect(existsSync(file)).to.equal(false);
+    } finally {
+      execFileSync('losetup', ['--detach', foreign]);
+      holder.kill('SIGKILL');
+      await once(holder, 'exit');
+    }
+  });
+
+  it('that are attached under another name are not mounted a second time', async () => {
+    await create('ext4', 16n);
+    const other = join(folder, 'other.img');
+    writeFileSync(other, '');
+    execFileSync('mount', ['--bind', file, other]);
+    const loop = execFileSync('losetup', ['--show', '--find', other], { encoding: 'utf8' }).trim();
+    try {
+      const error = await mount('ext4').catch((thrown: unknown) => thrown);
+      expect(error).to.be.instanceOf(NodeError).with.property('code', 'Busy');
+      expect((error as Error).message).to.include(loop);
+    } finally {
+      execFileSync('losetup', ['--detach', loop]);
+      execFileSync('umount', [other]);
+    }
   });
 
   it('give freed blocks back to the pool when mounted with discard', async () => {
