@@ -58,6 +58,7 @@ export const REASONS = {
   HostPathNotFound: 'The path does not exist and type is not DirectoryOrCreate.',
   HostPathNotDirectory: 'The path is not a directory.',
   HostPathIsSymlink: 'The path leads through a symbolic link.',
+  NfsServerNotAllowed: 'The VolumeClass does not allow the NFS server.',
   MountOptionNotAllowed: 'A mount option is not allowed by the VolumeClass or not known to the driver.',
   PoolNotFound: 'The node has no pool of that name.',
   CapacityTooSmall: 'The capacity is below what the filesystem of the volume needs.',
@@ -67,9 +68,15 @@ export const REASONS = {
 
   // Capacity
   CapacityEnforced: 'A writer gets ENOSPC at the capacity.',
+  NotEnforceable: 'The source cannot limit what is written; the capacity is a statement.',
   CapacityAdvisory: 'The capacity is a statement, not a limit.',
 
   // Failures that are tried again
+  ServerUnreachable: 'The server does not answer; it is used again by itself once it does.',
+  ServerNameNotResolved: 'The name of the server has no address.',
+  ExportNotFound: 'The server does not export the path.',
+  AccessDenied: 'The server refuses this node, or what it wants to do.',
+  StaleHandle: 'The server does not know any more what is mounted; it is mounted anew.',
   ProvisionFailed: 'Making the storage failed; tried again with back-off.',
   MountFailed: 'Mounting failed; tried again with back-off.',
   UnmountFailed: 'Unmounting failed; tried again with back-off.',

@@ -17,6 +17,8 @@ export interface VolumeClassSpec {
   readonly allowedTypes: readonly VolumeType[];
   /** Directories at or below which host paths (sources and mount targets) may lie; absent: none. */
   readonly allowedHostPathPrefixes?: readonly string[];
+  /** NFS servers that a Volume may name: as written there, `*.example.com`, or `*`; absent: none. */
+  readonly allowedNfsServers?: readonly string[];
   /** Mount options that a Volume may ask for; absent: only those that restrict. */
   readonly allowedMountOptions?: readonly string[];
   readonly defaults?: VolumeClassDefaults;

@@ -1,10 +1,10 @@
-/** The Volume kind: a piece of storage that is provisioned on one node. Schema: `crds/storage.clawbernetes.io_volumes.yaml`. */
+/** The Volume kind: a piece of storage, on one node or on a server. Schema: `crds/storage.clawbernetes.io_volumes.yaml`. */
 import type { ConditionedStatus, KubeObject } from './meta.ts';
 
 /** Name of the member of the source union that a Volume uses. */
-export type VolumeType = 'emptyDir' | 'hostPath';
+export type VolumeType = 'emptyDir' | 'hostPath' | 'nfs';
 
-export const VOLUME_TYPES: readonly VolumeType[] = ['emptyDir', 'hostPath'];
+export const VOLUME_TYPES: readonly VolumeType[] = ['emptyDir', 'hostPath', 'nfs'];
 
 /** Space made for the volume and removed with it. */
 export interface EmptyDirSource {
@@ -20,6 +20,16 @@ export interface HostPathSource {
   readonly type?: '' | 'Directory' | 'DirectoryOrCreate';
 }
 
+/** A directory that an NFS server exports. */
+export interface NfsSource {
+  /** DNS name in lower case or IP address, without port. */
+  readonly server: string;
+  /** Absolute and clean: as the server names the export. */
+  readonly path: string;
+  /** Directory of the volume's own below `path`: relative and clean. Made if missing. */
+  readonly subPath?: string;
+}
+
 export type AccessMode = 'ReadWriteOnce' | 'ReadWriteOncePod' | 'ReadOnlyMany' | 'ReadWriteMany';
 export type CapacityPolicy = 'Enforce' | 'Advisory';
 export type ReclaimPolicy = 'Delete' | 'Retain';
@@ -29,6 +39,7 @@ export type VolumePhase = 'Pending' | 'Available' | 'Bound' | 'Attached' | 'Fail
 export interface VolumeSpec {
   readonly emptyDir?: EmptyDirSource;
   readonly hostPath?: HostPathSource;
+  readonly nfs?: NfsSource;
   /** Quantity. Only grows. */
   readonly capacity?: string;
   /** Absent: enforce where the source can. */

@@ -6,6 +6,12 @@ import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
 import type { Logger } from '../telemetry/log.ts';
 
+/** What mounts of NFS need to be asked for by those who own the machine; none of it lifts a restriction. */
+const NFS_OPTIONS: readonly string[] = (
+  'vers=* port=* proto=* sec=* nconnect=* rsize=* wsize=* timeo=* retrans=* ' +
+  'hard soft softerr nolock noresvport actimeo=* noac lookupcache=*'
+).split(' ');
+
 /**
  * Installs the class that lets every namespace of this one machine use what `--host-path-allow` allows. Fields that a
  * person has changed since stay as they are.
@@ -20,7 +26,13 @@ export async function installDefaultClass(
     apiVersion: API_VERSION,
     kind: VOLUME_CLASSES.kind,
     metadata: { name: DEFAULT_VOLUME_CLASS },
-    spec: { allowedNamespaces: {}, allowedTypes: VOLUME_TYPES, allowedHostPathPrefixes: hostPathAllow },
+    spec: {
+      allowedNamespaces: {},
+      allowedTypes: VOLUME_TYPES,
+      allowedHostPathPrefixes: hostPathAllow,
+      allowedNfsServers: ['*'],
+      allowedMountOptions: NFS_OPTIONS,
+    },
   };
   const options = { type: 'apply', fieldManager: FIELD_MANAGERS.up } as const;
   try {

@@ -12,11 +12,12 @@ import type { Volume } from '../api/volume.ts';
 import type { VolumeClass } from '../api/volume-class.ts';
 import type { VolumeMount } from '../api/volume-mount.ts';
 import type { Driver } from '../drivers/driver.ts';
-import type { KubeClient } from '../kube/client.ts';
+import type { KubeClient, Selection } from '../kube/client.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { sameValue } from '../kube/field-diff.ts';
 import type { NodeLayer } from '../node/layer.ts';
 import { Manager } from '../runtime/manager.ts';
+import type { Cache } from '../runtime/source.ts';
 import { timerSource } from '../runtime/source.ts';
 import type { Delta } from '../runtime/store.ts';
 import type { Clock } from '../telemetry/clock.ts';
@@ -28,8 +29,10 @@ import { heartbeat } from './node/heartbeat.ts';
 import type { PoolReader } from './node/observe.ts';
 import { readNodeInfo } from './node/observe.ts';
 import { nodeReconciler } from './node/reconciler.ts';
+import { isNodeLocal } from './policy/sources/index.ts';
 import type { AgentDependencies, AgentStores } from './support/agent.ts';
 import { addAgentIndexes } from './support/agent.ts';
+import { AgentVolumes } from './support/agent-volumes.ts';
 import { DriftWatch } from './support/drift.ts';
 import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
 import { BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
@@ -66,6 +69,8 @@ export interface AgentOptions {
   readonly concurrency?: number | undefined;
 }
 
+/** How often mounts of storage on a server are looked at, in milliseconds: a server that dies makes no event. */
+const PROBE_MS = 10_000;
 /** How often the node itself and the space its volumes use are looked at, in milliseconds. */
 const LOOK_MS = 60_000;
 /** Time for a vanished object to come back (a restarted watch) before orphans are counted, in milliseconds. */
@@ -85,8 +90,8 @@ export function buildAgent(options: AgentOptions): Manager {
 export function addAgent(manager: Manager, options: AgentOptions): void {
   const { client, log, metrics, clock = systemClock, nodeName, node, concurrency = 64 } = options;
   const own = options.watchAll === true ? {} : { fieldSelector: `status.nodeName=${nodeName}` };
-  const volumes = manager.cache<Volume>(VOLUMES, own);
   const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS, own);
+  const volumes = options.watchAll === true ? manager.cache<Volume>(VOLUMES) : nodeVolumes(manager, own, mounts, log);
   const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
   const namespaces = manager.cache<Namespace>(NAMESPACES);
   const nodes = manager.cache<StorageNode>(
@@ -139,6 +144,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       ),
       drift.volumes,
       timerSource('usage', clock, LOOK_MS, () => limitedVolumes(stores)),
+      timerSource('probe', clock, PROBE_MS, () => mountedRemoteVolumes(stores)),
       resyncSource('volume-resync', clock, RESYNC_MS, () => stores.volumes.keys()),
     ],
   });
@@ -157,6 +163,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
         everything(() => stores.mounts.keys()),
       ),
       drift.mounts,
+      timerSource('probe', clock, PROBE_MS, () => remoteMounts(stores)),
       resyncSource('mount-resync', clock, RESYNC_MS, () => stores.mounts.keys()),
     ],
   });
@@ -187,6 +194,16 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   });
   manager.addRunnable(heartbeat({ client, nodeName, identity: options.identity ?? nodeName, clock, log }));
   manager.addRunnable(eventCloser('agent-events', events));
+}
+
+/** Volumes of this node, and those of others that its mounts refer to. */
+function nodeVolumes(manager: Manager, own: Selection, mounts: Cache<VolumeMount>, log: Logger): Cache<Volume> {
+  return new AgentVolumes({
+    own: manager.cache<Volume>(VOLUMES, own),
+    named: manager.objects<Volume>(VOLUMES),
+    mounts,
+    onListenerError: (err) => log.error({ err }, 'A listener threw'),
+  });
 }
 
 function volumeKeys(delta: Delta<Volume>): Wanted[] {
@@ -243,6 +260,25 @@ function limitedVolumes({ volumes }: AgentStores): string[] {
   return volumes
     .list()
     .filter(({ status }) => isTrue(status?.conditions, 'CapacityEnforced'))
+    .map(keyOf);
+}
+
+/** Mounts of storage that is not on this node. */
+function remoteMounts({ mounts, volumes }: AgentStores): string[] {
+  return mounts
+    .list()
+    .filter((mount) => {
+      const volume = volumes.get(volumeKeyOf(mount));
+      return volume !== undefined && !isNodeLocal(volume.spec);
+    })
+    .map(keyOf);
+}
+
+/** The volumes of those mounts. */
+function mountedRemoteVolumes({ mounts, volumes }: AgentStores): string[] {
+  return volumes
+    .list()
+    .filter((volume) => !isNodeLocal(volume.spec) && mounts.byIndex(BY_VOLUME, keyOf(volume)).length > 0)
     .map(keyOf);
 }
 

@@ -14,7 +14,7 @@ import type { MountEntry } from '../node/mount-entry.ts';
 export type { Holder, UnmountOutcome } from '../node/layer.ts';
 
 /** The sources of a Volume that have a driver, named as in `Volume.spec`. */
-export type DriverType = 'emptyDir' | 'hostPath';
+export type DriverType = 'emptyDir' | 'hostPath' | 'nfs';
 
 /** What a driver is told of a Volume: resolved facts, no references left to follow. */
 export interface DriverVolume {
@@ -30,6 +30,14 @@ export interface DriverVolume {
         readonly pathType: '' | 'Directory' | 'DirectoryOrCreate';
         /** Host prefixes this volume may use: the node's allow-list cut with the class's. Absolute, no trailing slash. */
         readonly allowedPrefixes: readonly string[];
+      }
+    | {
+        readonly type: 'nfs';
+        readonly server: string;
+        /** Absolute and clean. */
+        readonly path: string;
+        /** Relative and clean: the volume is this directory below `path`. */
+        readonly subPath: string | undefined;
       };
   /** Wanted size in bytes; undefined when the volume has no size. */
   readonly capacityBytes: bigint | undefined;
@@ -40,6 +48,8 @@ export interface DriverVolume {
   readonly pool: string;
   /** Mount options already checked against the class; `nosuid` and `nodev` are always present unless granted away. */
   readonly mountOptions: readonly string[];
+  /** The storage had been there before, as far as anybody remembers: what is missing now is not made anew. */
+  readonly wasProvisioned: boolean;
 }
 
 /** Where and how one VolumeMount wants to see the volume. */
@@ -83,8 +93,10 @@ export type MountState =
   | 'overmounted'
   /** Our source, but flags differ from what is wanted. */
   | 'wrong-options'
-  /** Our source, but it no longer answers (dead helper, stale handle, source deleted). */
-  | 'stale';
+  /** Our source, but it no longer answers and must be mounted anew (dead helper, stale handle, source deleted). */
+  | 'stale'
+  /** As wanted, but its server does not answer: left alone, because it works again by itself once the server does. */
+  | 'unresponsive';
 
 export interface MountObservation {
   readonly state: MountState;
@@ -94,6 +106,14 @@ export interface MountObservation {
   readonly source: string | undefined;
   /** A sentence for people, when the state is not `mounted`. */
   readonly message: string;
+  /** A reason constant that says more than the state does. */
+  readonly reason?: string;
+}
+
+/** What became of the data of a volume that was deleted. */
+export interface Deletion {
+  /** What was kept although it was to go, and why, as a sentence: it was not ours. Undefined when nothing was kept. */
+  readonly kept: string | undefined;
 }
 
 export interface Usage {
@@ -128,11 +148,13 @@ export interface DriverLeftover {
 
 export interface Driver {
   readonly type: DriverType;
-  /** True where the storage lives on one node only (a mount must be on the volume's node). */
-  readonly nodeLocal: boolean;
 
   capabilities(signal: AbortSignal): Promise<DriverCapabilities>;
 
+  /**
+   * What this node sees of the volume. Where other nodes can mount it too, `provisioned` and `ownedByUs` are what the
+   * owner sees; everything else is of this node.
+   */
   observeVolume(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation>;
   /** Makes the storage, or grows it to `capacityBytes`; never shrinks, never overwrites what is there. */
   provision(volume: DriverVolume, signal: AbortSignal): Promise<void>;
@@ -144,8 +166,8 @@ export interface Driver {
   unpublish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<UnmountOutcome>;
 
   unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome>;
-  /** Deletes what `provision` made and nothing else; a no-op for storage that is not ours. */
-  delete(volume: DriverVolume, signal: AbortSignal): Promise<void>;
+  /** Deletes what `provision` made and nothing else; storage that is not ours is kept, and the answer says so. */
+  delete(volume: DriverVolume, signal: AbortSignal): Promise<Deletion>;
 
   /** Space in use; undefined where it cannot be told cheaply. */
   usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined>;

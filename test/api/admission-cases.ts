@@ -47,6 +47,8 @@ const mountSpec = { volumeRef: { name: 'data' }, workloadId: 'w1', mountPath: '/
 const mount = (spec: unknown, name?: string): AdmissionObject => object('VolumeMount', spec, name);
 const volumeClass = (spec: unknown): AdmissionObject => object('VolumeClass', spec);
 const hostPath = (path: unknown): AdmissionObject => volume({ hostPath: { path } });
+const nfs = (source: Readonly<Record<string, unknown>>): AdmissionObject =>
+  volume({ nfs: { server: 'files.example', path: '/export', ...source } });
 
 function refused(name: string, sent: AdmissionObject, field: string, message: string): AdmissionCase {
   return { name, object: sent, refused: { field, message } };
@@ -74,7 +76,7 @@ function update(
 }
 
 const IMMUTABLE = 'field is immutable';
-const ONE_SOURCE = 'exactly one source (emptyDir or hostPath) must be set';
+const ONE_SOURCE = 'exactly one source (emptyDir, hostPath or nfs) must be set';
 const PATTERN = 'should match';
 
 const volumes: readonly AdmissionCase[] = [
@@ -95,6 +97,16 @@ const volumes: readonly AdmissionCase[] = [
     'accepts an empty type, as Kubernetes manifests have it',
     volume({ hostPath: { path: '/srv/a', type: '' } }),
   ),
+  accepted('accepts an export and a directory of its own below it', nfs({ subPath: 'teams/a/..b' }), {
+    'spec.reclaimPolicy': undefined,
+    'spec.capacity': undefined,
+  }),
+  accepted('accepts a server by its IPv4 address', nfs({ server: '192.0.2.7' })),
+  accepted('accepts a server by its IPv6 address', nfs({ server: '2001:db8::7' })),
+  accepted('accepts the root of a server', nfs({ path: '/' })),
+  accepted('accepts to delete a directory of its own', {
+    ...volume({ nfs: { server: 'files.example', path: '/export', subPath: 'a' }, reclaimPolicy: 'Delete' }),
+  }),
   accepted('accepts a path whose names only contain dots', hostPath('/srv/..a/b../...')),
   accepted('accepts a volume with every field', {
     ...volume({
@@ -117,9 +129,9 @@ const volumes: readonly AdmissionCase[] = [
   refused('refuses a volume without a source', volume({}), 'spec', ONE_SOURCE),
   refused('refuses two sources', volume({ emptyDir: {}, hostPath: { path: '/srv/a' } }), 'spec', ONE_SOURCE),
   refused(
-    'refuses a source of a later version',
-    volume({ nfs: { server: 'a', path: '/b' } }),
-    'spec.nfs',
+    'refuses a source that no version knows',
+    volume({ iscsi: { targetPortal: 'a' } }),
+    'spec.iscsi',
     'unknown field',
   ),
   refused('refuses an unknown field', volume({ emptyDir: {}, colour: 'red' }), 'spec.colour', 'unknown field'),
@@ -170,6 +182,43 @@ const volumes: readonly AdmissionCase[] = [
     volume({ hostPath: { path: '/srv/a' }, reclaimPolicy: 'Delete' }),
     'spec.reclaimPolicy',
     'can only be retained',
+  ),
+  refused('refuses an nfs source without a server', volume({ nfs: { path: '/a' } }), 'spec.nfs.server', 'Required'),
+  refused('refuses an nfs source without a path', volume({ nfs: { server: 'a' } }), 'spec.nfs.path', 'Required'),
+  ...['Files.example', 'files.example:2049', '[::1]', 'a b', '-a', '256.1.1.1', '10.1', 'a/b', 'fe80::1%eth0'].map(
+    (server) =>
+      refused(
+        `refuses the server name ${server}`,
+        nfs({ server }),
+        'spec.nfs.server',
+        'must be a DNS name in lower case or an IP address',
+      ),
+  ),
+  refused('refuses a relative export', nfs({ path: 'export' }), 'spec.nfs.path', 'must be an absolute path'),
+  ...['/export/', '//export', '/a//b', '/a/./b', '/a/../b', '/..'].map((path) =>
+    refused(`refuses the export ${path}`, nfs({ path }), 'spec.nfs.path', "must not contain empty, '.' or '..' parts"),
+  ),
+  refused('refuses a tab in an export', nfs({ path: '/a\tb' }), 'spec.nfs.path', 'must not contain control characters'),
+  ...['/a', 'a/', 'a//b', '.', './a', '..', 'a/../b', 'a/..'].map((subPath) =>
+    refused(
+      `refuses the subPath ${subPath}`,
+      nfs({ subPath }),
+      'spec.nfs.subPath',
+      "must be a relative path without empty, '.' or '..' parts",
+    ),
+  ),
+  refused('refuses an empty subPath', nfs({ subPath: '' }), 'spec.nfs.subPath', 'at least 1 chars long'),
+  refused(
+    'refuses a line feed in a subPath',
+    nfs({ subPath: 'a\nb' }),
+    'spec.nfs.subPath',
+    'must not contain control characters',
+  ),
+  refused(
+    'refuses to delete an export',
+    volume({ nfs: { server: 'a', path: '/b' }, reclaimPolicy: 'Delete' }),
+    'spec.reclaimPolicy',
+    'an nfs volume without a subPath was not made by us',
   ),
   refused('refuses capacity 0', volume({ emptyDir: {}, capacity: '0' }), 'spec.capacity', 'must be more than 0'),
   refused('refuses capacity 0Gi', volume({ emptyDir: {}, capacity: '0.0Gi' }), 'spec.capacity', 'must be more than 0'),
@@ -322,6 +371,18 @@ const volumeUpdates: readonly AdmissionCase[] = [
     volume({ hostPath: { path: '/srv/a' } }),
     { hostPath: { path: '/srv/b' } },
     { field: 'spec.hostPath', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another export',
+    nfs({}),
+    { nfs: { server: 'files.example', path: '/other' } },
+    { field: 'spec.nfs', message: IMMUTABLE },
+  ),
+  update(
+    'refuses to take a subPath away',
+    nfs({ subPath: 'a' }),
+    { nfs: { server: 'files.example', path: '/export' } },
+    { field: 'spec.nfs', message: IMMUTABLE },
   ),
   update(
     'refuses another medium',
@@ -524,8 +585,9 @@ const classes: readonly AdmissionCase[] = [
         matchLabels: { team: 'a' },
         matchExpressions: [{ key: 'env', operator: 'In', values: ['dev'] }],
       },
-      allowedTypes: ['emptyDir', 'hostPath'],
+      allowedTypes: ['emptyDir', 'hostPath', 'nfs'],
       allowedHostPathPrefixes: ['/data', '/srv'],
+      allowedNfsServers: ['files.example', '*.storage.example', '192.0.2.7', '2001:db8::7'],
       allowedMountOptions: ['suid', 'uid=*'],
       defaults: { pool: 'fast', provisioning: 'Thick', reclaimPolicy: 'Retain', mountOptions: ['noatime'] },
     }),
@@ -543,7 +605,7 @@ const classes: readonly AdmissionCase[] = [
   refused('refuses a class without types', volumeClass({}), 'spec.allowedTypes', 'Required value'),
   refused(
     'refuses an unknown type',
-    volumeClass({ allowedTypes: ['nfs'] }),
+    volumeClass({ allowedTypes: ['iscsi'] }),
     'spec.allowedTypes[0]',
     'Unsupported value',
   ),
@@ -564,6 +626,15 @@ const classes: readonly AdmissionCase[] = [
     volumeClass({ allowedTypes: ['hostPath'], allowedHostPathPrefixes: ['data'] }),
     'spec.allowedHostPathPrefixes[0]',
     'must be an absolute path',
+  ),
+  accepted('accepts a class for any NFS server', volumeClass({ allowedTypes: ['nfs'], allowedNfsServers: ['*'] })),
+  ...['*example', 'a.*', 'a/24'].map((entry) =>
+    refused(
+      `refuses the server pattern "${entry}"`,
+      volumeClass({ allowedTypes: ['nfs'], allowedNfsServers: [entry] }),
+      'spec.allowedNfsServers[0]',
+      PATTERN,
+    ),
   ),
   refused(
     'refuses an unknown provisioning',

@@ -17,7 +17,7 @@ import { type Shape, shapeOfSchema } from './shape.ts';
 const text = { optional: 'string' } as const;
 const strings = { optional: { items: 'string' } } as const;
 const mustText = { required: 'string' } as const;
-const TYPES = { words: { emptyDir: true, hostPath: true } } as const;
+const TYPES = { words: { emptyDir: true, hostPath: true, nfs: true } } as const;
 
 const condition: Shape<Condition> = {
   fields: {
@@ -41,6 +41,7 @@ const volumeSpec: Shape<VolumeSpec> = {
         },
       },
     },
+    nfs: { optional: { fields: { server: mustText, path: mustText, subPath: text } } },
     capacity: text,
     capacityPolicy: { optional: { words: { Enforce: true, Advisory: true } } },
     accessModes: {
@@ -128,6 +129,7 @@ const classSpec: Shape<VolumeClassSpec> = {
     },
     allowedTypes: { required: { items: TYPES } },
     allowedHostPathPrefixes: strings,
+    allowedNfsServers: strings,
     allowedMountOptions: strings,
     defaults: {
       optional: {

@@ -2,19 +2,50 @@ import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
 import { VOLUMES } from '../../api/meta.ts';
 import { isLabel, MAX_VOLUME_NAME } from '../../api/names.ts';
 import { parseQuantity } from '../../api/quantity.ts';
-import type { AccessMode, Volume, VolumeSpec } from '../../api/volume.ts';
+import type { AccessMode, Volume, VolumeSpec, VolumeType } from '../../api/volume.ts';
+import { volumeTypeOf } from '../../api/volume.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
 import { fromKube, readyOrStalled, waitFor } from '../wait.ts';
 
+/** The types of the command, with what is theirs alone: parameters, and the source that they make. */
+const TYPES = {
+  emptydir: { takes: [], needs: [], source: () => ({ emptyDir: {} }) },
+  hostpath: {
+    takes: ['path'],
+    needs: [],
+    source: ({ name, path }: Params, context: CommandContext) => ({
+      hostPath: { path: path ?? ownDirectory(name, context), type: 'DirectoryOrCreate' as const },
+    }),
+  },
+  nfs: {
+    takes: ['server', 'path'],
+    needs: ['server', 'path'],
+    source: ({ server = '', path = '' }: Params) => ({ nfs: { server, path } }),
+  },
+} as const satisfies Readonly<Record<string, TypeRules>>;
+
+type CommandType = keyof typeof TYPES;
+
+/** Parameters that not every type takes. */
+const OF_SOME_TYPES = ['server', 'path'] as const;
+type SomeTypes = (typeof OF_SOME_TYPES)[number];
+
+interface TypeRules {
+  readonly takes: readonly SomeTypes[];
+  readonly needs: readonly SomeTypes[];
+  readonly source: (params: Params, context: CommandContext) => Pick<VolumeSpec, VolumeType>;
+}
+
 interface Params {
   readonly name: string;
-  readonly type: 'emptydir' | 'hostpath';
+  readonly type: CommandType;
   readonly sizeGb: number;
   readonly accessMode: AccessMode;
   readonly storageClass?: string;
   readonly path?: string;
+  readonly server?: string;
 }
 
 interface Result {
@@ -41,7 +72,7 @@ export const volumeCreate: Command<Params, Result> = {
       type: {
         type: 'string',
         description: 'What the volume is made of.',
-        enum: ['emptydir', 'hostpath'],
+        enum: Object.keys(TYPES),
         default: 'emptydir',
       },
       sizeGb: {
@@ -60,18 +91,16 @@ export const volumeCreate: Command<Params, Result> = {
       storageClass: { type: 'string', description: 'Name of a VolumeClass.', minLength: 1 },
       path: {
         type: 'string',
-        description: 'hostpath only: directory of this host, made if missing; without it one of our own is made.',
+        description:
+          'hostpath: directory of this host, made if missing; without it one of our own is made. nfs: exported directory.',
         minLength: 1,
       },
+      server: { type: 'string', description: 'nfs only: DNS name or IP address of the server.', minLength: 1 },
     },
   },
   async run(params, context) {
     checkName(params.name);
-    if (params.type !== 'hostpath' && params.path !== undefined) {
-      throw new CommandError('InvalidParameter', 'volume.create: parameter "path" is for type hostpath only', {
-        field: 'path',
-      });
-    }
+    checkOfSomeTypes(params);
     const spec = specOf(params, context);
     const created = await createOrCompare(params, spec, context);
     try {
@@ -96,14 +125,27 @@ function checkName(name: string): void {
   );
 }
 
+/** What a type does not take is an error, and so is what it needs and lacks. */
+function checkOfSomeTypes(params: Params): void {
+  const { takes, needs }: TypeRules = TYPES[params.type];
+  for (const field of OF_SOME_TYPES) {
+    const problem =
+      params[field] !== undefined && !takes.includes(field)
+        ? `is not for type ${params.type}`
+        : params[field] === undefined && needs.includes(field)
+          ? `is required for type ${params.type}`
+          : undefined;
+    if (problem === undefined) continue;
+    throw new CommandError('InvalidParameter', `volume.create: parameter "${field}" ${problem}`, { field });
+  }
+}
+
 function specOf(params: Params, context: CommandContext): VolumeSpec {
   // Whole MiB: a quantity has no binary fractions, and filesystems are made in MiB anyway.
   const mebibytes = Math.max(1, Math.round(params.sizeGb * MIB_PER_GIB));
   const capacity = mebibytes % MIB_PER_GIB === 0 ? `${mebibytes / MIB_PER_GIB}Gi` : `${mebibytes}Mi`;
   return {
-    ...(params.type === 'hostpath'
-      ? { hostPath: { path: params.path ?? ownDirectory(params.name, context), type: 'DirectoryOrCreate' as const } }
-      : { emptyDir: {} }),
+    ...TYPES[params.type].source(params, context),
     capacity,
     accessModes: [params.accessMode],
     ...(params.storageClass === undefined ? {} : { volumeClassName: params.storageClass }),
@@ -165,8 +207,10 @@ async function createOrCompare(params: Params, spec: VolumeSpec, context: Comman
 function refuseOther(name: string, existing: Volume, wanted: VolumeSpec): void {
   const differs = (() => {
     if (existing.metadata.deletionTimestamp !== undefined) return 'it is being deleted';
-    if ((wanted.hostPath === undefined) !== (existing.spec.hostPath === undefined)) return 'its type differs';
+    if (volumeTypeOf(wanted) !== volumeTypeOf(existing.spec)) return 'its type differs';
     if (existing.spec.hostPath?.path !== wanted.hostPath?.path) return `its path is ${existing.spec.hostPath?.path}`;
+    if (existing.spec.nfs?.server !== wanted.nfs?.server) return `its server is ${existing.spec.nfs?.server}`;
+    if (existing.spec.nfs?.path !== wanted.nfs?.path) return `its path is ${existing.spec.nfs?.path}`;
     if (!sameCapacity(existing.spec.capacity, wanted.capacity)) return `its size is ${existing.spec.capacity}`;
     if (existing.spec.accessModes?.[0] !== wanted.accessModes?.[0])
       return `its mode is ${existing.spec.accessModes?.[0]}`;

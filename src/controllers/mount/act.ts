@@ -18,6 +18,16 @@ export async function stage(
   if (!seen.staged) await timed(metrics, driver.type, 'stage', () => driver.stage(volume, signal));
 }
 
+/** Gives the storage's presence on the node back. Undefined = done. */
+export async function unstage(
+  { driver, volume }: DriverWords,
+  metrics: Metrics | undefined,
+  signal: AbortSignal,
+): Promise<Obstacle | undefined> {
+  const outcome = await timed(metrics, driver.type, 'unstage', () => driver.unstage(volume, signal));
+  return obstacleOf(outcome, `The storage of volume "${volume.name}" on this node`);
+}
+
 /** Carries out a step and looks at the result. `obstacle`: the old mount could not be taken down. */
 export async function actOnMount(
   step: Extract<MountStep, { readonly step: 'publish' | 'republish' }>,

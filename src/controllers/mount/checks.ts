@@ -2,6 +2,7 @@
 import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
+import { isReason } from '../../api/reasons.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { Driver, MountObservation } from '../../drivers/driver.ts';
 import type { MountTarget } from '../policy/resolve-target.ts';
@@ -112,6 +113,11 @@ export function nextMountStep(observation: MountObservation, wasMounted: boolean
       return { step: 'republish', drift: 'MountDrifted' };
     case 'stale':
       return { step: 'republish', drift: 'MountUnresponsive' };
+    case 'unresponsive':
+      return refuse(
+        observation.reason !== undefined && isReason(observation.reason) ? observation.reason : 'MountUnresponsive',
+        `The mount at ${hostPath} does not answer: ${observation.message}. It works again by itself when that ends.`,
+      );
     case 'foreign':
       return refuse(
         'MountDrifted',

@@ -4,11 +4,12 @@
  *
  * Taking down happens only for an object that was read with a deletionTimestamp and our finalizer, and never lazily.
  */
+import { isTrue } from '../../api/conditions.ts';
 import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting, VOLUME_MOUNTS } from '../../api/meta.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
-import type { MountObservation, VolumeObservation } from '../../drivers/driver.ts';
+import type { MountObservation } from '../../drivers/driver.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import { storageObjection } from '../policy/judge-storage.ts';
@@ -18,10 +19,13 @@ import { recordConditionEvents } from '../support/condition-events.ts';
 import type { Failure } from '../support/failure.ts';
 import { failureOf, retryOf } from '../support/failure.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
+import type { Obstacle } from '../support/holders.ts';
+import { BY_VOLUME, volumeKeyOf } from '../support/indexes.ts';
 import { tolerateChange } from '../support/writes.ts';
-import { actOnMount, removeMount, stage } from './act.ts';
+import { actOnMount, removeMount, stage, unstage } from './act.ts';
 import type { Permission } from './checks.ts';
 import { mayMount, nextMountStep } from './checks.ts';
+import type { MountRemoval } from './observe.ts';
 import { driverWords, observeMount, observeMountRemoval } from './observe.ts';
 import type { MountOutcome } from './status.ts';
 import { deriveMountStatus } from './status.ts';
@@ -101,9 +105,11 @@ async function converge(
   let worked: Worked;
   try {
     const storage = await driver.observeVolume(words.volume, signal);
-    const objection = storageObjection(volume, resolved, storage) ?? whenMissing(volume, storage);
+    // Of storage that another node owns, that node says whether it is there.
+    const isThere = isOwn(volume, deps) ? storage.provisioned : isTrue(volume.status?.conditions, 'Provisioned');
+    const objection = storageObjection(volume, resolved, storage) ?? (isThere ? undefined : missing(volume));
     // A mount that was made is kept, and healed while its storage is there; a new one is not begun.
-    if (objection !== undefined && !(storage.provisioned && hasFinalizer(mount, FINALIZERS.mount))) {
+    if (objection !== undefined && !(isThere && hasFinalizer(mount, FINALIZERS.mount))) {
       return await refuse(mount, objection, deps, context);
     }
     // A finalizer before the first side effect: what is mounted is always announced.
@@ -144,8 +150,7 @@ async function converge(
   }
 }
 
-function whenMissing({ metadata }: Volume, { provisioned }: VolumeObservation): Failure | undefined {
-  if (provisioned) return undefined;
+function missing({ metadata }: Volume): Failure {
   const message = `The storage of volume "${metadata.name}" is not there yet.`;
   return { reason: 'VolumeNotReady', message, stalled: false };
 }
@@ -193,6 +198,8 @@ async function remove(
         const obstacle = await removeMount(removal, deps.node, deps.metrics, signal);
         settled(deps.node.table.at(hostPath)?.id);
         if (obstacle !== undefined) return await block({ kind: 'blocked', obstacle }, BLOCKED_RETRY_MS);
+        const rest = await unstageForeign(mount, removal, deps, signal);
+        if (rest !== undefined) return await block({ kind: 'blocked', obstacle: rest }, BLOCKED_RETRY_MS);
       } catch (thrown) {
         const failure = failureOf(thrown, 'UnmountFailed', signal);
         // The node makes nothing at a target that it refuses, so there is nothing to take down either.
@@ -214,6 +221,30 @@ async function remove(
     await report(mount, hostPath, { outcome, observation: undefined }, deps, context);
     return requeueAfterMs === undefined ? DONE : { requeueAfterMs };
   }
+}
+
+/**
+ * The last mount of a volume that another node owns takes the storage's presence on this node with it, before the grant
+ * ends: until then this node may still be writing. The owner's own is given back by the volume's reconcile.
+ */
+async function unstageForeign(
+  mount: VolumeMount,
+  { words }: MountRemoval,
+  deps: MountDependencies,
+  signal: AbortSignal,
+): Promise<Obstacle | undefined> {
+  const key = volumeKeyOf(mount);
+  const volume = deps.stores.volumes.get(key);
+  if (words === undefined || volume === undefined || isOwn(volume, deps)) return undefined;
+  const others = deps.stores.mounts
+    .byIndex(BY_VOLUME, key)
+    .filter((other) => other.metadata.uid !== mount.metadata.uid && other.status?.nodeName === deps.nodeName);
+  if (others.some((other) => !isDeleting(other) || hasFinalizer(other, FINALIZERS.mount))) return undefined;
+  return unstage(words, deps.metrics, signal);
+}
+
+function isOwn(volume: Volume, { nodeName }: MountDependencies): boolean {
+  return volume.status?.nodeName === nodeName;
 }
 
 /** Derives the status and writes what differs. */

@@ -20,6 +20,8 @@ export interface GrantFacts {
   readonly unplaced: { readonly reason: Reason; readonly message: string } | undefined;
   /** The storage lies on one node only, so mounts must be there. */
   readonly nodeLocal: boolean;
+  /** Whether a node of that name is known at all. Only asked where a mount may choose its node. */
+  readonly isKnownNode: (nodeName: string) => boolean;
   /** All VolumeMounts that name the volume. */
   readonly mounts: readonly VolumeMount[];
   /** Grants that may be released although their mount is still there: its node is lost and known to be off. */
@@ -83,12 +85,15 @@ function decide(
     const why = facts.unplaced === undefined ? '' : ` (${facts.unplaced.reason}): ${facts.unplaced.message}`;
     return wait('VolumeNotReady', `Volume "${volume}" has no node yet${why}`);
   }
-  const wanted = mount.spec.nodeName ?? nodeName;
+  const wanted = mount.spec.nodeName ?? preferredNode(mode, held, facts) ?? nodeName;
   if (facts.nodeLocal && wanted !== nodeName) {
     return refuse(
       'NodeMismatch',
       `The mount asks for node "${wanted}", but the data of volume "${volume}" lies on node "${nodeName}" and cannot be reached from elsewhere.`,
     );
+  }
+  if (!facts.nodeLocal && wanted !== nodeName && !facts.isKnownNode(wanted)) {
+    return wait('NodeNotFound', `spec.nodeName "${wanted}" has no StorageNode; start its agent or correct the name.`);
   }
   if (facts.isFenced(mount, wanted)) {
     return wait('NodeLost', `Node "${wanted}" is lost and fenced; it gets no grants until it is back.`);
@@ -102,6 +107,16 @@ function decide(
     );
   }
   return { granted: true, nodeName: wanted };
+}
+
+/** A mount that names no node goes where the only node is that may have it. */
+function preferredNode(
+  mode: AccessMode,
+  held: readonly VolumeAttachment[],
+  { nodeLocal }: GrantFacts,
+): string | undefined {
+  const isOnOneNode = mode === 'ReadWriteOnce' || mode === 'ReadWriteOncePod';
+  return isOnOneNode && !nodeLocal ? held[0]?.nodeName : undefined;
 }
 
 /** The grant that stands in the way. */

@@ -7,7 +7,7 @@ import type { Volume } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { ReadStore } from '../../runtime/store.ts';
-import type { PolicyFacts } from '../policy/resolve-volume.ts';
+import type { PolicyFacts } from '../policy/facts.ts';
 import { resolveVolume } from '../policy/resolve-volume.ts';
 import { BY_NODE, BY_VOLUME, nodeOf, volumeOfMount } from '../support/indexes.ts';
 

@@ -14,6 +14,7 @@ import { sameValue } from '../../kube/field-diff.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import { resolveVolume } from '../policy/resolve-volume.ts';
+import { isNodeLocal } from '../policy/sources/index.ts';
 import { hasFinalizer, isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
@@ -61,7 +62,8 @@ async function reconcile(key: string, deps: PlacementDependencies, context: Reco
     volume,
     nodeName: located.nodeName,
     unplaced: unplacedOf(located.standIn),
-    nodeLocal: true,
+    nodeLocal: isNodeLocal(volume.spec),
+    isKnownNode: (name) => stores.nodes.get(name) !== undefined,
     mounts,
     isFenced: (mount, nodeName) => isFenced(stores, mount, nodeName),
   });

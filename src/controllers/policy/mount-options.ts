@@ -34,7 +34,7 @@ export function resolveMountOptions(
     if (DECIDED_ELSEWHERE.includes(option)) {
       return { ok: false, option, message: `mount option "${option}" is set by readOnly of the VolumeMount` };
     }
-    if (!RESTRICTING_OPTIONS.includes(option) && !allowed.includes(option)) {
+    if (!RESTRICTING_OPTIONS.includes(option) && !allowed.some((entry) => covers(entry, option))) {
       return { ok: false, option, message: `mount option "${option}" is not allowed by the VolumeClass` };
     }
   }
@@ -44,4 +44,9 @@ export function resolveMountOptions(
     else wanted.add(restriction);
   }
   return { ok: true, options: [...wanted].sort() };
+}
+
+/** An entry of a class allows the option as written; `NAME=*` allows any value. */
+function covers(entry: string, option: string): boolean {
+  return entry.endsWith('=*') ? option.startsWith(entry.slice(0, -1)) : entry === option;
 }

@@ -3,7 +3,7 @@
 import { mountTarget } from '../../api/names.ts';
 import { cleanPath, isWithin, pathProblem } from '../../api/paths.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
-import type { Refusal } from './resolve-volume.ts';
+import type { Refusal } from './facts.ts';
 
 export interface MountTarget {
   /** Trusted directory that the target is resolved beneath. */

@@ -5,38 +5,26 @@
  * Without a class a volume may use space that is made for it, and nothing of the host.
  */
 
-import { DEFAULT_EMPTY_DIR_CAPACITY, DEFAULT_VOLUME_CLASS } from '../../api/group.ts';
+import { findCondition } from '../../api/conditions.ts';
+import { DEFAULT_VOLUME_CLASS } from '../../api/group.ts';
 import type { KubeObjectBase } from '../../api/meta.ts';
 import { cleanPath, isWithin } from '../../api/paths.ts';
 import { canonicalQuantity, quantityToBigInt } from '../../api/quantity.ts';
-import type { Reason } from '../../api/reasons.ts';
-import type { Provisioning, ReclaimPolicy, Volume, VolumeType } from '../../api/volume.ts';
-import { volumeTypeOf } from '../../api/volume.ts';
+import type { Provisioning, ReclaimPolicy, Volume, VolumeStatus, VolumeType } from '../../api/volume.ts';
+import { VOLUME_TYPES, volumeTypeOf } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
 import type { DriverVolume } from '../../drivers/driver.ts';
+import type { NodePolicy, PolicyFacts, Refusal } from './facts.ts';
 import { selects } from './label-selector.ts';
 import { resolveMountOptions } from './mount-options.ts';
+import type { Source } from './sources/index.ts';
+import { sourceOf } from './sources/index.ts';
 
 /** Label that Kubernetes puts on every namespace. */
 const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 
 /** Pool that emptyDir images are made on when no class names one. */
 export const DEFAULT_POOL = 'default';
-
-/** What one node adds to the decision. */
-export interface NodePolicy {
-  /** Prefixes that the node's own configuration allows (`--host-path-allow`); undefined where it is not known. */
-  readonly hostPathAllow: readonly string[] | undefined;
-}
-
-export interface PolicyFacts {
-  readonly volume: Volume;
-  /** Looks a VolumeClass up by name. */
-  readonly classNamed: (name: string) => VolumeClass | undefined;
-  /** Labels of the volume's namespace; undefined when the namespace is not (yet) known. */
-  readonly namespaceLabels: Readonly<Record<string, string>> | undefined;
-  readonly node: NodePolicy;
-}
 
 /** A volume with every default applied. */
 export interface ResolvedVolume {
@@ -45,18 +33,12 @@ export interface ResolvedVolume {
   readonly capacity: string | undefined;
   readonly capacityBytes: bigint | undefined;
   readonly reclaimPolicy: ReclaimPolicy;
-  /** undefined where nothing is allocated (hostPath). */
+  /** undefined where nothing is allocated. */
   readonly provisioning: Provisioning | undefined;
   readonly pool: string;
   readonly mountOptions: readonly string[];
   /** Prefixes that sources and mount targets may lie at or below: what class and node both allow. */
   readonly allowedPrefixes: readonly string[];
-}
-
-/** Why a volume may not be what it asks to be. Only a change of the volume, class, namespace or node helps. */
-export interface Refusal {
-  readonly reason: Reason;
-  readonly message: string;
 }
 
 export type Resolution =
@@ -67,7 +49,7 @@ export type Resolution =
 type Check = (facts: PolicyFacts, volumeClass: VolumeClass | undefined) => Refusal | undefined;
 
 /** In this order; the first refusal is the one reported. */
-const CHECKS: readonly Check[] = [hasSource, classExists, namespaceAllowed, typeAllowed, hostPathAllowed];
+const CHECKS: readonly Check[] = [hasSource, classExists, namespaceAllowed, typeAllowed, sourceAllowed];
 
 /** Judges and completes a volume. */
 export function resolveVolume(facts: PolicyFacts): Resolution {
@@ -77,74 +59,79 @@ export function resolveVolume(facts: PolicyFacts): Resolution {
     if (refusal !== undefined) return { ok: false, refusal };
   }
   const { spec } = facts.volume;
-  const defaults = volumeClass?.spec.defaults ?? {};
   const options = resolveMountOptions(
     spec.mountOptions,
-    defaults.mountOptions ?? [],
+    volumeClass?.spec.defaults?.mountOptions ?? [],
     volumeClass?.spec.allowedMountOptions ?? [],
   );
   if (!options.ok) return { ok: false, refusal: { reason: 'MountOptionNotAllowed', message: `${options.message}.` } };
   // `hasSource` has passed.
-  const type = volumeTypeOf(spec) as VolumeType;
-  const capacity = spec.capacity ?? (type === 'emptyDir' ? DEFAULT_EMPTY_DIR_CAPACITY : undefined);
+  const source = sourceOf(spec) as Source;
+  const capacity = spec.capacity ?? source.defaultCapacity;
   return {
     ok: true,
     resolved: {
-      type,
+      ...always(facts.volume, source, volumeClass),
       capacity: capacity === undefined ? undefined : canonicalQuantity(capacity),
       capacityBytes: capacity === undefined ? undefined : quantityToBigInt(capacity),
-      reclaimPolicy: reclaimPolicyOf(facts.volume, type, defaults.reclaimPolicy),
-      provisioning: type === 'emptyDir' ? (defaults.provisioning ?? 'Thin') : undefined,
-      pool: defaults.pool ?? DEFAULT_POOL,
       mountOptions: options.options,
       allowedPrefixes: allowedPrefixes(volumeClass, facts.node),
     },
   };
 }
 
-/** Puts a volume in the words of the drivers. */
+/** Puts a volume in the words of the drivers. @throws TypeError when it has no source; its policy refuses it then. */
 export function driverVolume(volume: Volume, resolved: ResolvedVolume): DriverVolume {
-  const { metadata, spec } = volume;
+  const { metadata, spec, status } = volume;
+  const source = sourceOf(spec);
+  if (source === undefined) throw new TypeError(`volume ${metadata.name} has no source`);
   return {
     uid: metadata.uid ?? '',
     namespace: metadata.namespace ?? '',
     name: metadata.name,
-    source:
-      spec.hostPath === undefined
-        ? { type: 'emptyDir', medium: spec.emptyDir?.medium ?? '' }
-        : {
-            type: 'hostPath',
-            path: cleanPath(spec.hostPath.path),
-            pathType: spec.hostPath.type ?? '',
-            allowedPrefixes: resolved.allowedPrefixes,
-          },
+    source: source.forDriver(resolved.allowedPrefixes),
     capacityBytes: resolved.capacityBytes,
     capacityPolicy: spec.capacityPolicy,
     provisioning: resolved.provisioning ?? 'Thin',
     pool: resolved.pool,
     mountOptions: resolved.mountOptions,
+    wasProvisioned: wasProvisioned(status),
   };
+}
+
+/** Whether the storage has been there before, as the status says: it is there now, or it is missed. */
+export function wasProvisioned(status: VolumeStatus | undefined): boolean {
+  const said = findCondition(status?.conditions, 'Provisioned');
+  return said?.status === 'True' || said?.reason === 'DataMissing';
 }
 
 /**
  * Resolves a volume without judging it, for taking down what was mounted and made while it was still allowed: a class
- * that changes its mind must not leave mounts that nobody can remove.
+ * that changes its mind must not leave mounts that nobody can remove. Undefined when it has no source at all, so that
+ * nothing can have been made for it.
  */
-export function resolveForRemoval(facts: PolicyFacts): ResolvedVolume {
+export function resolveForRemoval(facts: PolicyFacts): ResolvedVolume | undefined {
   const resolution = resolveVolume(facts);
   if (resolution.ok) return resolution.resolved;
-  const { spec } = facts.volume;
-  const type = volumeTypeOf(spec) ?? 'hostPath';
-  const defaults = classOf(facts)?.spec.defaults ?? {};
+  const source = sourceOf(facts.volume.spec);
+  if (source === undefined) return undefined;
   return {
-    type,
+    ...always(facts.volume, source, classOf(facts)),
     capacity: undefined,
     capacityBytes: undefined,
-    reclaimPolicy: reclaimPolicyOf(facts.volume, type, defaults.reclaimPolicy),
-    provisioning: type === 'emptyDir' ? (defaults.provisioning ?? 'Thin') : undefined,
-    pool: defaults.pool ?? DEFAULT_POOL,
     mountOptions: [],
     allowedPrefixes: facts.node.hostPathAllow ?? [],
+  };
+}
+
+/** What holds of a volume whether or not it is allowed. */
+function always({ spec }: Volume, source: Source, volumeClass: VolumeClass | undefined) {
+  const defaults = volumeClass?.spec.defaults ?? {};
+  return {
+    type: source.type,
+    reclaimPolicy: source.reclaimPolicy(spec, defaults.reclaimPolicy),
+    provisioning: source.allocates ? (defaults.provisioning ?? 'Thin') : undefined,
+    pool: defaults.pool ?? DEFAULT_POOL,
   };
 }
 
@@ -169,17 +156,10 @@ function allowedPrefixes(volumeClass: VolumeClass | undefined, node: NodePolicy)
   return node.hostPathAllow === undefined ? byClass.map(cleanPath) : intersectPrefixes(byClass, node.hostPathAllow);
 }
 
-function reclaimPolicyOf(volume: Volume, type: VolumeType, byClass: ReclaimPolicy | undefined): ReclaimPolicy {
-  // A host directory was there before us: it is never reclaimed, whatever a class says.
-  return type === 'hostPath' ? 'Retain' : (volume.spec.reclaimPolicy ?? byClass ?? 'Delete');
-}
-
 function hasSource({ volume }: PolicyFacts): Refusal | undefined {
-  if (volumeTypeOf(volume.spec) !== undefined) return undefined;
-  return {
-    reason: 'InvalidSpec',
-    message: 'The spec has no source that this version knows; use emptyDir or hostPath.',
-  };
+  if (sourceOf(volume.spec) !== undefined) return undefined;
+  const message = `The spec has no source that this version knows; use one of ${VOLUME_TYPES.join(', ')}.`;
+  return { reason: 'InvalidSpec', message };
 }
 
 function classExists({ volume }: PolicyFacts, volumeClass: VolumeClass | undefined): Refusal | undefined {
@@ -214,45 +194,8 @@ function typeAllowed({ volume }: PolicyFacts, volumeClass: VolumeClass | undefin
   };
 }
 
-function hostPathAllowed({ volume, node }: PolicyFacts, volumeClass: VolumeClass | undefined): Refusal | undefined {
-  const path = volume.spec.hostPath?.path;
-  if (path === undefined) return undefined;
-  if (volumeClass === undefined) {
-    return {
-      reason: 'HostPathNotAllowed',
-      message: 'No VolumeClass allows host paths here; an administrator must create one and the volume name it.',
-    };
-  }
-  return pathRefusal(
-    `hostPath "${path}"`,
-    path,
-    volumeClass.spec.allowedHostPathPrefixes ?? [],
-    node,
-    nameOf(volumeClass),
-  );
-}
-
-/** Says why a path may not be used as a source or a target, or undefined when it may. */
-function pathRefusal(
-  what: string,
-  path: string,
-  byClass: readonly string[],
-  node: NodePolicy,
-  className: string,
-): Refusal | undefined {
-  if (!byClass.some((prefix) => isWithin(path, prefix))) {
-    return {
-      reason: 'HostPathNotAllowed',
-      message: `${what} is outside what VolumeClass "${className}" allows (${byClass.join(', ') || 'nothing'}).`,
-    };
-  }
-  if (node.hostPathAllow !== undefined && !node.hostPathAllow.some((prefix) => isWithin(path, prefix))) {
-    return {
-      reason: 'HostPathNotAllowed',
-      message: `${what} is outside what the node allows (${node.hostPathAllow.join(', ') || 'nothing'}; --host-path-allow).`,
-    };
-  }
-  return undefined;
+function sourceAllowed({ volume, node }: PolicyFacts, volumeClass: VolumeClass | undefined): Refusal | undefined {
+  return sourceOf(volume.spec)?.refusal(volumeClass, node);
 }
 
 function nameOf(object: Pick<KubeObjectBase, 'metadata'>): string {

@@ -19,17 +19,23 @@ export async function actOnVolume(
   else await timed(metrics, driver.type, step, () => driver.provision(volume, signal));
 }
 
-/** Takes a volume down: first every mount of it, then, if its data is to go, the data. Undefined = done. */
+/** What became of a volume that was taken down. `kept`: what stayed although it was to go, as a sentence. */
+export type Removal =
+  | { readonly done: true; readonly kept: string | undefined }
+  | { readonly done: false; readonly obstacle: Obstacle };
+
+/** Takes a volume down: first every mount of it, then, if its data is to go, the data. */
 export async function removeVolume(
   driver: Driver,
   volume: DriverVolume,
   deleteData: boolean,
   metrics: Metrics | undefined,
   signal: AbortSignal,
-): Promise<Obstacle | undefined> {
+): Promise<Removal> {
   const outcome = await timed(metrics, driver.type, 'unstage', () => driver.unstage(volume, signal));
   const obstacle = obstacleOf(outcome, `The storage of volume "${volume.name}"`);
-  if (obstacle !== undefined) return obstacle;
-  if (deleteData) await timed(metrics, driver.type, 'delete', () => driver.delete(volume, signal));
-  return undefined;
+  if (obstacle !== undefined) return { done: false, obstacle };
+  if (!deleteData) return { done: true, kept: undefined };
+  const { kept } = await timed(metrics, driver.type, 'delete', () => driver.delete(volume, signal));
+  return { done: true, kept };
 }

@@ -1,6 +1,7 @@
 /** Is the volume as wanted, and if not, what is the next step? An ordered list of named, pure checks. */
-import { isTrue } from '../../api/conditions.ts';
 import { storageObjection } from '../policy/judge-storage.ts';
+import { wasProvisioned } from '../policy/resolve-volume.ts';
+import { sourceOf } from '../policy/sources/index.ts';
 import type { Failure } from '../support/failure.ts';
 import type { VolumeFacts } from './observe.ts';
 
@@ -59,15 +60,11 @@ function storageIsUsable({ volume, observation, resolution }: VolumeFacts): Volu
  */
 function dataIsWhereItWas({ volume, observation }: VolumeFacts): VolumeStep | undefined {
   if (observation === undefined || observation.provisioned) return undefined;
-  if (!isTrue(volume.status?.conditions, 'Provisioned') && !saidMissing(volume)) return undefined;
-  if (volume.spec.emptyDir?.medium === 'Memory') return undefined;
-  const what = volume.spec.hostPath === undefined ? 'The image of the volume' : `"${volume.spec.hostPath.path}"`;
-  const message = `${what} was there and is not any more; nothing new is made in its place. Bring it back (is a disk not mounted?) or delete the volume.`;
+  const source = sourceOf(volume.spec);
+  // What lies on a server is looked for there by its driver, which makes nothing anew either.
+  if (source === undefined || !source.nodeLocal || source.isPassing || !wasProvisioned(volume.status)) return undefined;
+  const message = `${source.description} was there and is not any more; nothing new is made in its place. Bring it back (is a disk not mounted?) or delete the volume.`;
   return refuse({ reason: 'DataMissing', message, stalled: true });
-}
-
-function saidMissing({ status }: VolumeFacts['volume']): boolean {
-  return status?.conditions?.some(({ type, reason }) => type === 'Provisioned' && reason === 'DataMissing') === true;
 }
 
 function isProvisioned({ observation }: VolumeFacts): VolumeStep | undefined {

@@ -52,9 +52,10 @@ export interface RemovalFacts {
   readonly users: readonly string[];
 }
 
-/** Gathers the facts of a volume that is to go. */
-export function observeRemoval(volume: Volume, dependencies: AgentDependencies): RemovalFacts {
+/** Gathers the facts of a volume that is to go; undefined when its source is not one that this version knows. */
+export function observeRemoval(volume: Volume, dependencies: AgentDependencies): RemovalFacts | undefined {
   const resolved = resolveForRemoval(policyFacts(dependencies, volume));
+  if (resolved === undefined) return undefined;
   const mounts = dependencies.stores.mounts.byIndex(BY_VOLUME, keyOf(volume));
   return {
     volume,

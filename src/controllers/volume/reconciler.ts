@@ -103,8 +103,6 @@ async function remove(
 ): Promise<Result> {
   const { signal } = context;
   if (!hasFinalizer(volume, FINALIZERS.volume)) return DONE;
-  const facts = observeRemoval(volume, deps);
-  const { driver, wanted, users } = facts;
   const block = async (outcome: VolumeOutcome, requeueAfterMs?: number): Promise<Result> => {
     await report(volume, undefined, outcome, deps, context);
     return requeueAfterMs === undefined ? DONE : { requeueAfterMs };
@@ -112,27 +110,40 @@ async function remove(
   if (isPaused(volume)) {
     return block({ kind: 'blocked', reason: 'Paused', message: 'The volume is paused; it is deleted when that ends.' });
   }
+  const facts = observeRemoval(volume, deps);
+  if (facts === undefined) {
+    const message =
+      'This version does not know the source of the volume, so what was made for it cannot be taken down.';
+    return block({ kind: 'blocked', reason: 'TypeNotSupported', message }, LOOK_AGAIN_MS);
+  }
+  const { driver, wanted, users, resolved } = facts;
   if (users.length > 0) {
     const shown = users.slice(0, 5).join(', ') + (users.length > 5 ? ` and ${users.length - 5} more` : '');
     const message = `Still used by ${shown}; the deletion goes on by itself when they are gone.`;
     return block({ kind: 'blocked', reason: 'VolumeInUse', message });
   }
-  const keeps =
-    (volume.spec.reclaimPolicy ?? volume.status?.reclaimPolicy ?? facts.resolved.reclaimPolicy) !== 'Delete';
+  const retains = (volume.spec.reclaimPolicy ?? volume.status?.reclaimPolicy ?? resolved.reclaimPolicy) !== 'Delete';
   if (driver === undefined) {
-    const message = `This node has no driver for ${facts.resolved.type} volumes any more, so what it made cannot be taken down.`;
+    const message = `This node has no driver for ${resolved.type} volumes any more, so what it made cannot be taken down.`;
     return block({ kind: 'blocked', reason: 'TypeNotSupported', message }, LOOK_AGAIN_MS);
   }
+  let kept: string | undefined;
   try {
-    const obstacle = await removeVolume(driver, wanted, !keeps, deps.metrics, signal);
-    if (obstacle !== undefined) return await block({ kind: 'blocked', ...obstacle }, BLOCKED_RETRY_MS);
+    const removal = await removeVolume(driver, wanted, !retains, deps.metrics, signal);
+    if (!removal.done) return await block({ kind: 'blocked', ...removal.obstacle }, BLOCKED_RETRY_MS);
+    ({ kept } = removal);
   } catch (thrown) {
     const failure = failureOf(thrown, 'DeleteFailed', signal);
     await block({ kind: 'blocked', reason: failure.reason, message: failure.message });
     throw retryOf(failure);
   }
-  const message = keeps ? 'The volume is released; its data is kept.' : 'What was made for the volume is removed.';
-  deps.events.record(volume, 'Normal', keeps ? 'Retained' : 'Deleted', message);
+  if (kept !== undefined) {
+    deps.events.record(volume, 'Warning', 'DataRetained', `The volume is released; its data is kept: ${kept}`);
+  } else if (retains) {
+    deps.events.record(volume, 'Normal', 'Retained', 'The volume is released; its data is kept.');
+  } else {
+    deps.events.record(volume, 'Normal', 'Deleted', 'What was made for the volume is removed.');
+  }
   deps.onStaged(key, undefined);
   await deps.writer.removeFinalizer(VOLUMES, volume, FINALIZERS.volume, signal);
   forgetMetrics(volume, deps);

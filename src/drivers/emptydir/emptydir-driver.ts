@@ -8,6 +8,7 @@ import { DEFAULT_POOL, type Pool, type Pools } from '../../node/pools/pools.ts';
 import type { ThinMount } from '../../node/pools/space-guard.ts';
 import { bindOrReplace } from '../bind-or-replace.ts';
 import {
+  type Deletion,
   type Driver,
   type DriverCapabilities,
   DriverError,
@@ -43,7 +44,6 @@ export interface EmptyDirOptions {
 
 export class EmptyDirDriver implements Driver {
   readonly type = 'emptyDir';
-  readonly nodeLocal = true;
   readonly #node: NodeLayer;
   readonly #pools: Pools;
   readonly #images: ImageMedium;
@@ -137,8 +137,9 @@ export class EmptyDirDriver implements Driver {
     return this.#medium(volume).unstage(volume, signal);
   }
 
-  delete(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    return this.#medium(volume).delete(volume, signal);
+  async delete(volume: DriverVolume, signal: AbortSignal): Promise<Deletion> {
+    await this.#medium(volume).delete(volume, signal);
+    return { kept: undefined };
   }
 
   async usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined> {

@@ -38,7 +38,6 @@ const NEEDED_FEATURES = ['Koffi', 'UserPaths', 'BindMounts'];
 export function createHostPathDriver(node: HostPathNode): Driver {
   return {
     type: 'hostPath',
-    nodeLocal: true,
     capabilities: () => Promise.resolve(capabilities(node)),
     observeVolume: (volume, signal) => observeVolume(node, volume, signal),
     provision: (volume, signal) => provision(node, volume, signal),
@@ -47,7 +46,7 @@ export function createHostPathDriver(node: HostPathNode): Driver {
     publish: (volume, mount, signal) => publish(node, volume, mount, signal),
     unpublish: (volume, mount, signal) => unpublish(node, volume, mount, signal),
     unstage: () => Promise.resolve({ outcome: 'done' }),
-    delete: () => Promise.resolve(),
+    delete: (volume) => Promise.resolve({ kept: `"${hostPathOf(volume).path}" was there before the volume.` }),
     // statfs would tell the whole filesystem's use, and walking the tree costs as much as reading it: neither is the
     // volume's usage at a price that can be paid every minute.
     usage: () => Promise.resolve(undefined),

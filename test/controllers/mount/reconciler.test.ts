@@ -2,12 +2,12 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { findCondition } from '../../../src/api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
-import type { VolumeAttachment } from '../../../src/api/volume.ts';
+import type { VolumeAttachment, VolumeConditionType } from '../../../src/api/volume.ts';
 import type { VolumeMountConditionType, VolumeMountSpec, VolumeMountStatus } from '../../../src/api/volume-mount.ts';
 import { DriverError } from '../../../src/drivers/driver.ts';
 import { AgentWorld } from '../support/agent-world.ts';
 import { mountEntry } from '../support/fake-driver.ts';
-import { condition, mount, NOW, volume } from '../support/objects.ts';
+import { condition, mount, NOW, volume, volumeClass } from '../support/objects.ts';
 
 const grant: VolumeAttachment = { mountUID: 'uid-m', workloadId: 'workload-m', nodeName: 'a', readOnly: false };
 const deleting = { finalizers: [FINALIZERS.mount], deletionTimestamp: '2026-01-01T00:00:00Z' };
@@ -51,6 +51,15 @@ const change = (on: AgentWorld, metadata: object) => {
   const resourceVersion = `changed-${++serial}`;
   on.add({ ...old, metadata: { ...old?.metadata, resourceVersion, ...metadata } } as never);
 };
+/** A volume on a server that node b owns, mounted on a. */
+function remote(conditions = [condition<VolumeConditionType>('Provisioned', 'True', 'Provisioned')]) {
+  const on = new AgentWorld();
+  on.add(volumeClass('default', { allowedNfsServers: ['*'] }));
+  const status = { nodeName: 'b', attachments: [grant], conditions };
+  on.add(volume('data', { nfs: { server: 's', path: '/x' }, accessModes: ['ReadWriteMany'] }, status));
+  on.add(mount('m', {}, { nodeName: 'a' }));
+  return on;
+}
 async function failing(work: Promise<unknown>): Promise<unknown> {
   return work.then(
     () => undefined,
@@ -363,5 +372,67 @@ describe('mount on its node', () => {
       expect(await failing(on.mount())).to.have.property('reason', 'MountCovered');
       expect(is(on, 'DeletionBlocked')).to.equal('True MountCovered');
     });
+  });
+
+  describe('of a volume that another node owns', () => {
+    it('is staged and published here, once that node says the storage is there', async () => {
+      const on = remote();
+      await on.mount();
+      expect(on.nfs.calls).to.deep.equal(['stage data', 'publish data']);
+      expect(is(on, 'Ready')).to.equal('True Mounted');
+    });
+
+    it('waits for that node', async () => {
+      const on = remote([]);
+      await on.mount();
+      expect(on.nfs.calls).to.deep.equal([]);
+      expect(is(on, 'Ready')).to.equal('False VolumeNotReady');
+    });
+
+    it('is not provisioned here, nor written about', async () => {
+      const on = remote();
+      await on.volume();
+      expect([on.nfs.calls, on.writes]).to.deep.equal([[], []]);
+    });
+
+    it('takes the storage off this node with the last mount, before the grant ends', async () => {
+      const on = remote();
+      on.add(mount('n', {}, { nodeName: 'a' }, { finalizers: [FINALIZERS.mount] }));
+      await on.mount();
+      change(on, deleting);
+      await on.mount();
+      expect(on.nfs.calls.slice(2)).to.deep.equal(['unpublish data']);
+      on.add(mount('n', {}, { nodeName: 'a' }, deleting));
+      await on.mount('n');
+      expect(on.nfs.calls.slice(3)).to.deep.equal(['unpublish data', 'unstage data']);
+      expect(on.mounts.get('team/n')).to.equal(undefined);
+    });
+
+    it('is released only when this node has let go of the storage', async () => {
+      const on = remote();
+      await on.mount();
+      change(on, deleting);
+      on.nfs.unstageOutcome = { outcome: 'busy', holders: [{ pid: 7, comm: 'vim' }] };
+      await on.mount();
+      expect(is(on, 'DeletionBlocked')).to.equal('True Busy');
+      on.nfs.unstageOutcome = { outcome: 'done' };
+      await on.mount();
+      expect(on.mounts.get('team/m')).to.equal(undefined);
+    });
+  });
+
+  it('whose server does not answer is left alone, with what the driver calls it', async () => {
+    const on = remote();
+    await on.mount();
+    on.nfs.states.set('uid-m', 'unresponsive');
+    on.nfs.calls.length = 0;
+    await on.mount();
+    expect(on.nfs.calls).to.deep.equal([]);
+    expect(is(on, 'Ready')).to.equal('False ServerUnreachable');
+    expect(is(on, 'Mounted')).to.equal('True Mounted');
+    expect(is(on, 'Healthy')).to.equal('False ServerUnreachable');
+    on.nfs.states.set('uid-m', 'mounted');
+    await on.mount();
+    expect(is(on, 'Ready')).to.equal('True Mounted');
   });
 });

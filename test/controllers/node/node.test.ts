@@ -67,6 +67,7 @@ describe('deriveNodeStatus', () => {
     expect(status.types).to.deep.equal([
       { name: 'emptyDir', supported: false, reason: 'Disabled', message: 'This agent has no driver for the type.' },
       { name: 'hostPath', supported: true },
+      { name: 'nfs', supported: false, reason: 'Disabled', message: 'This agent has no driver for the type.' },
     ]);
   });
 

@@ -23,6 +23,7 @@ function decide(mounts: readonly VolumeMount[], given: Given = {}) {
     unplaced: undefined,
     nodeLocal: given.nodeLocal ?? true,
     mounts,
+    isKnownNode: (name) => name !== 'ghost',
     isFenced: ({ metadata: { name } }) => given.fenced?.includes(name) === true,
   });
   const reasons = [...decisions].map(([uid, decision]) => [
@@ -80,6 +81,16 @@ describe('decideGrants', () => {
   it('ReadWriteMany: any number on any node', () => {
     const mounts = [mount('x'), mount('y', { nodeName: 'b' })];
     expect(decide(mounts, { mode: 'ReadWriteMany', nodeLocal: false }).uids).to.deep.equal(['uid-x', 'uid-y']);
+  });
+
+  it('sends a mount without a wish to the node that holds the volume', () => {
+    const { granted } = decide([mount('x', { nodeName: 'b' }), mount('y')], { nodeLocal: false });
+    expect(granted.map(({ nodeName }) => nodeName)).to.deep.equal(['b', 'b']);
+  });
+
+  it('grants nothing on a node that nobody knows', () => {
+    const given = { mode: 'ReadWriteMany', nodeLocal: false } as const;
+    expect(decide([mount('m', { nodeName: 'ghost' })], given).reasons).to.deep.equal({ m: 'NodeNotFound' });
   });
 
   it('serves the older mount first, whatever the order of the list', () => {

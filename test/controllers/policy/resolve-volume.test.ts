@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import type { Volume } from '../../../src/api/volume.ts';
+import type { Condition } from '../../../src/api/meta.ts';
+import type { Volume, VolumeConditionType } from '../../../src/api/volume.ts';
 import type { VolumeClass } from '../../../src/api/volume-class.ts';
 import {
   driverVolume,
@@ -8,7 +9,7 @@ import {
   resolveForRemoval,
   resolveVolume,
 } from '../../../src/controllers/policy/resolve-volume.ts';
-import { volume, volumeClass } from '../support/objects.ts';
+import { condition, volume, volumeClass } from '../support/objects.ts';
 
 interface Given {
   readonly classes?: readonly VolumeClass[];
@@ -115,6 +116,53 @@ describe('resolveVolume', () => {
   it('can still be taken down when it would not be allowed any more', () => {
     const resolved = resolveForRemoval(facts(host('/data/a'), { hostPathAllow: ['/data'] }));
     expect(resolved).to.deep.include({ type: 'hostPath', reclaimPolicy: 'Retain', allowedPrefixes: ['/data'] });
+  });
+
+  it('allows a value that the class leaves open', () => {
+    const classes = [volumeClass('default', { allowedMountOptions: ['timeo=*', 'vers=3'] })];
+    const asked = (...options: string[]) => refusal(volume('data', { mountOptions: options }), { classes });
+    expect(asked('timeo=50', 'vers=3')).to.equal(undefined);
+    expect(asked('vers=2')).to.equal('MountOptionNotAllowed');
+    expect(asked('timeous=1')).to.equal('MountOptionNotAllowed');
+  });
+
+  describe('of an NFS server', () => {
+    const export_ = (server: string, spec = {}) =>
+      volume('data', { nfs: { server, path: '/x', subPath: 'a' }, ...spec });
+    const allowing = (...allowedNfsServers: string[]) => ({ classes: [volumeClass('default', { allowedNfsServers })] });
+
+    it('refuses every server where no class names one', () => {
+      expect(refusal(export_('files.example'))).to.equal('NfsServerNotAllowed');
+      expect(refusal(export_('files.example'), allowing())).to.equal('NfsServerNotAllowed');
+    });
+
+    it('takes a name as written, every name below a domain, or any', () => {
+      expect(refusal(export_('files.example'), allowing('files.example'))).to.equal(undefined);
+      expect(refusal(export_('files.example'), allowing('iles.example', 'example', '*.files.example'))).to.equal(
+        'NfsServerNotAllowed',
+      );
+      expect(refusal(export_('a.b.example'), allowing('*.example'))).to.equal(undefined);
+      expect(refusal(export_('aexample'), allowing('*.example'))).to.equal('NfsServerNotAllowed');
+      expect(refusal(export_('2001:db8::1'), allowing('*'))).to.equal(undefined);
+    });
+
+    it('deletes only what the volume itself gives up, and never an export', () => {
+      const classes = [volumeClass('default', { allowedNfsServers: ['*'], defaults: { reclaimPolicy: 'Delete' } })];
+      const policy = (wanted: Volume) => resolve(wanted, { classes }).reclaimPolicy;
+      expect(policy(export_('a'))).to.equal('Retain');
+      expect(policy(export_('a', { reclaimPolicy: 'Delete' }))).to.equal('Delete');
+      expect(policy(volume('data', { nfs: { server: 'a', path: '/x' }, reclaimPolicy: 'Delete' }))).to.equal('Retain');
+    });
+
+    it('tells the driver whether the storage was there before', () => {
+      const resolved = resolve(export_('a'), allowing('*'));
+      const said = (...conditions: readonly Condition<VolumeConditionType>[]) =>
+        driverVolume({ ...export_('a'), status: { conditions } }, resolved).wasProvisioned;
+      expect(said()).to.equal(false);
+      expect(said(condition('Provisioned', 'True', 'Provisioned'))).to.equal(true);
+      expect(said(condition('Provisioned', 'False', 'DataMissing'))).to.equal(true);
+      expect(said(condition('Provisioned', 'False', 'ServerUnreachable'))).to.equal(false);
+    });
   });
 
   it('hands the driver a clean path and what may be used', () => {

@@ -1,5 +1,6 @@
 /** A {@link World} with an agent on node `a`: a fake driver, an empty mount table, both reconcilers. */
 
+import type { VolumeType } from '../../../src/api/volume.ts';
 import { mountReconciler } from '../../../src/controllers/mount/reconciler.ts';
 import type { AgentDependencies } from '../../../src/controllers/support/agent.ts';
 import { addAgentIndexes } from '../../../src/controllers/support/agent.ts';
@@ -28,6 +29,8 @@ function tableOf(entries: readonly MountEntry[]): MountTable {
 
 export class AgentWorld extends World {
   readonly driver = new FakeDriver();
+  /** Of volumes that lie on a server. */
+  readonly nfs = new FakeDriver('nfs');
   /** Targets that the node layer itself was asked to unmount. */
   readonly unmounted: string[] = [];
   /** What the mount table shows. */
@@ -43,7 +46,10 @@ export class AgentWorld extends World {
       nodeName: 'a',
       hostPathAllow: ['/data'],
       stores,
-      drivers: new Map([['emptyDir', this.driver]]),
+      drivers: new Map<VolumeType, FakeDriver>([
+        ['emptyDir', this.driver],
+        ['nfs', this.nfs],
+      ]),
       node: {
         mountRoot: '/run/mounts',
         table: tableOf(this.table),

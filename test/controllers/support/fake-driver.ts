@@ -1,5 +1,6 @@
 /** A driver in memory whose storage and mounts a test may break as it likes: for faults only. */
 import type {
+  Deletion,
   Driver,
   DriverMount,
   DriverVolume,
@@ -25,7 +26,6 @@ export function mountEntry(target: string, id = 1): MountEntry {
 }
 
 export class FakeDriver implements Driver {
-  readonly nodeLocal = true;
   readonly type: Driver['type'];
   /** Calls that change something, in order. */
   readonly calls: string[] = [];
@@ -36,8 +36,12 @@ export class FakeDriver implements Driver {
   readonly states = new Map<string, MountState>();
   enforced: bigint | undefined;
   unmountOutcome: UnmountOutcome = { outcome: 'done' };
+  /** The same of the stage; undefined = as for a target. */
+  unstageOutcome: UnmountOutcome | undefined;
   problem: VolumeObservation['problem'];
   usedBytes: bigint | undefined;
+  /** What a deletion says it kept. */
+  kept: string | undefined;
 
   constructor(type: Driver['type'] = 'emptyDir') {
     this.type = type;
@@ -80,12 +84,13 @@ export class FakeDriver implements Driver {
   async observeMount(_volume: DriverVolume, { uid }: DriverMount): Promise<MountObservation> {
     this.#fail('observeMount');
     const state = this.states.get(uid) ?? 'absent';
-    const there = state === 'mounted' || state === 'wrong-options';
+    const there = state === 'mounted' || state === 'wrong-options' || state === 'unresponsive';
     return {
       state,
       entry: state === 'absent' ? undefined : mountEntry(`/mnt/${uid}`),
       source: there ? 'the source' : undefined,
       message: state === 'mounted' ? '' : `it is ${state}`,
+      ...(state === 'unresponsive' ? { reason: 'ServerUnreachable' } : {}),
     };
   }
 
@@ -102,13 +107,15 @@ export class FakeDriver implements Driver {
 
   async unstage(volume: DriverVolume): Promise<UnmountOutcome> {
     this.#call('unstage', volume);
-    if (this.unmountOutcome.outcome === 'done') this.staged.delete(volume.uid);
-    return this.unmountOutcome;
+    const outcome = this.unstageOutcome ?? this.unmountOutcome;
+    if (outcome.outcome === 'done') this.staged.delete(volume.uid);
+    return outcome;
   }
 
-  async delete(volume: DriverVolume): Promise<void> {
+  async delete(volume: DriverVolume): Promise<Deletion> {
     this.#call('delete', volume);
     this.provisioned.delete(volume.uid);
+    return { kept: this.kept };
   }
 
   #call(name: string, volume: DriverVolume): void {

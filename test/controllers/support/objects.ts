@@ -4,6 +4,7 @@ import type { Condition, ObjectMeta } from '../../../src/api/meta.ts';
 import type { Reason } from '../../../src/api/reasons.ts';
 import type { StorageNode, StorageNodeStatus } from '../../../src/api/storage-node.ts';
 import type { Volume, VolumeSpec, VolumeStatus } from '../../../src/api/volume.ts';
+import { VOLUME_TYPES, volumeTypeOf } from '../../../src/api/volume.ts';
 import type { VolumeClass, VolumeClassSpec } from '../../../src/api/volume-class.ts';
 import type { VolumeMount, VolumeMountSpec, VolumeMountStatus } from '../../../src/api/volume-mount.ts';
 
@@ -32,7 +33,7 @@ export function volume(
   status: VolumeStatus = {},
   metadata: Meta = {},
 ): Volume {
-  const source = spec.hostPath === undefined && spec.emptyDir === undefined ? { emptyDir: {} } : {};
+  const source = volumeTypeOf(spec) === undefined ? { emptyDir: {} } : {};
   const accessModes = spec.accessModes ?? ['ReadWriteOnce'];
   return {
     apiVersion: API_VERSION,
@@ -63,7 +64,7 @@ export function volumeClass(name: string, spec: Partial<VolumeClassSpec> = {}): 
     apiVersion: API_VERSION,
     kind: 'VolumeClass',
     metadata: meta(name, false, {}),
-    spec: { allowedNamespaces: {}, allowedTypes: ['emptyDir', 'hostPath'], ...spec },
+    spec: { allowedNamespaces: {}, allowedTypes: VOLUME_TYPES, ...spec },
   };
 }
 
@@ -78,6 +79,7 @@ export function storageNode(name: string, status: StorageNodeStatus = {}, metada
       types: [
         { name: 'emptyDir', supported: true },
         { name: 'hostPath', supported: true },
+        { name: 'nfs', supported: true },
       ],
       pools: [{ name: 'default', path: '/p', filesystem: 'xfs', capacity: '100Gi', free: '60Gi', reserved: '10Gi' }],
       ...status,

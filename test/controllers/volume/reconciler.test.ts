@@ -232,6 +232,25 @@ describe('volume on its node', () => {
       expect(on.events).to.deep.equal(['Normal Retained Volume/data']);
     });
 
+    it('says what was kept although it was to go', async () => {
+      const on = await ready({ reclaimPolicy: 'Delete' });
+      on.driver.kept = 'it was there before.';
+      change(on, deleting);
+      await on.volume();
+      expect(on.driver.calls).to.deep.equal(['unstage data', 'delete data']);
+      expect(on.events).to.deep.equal(['Warning DataRetained Volume/data']);
+    });
+
+    it('whose source no version of ours knows is not given up', async () => {
+      const on = await ready();
+      const old = on.volumes.get('team/data');
+      const metadata = { ...old?.metadata, ...deleting, resourceVersion: 'other' };
+      on.add({ ...old, metadata, spec: { iscsi: {}, accessModes: ['ReadWriteOnce'] } } as never);
+      await on.volume();
+      expect(on.driver.calls).to.deep.equal([]);
+      expect(reasonOf(on, 'DeletionBlocked')).to.equal('TypeNotSupported');
+    });
+
     it('keeps the reclaim policy that was published when its class is gone', async () => {
       const on = world({ volumeClassName: 'gone' }, { reclaimPolicy: 'Retain' }, deleting);
       await on.volume();

@@ -25,6 +25,7 @@ async function subject(
       capacityPolicy: undefined,
       pool: DEFAULT_POOL,
       mountOptions: ['nosuid', 'nodev'],
+      wasProvisioned: false,
       ...volume(name),
     }),
     replaceStorage: ({ uid }) => {

@@ -54,6 +54,7 @@ describe('an emptyDir volume on disk', function () {
       capacityPolicy: undefined,
       provisioning: 'Thin',
       pool: DEFAULT_POOL,
+      wasProvisioned: false,
       mountOptions: ['nosuid', 'nodev'],
       ...changes,
     };

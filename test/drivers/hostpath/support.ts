@@ -17,6 +17,7 @@ export function hostPathVolume(
     provisioning: 'Thin',
     pool: 'default',
     mountOptions: ['nosuid', 'nodev'],
+    wasProvisioned: false,
     ...rest,
   };
 }

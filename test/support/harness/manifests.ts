@@ -1,6 +1,7 @@
 /** Objects as a person would write them. */
 import { API_VERSION, DEFAULT_VOLUME_CLASS } from '../../../src/api/group.ts';
 import type { Volume, VolumeSpec } from '../../../src/api/volume.ts';
+import { VOLUME_TYPES } from '../../../src/api/volume.ts';
 import type { VolumeClass, VolumeClassSpec } from '../../../src/api/volume-class.ts';
 import type { VolumeMount, VolumeMountSpec } from '../../../src/api/volume-mount.ts';
 
@@ -31,7 +32,7 @@ export function volumeClass(name: string, spec: VolumeClassSpec): VolumeClass {
 export function openClass(hostPathPrefixes: readonly string[]): VolumeClass {
   return volumeClass(DEFAULT_VOLUME_CLASS, {
     allowedNamespaces: {},
-    allowedTypes: ['emptyDir', 'hostPath'],
+    allowedTypes: VOLUME_TYPES,
     allowedHostPathPrefixes: hostPathPrefixes,
   });
 }

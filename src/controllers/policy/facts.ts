@@ -1,0 +1,25 @@
+/** What the policy of a volume is decided from, and what a refusal is. */
+import type { Reason } from '../../api/reasons.ts';
+import type { Volume } from '../../api/volume.ts';
+import type { VolumeClass } from '../../api/volume-class.ts';
+
+/** What one node adds to the decision. */
+export interface NodePolicy {
+  /** Prefixes that the node's own configuration allows (`--host-path-allow`); undefined where it is not known. */
+  readonly hostPathAllow: readonly string[] | undefined;
+}
+
+export interface PolicyFacts {
+  readonly volume: Volume;
+  /** Looks a VolumeClass up by name. */
+  readonly classNamed: (name: string) => VolumeClass | undefined;
+  /** Labels of the volume's namespace; undefined when the namespace is not (yet) known. */
+  readonly namespaceLabels: Readonly<Record<string, string>> | undefined;
+  readonly node: NodePolicy;
+}
+
+/** Why a volume may not be what it asks to be. Only a change of the volume, class, namespace or node helps. */
+export interface Refusal {
+  readonly reason: Reason;
+  readonly message: string;
+}
