@@ -182,8 +182,12 @@ describe(`refusals, ${controlPlaneKind} API server`, function () {
       return name;
     }
 
-    it('refuses a class that does not exist', async () => {
-      await refused({ emptyDir: {}, volumeClassName: 'nowhere' }, 'VolumeClassNotFound');
+    it('waits for a class that does not exist, and goes on when it comes', async () => {
+      const volumeClassName = `class-${ns}-late`;
+      await machine.create(volume(ns, 'early', { emptyDir: {}, capacity: '32Mi', volumeClassName }));
+      await machine.waitCondition(VOLUMES, `${ns}/early`, 'Ready', 'False', 'VolumeClassNotFound');
+      await machine.create(volumeClass(volumeClassName, { allowedNamespaces: {}, allowedTypes: ['emptyDir'] }));
+      await machine.waitCondition(VOLUMES, `${ns}/early`, 'Ready', 'True');
     });
 
     it('refuses a namespace that the class does not select', async () => {

@@ -69,11 +69,11 @@ function isGranted({ grant, volume }: MountFacts): Failure | undefined {
 }
 
 function policyAllows({ resolution }: MountFacts): Failure | undefined {
-  return resolution === undefined || resolution.ok ? undefined : { ...resolution.refusal, stalled: true };
+  return resolution === undefined || resolution.ok ? undefined : resolution.refusal;
 }
 
 function targetAllowed({ target }: MountFacts): Failure | undefined {
-  return target === undefined || target.ok ? undefined : { ...target.refusal, stalled: true };
+  return target === undefined || target.ok ? undefined : target.refusal;
 }
 
 function targetIsFree({ rival }: MountFacts): Failure | undefined {

@@ -87,7 +87,10 @@ function locate(volume: Volume, mounts: readonly VolumeMount[], stores: Placemen
   }
   if (isPaused(volume)) return { nodeName: undefined, standIn: { kind: 'paused' } };
   const resolution = resolveVolume(policyFacts(stores, volume));
-  if (!resolution.ok) return { nodeName: undefined, standIn: { kind: 'stalled', ...resolution.refusal } };
+  if (!resolution.ok) {
+    const { reason, message, stalled } = resolution.refusal;
+    return { nodeName: undefined, standIn: { kind: stalled ? 'stalled' : 'waiting', reason, message } };
+  }
   const placement = chooseNode({
     volume,
     resolved: resolution.resolved,

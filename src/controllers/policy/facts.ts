@@ -18,8 +18,13 @@ export interface PolicyFacts {
   readonly node: NodePolicy;
 }
 
-/** Why a volume may not be what it asks to be. Only a change of the volume, class, namespace or node helps. */
+/** Why a volume may not be what it asks to be. */
 export interface Refusal {
   readonly reason: Reason;
   readonly message: string;
+  /**
+   * True: only a person's change of the volume, class, namespace or node helps. False: what it names is not known, and may
+   * be on its way: applied together with the volume, or not in this cache yet.
+   */
+  readonly stalled: boolean;
 }

@@ -36,7 +36,7 @@ export function resolveTarget(
   if (mount.spec.hostPath === undefined) return { ok: true, target: below(cleanPath(mountRoot), hostPath) };
   const problem = pathProblem(mount.spec.hostPath);
   if (problem !== undefined) {
-    return { ok: false, refusal: { reason: 'InvalidSpec', message: `spec.hostPath ${problem}.` } };
+    return { ok: false, refusal: { reason: 'InvalidSpec', message: `spec.hostPath ${problem}.`, stalled: true } };
   }
   // The longest prefix: the least that has to be walked below it.
   const prefix = allowedPrefixes
@@ -49,6 +49,7 @@ export function resolveTarget(
       refusal: {
         reason: 'HostPathNotAllowed',
         message: `spec.hostPath "${hostPath}" is not below what VolumeClass and node allow (${allowed}).`,
+        stalled: true,
       },
     };
   }

@@ -64,7 +64,8 @@ export function resolveVolume(facts: PolicyFacts): Resolution {
     volumeClass?.spec.defaults?.mountOptions ?? [],
     volumeClass?.spec.allowedMountOptions ?? [],
   );
-  if (!options.ok) return { ok: false, refusal: { reason: 'MountOptionNotAllowed', message: `${options.message}.` } };
+  if (!options.ok)
+    return { ok: false, refusal: { reason: 'MountOptionNotAllowed', message: `${options.message}.`, stalled: true } };
   // `hasSource` has passed.
   const source = sourceOf(spec) as Source;
   const capacity = spec.capacity ?? source.defaultCapacity;
@@ -159,7 +160,7 @@ function allowedPrefixes(volumeClass: VolumeClass | undefined, node: NodePolicy)
 function hasSource({ volume }: PolicyFacts): Refusal | undefined {
   if (sourceOf(volume.spec) !== undefined) return undefined;
   const message = `The spec has no source that this version knows; use one of ${VOLUME_TYPES.join(', ')}.`;
-  return { reason: 'InvalidSpec', message };
+  return { reason: 'InvalidSpec', message, stalled: true };
 }
 
 function classExists({ volume }: PolicyFacts, volumeClass: VolumeClass | undefined): Refusal | undefined {
@@ -168,6 +169,7 @@ function classExists({ volume }: PolicyFacts, volumeClass: VolumeClass | undefin
   return {
     reason: 'VolumeClassNotFound',
     message: `VolumeClass "${volumeClassName}" does not exist; create it, or make the volume anew with another class.`,
+    stalled: false,
   };
 }
 
@@ -182,6 +184,7 @@ function namespaceAllowed(
   return {
     reason: 'NamespaceNotAllowed',
     message: `VolumeClass "${nameOf(volumeClass)}" does not allow namespace "${namespace}"; its allowedNamespaces must select it.`,
+    stalled: namespaceLabels !== undefined,
   };
 }
 
@@ -191,6 +194,7 @@ function typeAllowed({ volume }: PolicyFacts, volumeClass: VolumeClass | undefin
   return {
     reason: 'TypeNotAllowed',
     message: `VolumeClass "${nameOf(volumeClass)}" does not allow ${type} volumes; it allows ${volumeClass.spec.allowedTypes.join(', ') || 'none'}.`,
+    stalled: true,
   };
 }
 

@@ -39,7 +39,7 @@ export function nextVolumeStep(facts: VolumeFacts): VolumeStep {
 }
 
 function policyAllows({ resolution }: VolumeFacts): VolumeStep | undefined {
-  return resolution.ok ? undefined : refuse({ ...resolution.refusal, stalled: true });
+  return resolution.ok ? undefined : refuse(resolution.refusal);
 }
 
 function driverIsThere({ resolution, driver }: VolumeFacts): VolumeStep | undefined {

@@ -74,8 +74,15 @@ describe('resolveVolume', () => {
     expect(resolved).to.deep.include({ reclaimPolicy: 'Retain', capacity: undefined, provisioning: undefined });
   });
 
-  it('stalls on a class that is named and does not exist', () => {
-    expect(refusal(volume('data', { volumeClassName: 'fast' }))).to.equal('VolumeClassNotFound');
+  it('waits for a class or a namespace that is not known, as both may have been applied with the volume', () => {
+    const why = (wanted: Volume, given: Given = {}) => {
+      const resolution = resolveVolume(facts(wanted, given));
+      return resolution.ok ? undefined : [resolution.refusal.reason, resolution.refusal.stalled];
+    };
+    expect(why(volume('data', { volumeClassName: 'fast' }))).to.deep.equal(['VolumeClassNotFound', false]);
+    const classes = [volumeClass('default', { allowedNamespaces: { matchLabels: { tier: 'gold' } } })];
+    expect(why(volume('data'), { classes })).to.deep.equal(['NamespaceNotAllowed', false]);
+    expect(why(volume('data'), { classes, labels: {} })).to.deep.equal(['NamespaceNotAllowed', true]);
   });
 
   it('refuses a namespace that the class does not select, and knows namespaces by name', () => {

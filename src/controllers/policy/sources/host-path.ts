@@ -43,5 +43,5 @@ function refusal(
 }
 
 function no(message: string): Refusal {
-  return { reason: 'HostPathNotAllowed', message };
+  return { reason: 'HostPathNotAllowed', message, stalled: true };
 }

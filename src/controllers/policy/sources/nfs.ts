@@ -35,5 +35,5 @@ function covers(entry: string, server: string): boolean {
 }
 
 function no(message: string): Refusal {
-  return { reason: 'NfsServerNotAllowed', message };
+  return { reason: 'NfsServerNotAllowed', message, stalled: true };
 }
