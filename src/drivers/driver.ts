@@ -135,6 +135,8 @@ export interface DriverCapabilities {
   readonly supported: boolean;
   readonly reason: string;
   readonly message: string;
+  /** What it lacks may come by itself (room on the host, a device that is busy): ask again soon. */
+  readonly mayPass?: boolean;
   readonly features: readonly Feature[];
 }
 

@@ -15,7 +15,7 @@ import type { PoolReader } from './observe.ts';
 import { architecture, observeNode } from './observe.ts';
 import { deriveNodeStatus } from './status.ts';
 
-/** How soon a node that does not answer is asked again, in milliseconds. */
+/** How soon a node that does not answer, or cannot do something just now, is asked again, in milliseconds. */
 const FAILED_RETRY_MS = 5000;
 
 export interface NodeDependencies extends AgentDependencies {
@@ -42,7 +42,8 @@ async function reconcile(key: string, deps: NodeDependencies, context: Reconcile
       deps.events.record(node, 'Warning', 'OrphansFound', message);
     }
   }
-  return 'failure' in seen ? { requeueAfterMs: FAILED_RETRY_MS } : DONE;
+  const isPassing = 'failure' in seen || [...seen.facts.drivers.values()].some(({ mayPass }) => mayPass === true);
+  return isPassing ? { requeueAfterMs: FAILED_RETRY_MS } : DONE;
 }
 
 async function create(name: string, { client }: NodeDependencies, signal: AbortSignal): Promise<StorageNode> {

@@ -6,6 +6,7 @@ import { after, afterEach, before, describe, it } from 'mocha';
 import { DriverError, type DriverMount, type DriverVolume } from '../../../src/drivers/driver.ts';
 import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts';
 import { parseImageName } from '../../../src/drivers/emptydir/image-name.ts';
+import { NodeError } from '../../../src/node/node-error.ts';
 import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
 import { makePlace, type Place, soon, until } from '../../node/support.ts';
 import { skipBecause } from '../../support/skip.ts';
@@ -79,6 +80,20 @@ describe('an emptyDir volume on disk', function () {
     readdirSync(pool.directory)
       .filter((name) => parseImageName(name) !== undefined)
       .reduce((sum, name) => sum + BigInt(statSync(join(pool.directory, name)).blocks) * 512n, 0n);
+
+  it('says whether what keeps it from having a pool may pass', async () => {
+    for (const [code, reason, mayPass] of [
+      ['Busy', 'Busy', true],
+      ['NoSpace', 'InsufficientCapacity', true],
+      ['CommandFailed', 'CommandMissing', false],
+    ] as const) {
+      const broken = Object.create(pools, {
+        open: { value: () => Promise.reject(new NodeError(code, 'no')) },
+      }) as Pools;
+      const without = new EmptyDirDriver({ node: place.layer, pools: broken });
+      expect(await without.capabilities(soon())).to.include({ supported: false, reason, mayPass });
+    }
+  });
 
   it('gives writers "no space left" at its size', async () => {
     const path = await publish(volumeOf('full', 16n * MIB));
