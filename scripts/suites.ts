@@ -41,6 +41,8 @@ export interface MochaSuite extends Common {
    * for leaks afterwards (mounts, processes, loop devices, files): those checks are counted tests.
    */
   readonly namespaces: boolean;
+  /** Whether it has a network namespace of its own too, in which it may make devices; nothing outside is reachable. */
+  readonly ownNetwork?: boolean;
   /** Provided before the suite starts; their paths are in its environment. */
   readonly tools?: readonly ToolName[];
 }
@@ -58,7 +60,7 @@ const check = (name: string, ...command: readonly [string, ...string[]]): CheckS
 const E2E_TOOLS: readonly ToolName[] = ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl', 'promtool'];
 
 /** Files of e2e/ in a suite of their own, because they take long or may take a process down with them. */
-const E2E_APART: readonly string[] = ['e2e/faults-*.test.ts'];
+const E2E_APART: readonly string[] = ['e2e/faults-*.test.ts', 'e2e/power-cut*.test.ts'];
 
 /** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
 const FIRST_USE: readonly string[] = ['e2e/first-steps.test.ts', 'e2e/make-run.test.ts'];
@@ -122,7 +124,19 @@ export const SUITES: readonly Suite[] = [
     tools: ['kubectl'],
   },
   ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE] }, 600),
-  ...e2eSuites('faults', { specs: E2E_APART, beside: true }, 600),
+...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], beside: true }, 600),
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'power-cut',
+    specs: ['e2e/power-cut*.test.ts'],
+    namespaces: true,
+    ownNetwork: true,
+    beside: true,
+    deadlineSeconds: 300,
+    fullDeadlineSeconds: 1800,
+    tools: ['linux.uml'],
+  },
 ];
 
 /** The spec files of a suite, from the top of the checkout, sorted. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Suite, specFiles } from '../suites.ts';
+import { type MochaSuite, type Suite, specFiles } from '../suites.ts';
 import { toolEnvironment } from '../tools.ts';
 import { loopDevicesOf } from './loops.ts';
 import { type Exit, type Line, type Outcome, type Part, readLines, summarize } from './results.ts';
@@ -46,7 +46,7 @@ export async function runSuite(suite: Suite, options: RunOptions): Promise<Outco
     if (suite.namespaces) mkdirSync(join(runDir, 'tmp'), { recursive: true });
     const contained = { CLAWSTORE_RUN_ID: runID, CLAWSTORE_RUN_DIR: runDir, TMPDIR: join(runDir, 'tmp') };
     const command = suite.namespaces
-      ? [...NAMESPACES, join(import.meta.dirname, 'contained.ts'), results, ...mocha]
+      ? [...namespaces(suite), join(import.meta.dirname, 'contained.ts'), results, ...mocha]
       : mocha;
     const exit = await execute(suite, command, { ...tools, ...(suite.namespaces ? contained : {}) }, options);
     const parts: readonly Part[] = suite.namespaces ? ['tests', 'leaks'] : ['tests'];
@@ -63,10 +63,12 @@ export async function runSuite(suite: Suite, options: RunOptions): Promise<Outco
  * Mount and PID namespaces that end with the suite. The shell is their init: it reaps what the tests orphan, which
  * Node would not, so that a killed daemon does not look alive as a zombie.
  */
-const NAMESPACES: readonly string[] =
-  `unshare --mount --propagation private --pid --fork --kill-child=KILL --mount-proc sh -c`
-    .split(' ')
-    .concat('"$@"; exit $?', 'init', process.execPath);
+function namespaces({ ownNetwork = false }: MochaSuite): readonly string[] {
+  const options = '--mount --propagation private --pid --fork --kill-child=KILL --mount-proc'.split(' ');
+  return ownNetwork
+    ? ['unshare', '--net', ...options, 'sh', '-c', 'ip link set lo up && "$@"; exit $?', 'init', process.execPath]
+    : ['unshare', ...options, 'sh', '-c', '"$@"; exit $?', 'init', process.execPath];
+}
 
 async function execute(
   suite: Suite,
