@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { writePrivate } from '../apiserver/storage/private-file.ts';
 import type { StateDir } from './state-dir.ts';
 
 /**
@@ -13,8 +14,7 @@ export function nodeIdentity({ nodeIdFile }: StateDir, mountRoot: string, nodeNa
   const id = kept.find((text) => text !== '') ?? randomUUID();
   for (const [index, file] of files.entries()) {
     if (kept[index] === id) continue;
-    writeFileSync(`${file}.new`, `${id}\n`, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    writePrivate(file, `${id}\n`);
   }
   return `${nodeName}_${id}`;
 }

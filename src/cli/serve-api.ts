@@ -1,7 +1,8 @@
 /** Runs the embedded API server with the settings of a state directory, and leaves its kubeconfigs where others look. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type ApiServer, LockedError, startApiServer } from '../apiserver/index.ts';
+import { makePrivateDirectory, writePrivate } from '../apiserver/storage/private-file.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { CliError, ExitCode } from './exit-code.ts';
@@ -33,9 +34,9 @@ export async function serveApi(settings: ApiServerSettings, given?: Logger): Pro
   const log = (given ?? createLogger({ level: settings.logLevel, file: settings.logFile })).child({
     component: 'apiserver',
   });
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makePrivateDirectory(directory);
   const server = await start(settings, listen.port === 0 ? [lastPort(directory), 0] : [listen.port], log);
-  writeFileSync(join(directory, 'port'), server.address.replace(/^.*:/, ''), { mode: 0o600 });
+  writePrivate(join(directory, 'port'), server.address.replace(/^.*:/, ''));
   mkdirSync(dirname(kubeconfig), { recursive: true });
   server.writeKubeconfig(kubeconfig);
   return { url: server.url, close: () => server.close() };

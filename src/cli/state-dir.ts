@@ -1,6 +1,7 @@
 /** What lies where in the state directory, and who runs on it. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makePrivateDirectory } from '../apiserver/storage/private-file.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 
 /** What a running `clawstore up` leaves in the state directory for other commands to read. */
@@ -52,7 +53,7 @@ export function stateDirOf(root: string): StateDir {
  */
 export function makeStateDir(root: string): StateDir {
   try {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    makePrivateDirectory(root);
     chmodSync(root, 0o700);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? String(cause);

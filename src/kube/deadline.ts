@@ -22,7 +22,7 @@ export async function withDeadline<T>(
     controller.abort(new KubeError({ reason: 'DeadlineExceeded', message: `no answer within ${timeoutMs} ms` }));
   });
   try {
-    return await work(controller.signal);
+    return await unlessAborted(controller.signal, work(controller.signal));
   } catch (thrown) {
     // Whatever the abort broke below, the reason of the abort is what happened.
     throw controller.signal.aborted ? KubeError.from(controller.signal.reason) : KubeError.from(thrown);
@@ -30,6 +30,19 @@ export async function withDeadline<T>(
     timer.cancel();
     parent?.removeEventListener('abort', onAbort);
   }
+}
+
+/**
+ * Settles as `work` does, or rejects as soon as the signal aborts: undici lets a request that waits for a connection go
+ * only when the connection stands or has failed, which takes seconds while the server's machine is gone.
+ */
+export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 /** The KubeError that an aborted signal means: its own reason if it is one, otherwise `Aborted`. */

@@ -26,7 +26,7 @@ import type {
   WriteOptions,
 } from './client.ts';
 import type { ClientConfig } from './config.ts';
-import { withDeadline } from './deadline.ts';
+import { unlessAborted, withDeadline } from './deadline.ts';
 import { KubeError } from './errors.ts';
 import { collectionPath, objectPath, requiredNamespace, toQuery } from './resource-path.ts';
 import { watchEvents } from './watch-stream.ts';
@@ -89,6 +89,8 @@ class RestClient implements KubeClient {
   readonly #metrics: Metrics | undefined;
   readonly #clock: Clock;
   readonly #userAgent: string;
+  /** Requests that somebody waits for. */
+  #running = 0;
 
   constructor(config: ClientConfig, options: ConnectOptions) {
     const url = new URL(options.socketPath === undefined ? config.server : 'http://localhost');
@@ -210,15 +212,19 @@ class RestClient implements KubeClient {
     options.signal?.addEventListener('abort', onAbort, { once: true });
     try {
       const headersTimeout = options.headersTimeoutMs ?? DEFAULT_TIMEOUT_MS;
-      const response = await this.#watches.request({
-        origin: this.#origin,
-        path: this.#basePath + path,
-        method: 'GET',
-        headers: await this.#headers({ method: 'GET', path }),
-        signal: abort.signal,
-        headersTimeout,
-        bodyTimeout: 0,
-      });
+      const headers = await this.#headers({ method: 'GET', path });
+      const response = await unlessAborted(
+        abort.signal,
+        this.#watches.request({
+          origin: this.#origin,
+          path: this.#basePath + path,
+          method: 'GET',
+          headers,
+          signal: abort.signal,
+          headersTimeout,
+          bodyTimeout: 0,
+        }),
+      );
       this.#count('GET', String(response.statusCode));
       if (response.statusCode >= 400) {
         const text = await response.body.text();
@@ -248,7 +254,9 @@ class RestClient implements KubeClient {
 
   async close(): Promise<void> {
     if (!this.#ownsTransport) return;
-    await Promise.all([this.#requests.close(), this.#watches.destroy()]);
+    // Closing waits for connections that nobody wants any more, too.
+    const requests = this.#running > 0 ? this.#requests.close() : this.#requests.destroy();
+    await Promise.all([requests, this.#watches.destroy()]);
   }
 
   async #json<T>(sending: Sending, options: { signal?: AbortSignal | undefined; timeoutMs?: number | undefined }) {
@@ -267,7 +275,8 @@ class RestClient implements KubeClient {
   ): Promise<Answer> {
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const started = this.#clock.monotonic();
-    return withDeadline(this.#clock, timeoutMs, options.signal, async (signal) => {
+    this.#running += 1;
+    const answer = withDeadline(this.#clock, timeoutMs, options.signal, async (signal) => {
       for (let attempt = 1; ; attempt++) {
         try {
           return await this.#attempt(sending, signal);
@@ -279,6 +288,9 @@ class RestClient implements KubeClient {
           await sleep(this.#clock, wait, signal);
         }
       }
+    });
+    return answer.finally(() => {
+      this.#running -= 1;
     });
   }
 

@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { MockAgent } from 'undici';
@@ -193,6 +194,32 @@ describe('REST client', () => {
   it('gives up at the deadline in the middle of an answer', async () => {
     server.faults.other.push((_request, response) => response.writeHead(200).write('{"meta'));
     expect((await failure(client.get(WIDGETS, REF, { timeoutMs: 30 }))).reason).to.equal('DeadlineExceeded');
+  });
+
+  it('lets a request and a watch go that wait for a connection, and closes without waiting for it', async () => {
+    const sockets = new Set<Socket>();
+    const both = Promise.withResolvers<void>();
+    // It takes connections and never says anything: TLS does not come about.
+    const silent = createServer((socket) => {
+      sockets.add(socket);
+      if (sockets.size === 2) both.resolve();
+      socket.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    const waiting = connect({ server: `https://127.0.0.1:${port}`, tls: {}, token: '' });
+    const abort = new AbortController();
+    const failures = [
+      failure(waiting.get(WIDGETS, REF, { signal: abort.signal })),
+      failure(waiting.watch(WIDGETS, { signal: abort.signal })[Symbol.asyncIterator]().next()),
+    ];
+    await both.promise;
+    abort.abort();
+    for (const failed of failures) expect((await failed).isAborted).to.equal(true);
+    expect([...sockets].filter((socket) => socket.destroyed)).to.deep.equal([]);
+    await waiting.close();
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => silent.close(resolve));
   });
 
   it('can be aborted before and during a request', async () => {

@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { writePrivate } from '../storage/private-file.ts';
 
 /** A certificate with its key, in PEM. */
 export interface KeyPair {
@@ -120,12 +121,6 @@ async function make(
 
 function isAddress(host: string): boolean {
   return host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host);
-}
-
-/** Writes a file that only the owner can read; it is there whole or not at all. */
-export function writePrivate(file: string, text: string): void {
-  writeFileSync(`${file}.new`, text, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
 }
 
 function withNewline(pem: string): string {

@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { writePrivate } from './certificates.ts';
+import { writePrivate } from '../storage/private-file.ts';
 
 /** What a client needs to reach the server. */
 export interface Access {

@@ -3,7 +3,7 @@
  * files, and one network link to the host. Killing the process is a power cut: what the guest has written to a disk stays
  * (it is in the host's page cache), what is only in the guest's memory is gone.
  */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { toolPath } from '../../../scripts/tools.ts';
 import { Daemon } from './daemon.ts';
@@ -187,9 +187,12 @@ function moduleFiles(binary: string, names: readonly string[]): readonly string[
   });
 }
 
-/** Makes an image file with an empty ext4 filesystem. */
-export async function makeDisk(file: string, mebibytes: number): Promise<void> {
-  mkdirSync(dirname(file), { recursive: true });
+/** A filesystem that the guest's kernel has built in. */
+export type Filesystem = 'ext4' | 'xfs';
+
+/** Makes an image file with an empty filesystem. */
+export async function makeDisk(file: string, mebibytes: number, filesystem: Filesystem = 'ext4'): Promise<void> {
   await run('truncate', ['--size', `${mebibytes}M`, file]);
-  await run('mkfs.ext4', ['-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', file]);
+  if (filesystem === 'xfs') await run('mkfs.xfs', ['-q', '-f', file]);
+  else await run('mkfs.ext4', ['-q', '-F', file]);
 }
