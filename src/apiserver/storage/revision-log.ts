@@ -38,8 +38,9 @@ export class RevisionLog {
   constructor(file: string, synchronous: Synchronous = 'FULL', firstRevision = 0) {
     try {
       this.#db = new DatabaseSync(file);
-      this.#db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=${synchronous}; PRAGMA busy_timeout=2000;
-        PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=33554432; PRAGMA auto_vacuum=INCREMENTAL;
+      // A new file takes `auto_vacuum` only before anything is written to it, and WAL mode is written to it.
+      this.#db.exec(`PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=${synchronous};
+        PRAGMA busy_timeout=2000; PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=33554432;
         CREATE TABLE IF NOT EXISTS log(revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value TEXT);
         CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;`);
       this.#meta = this.#db.prepare('INSERT OR REPLACE INTO meta VALUES(?, ?)');
