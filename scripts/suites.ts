@@ -98,7 +98,7 @@ export const SUITES: readonly Suite[] = [
     kind: 'unit',
     name: 'unit',
     specs: ['test/**/*.test.ts'],
-    exclude: ['test/contract/**', 'test/support/fixtures/**'],
+    exclude: ['test/contract/**', 'test/stress/**', 'test/support/fixtures/**'],
     namespaces: true,
     deadlineSeconds: 480,
     fullDeadlineSeconds: 900,
@@ -116,6 +116,15 @@ export const SUITES: readonly Suite[] = [
   },
   {
     type: 'mocha',
+    kind: 'contract',
+    name: 'stress',
+    specs: ['test/stress/*.test.ts'],
+    namespaces: true,
+    deadlineSeconds: 480,
+    fullDeadlineSeconds: 7200,
+  },
+  {
+    type: 'mocha',
     kind: 'e2e',
     name: 'first-use',
     specs: FIRST_USE,
@@ -124,7 +133,7 @@ export const SUITES: readonly Suite[] = [
     tools: ['kubectl'],
   },
   ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE] }, 600),
-...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], beside: true }, 600),
+  ...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], beside: true }, 600),
   {
     type: 'mocha',
     kind: 'e2e',

@@ -43,7 +43,7 @@ function read(document: JsonObject, state: { canonical: boolean }): FieldSet {
   let previous: PathElement | undefined;
   for (const key in document) {
     if (key === '.') {
-      if (previous !== undefined) state.canonical = false;
+      if (previous !== undefined || !isEmptyObject(document[key])) state.canonical = false;
       self = true;
       continue;
     }
@@ -67,6 +67,10 @@ function read(document: JsonObject, state: { canonical: boolean }): FieldSet {
     return LEAF;
   }
   return { self, kids };
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return isObject(value) && Object.keys(value).length === 0;
 }
 
 /** Writes a set as a FieldsV1 document with its keys in Go's order. */

@@ -45,6 +45,7 @@ export async function readPage(exchange: Exchange): Promise<void> {
 
 /** How long a watch lasts when the client does not say: 30 to 60 minutes (apiserver, `MinRequestTimeout`). */
 const WATCH_SECONDS = 1800;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How often a client that wants bookmarks gets one. */
 const BOOKMARK_MS = 60_000;
 
@@ -98,7 +99,8 @@ export async function watch(exchange: Exchange): Promise<void> {
     },
   });
   const seconds = options.timeoutSeconds ?? WATCH_SECONDS * (1 + Math.random());
-  const deadline = setTimeout(() => watcher.end(), Math.max(0, seconds) * 1000);
+  // What a timer cannot count is as good as for ever.
+  const deadline = setTimeout(() => watcher.end(), Math.min(MAX_TIMER_MS, Math.max(0, seconds) * 1000));
   const bookmarks = options.allowWatchBookmarks
     ? setInterval(() => watcher.bookmark(store.committed), BOOKMARK_MS * (0.9 + Math.random() * 0.2))
     : undefined;

@@ -1,5 +1,6 @@
 import { objectOf } from '../kinds/resource.ts';
 import { type DeleteOptions, parseDeleteOptions } from '../registry/deletes.ts';
+import { findTypeProblem } from '../registry/go-types.ts';
 import { invalidObject } from '../registry/invalid.ts';
 import { isTrue, list, parseListOptions } from '../registry/lists.ts';
 import { jsonPatch, mergePatch, strategicPatch } from '../registry/patches.ts';
@@ -8,6 +9,7 @@ import type { Written } from '../registry/writes.ts';
 import { invalid, notSupported, required } from '../schema/field-error.ts';
 import type { JsonObject } from '../schema/json-value.ts';
 import { strictErrors } from '../schema/strict-json.ts';
+import type { SchemaNode } from '../schema/structural.ts';
 import { decodeObject, decodePatch, decodeYaml, mediaType, readBody } from './body.ts';
 import { badRequest, type StatusError, unsupportedMediaType } from './errors.ts';
 import type { Exchange } from './exchange.ts';
@@ -122,6 +124,18 @@ export async function patchObject(exchange: Exchange): Promise<void> {
   await answer(exchange, parts.writes.patch(resource, namespace, name, subresource, change, context));
 }
 
+/** meta/v1 DeleteOptions, as far as their Go types refuse what does not fit. */
+const DELETE_OPTIONS: SchemaNode = {
+  type: 'object',
+  properties: {
+    gracePeriodSeconds: { type: 'integer', format: 'int64' },
+    orphanDependents: { type: 'boolean' },
+    propagationPolicy: { type: 'string' },
+    dryRun: { type: 'array', items: { type: 'string' } },
+    preconditions: { type: 'object', properties: { uid: { type: 'string' }, resourceVersion: { type: 'string' } } },
+  },
+};
+
 /** Reads DeleteOptions from the body and, where it has none, from the query. Throws StatusError. */
 async function readDeleteOptions(exchange: Exchange): Promise<{ options: DeleteOptions; context: WriteContext }> {
   const { request, query, warnings } = exchange;
@@ -131,6 +145,11 @@ async function readDeleteOptions(exchange: Exchange): Promise<{ options: DeleteO
     object = decodeObject(body, mediaType(request), 'DeleteOptions', false).object;
     if (object['kind'] !== undefined && object['kind'] !== 'DeleteOptions') {
       throw badRequest(`decoded object cannot be converted to DeleteOptions`);
+    }
+    // A dry run that is written in a way nobody reads must not become a deletion.
+    const problem = findTypeProblem(DELETE_OPTIONS, object, 'DeleteOptions', '');
+    if (problem !== undefined) {
+      throw badRequest(`DeleteOptions in version "v1" cannot be handled as a DeleteOptions: ${problem}`);
     }
   } else {
     const policy = query.get('propagationPolicy');

@@ -4,6 +4,7 @@ import { alreadyExists, badRequest, conflict, forbidden, MODIFIED, notFound, Sta
 import { keyOf, objectOf, type Resource } from '../kinds/resource.ts';
 import { type FieldError, invalid } from '../schema/field-error.ts';
 import { deepEqual, isObject, type JsonObject } from '../schema/json-value.ts';
+import { coerceMeta, MetadataError } from '../schema/object-meta.ts';
 import { strictDecodingMessage } from '../schema/strict-json.ts';
 import type { Collection } from '../storage/collection.ts';
 import type { Item } from '../storage/item.ts';
@@ -175,7 +176,7 @@ export class Writes {
     const stored = live === undefined ? null : objectOf(resource, live);
     const outcome = this.#merge(resource, subresource, stored, config, force, context);
     if (live === undefined) {
-      const object = copyForWrite(outcome);
+      const object = merged(outcome);
       if (resource.namespaced) (object['metadata'] as JsonObject)['namespace'] = namespace;
       return { item: this.#create(resource, namespace, object, context, false), created: true };
     }
@@ -184,8 +185,7 @@ export class Writes {
       if (resourceVersion !== undefined) this.#checkVersion(resource, live, resourceVersion, name);
       return { item: live, created: false };
     }
-    const object = copyForWrite(outcome);
-    return { item: this.#update(resource, live, object, subresource, context, true, true), created: false };
+    return { item: this.#update(resource, live, merged(outcome), subresource, context, true, true), created: false };
   }
 
   #merge(
@@ -345,4 +345,16 @@ export class Writes {
     const kind = resource.custom ? String(object['kind']) : resource.kind;
     throw invalidObject(kind, resource.group, name, [...errors, ...more]);
   }
+}
+
+/** What an apply has made, as what is stored of it: metadata goes through its Go type, which has no empty lists. */
+function merged(outcome: JsonObject): JsonObject {
+  const object = copyForWrite(outcome);
+  try {
+    coerceMeta(object);
+  } catch (error) {
+    if (error instanceof MetadataError) throw badRequest(error.message, { cause: error });
+    throw error;
+  }
+  return object;
 }

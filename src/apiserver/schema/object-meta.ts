@@ -117,7 +117,11 @@ function dropEmpty(object: JsonObject, type: MetaType): void {
     if (isEmpty(value) && !(type === OWNER_REFERENCE && typeof value === 'string')) {
       if (field !== 'bool' || value === null) delete object[key];
     } else if (field !== undefined && typeof field === 'object' && 'list' in field && Array.isArray(value)) {
-      for (const item of value) if (isObject(item)) dropEmpty(item, field.list);
+      // A null in a list is an empty value of its type.
+      for (const [index, item] of value.entries()) {
+        if (item === null) value[index] = typeof field.list === 'string' ? '' : {};
+        else if (isObject(item)) dropEmpty(item, field.list);
+      }
     } else if (field !== undefined && typeof field === 'object' && 'map' in field && isObject(value)) {
       for (const name of Object.keys(value)) if (value[name] === null) value[name] = '';
     }

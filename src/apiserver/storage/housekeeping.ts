@@ -1,11 +1,11 @@
-import { lastSeen } from '../kinds/events.ts';
 import type { Clock } from '../registry/clock.ts';
+import { isObject, type JsonObject } from '../schema/json-value.ts';
 import type { Change } from './collection.ts';
 import type { Store } from './store.ts';
 
 /** How long changes can be watched from the past (etcd compaction of kube-apiserver: 5 minutes). */
 const HISTORY_MS = 5 * 60_000;
-/** How long events are kept (`--event-ttl`). */
+/** How long events are kept after they were last written (`--event-ttl`), whatever times they tell of. */
 const EVENT_TTL_MS = 3_600_000;
 const CHECK_MS = 30_000;
 /** Idle servers write nothing: a few old rows may wait. */
@@ -121,8 +121,7 @@ export class Housekeeping {
   #expireEvents(now: number): void {
     const events = this.#store.collection('/events');
     for (const item of Array.from(events.values())) {
-      const time = lastSeen(item.object);
-      if (time !== undefined && now - Date.parse(time) > EVENT_TTL_MS) this.#store.delete(events, item.key);
+      if (now - lastWritten(item.metadata) > EVENT_TTL_MS) this.#store.delete(events, item.key);
     }
   }
 
@@ -134,4 +133,14 @@ export class Housekeeping {
 
 function byRevision(a: Change, b: Change): number {
   return a.revision - b.revision;
+}
+
+/** When an object was last written, in milliseconds: the newest time that its metadata has. */
+function lastWritten({ creationTimestamp, managedFields }: JsonObject): number {
+  let newest = Date.parse(String(creationTimestamp));
+  for (const entry of Array.isArray(managedFields) ? managedFields : []) {
+    const time = isObject(entry) ? Date.parse(String(entry['time'])) : Number.NaN;
+    if (time > newest) newest = time;
+  }
+  return newest;
 }
