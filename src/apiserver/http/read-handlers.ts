@@ -5,7 +5,7 @@ import { type Sink, Watcher } from '../watch/watcher.ts';
 import { badRequest, notFound, tooLargeRevision, tooOld } from './errors.ts';
 import { type Exchange, keyOfPath } from './exchange.ts';
 import { negotiate } from './negotiate.ts';
-import { sendJson } from './respond.ts';
+import { sendJson, sendList } from './respond.ts';
 
 /** The form in which a client wants objects. Throws StatusError (406). */
 export function encoderOf({ request, resource, query, parts }: Exchange): Encoder {
@@ -40,7 +40,7 @@ export async function readPage(exchange: Exchange): Promise<void> {
   const encoder = encoderOf(exchange);
   const { items, meta } = list(parts.store, resource, path.namespace, parseListOptions(resource, query, false));
   await parts.store.durable();
-  sendJson(request, response, 200, encoder.list(items, meta));
+  sendList(request, response, encoder.list(items, meta));
 }
 
 /** How long a watch lasts when the client does not say: 30 to 60 minutes (apiserver, `MinRequestTimeout`). */
@@ -57,9 +57,8 @@ class ResponseSink implements Sink {
     this.#response = response;
   }
 
-  write(text: string): number {
-    this.#response.write(text);
-    return this.#response.writableLength;
+  write(text: string): boolean {
+    return this.#response.write(text);
   }
 
   end(): void {
@@ -105,6 +104,7 @@ export async function watch(exchange: Exchange): Promise<void> {
     ? setInterval(() => watcher.bookmark(store.committed), BOOKMARK_MS * (0.9 + Math.random() * 0.2))
     : undefined;
   response.on('close', () => watcher.end());
+  response.on('drain', () => watcher.resume());
   response.writeHead(200, {
     'Cache-Control': 'no-cache, private',
     'Content-Type': 'application/json',
@@ -122,21 +122,15 @@ function start({ parts: { store, hub }, resource }: Exchange, watcher: Watcher, 
     watcher.fail(JSON.stringify(tooOld(resourceVersion, store.compacted).body()));
     return;
   }
+  const { collection } = resource;
   if (replay) {
-    watcher.startAfter(resourceVersion);
-    const texts = new Map<string, string>();
-    for (const change of resource.collection.changesAfter(resourceVersion)) {
-      texts.clear();
-      if (change.revision <= store.committed) watcher.offer(change, texts);
-    }
+    watcher.sendChanges(collection.changesAfter(resourceVersion).filter(({ revision }) => revision <= store.committed));
   } else if (sendInitialEvents !== false) {
-    const { collection } = resource;
     watcher.sendExisting(
       collection.revision > store.committed ? collection.snapshot(store.committed) : collection.values(),
     );
   }
   if (sendInitialEvents === true && options.allowWatchBookmarks) watcher.bookmark(store.committed, true);
-  watcher.startAfter(Math.max(store.committed, replay ? resourceVersion : 0));
-  watcher.flush();
   hub.add(watcher);
+  watcher.start(Math.max(store.committed, replay ? resourceVersion : 0));
 }

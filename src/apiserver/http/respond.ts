@@ -1,10 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { gzipSync } from 'node:zlib';
+import { pipeline, type Writable } from 'node:stream';
+import { createGzip, gzip } from 'node:zlib';
 import { stringify } from 'yaml';
 import type { FailureBody, StatusError } from './errors.ts';
 
 /** Answers of this size are compressed when the client can read it (apiserver, `defaultGzipThresholdBytes`). */
 const GZIP_BYTES = 128 * 1024;
+
+/** As fast as it goes (apiserver, `defaultGzipContentEncodingLevel`). */
+const GZIP_LEVEL = 1;
+
+/** A list that is longer leaves in pieces. */
+const STREAM_CHARACTERS = 2 * 1024 * 1024;
+const PIECE_CHARACTERS = 256 * 1024;
 
 /** Warning headers may not take more than this, together. */
 const MAX_WARNINGS = 4096;
@@ -26,24 +34,90 @@ export function sendJson(
     text = stringify(JSON.parse(json));
     type = 'application/yaml';
   } else if (wantsPretty(request.url, agent)) text = JSON.stringify(JSON.parse(json), null, 2);
-  const headers: Record<string, string | number | string[]> = {
-    'Cache-Control': 'no-cache, private',
-    'Content-Type': type,
-  };
-  if (warnings.length > 0) headers['Warning'] = warningHeaders(warnings);
+  const headers = headersOf(type, warnings);
   if (retryAfter > 0) headers['Retry-After'] = String(retryAfter);
-  if (text.length > GZIP_BYTES && request.headers['accept-encoding']?.includes('gzip') === true) {
-    const packed = gzipSync(text, { level: 1 });
+  if (text.length > GZIP_BYTES && takesGzip(request)) {
     headers['Content-Encoding'] = 'gzip';
     headers['Vary'] = 'Accept-Encoding';
-    headers['Content-Length'] = packed.length;
-    response.writeHead(code, headers);
-    response.end(packed);
+    // In another thread: packing a megabyte would hold up everybody.
+    gzip(text, { level: GZIP_LEVEL }, (error, packed) => {
+      if (error !== null || response.destroyed) {
+        response.destroy();
+        return;
+      }
+      headers['Content-Length'] = packed.length;
+      response.writeHead(code, headers);
+      response.end(packed);
+    });
     return;
   }
   headers['Content-Length'] = Buffer.byteLength(text);
   response.writeHead(code, headers);
   response.end(text);
+}
+
+function headersOf(type: string, warnings: readonly string[]): Record<string, string | number | string[]> {
+  const headers: Record<string, string | number | string[]> = {
+    'Cache-Control': 'no-cache, private',
+    'Content-Type': type,
+  };
+  if (warnings.length > 0) headers['Warning'] = warningHeaders(warnings);
+  return headers;
+}
+
+function takesGzip(request: IncomingMessage): boolean {
+  return request.headers['accept-encoding']?.includes('gzip') === true;
+}
+
+/**
+ * Sends a list of any length. What is long leaves in pieces, each when the client has taken the one before, so that a slow
+ * client costs no memory and nobody waits for a list of others to be put together.
+ */
+export function sendList(
+  request: IncomingMessage,
+  response: ServerResponse,
+  list: Iterable<string>,
+  warnings: readonly string[] = [],
+): void {
+  const pieces = list[Symbol.iterator]();
+  const first = take(pieces, STREAM_CHARACTERS);
+  if (first.isLast || wantsYaml(request)) {
+    sendJson(request, response, 200, first.isLast ? first.text : first.text + take(pieces, Infinity).text, warnings);
+    return;
+  }
+  if (response.headersSent || response.destroyed) return;
+  const headers = headersOf('application/json', warnings);
+  let out: Writable = response;
+  if (takesGzip(request)) {
+    headers['Content-Encoding'] = 'gzip';
+    headers['Vary'] = 'Accept-Encoding';
+    const packer = createGzip({ level: GZIP_LEVEL });
+    // The client went away: that is its business.
+    pipeline(packer, response, () => {});
+    out = packer;
+  }
+  response.writeHead(200, headers);
+  out.write(first.text);
+  const more = (): void => {
+    if (response.destroyed) return;
+    const { text, isLast } = take(pieces, PIECE_CHARACTERS);
+    if (isLast) {
+      out.end(text);
+    } else if (out.write(text)) setImmediate(more);
+    else out.once('drain', more);
+  };
+  setImmediate(more);
+}
+
+/** Takes pieces until there are so many characters. */
+function take(pieces: Iterator<string>, characters: number): { readonly text: string; readonly isLast: boolean } {
+  let text = '';
+  while (text.length < characters) {
+    const piece = pieces.next();
+    if (piece.done === true) return { text, isLast: true };
+    text += piece.value;
+  }
+  return { text, isLast: false };
 }
 
 /** People who look with a bare client get indented JSON. */

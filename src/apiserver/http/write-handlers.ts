@@ -15,7 +15,7 @@ import { badRequest, type StatusError, unsupportedMediaType } from './errors.ts'
 import type { Exchange } from './exchange.ts';
 import { MAX_MANAGER, managerOf } from './field-manager.ts';
 import { encoderOf } from './read-handlers.ts';
-import { sendJson } from './respond.ts';
+import { sendJson, sendList } from './respond.ts';
 
 /** Reads the parameters that all writes have. Throws StatusError. */
 function contextOf(exchange: Exchange, options: string, isApply = false): WriteContext {
@@ -205,5 +205,5 @@ export async function deleteMany(exchange: Exchange): Promise<void> {
   const encoder = encoderOf(exchange);
   for (const item of items) parts.deletes.deleteItem(resource, item, options, context);
   await parts.store.durable();
-  sendJson(request, response, 200, encoder.list(items, meta), warnings);
+  sendList(request, response, encoder.list(items, meta), warnings);
 }

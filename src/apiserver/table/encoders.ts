@@ -16,13 +16,25 @@ export interface Encoder {
   readonly shared: string | undefined;
   /** One object, as the body of an answer and in a watch event; `first` is true for the first event of a watch. */
   object(item: Item, first?: boolean): string;
-  list(items: readonly Item[], meta: ListMeta): string;
+  /** A list in pieces, made one by one as they are asked for: a long list is never there as a whole. */
+  list(items: readonly Item[], meta: ListMeta): Iterable<string>;
   /** The object of a bookmark. */
   bookmark(revision: number, annotations?: Readonly<Record<string, string>>): string;
 }
 
 function encodeMeta(meta: ListMeta): string {
   return JSON.stringify(meta);
+}
+
+/** A JSON list: what stands before its items, these, and its end. */
+function* pieces(head: string, items: readonly Item[], encode: (item: Item) => string): Generator<string> {
+  yield head;
+  let separator = '';
+  for (const item of items) {
+    yield separator + encode(item);
+    separator = ',';
+  }
+  yield ']}';
 }
 
 /** Objects as they are. */
@@ -32,7 +44,11 @@ export function plainEncoder(resource: Resource): Encoder {
     shared: resource.apiVersion,
     object: (item) => jsonOf(resource, item),
     list: (items, meta) =>
-      `${head}${encodeMeta(resource.custom && meta.continue === undefined ? { continue: '', ...meta } : meta)},"items":[${items.map((item) => listItemJson(resource, item)).join(',')}]}`,
+      pieces(
+        `${head}${encodeMeta(resource.custom && meta.continue === undefined ? { continue: '', ...meta } : meta)},"items":[`,
+        items,
+        (item) => listItemJson(resource, item),
+      ),
     bookmark: (revision, annotations) => bookmark(resource.kind, resource.apiVersion, revision, annotations),
   };
 }
@@ -60,9 +76,11 @@ export function metadataEncoder(resource: Resource): Encoder {
     shared: `${resource.apiVersion} metadata`,
     object: (item) => JSON.stringify(partial(resource, item)),
     list: (items, meta) =>
-      `{"kind":"PartialObjectMetadataList","apiVersion":"${META_VERSION}","metadata":${encodeMeta(meta)},"items":[${items
-        .map((item) => JSON.stringify(partial(resource, item)))
-        .join(',')}]}`,
+      pieces(
+        `{"kind":"PartialObjectMetadataList","apiVersion":"${META_VERSION}","metadata":${encodeMeta(meta)},"items":[`,
+        items,
+        (item) => JSON.stringify(partial(resource, item)),
+      ),
     bookmark: (revision, annotations) => bookmark('PartialObjectMetadata', META_VERSION, revision, annotations),
   };
 }
@@ -84,16 +102,16 @@ export function tableEncoder(resource: Resource, include: IncludeObject, clock: 
           : JSON.stringify(partial(resource, item));
     return `{"cells":${cells},"object":${object}}`;
   };
-  const table = (metadata: string, columns: string, rows: string): string =>
-    `{"kind":"Table","apiVersion":"${META_VERSION}","metadata":${metadata},"columnDefinitions":${columns},"rows":[${rows}]}`;
+  const start = (metadata: string, columns: string): string =>
+    `{"kind":"Table","apiVersion":"${META_VERSION}","metadata":${metadata},"columnDefinitions":${columns},"rows":[`;
   return {
     shared: undefined,
     object: (item, first = true) =>
-      table(`{"resourceVersion":"${item.revision}"}`, first ? definitions : 'null', row(item)),
-    list: (items, meta) => table(encodeMeta(meta), definitions, items.map(row).join(',')),
+      `${start(`{"resourceVersion":"${item.revision}"}`, first ? definitions : 'null')}${row(item)}]}`,
+    list: (items, meta) => pieces(start(encodeMeta(meta), definitions), items, row),
     bookmark: (revision, annotations) => {
       const object = bookmark(resource.kind, resource.apiVersion, revision, annotations);
-      return table(`{"resourceVersion":"${revision}"}`, definitions, `{"cells":[],"object":${object}}`);
+      return `${start(`{"resourceVersion":"${revision}"}`, definitions)}{"cells":[],"object":${object}}]}`;
     },
   };
 }
