@@ -107,9 +107,9 @@ describe(`the API server with ${COUNT} volumes and ${WATCHERS} watchers`, functi
   });
 
   it('shows one state on all pages of a list, whatever is written meanwhile', async () => {
-    let stop = false;
+    const stop = new AbortController();
     const writing = (async () => {
-      for (let round = 4; !stop; round++) {
+      for (let round = 4; !stop.signal.aborted; round++) {
         await change(3 + (round % 5) * 10, round);
         await client.send('DELETE', `${VOLUMES}/${nameOf(1)}`);
         await create(1);
@@ -133,7 +133,7 @@ describe(`the API server with ${COUNT} volumes and ${WATCHERS} watchers`, functi
       token = body.metadata.continue ?? '';
       if (token === '') break;
     }
-    stop = true;
+    stop.abort();
     await writing;
     expect(versions.size).to.equal(1);
     expect(Math.max(...newest)).to.be.at.most(Number([...versions][0]));
