@@ -43,7 +43,7 @@ export class Housekeeping {
   readonly #pieces: Piece[] = [];
   #changes = 0;
   #bytes = 0;
-  #running: Promise<void> | undefined;
+  #isRunning = false;
 
   constructor(store: Store, clock: Clock, onError: (error: Error) => void, limits: HistoryLimits = LIMITS) {
     this.#store = store;
@@ -56,12 +56,14 @@ export class Housekeeping {
         .sort(byRevision),
     );
     const run = (): void => {
+      if (this.#isRunning) return;
+      this.#isRunning = true;
       // Not at once: others are being told of the same changes.
-      this.#running ??= Promise.resolve()
+      void Promise.resolve()
         .then(() => this.run())
         .catch((error: unknown) => onError(error as Error))
         .finally(() => {
-          this.#running = undefined;
+          this.#isRunning = false;
         });
     };
     this.#unsubscribe = store.subscribe((changes) => {
