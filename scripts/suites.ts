@@ -87,6 +87,9 @@ function e2eSuites(
   }));
 }
 
+/** Tests of the S3 driver, which need its server and its engine. */
+const S3_SPECS = 'test/drivers/s3/**/*.test.ts';
+
 export const SUITES: readonly Suite[] = [
   check('types', 'tsc', '--noEmit', '-p', 'tsconfig.json'),
   check('lint', 'oxlint', '--type-aware', '--deny-warnings'),
@@ -98,11 +101,20 @@ export const SUITES: readonly Suite[] = [
     kind: 'unit',
     name: 'unit',
     specs: ['test/**/*.test.ts'],
-    exclude: ['test/contract/**', 'test/stress/**', 'test/support/fixtures/**'],
+    exclude: ['test/contract/**', 'test/stress/**', 'test/support/fixtures/**', S3_SPECS],
     namespaces: true,
     deadlineSeconds: 480,
     fullDeadlineSeconds: 900,
     tools: ['promtool'],
+  },
+  {
+    type: 'mocha',
+    kind: 'unit',
+    name: 's3',
+    specs: [S3_SPECS],
+    namespaces: true,
+    deadlineSeconds: 240,
+    tools: ['versitygw', 'rclone'],
   },
   {
     type: 'mocha',

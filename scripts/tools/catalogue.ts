@@ -48,6 +48,8 @@ export type ToolName =
   | 'kubectl'
   | 'promtool'
   | 'linux.uml'
+  | 'rclone'
+  | 'versitygw'
   | 'go';
 
 const KUBE_VERSION = 'v1.34.4';
@@ -66,6 +68,21 @@ const kube: Bundle = {
       [`${COMPONENT_VERSION}.gitMinor`]: '34',
     },
     cost: 'about 6 minutes on 2 cores the first time, 150 MB of downloads',
+  },
+};
+
+const VERSITYGW_VERSION = 'v1.2.0';
+
+/** A server that verifies signatures, regions, policies and object lock, starts in milliseconds and needs no cluster. */
+const versitygw: Bundle = {
+  name: 'versitygw',
+  source: {
+    kind: 'go',
+    module: 'e2e/tools/versitygw',
+    version: VERSITYGW_VERSION,
+    commands: ['github.com/versity/versitygw/cmd/versitygw'],
+    stamp: { 'main.Version': VERSITYGW_VERSION },
+    cost: 'about 1 minute on 2 cores the first time, 30 MB of downloads',
   },
 };
 
@@ -120,6 +137,27 @@ export const TOOLS: readonly Tool[] = [
     file: 'usr/bin/promtool',
     versionArgs: ['--version'],
     minimum: [2, 42],
+    fromPath: true,
+    always: true,
+  },
+  {
+    name: 'versitygw',
+    env: 'VERSITYGW',
+    bundle: versitygw,
+    file: 'versitygw',
+    versionArgs: ['--version'],
+    minimum: [1, 2],
+    fromPath: false,
+    always: true,
+  },
+  {
+    // Older ones lack the socket and the calls on the upload queue; Debian 12 and 13 ship 1.60.
+    name: 'rclone',
+    env: 'RCLONE',
+    bundle: { name: 'rclone', source: deb('sid', 'rclone') },
+    file: 'usr/bin/rclone',
+    versionArgs: ['version'],
+    minimum: [1, 68],
     fromPath: true,
     always: true,
   },

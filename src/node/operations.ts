@@ -22,6 +22,7 @@ import type {
   UnmountRequest,
   UserPath,
 } from './layer.ts';
+import type { MountDaemonOperations } from './mount-daemons/operations.ts';
 import type { MountEntry } from './mount-entry.ts';
 
 export interface Operation<Params, Result> {
@@ -74,4 +75,4 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-export interface Operations extends MountOperations, ImageOperations {}
+export interface Operations extends MountOperations, ImageOperations, MountDaemonOperations {}

@@ -137,6 +137,8 @@ export interface Libc {
   isImmutable(fd: number): boolean;
   /** Locks the description behind another process's descriptor; false when someone else holds it. */
   lockForeignDescription(pid: number, fd: number): boolean;
+  /** Resolves when the process has ended, zombies included; throws with `ESRCH` when there is none. */
+  watchProcess(pid: number): { readonly done: Promise<void>; close(): void };
   /** Calls back when the mount table behind the open mountinfo descriptor has changed. */
   onMountEvent(mountinfoFd: number, callback: () => void): PollHandle;
   /** True once after the mount table has changed since this descriptor was last asked. It must be used for nothing else. */
@@ -314,6 +316,25 @@ export function loadLibc(): Libc {
       } finally {
         close(process);
       }
+    },
+    watchProcess(pid) {
+      const fd = check(pidfd(SYS.pidfdOpen, pid, 0, 0), 'pidfd_open', String(pid));
+      let settle = (): void => undefined;
+      const done = new Promise<void>((resolve) => {
+        settle = resolve;
+      });
+      // pidfd_open(2): readable once the process has terminated.
+      const handle = koffi.node.poll(fd, { readable: true }, () => settle());
+      let open = true;
+      return {
+        done,
+        close() {
+          if (!open) return;
+          open = false;
+          handle.close();
+          close(fd);
+        },
+      };
     },
     takeMountEvent(mountinfoFd) {
       pollBuffer.writeInt32LE(mountinfoFd, 0);

@@ -4,6 +4,7 @@
  * To add operations, write `Handlers<YourOperations>` in a folder of your own and spread it into `createHandlers`.
  */
 import { IMAGE_HANDLERS } from '../images/registry.ts';
+import { MOUNT_DAEMON_HANDLERS } from '../mount-daemons/registry.ts';
 import type { Operations } from '../operations.ts';
 import { bindOwn, bindUserPath, ensureUserPath, inspectUserPath, tmpfs } from './bind.ts';
 import { run } from './command.ts';
@@ -66,6 +67,7 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
     lockDescription: { run: ({ libc }, { pid, fd }) => ({ locked: libc.lockForeignDescription(pid, fd) }) },
     run: { run: (_, params, request) => run(params, request) },
     ...IMAGE_HANDLERS,
+    ...MOUNT_DAEMON_HANDLERS,
     ...(koffiProblem === undefined ? {} : withoutKoffi()),
   };
 }

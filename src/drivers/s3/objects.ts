@@ -1,0 +1,366 @@
+/**
+ * The objects of one volume, through the S3 API. The SDK is loaded with the first volume that needs it.
+ *
+ * Who made a prefix is written where it stays true on every node: in the metadata of an empty object whose key is the
+ * prefix itself, which mounts do not show. It is made only where nothing was, by a conditional write, and carries the UID
+ * of the volume; without it nothing under the prefix is ever deleted.
+ */
+import type {
+  _Object,
+  DeleteObjectsCommandOutput,
+  ListObjectVersionsCommandOutput,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { Reason } from '../../api/reasons.ts';
+import { DriverError, type Usage } from '../driver.ts';
+import { toS3Error } from './errors.ts';
+import { locationName, type S3Location } from './location.ts';
+
+type Sdk = typeof import('@aws-sdk/client-s3');
+
+/** What is found at a prefix. */
+export interface PrefixContents {
+  /** Nothing is there, the marker of this volume aside. */
+  readonly empty: boolean;
+  /** The prefix was empty when this very volume was provisioned. */
+  readonly ours: boolean;
+}
+
+export interface PurgeResult {
+  readonly deleted: number;
+  /** Versions that a lock or a missing permission keeps, with the first reason given. */
+  readonly kept: number;
+  readonly why: string;
+}
+
+/** Milliseconds for one request, its retries included. */
+const REQUEST_MS = 5_000;
+const CONNECT_MS = 2_000;
+const ATTEMPTS = 2;
+/** As many keys as one DeleteObjects request takes. */
+const PAGE = 1_000;
+/** Lower case, as servers return it. */
+const MARKER_UID = 'clawstore-volume';
+/** What a server says of an empty object list in the listing of a bucket without versions. */
+const NO_VERSIONS = /^(?:NotImplemented|MethodNotAllowed)$/;
+
+let loading: Promise<Sdk> | undefined;
+
+function loadSdk(): Promise<Sdk> {
+  loading ??= import('@aws-sdk/client-s3');
+  return loading;
+}
+
+export class S3Objects {
+  readonly location: S3Location;
+  readonly #sdk: Sdk;
+  readonly #client: S3Client;
+
+  private constructor(sdk: Sdk, location: S3Location) {
+    const { endpoint, region, forcePathStyle, credentials, caBundle } = location;
+    const checksums = location.checksums === 'WhenRequired' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
+    this.location = location;
+    this.#sdk = sdk;
+    this.#client = new sdk.S3Client({
+      region,
+      forcePathStyle,
+      maxAttempts: ATTEMPTS,
+      requestChecksumCalculation: checksums,
+      responseChecksumValidation: checksums,
+      requestHandler: {
+        connectionTimeout: CONNECT_MS,
+        requestTimeout: REQUEST_MS,
+        ...(caBundle === undefined ? {} : { httpsAgent: { ca: caBundle, keepAlive: true } }),
+      },
+      ...(endpoint === undefined ? {} : { endpoint }),
+      ...(credentials === undefined
+        ? {}
+        : {
+            credentials: {
+              accessKeyId: credentials.accessKeyId,
+              secretAccessKey: credentials.secretAccessKey,
+              ...(credentials.sessionToken === undefined ? {} : { sessionToken: credentials.sessionToken }),
+            },
+          }),
+    });
+  }
+
+  static async open(location: S3Location): Promise<S3Objects> {
+    return new S3Objects(await loadSdk(), location);
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+
+  /** One request that fails for whatever would make the mount fail: address, trust, clock, credentials, region, bucket. */
+  async look(uid: string, signal: AbortSignal): Promise<PrefixContents> {
+    const { prefix: Prefix } = this.location;
+    const page = await this.#send('Listing', signal, (sdk, options) =>
+      this.#client.send(new sdk.ListObjectsV2Command({ ...this.#bucket, Prefix, MaxKeys: 2 }), options),
+    );
+    const Contents = this.#contents(page, page.Contents);
+    const others = Contents.filter(({ Key }) => Prefix === '' || Key !== Prefix);
+    const hasMarker = others.length < Contents.length;
+    const ours = hasMarker && (await this.#markerUid(signal)) === uid;
+    return { empty: others.length === 0 && (ours || !hasMarker), ours };
+  }
+
+  /** Marks an empty prefix as made for the volume. False where somebody was faster, or the prefix is the whole bucket. */
+  async claim(uid: string, signal: AbortSignal): Promise<boolean> {
+    const { prefix: Key } = this.location;
+    if (Key === '') return false;
+    try {
+      await this.#send('Writing to', signal, (sdk, options) =>
+        this.#client.send(
+          new sdk.PutObjectCommand({
+            ...this.#bucket,
+            Key,
+            Body: new Uint8Array(0),
+            Metadata: { [MARKER_UID]: uid },
+            IfNoneMatch: '*',
+          }),
+          options,
+        ),
+      );
+    } catch (thrown) {
+      const cause = thrown instanceof DriverError ? thrown.cause : thrown;
+      if (statusOf(cause) !== 412 && statusOf(cause) !== 409) throw thrown;
+    }
+    return (await this.#markerUid(signal)) === uid;
+  }
+
+  /** Bytes in all objects of the prefix; as many requests as there are thousands of objects. */
+  async usedBytes(signal: AbortSignal): Promise<bigint> {
+    let sum = 0n;
+    for await (const page of this.#pages(signal)) {
+      for (const { Size = 0 } of page) sum += BigInt(Size);
+    }
+    return sum;
+  }
+
+  /**
+   * Deletes what is under the prefix: objects, their versions, unfinished uploads; the marker last, so that an interrupted
+   * deletion goes on. What a lock protects stays, and is counted.
+   *
+   * @throws DriverError without the marker of this volume, for the whole bucket, and when a listing fails.
+   */
+  async purge(uid: string, signal: AbortSignal): Promise<PurgeResult> {
+    const { prefix } = this.location;
+    if (prefix === '' || !prefix.endsWith('/')) {
+      throw new DriverError(
+        Reason.DataRetained,
+        `${locationName(this.location)} is a whole bucket and is never emptied`,
+        {
+          terminal: true,
+        },
+      );
+    }
+    if (!(await this.look(uid, signal)).ours) {
+      throw new DriverError(
+        Reason.DataRetained,
+        `${locationName(this.location)} was not made for this volume, so its objects stay`,
+        { terminal: true },
+      );
+    }
+    const total = { deleted: 0, kept: 0, why: '' };
+    const versioned = await this.#purgeVersions(total, signal);
+    if (!versioned) {
+      for await (const page of this.#pages(signal)) {
+        await this.#remove(
+          page.map(({ Key }) => ({ Key })).filter(({ Key }) => Key !== prefix),
+          total,
+          signal,
+        );
+      }
+    }
+    await this.#abortUploads(signal);
+    if (total.kept === 0 && !(await this.look(uid, signal)).empty) {
+      throw new DriverError(
+        Reason.ServerError,
+        `${locationName(this.location)} still has objects after all were deleted`,
+      );
+    }
+    if (total.kept === 0) await this.#removeMarker(versioned, total, signal);
+    return total;
+  }
+
+  get #bucket(): { readonly Bucket: string } {
+    return { Bucket: this.location.bucket };
+  }
+
+  /** The volume that the marker names; undefined when there is no marker. */
+  async #markerUid(signal: AbortSignal): Promise<string | undefined> {
+    const { prefix: Key } = this.location;
+    if (Key === '') return undefined;
+    try {
+      const { Metadata, ETag } = await this.#send('Reading', signal, (sdk, options) =>
+        this.#client.send(new sdk.HeadObjectCommand({ ...this.#bucket, Key }), options),
+      );
+      if (ETag === undefined) throw this.#malformed();
+      return Metadata?.[MARKER_UID];
+    } catch (thrown) {
+      if (thrown instanceof DriverError && statusOf(thrown.cause) === 404) return undefined;
+      throw thrown;
+    }
+  }
+
+  async *#pages(signal: AbortSignal): AsyncGenerator<readonly _Object[]> {
+    let token: string | undefined;
+    do {
+      const page = await this.#send('Listing', signal, (sdk, options) =>
+        this.#client.send(
+          new sdk.ListObjectsV2Command({
+            ...this.#bucket,
+            Prefix: this.location.prefix,
+            MaxKeys: PAGE,
+            ContinuationToken: token,
+          }),
+          options,
+        ),
+      );
+      yield this.#contents(page, page.Contents);
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+      if (page.IsTruncated === true && token === undefined) throw this.#malformed();
+    } while (token !== undefined);
+  }
+
+  /**
+   * What a page lists. An answer that is no listing of this bucket (a proxy's page, an error with status 200) must not
+   * pass for an empty one, and a server that lists what was not asked for must not make us delete it.
+   */
+  #contents<T extends { readonly Key?: string | undefined }>(
+    { Name, KeyCount }: { readonly Name?: string | undefined; readonly KeyCount?: number | undefined },
+    entries: readonly T[] = [],
+  ): readonly T[] {
+    if (Name !== this.location.bucket || (KeyCount !== undefined && KeyCount !== entries.length))
+      throw this.#malformed();
+    return this.#onlyOwn(entries);
+  }
+
+  #onlyOwn<T extends { readonly Key?: string | undefined }>(entries: readonly T[]): readonly T[] {
+    if (entries.some(({ Key }) => Key?.startsWith(this.location.prefix) !== true)) throw this.#malformed();
+    return entries;
+  }
+
+  #malformed(): DriverError {
+    const what = locationName(this.location);
+    return new DriverError(
+      Reason.ServerError,
+      `The server answered with something that is no listing of ${what}; tried again`,
+    );
+  }
+
+  /** False where the server knows no versions. Every version but those of the marker. */
+  async #purgeVersions(total: Counts, signal: AbortSignal): Promise<boolean> {
+    const { prefix: Prefix } = this.location;
+    let marker: { KeyMarker?: string | undefined; VersionIdMarker?: string | undefined } = {};
+    for (;;) {
+      let page: ListObjectVersionsCommandOutput;
+      try {
+        page = await this.#send('Listing the versions of', signal, (sdk, options) =>
+          this.#client.send(
+            new sdk.ListObjectVersionsCommand({ ...this.#bucket, Prefix, MaxKeys: PAGE, ...marker }),
+            options,
+          ),
+        );
+      } catch (thrown) {
+        if (thrown instanceof DriverError && NO_VERSIONS.test((thrown.cause as Error | undefined)?.name ?? ''))
+          return false;
+        throw thrown;
+      }
+      const entries = this.#contents({ Name: page.Name }, [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])]);
+      const keys = entries
+        .filter(({ Key }) => Key !== Prefix)
+        .map(({ Key, VersionId }) => ({ Key, ...(VersionId === undefined ? {} : { VersionId }) }));
+      await this.#remove(keys, total, signal);
+      if (page.IsTruncated !== true) return true;
+      if (page.NextKeyMarker === undefined) throw this.#malformed();
+      marker = { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker };
+    }
+  }
+
+  async #removeMarker(versioned: boolean, total: Counts, signal: AbortSignal): Promise<void> {
+    const { prefix } = this.location;
+    if (!versioned) return this.#remove([{ Key: prefix }], total, signal);
+    const page = await this.#send('Listing the versions of', signal, (sdk, options) =>
+      this.#client.send(new sdk.ListObjectVersionsCommand({ ...this.#bucket, Prefix: prefix, MaxKeys: PAGE }), options),
+    );
+    const own = [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])].filter(({ Key }) => Key === prefix);
+    const keys = own.map(({ VersionId }) => ({ Key: prefix, ...(VersionId === undefined ? {} : { VersionId }) }));
+    await this.#remove(keys.length === 0 ? [{ Key: prefix }] : keys, total, signal);
+  }
+
+  async #remove(keys: readonly ObjectKey[], total: Counts, signal: AbortSignal): Promise<void> {
+    if (keys.length === 0) return;
+    const Objects = keys.map(({ Key = '', VersionId }) => ({ Key, ...(VersionId === undefined ? {} : { VersionId }) }));
+    try {
+      const { Errors = [] }: DeleteObjectsCommandOutput = await this.#send('Deleting from', signal, (sdk, options) =>
+        this.#client.send(new sdk.DeleteObjectsCommand({ ...this.#bucket, Delete: { Objects, Quiet: true } }), options),
+      );
+      total.deleted += keys.length - Errors.length;
+      for (const { Code = 'refused', Message = '' } of Errors) keep(total, `${Code}: ${Message}`);
+    } catch (thrown) {
+      if (!(thrown instanceof DriverError) || thrown.reason !== Reason.AccessDenied) throw thrown;
+      // Some servers refuse all because of one: that one has to be found.
+      if (keys.length === 1) keep(total, thrown.message);
+      else for (const key of keys) await this.#remove([key], total, signal);
+    }
+  }
+
+  async #abortUploads(signal: AbortSignal): Promise<void> {
+    const { prefix: Prefix } = this.location;
+    const { Uploads = [] } = await this.#send('Listing the uploads of', signal, (sdk, options) =>
+      this.#client.send(new sdk.ListMultipartUploadsCommand({ ...this.#bucket, Prefix }), options),
+    );
+    for (const { Key, UploadId } of this.#onlyOwn(Uploads)) {
+      await this.#send('Aborting an upload to', signal, (sdk, options) =>
+        this.#client.send(new sdk.AbortMultipartUploadCommand({ ...this.#bucket, Key, UploadId }), options),
+      );
+    }
+  }
+
+  async #send<T>(
+    what: string,
+    signal: AbortSignal,
+    request: (sdk: Sdk, options: { readonly abortSignal: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    try {
+      // The SDK's own timeouts do not cover a body that never ends.
+      return await request(this.#sdk, {
+        abortSignal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS * ATTEMPTS)]),
+      });
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      throw toS3Error(thrown, this.location, what);
+    }
+  }
+}
+
+interface ObjectKey {
+  readonly Key?: string | undefined;
+  readonly VersionId?: string | undefined;
+}
+
+interface Counts {
+  deleted: number;
+  kept: number;
+  why: string;
+}
+
+function keep(total: Counts, why: string): void {
+  total.kept += 1;
+  if (total.why === '') total.why = why;
+}
+
+/** HTTP status behind an error of the SDK. */
+function statusOf(thrown: unknown): number | undefined {
+  return (thrown as { readonly $metadata?: { readonly httpStatusCode?: number } } | undefined)?.$metadata
+    ?.httpStatusCode;
+}
+
+/** Used space of object storage; nothing bounds it. */
+export function usageOf(usedBytes: bigint): Usage {
+  return { usedBytes, totalBytes: usedBytes };
+}
