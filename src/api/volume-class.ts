@@ -1,6 +1,6 @@
 /** The VolumeClass kind: who may use what, and the defaults. Schema: `crds/storage.clawbernetes.io_volumeclasses.yaml`. */
 import type { KubeObject, LabelSelector } from './meta.ts';
-import type { Provisioning, ReclaimPolicy, VolumeType } from './volume.ts';
+import type { Provisioning, ReclaimPolicy, S3Source, VolumeType } from './volume.ts';
 
 /** Values for Volume fields that are absent. */
 export interface VolumeClassDefaults {
@@ -9,6 +9,7 @@ export interface VolumeClassDefaults {
   readonly provisioning?: Provisioning;
   readonly reclaimPolicy?: ReclaimPolicy;
   readonly mountOptions?: readonly string[];
+  readonly s3?: Pick<S3Source, 'endpoint' | 'region' | 'forcePathStyle' | 'credentialsSecretRef'>;
 }
 
 export interface VolumeClassSpec {
@@ -19,6 +20,12 @@ export interface VolumeClassSpec {
   readonly allowedHostPathPrefixes?: readonly string[];
   /** NFS servers that a Volume may name: as written there, `*.example.com`, or `*`; absent: none. */
   readonly allowedNfsServers?: readonly string[];
+  /** S3 endpoints that a Volume may use: as written there, `aws`, or `*`; absent: none. */
+  readonly allowedS3Endpoints?: readonly string[];
+  /** Buckets that a Volume may use: a name, or the beginning of one and `*`; absent: none. */
+  readonly allowedS3Buckets?: readonly string[];
+  /** Whether a Volume without a Secret may use the credentials of the node; absent: no. */
+  readonly allowAmbientCredentials?: boolean;
   /** Mount options that a Volume may ask for; absent: only those that restrict. */
   readonly allowedMountOptions?: readonly string[];
   readonly defaults?: VolumeClassDefaults;

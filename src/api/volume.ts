@@ -2,9 +2,9 @@
 import type { ConditionedStatus, KubeObject } from './meta.ts';
 
 /** Name of the member of the source union that a Volume uses. */
-export type VolumeType = 'emptyDir' | 'hostPath' | 'nfs';
+export type VolumeType = 'emptyDir' | 'hostPath' | 'nfs' | 's3';
 
-export const VOLUME_TYPES: readonly VolumeType[] = ['emptyDir', 'hostPath', 'nfs'];
+export const VOLUME_TYPES: readonly VolumeType[] = ['emptyDir', 'hostPath', 'nfs', 's3'];
 
 /** Space made for the volume and removed with it. */
 export interface EmptyDirSource {
@@ -30,6 +30,27 @@ export interface NfsSource {
   readonly subPath?: string;
 }
 
+/** Names an object of the same namespace. */
+export interface LocalRef {
+  readonly name: string;
+}
+
+/** A bucket, or what lies under a prefix of it. Absent fields: what the class says, else Amazon's own. */
+export interface S3Source {
+  readonly bucket: string;
+  /** Relative and clean, without a slash at the end. */
+  readonly prefix?: string;
+  /** `http(s)://HOST[:PORT]`. */
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly forcePathStyle?: boolean;
+  readonly checksums?: 'WhenRequired' | 'WhenSupported';
+  /** A Secret with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and perhaps `AWS_SESSION_TOKEN`. */
+  readonly credentialsSecretRef?: LocalRef;
+  /** A ConfigMap with `ca.crt`. */
+  readonly caBundleRef?: LocalRef;
+}
+
 export type AccessMode = 'ReadWriteOnce' | 'ReadWriteOncePod' | 'ReadOnlyMany' | 'ReadWriteMany';
 export type CapacityPolicy = 'Enforce' | 'Advisory';
 export type ReclaimPolicy = 'Delete' | 'Retain';
@@ -40,6 +61,7 @@ export interface VolumeSpec {
   readonly emptyDir?: EmptyDirSource;
   readonly hostPath?: HostPathSource;
   readonly nfs?: NfsSource;
+  readonly s3?: S3Source;
   /** Quantity. Only grows. */
   readonly capacity?: string;
   /** Absent: enforce where the source can. */

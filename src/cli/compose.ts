@@ -8,6 +8,7 @@ import { addControllers } from '../controllers/controller-manager.ts';
 import { claimNode } from '../controllers/node/claim.ts';
 import { EmptyDirDriver } from '../drivers/emptydir/emptydir-driver.ts';
 import { createHostPathDriver } from '../drivers/hostpath/driver.ts';
+import { S3Driver } from '../drivers/s3/driver.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { Pools } from '../node/pools/pools.ts';
 import { SpaceGuard } from '../node/pools/space-guard.ts';
@@ -78,7 +79,7 @@ export async function compose(
         thinMounts: (pool) => emptyDir.thinMounts(pool),
         onError: (err) => log.warn({ err }, 'the space of the pools could not be looked at'),
       });
-      const drivers = [emptyDir, createHostPathDriver(node)];
+      const drivers = [emptyDir, createHostPathDriver(node), new S3Driver(node)];
       const identity = nodeIdentity(state, node.mountRoot, nodeName);
       const agent = { client, log, metrics, nodeName, identity, node, drivers, hostPathAllow, watchAll: isUp };
       addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools) });

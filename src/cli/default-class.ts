@@ -31,6 +31,9 @@ export async function installDefaultClass(
       allowedTypes: VOLUME_TYPES,
       allowedHostPathPrefixes: hostPathAllow,
       allowedNfsServers: ['*'],
+      allowedS3Endpoints: ['*'],
+      allowedS3Buckets: ['*'],
+      allowAmbientCredentials: true,
       allowedMountOptions: NFS_OPTIONS,
     },
   };

@@ -4,9 +4,18 @@
  */
 
 import { isTrue } from '../api/conditions.ts';
-import type { Namespace } from '../api/core.ts';
+import type { ConfigMap, Namespace, Secret } from '../api/core.ts';
 import { FIELD_MANAGERS, FINALIZERS } from '../api/group.ts';
-import { keyOf, NAMESPACES, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../api/meta.ts';
+import {
+  CONFIG_MAPS,
+  keyOf,
+  NAMESPACES,
+  SECRETS,
+  STORAGE_NODES,
+  VOLUME_CLASSES,
+  VOLUME_MOUNTS,
+  VOLUMES,
+} from '../api/meta.ts';
 import type { StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
 import type { VolumeClass } from '../api/volume-class.ts';
@@ -18,7 +27,7 @@ import { sameValue } from '../kube/field-diff.ts';
 import type { NodeLayer } from '../node/layer.ts';
 import { Manager } from '../runtime/manager.ts';
 import type { Cache } from '../runtime/source.ts';
-import { timerSource } from '../runtime/source.ts';
+import { channelSource, timerSource } from '../runtime/source.ts';
 import type { Delta } from '../runtime/store.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import { systemClock } from '../telemetry/clock.ts';
@@ -33,10 +42,11 @@ import { isNodeLocal } from './policy/sources/index.ts';
 import type { AgentDependencies, AgentStores } from './support/agent.ts';
 import { addAgentIndexes } from './support/agent.ts';
 import { AgentVolumes } from './support/agent-volumes.ts';
-import { DriftWatch } from './support/drift.ts';
+import { DRIFT, DriftWatch } from './support/drift.ts';
 import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
-import { BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
+import { BY_UID, BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
 import { KeyedLock } from './support/keyed-lock.ts';
+import { keysNamingObjects, NamedDataWatch } from './support/named-data.ts';
 import { concernsAgent, conditionsDiffer, grantsDiffer, ordersDiffer } from './support/relevance.ts';
 import type { Wanted } from './support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
@@ -108,6 +118,11 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   const reporter = { component: FIELD_MANAGERS.agent, host: nodeName, gatherMs: EVENTS_GATHER_MS };
   const events = new EventRecorder({ client, ...reporter, log, metrics, clock });
   const drift = new DriftWatch(mounts.store, node.table);
+  const named = new NamedDataWatch({
+    secrets: manager.objects<Secret>(SECRETS),
+    configMaps: manager.objects<ConfigMap>(CONFIG_MAPS),
+  });
+  named.follow(volumes);
   const dependencies: AgentDependencies = {
     nodeName,
     hostPathAllow: options.hostPathAllow ?? [],
@@ -117,8 +132,11 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     writer: createWriter(client, FIELD_MANAGERS.agent),
     events,
     locks: new KeyedLock(),
+    named,
     metrics,
   };
+
+  const storage = storageSources(options.drivers, stores);
 
   const policyChanged = (delta: Delta<VolumeClass | Namespace>): boolean =>
     delta.type === 'deleted' ||
@@ -143,6 +161,8 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
         everything(() => stores.volumes.keys()),
       ),
       drift.volumes,
+      storage.volumes,
+      named.source('named-data', () => keysNamingObjects(stores.volumes.list())),
       timerSource('usage', clock, LOOK_MS, () => limitedVolumes(stores)),
       timerSource('probe', clock, PROBE_MS, () => mountedRemoteVolumes(stores)),
       resyncSource('volume-resync', clock, RESYNC_MS, () => stores.volumes.keys()),
@@ -163,6 +183,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
         everything(() => stores.mounts.keys()),
       ),
       drift.mounts,
+      storage.mounts,
       timerSource('probe', clock, PROBE_MS, () => remoteMounts(stores)),
       resyncSource('mount-resync', clock, RESYNC_MS, () => stores.mounts.keys()),
     ],
@@ -204,6 +225,21 @@ function nodeVolumes(manager: Manager, own: Selection, mounts: Cache<VolumeMount
     mounts,
     onListenerError: (err) => log.error({ err }, 'A listener threw'),
   });
+}
+
+/** What drivers notice by themselves, as keys of the volume and of its mounts, ahead of everything else. */
+function storageSources(drivers: readonly Driver[], stores: AgentStores) {
+  const [volumes, mounts] = [channelSource('storage'), channelSource('storage-of-mounts')];
+  for (const driver of drivers) {
+    driver.onChange?.((uid) => {
+      for (const volume of stores.volumes.byIndex(BY_UID, uid)) {
+        const key = keyOf(volume);
+        for (const mount of stores.mounts.byIndex(BY_VOLUME, key)) mounts.send(keyOf(mount), DRIFT);
+        volumes.send(key, DRIFT);
+      }
+    });
+  }
+  return { volumes, mounts };
 }
 
 function volumeKeys(delta: Delta<Volume>): Wanted[] {

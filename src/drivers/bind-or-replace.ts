@@ -24,7 +24,8 @@ export async function bindOrReplace({ bind, observe, unpublish }: BindSteps): Pr
   }
   const outcome = await unpublish();
   if (outcome.outcome !== 'done') {
-    const pids = outcome.holders.map(({ pid, comm }) => `${pid} (${comm})`).join(', ');
+    const holders = outcome.outcome === 'upload-pending' ? [] : outcome.holders;
+    const pids = holders.map(({ pid, comm }) => `${pid} (${comm})`).join(', ');
     throw new DriverError(Reason.Busy, `the mount of a removed directory is still in use by ${pids}`);
   }
   try {

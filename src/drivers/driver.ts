@@ -8,13 +8,14 @@
  *
  * Contract suite: `test/contract/driver-contract.ts`, run against each implementation.
  */
-import type { UnmountOutcome } from '../node/layer.ts';
+import type { UnmountOutcome as NodeUnmountOutcome } from '../node/layer.ts';
 import type { MountEntry } from '../node/mount-entry.ts';
+import type { S3Location } from './s3/location.ts';
 
-export type { Holder, UnmountOutcome } from '../node/layer.ts';
+export type { Holder } from '../node/layer.ts';
 
 /** The sources of a Volume that have a driver, named as in `Volume.spec`. */
-export type DriverType = 'emptyDir' | 'hostPath' | 'nfs';
+export type DriverType = 'emptyDir' | 'hostPath' | 'nfs' | 's3';
 
 /** What a driver is told of a Volume: resolved facts, no references left to follow. */
 export interface DriverVolume {
@@ -38,6 +39,12 @@ export interface DriverVolume {
         readonly path: string;
         /** Relative and clean: the volume is this directory below `path`. */
         readonly subPath: string | undefined;
+      }
+    | {
+        readonly type: 's3';
+        readonly location: S3Location;
+        /** What the volume names and is not there, as a sentence; `confirmed` when it is known to be gone. */
+        readonly missing: { readonly message: string; readonly confirmed: boolean } | undefined;
       };
   /** Wanted size in bytes; undefined when the volume has no size. */
   readonly capacityBytes: bigint | undefined;
@@ -48,6 +55,8 @@ export interface DriverVolume {
   readonly pool: string;
   /** Mount options already checked against the class; `nosuid` and `nodev` are always present unless granted away. */
   readonly mountOptions: readonly string[];
+  /** A person permits that what was written and has not reached its storage is lost. */
+  readonly mayLoseData: boolean;
   /** The storage had been there before, as far as anybody remembers: what is missing now is not made anew. */
   readonly wasProvisioned: boolean;
 }
@@ -116,6 +125,16 @@ export interface Deletion {
   readonly kept: string | undefined;
 }
 
+/** What became of an unmount, or why it is not done yet. */
+export type UnmountOutcome = NodeUnmountOutcome | PendingUpload;
+
+/** Unmounted or not: what was written has not reached its storage yet, and would be lost with what holds it. */
+export interface PendingUpload {
+  readonly outcome: 'upload-pending';
+  readonly files: number;
+  readonly bytes: bigint;
+}
+
 export interface Usage {
   readonly usedBytes: bigint;
   /** Size as `statfs` reports it. */
@@ -150,6 +169,11 @@ export interface DriverLeftover {
 
 export interface Driver {
   readonly type: DriverType;
+  /**
+   * Calls back with the UID of a volume whose storage changed in a way that the mount table does not show: the process
+   * that serves it died. Absent where there is no such thing. Returns what ends it.
+   */
+  onChange?(listener: (volumeUID: string) => void): () => void;
 
   capabilities(signal: AbortSignal): Promise<DriverCapabilities>;
 

@@ -106,6 +106,11 @@ export interface BindUserPath extends UserPath {
 
 export interface BindOwn {
   readonly source: TargetPath;
+  /**
+   * `major:minor` that the source must lie on: where it is itself a mount point, the bare directory below must not be
+   * bound in its place. Absent = whatever is there.
+   */
+  readonly device?: string;
   readonly target: TargetPath;
   readonly readOnly: boolean;
   readonly options: readonly string[];

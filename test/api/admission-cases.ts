@@ -50,6 +50,9 @@ const hostPath = (path: unknown): AdmissionObject => volume({ hostPath: { path }
 const nfs = (source: Readonly<Record<string, unknown>>): AdmissionObject =>
   volume({ nfs: { server: 'files.example', path: '/export', ...source } });
 
+const s3 = (source: Readonly<Record<string, unknown>>): AdmissionObject =>
+  volume({ s3: { bucket: 'data', ...source } });
+
 function refused(name: string, sent: AdmissionObject, field: string, message: string): AdmissionCase {
   return { name, object: sent, refused: { field, message } };
 }
@@ -76,7 +79,7 @@ function update(
 }
 
 const IMMUTABLE = 'field is immutable';
-const ONE_SOURCE = 'exactly one source (emptyDir, hostPath or nfs) must be set';
+const ONE_SOURCE = 'exactly one source (emptyDir, hostPath, nfs or s3) must be set';
 const PATTERN = 'should match';
 
 const volumes: readonly AdmissionCase[] = [
@@ -107,6 +110,24 @@ const volumes: readonly AdmissionCase[] = [
   accepted('accepts to delete a directory of its own', {
     ...volume({ nfs: { server: 'files.example', path: '/export', subPath: 'a' }, reclaimPolicy: 'Delete' }),
   }),
+  accepted('accepts a bucket', s3({}), { 'spec.s3.region': undefined, 'spec.s3.forcePathStyle': undefined }),
+  accepted(
+    'accepts a bucket with everything that says how it is reached',
+    s3({
+      prefix: 'teams/a..b/.c',
+      endpoint: 'https://s3.example.com:9000',
+      region: 'eu-west-1',
+      forcePathStyle: true,
+      checksums: 'WhenSupported',
+      credentialsSecretRef: { name: 'keys' },
+      caBundleRef: { name: 'ca' },
+    }),
+  ),
+  accepted('accepts an endpoint by its IPv6 address', s3({ endpoint: 'http://[::1]:9000' })),
+  accepted(
+    'accepts to delete what lies under a prefix',
+    volume({ s3: { bucket: 'data', prefix: 'a' }, reclaimPolicy: 'Delete' }),
+  ),
   accepted('accepts a path whose names only contain dots', hostPath('/srv/..a/b../...')),
   accepted('accepts a volume with every field', {
     ...volume({
@@ -182,6 +203,40 @@ const volumes: readonly AdmissionCase[] = [
     volume({ hostPath: { path: '/srv/a' }, reclaimPolicy: 'Delete' }),
     'spec.reclaimPolicy',
     'can only be retained',
+  ),
+  refused('refuses an s3 source without a bucket', volume({ s3: {} }), 'spec.s3.bucket', 'Required'),
+  ...['Data', 'data/a', 'a b', '-data', 'data.'].map((bucket) =>
+    refused(`refuses the bucket "${bucket}"`, s3({ bucket }), 'spec.s3.bucket', PATTERN),
+  ),
+  ...['/a', 'a/', 'a//b', '../a', 'a/./b', '..'].map((prefix) =>
+    refused(
+      `refuses the prefix "${prefix}"`,
+      s3({ prefix }),
+      'spec.s3.prefix',
+      "must be a relative path without empty, '.' or '..' parts",
+    ),
+  ),
+  refused(
+    'refuses a line break in a prefix',
+    s3({ prefix: 'a\nb' }),
+    'spec.s3.prefix',
+    'must not contain control characters',
+  ),
+  ...['s3.example.com', 'ftp://a', 'https://u:p@a', 'https://a/b', 'https://a?b', 'https://a:x'].map((endpoint) =>
+    refused(`refuses the endpoint "${endpoint}"`, s3({ endpoint }), 'spec.s3.endpoint', PATTERN),
+  ),
+  refused('refuses unknown checksums', s3({ checksums: 'Never' }), 'spec.s3.checksums', 'Unsupported value'),
+  refused(
+    'refuses a Secret in another namespace',
+    s3({ credentialsSecretRef: { name: 'a/b' } }),
+    'spec.s3.credentialsSecretRef.name',
+    PATTERN,
+  ),
+  refused(
+    'refuses to delete a whole bucket',
+    volume({ s3: { bucket: 'data' }, reclaimPolicy: 'Delete' }),
+    'spec.reclaimPolicy',
+    'an s3 volume without a prefix is a whole bucket',
   ),
   refused('refuses an nfs source without a server', volume({ nfs: { path: '/a' } }), 'spec.nfs.server', 'Required'),
   refused('refuses an nfs source without a path', volume({ nfs: { server: 'a' } }), 'spec.nfs.path', 'Required'),
@@ -371,6 +426,12 @@ const volumeUpdates: readonly AdmissionCase[] = [
     volume({ hostPath: { path: '/srv/a' } }),
     { hostPath: { path: '/srv/b' } },
     { field: 'spec.hostPath', message: IMMUTABLE },
+  ),
+  update(
+    'refuses another bucket',
+    s3({ prefix: 'a' }),
+    { s3: { bucket: 'other', prefix: 'a' } },
+    { field: 'spec.s3', message: IMMUTABLE },
   ),
   update(
     'refuses another export',
@@ -635,6 +696,28 @@ const classes: readonly AdmissionCase[] = [
       'spec.allowedNfsServers[0]',
       PATTERN,
     ),
+  ),
+  accepted(
+    'accepts a class for S3 servers',
+    volumeClass({
+      allowedTypes: ['s3'],
+      allowedS3Endpoints: ['*', 'aws', 'https://s3.example.com'],
+      allowedS3Buckets: ['*', 'team-*', 'data'],
+      allowAmbientCredentials: true,
+      defaults: { s3: { endpoint: 'https://s3.example.com', region: 'eu', credentialsSecretRef: { name: 'keys' } } },
+    }),
+  ),
+  refused(
+    'refuses an endpoint with a path in a class',
+    volumeClass({ allowedTypes: ['s3'], allowedS3Endpoints: ['https://a/b'] }),
+    'spec.allowedS3Endpoints[0]',
+    PATTERN,
+  ),
+  refused(
+    'refuses a bucket pattern with a star in the middle',
+    volumeClass({ allowedTypes: ['s3'], allowedS3Buckets: ['a*b'] }),
+    'spec.allowedS3Buckets[0]',
+    PATTERN,
   ),
   refused(
     'refuses an unknown provisioning',

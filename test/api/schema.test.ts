@@ -17,7 +17,7 @@ import { type Shape, shapeOfSchema } from './shape.ts';
 const text = { optional: 'string' } as const;
 const strings = { optional: { items: 'string' } } as const;
 const mustText = { required: 'string' } as const;
-const TYPES = { words: { emptyDir: true, hostPath: true, nfs: true } } as const;
+const TYPES = { words: { emptyDir: true, hostPath: true, nfs: true, s3: true } } as const;
 
 const condition: Shape<Condition> = {
   fields: {
@@ -42,6 +42,20 @@ const volumeSpec: Shape<VolumeSpec> = {
       },
     },
     nfs: { optional: { fields: { server: mustText, path: mustText, subPath: text } } },
+    s3: {
+      optional: {
+        fields: {
+          bucket: mustText,
+          prefix: text,
+          endpoint: text,
+          region: text,
+          forcePathStyle: { optional: 'boolean' },
+          checksums: { optional: { words: { WhenRequired: true, WhenSupported: true } } },
+          credentialsSecretRef: { optional: { fields: { name: mustText } } },
+          caBundleRef: { optional: { fields: { name: mustText } } },
+        },
+      },
+    },
     capacity: text,
     capacityPolicy: { optional: { words: { Enforce: true, Advisory: true } } },
     accessModes: {
@@ -130,6 +144,9 @@ const classSpec: Shape<VolumeClassSpec> = {
     allowedTypes: { required: { items: TYPES } },
     allowedHostPathPrefixes: strings,
     allowedNfsServers: strings,
+    allowedS3Endpoints: strings,
+    allowedS3Buckets: strings,
+    allowAmbientCredentials: { optional: 'boolean' },
     allowedMountOptions: strings,
     defaults: {
       optional: {
@@ -137,6 +154,16 @@ const classSpec: Shape<VolumeClassSpec> = {
           pool: text,
           provisioning: { optional: { words: { Thick: true, Thin: true } } },
           reclaimPolicy: { optional: { words: { Delete: true, Retain: true } } },
+          s3: {
+            optional: {
+              fields: {
+                endpoint: text,
+                region: text,
+                forcePathStyle: { optional: 'boolean' },
+                credentialsSecretRef: { optional: { fields: { name: mustText } } },
+              },
+            },
+          },
           mountOptions: strings,
         },
       },

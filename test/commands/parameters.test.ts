@@ -22,7 +22,7 @@ describe('command parameters', () => {
     [{ name: 'a', size: 1 }, 'size', 'unknown parameter "size" (known: name'],
     [{ name: 'a', sizeGb: 0 }, 'sizeGb', 'must be > 0'],
     [{ name: 'a', sizeGb: '10' }, 'sizeGb', 'must be number'],
-    [{ name: 'a', type: 'iscsi' }, 'type', 'must be one of emptydir, hostpath, nfs'],
+    [{ name: 'a', type: 'iscsi' }, 'type', 'must be one of emptydir, hostpath, nfs, s3'],
     [{ name: 'a', accessMode: 'Any' }, 'accessMode', 'must be one of ReadWriteOnce'],
     [{ name: 7 }, 'name', 'must be string'],
     [[], undefined, 'must be a JSON object'],

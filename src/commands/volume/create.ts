@@ -24,12 +24,26 @@ const TYPES = {
     needs: ['server', 'path'],
     source: ({ server = '', path = '' }: Params) => ({ nfs: { server, path } }),
   },
+  s3: {
+    takes: ['bucket', 'prefix', 'endpoint', 'region', 'credentialsSecret'],
+    needs: ['bucket'],
+    source: ({ bucket = '', prefix, endpoint, region, credentialsSecret }: Params) => ({
+      s3: {
+        bucket,
+        ...(prefix === undefined ? {} : { prefix }),
+        ...(endpoint === undefined ? {} : { endpoint }),
+        ...(region === undefined ? {} : { region }),
+        ...(credentialsSecret === undefined ? {} : { credentialsSecretRef: { name: credentialsSecret } }),
+      },
+    }),
+  },
 } as const satisfies Readonly<Record<string, TypeRules>>;
 
 type CommandType = keyof typeof TYPES;
 
 /** Parameters that not every type takes. */
-const OF_SOME_TYPES = ['server', 'path'] as const;
+const OF_SOME_TYPES = ['server', 'path', 'bucket', 'prefix', 'endpoint', 'region', 'credentialsSecret'] as const;
+const S3_FIELDS = ['bucket', 'prefix', 'endpoint', 'region'] as const;
 type SomeTypes = (typeof OF_SOME_TYPES)[number];
 
 interface TypeRules {
@@ -46,6 +60,11 @@ interface Params {
   readonly storageClass?: string;
   readonly path?: string;
   readonly server?: string;
+  readonly bucket?: string;
+  readonly prefix?: string;
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly credentialsSecret?: string;
 }
 
 interface Result {
@@ -96,6 +115,23 @@ export const volumeCreate: Command<Params, Result> = {
         minLength: 1,
       },
       server: { type: 'string', description: 'nfs only: DNS name or IP address of the server.', minLength: 1 },
+      bucket: { type: 'string', description: 's3 only: bucket, which must exist.', minLength: 1 },
+      prefix: {
+        type: 'string',
+        description: 's3 only: path in the bucket; without it the whole bucket.',
+        minLength: 1,
+      },
+      endpoint: {
+        type: 'string',
+        description: 's3 only: address of the server; without it what the VolumeClass says, or Amazon.',
+        minLength: 1,
+      },
+      region: { type: 'string', description: 's3 only: region of the bucket.', minLength: 1 },
+      credentialsSecret: {
+        type: 'string',
+        description: 's3 only: Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
+        minLength: 1,
+      },
     },
   },
   async run(params, context) {
@@ -210,6 +246,8 @@ function refuseOther(name: string, existing: Volume, wanted: VolumeSpec): void {
     if (volumeTypeOf(wanted) !== volumeTypeOf(existing.spec)) return 'its type differs';
     if (existing.spec.hostPath?.path !== wanted.hostPath?.path) return `its path is ${existing.spec.hostPath?.path}`;
     if (existing.spec.nfs?.server !== wanted.nfs?.server) return `its server is ${existing.spec.nfs?.server}`;
+    const other = S3_FIELDS.find((field) => existing.spec.s3?.[field] !== wanted.s3?.[field]);
+    if (other !== undefined) return `its ${other} is ${existing.spec.s3?.[other] ?? 'not set'}`;
     if (existing.spec.nfs?.path !== wanted.nfs?.path) return `its path is ${existing.spec.nfs?.path}`;
     if (!sameCapacity(existing.spec.capacity, wanted.capacity)) return `its size is ${existing.spec.capacity}`;
     if (existing.spec.accessModes?.[0] !== wanted.accessModes?.[0])

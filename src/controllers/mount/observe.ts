@@ -1,5 +1,6 @@
 /** The facts of one VolumeMount on its node: the object, its volume and grant, its target. */
 import { findCondition, isTrue } from '../../api/conditions.ts';
+import { ANNOTATIONS, hasUidBoundAnnotation } from '../../api/group.ts';
 import { keyOf } from '../../api/meta.ts';
 import { cleanPath } from '../../api/paths.ts';
 import type { Volume, VolumeAttachment } from '../../api/volume.ts';
@@ -7,6 +8,7 @@ import { accessModeOf } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import { wantsReadOnly } from '../../api/volume-mount.ts';
 import type { Driver, DriverMount, DriverVolume } from '../../drivers/driver.ts';
+import type { NamedData } from '../policy/facts.ts';
 import type { MountTarget, TargetResolution } from '../policy/resolve-target.ts';
 import { resolveTarget, wantedHostPath } from '../policy/resolve-target.ts';
 import type { Resolution, ResolvedVolume } from '../policy/resolve-volume.ts';
@@ -61,10 +63,12 @@ export function driverWords(
   resolved: ResolvedVolume,
   mount: VolumeMount,
   target: MountTarget,
+  named: NamedData | undefined,
 ): DriverWords {
+  const words = driverVolume(volume, resolved, named);
   return {
     driver,
-    volume: driverVolume(volume, resolved),
+    volume: { ...words, mayLoseData: words.mayLoseData || hasUidBoundAnnotation(mount, ANNOTATIONS.allowDataLoss) },
     mount: {
       uid: mount.metadata.uid ?? '',
       targetRoot: target.root,
@@ -105,7 +109,7 @@ export function observeMountRemoval(mount: VolumeMount, dependencies: AgentDepen
   const maker = makerOf(mount, target, node.mountRoot);
   if (volume === undefined || resolved === undefined || driver === undefined)
     return { target, words: undefined, maker };
-  return { target, words: driverWords(driver, volume, resolved, mount, target), maker };
+  return { target, words: driverWords(driver, volume, resolved, mount, target, dependencies.named), maker };
 }
 
 function removalTarget(mount: VolumeMount, mountRoot: string, prefixes: readonly string[]): MountTarget {

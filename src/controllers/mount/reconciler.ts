@@ -100,7 +100,7 @@ async function converge(
 ): Promise<Result> {
   const { signal } = context;
   const { volume, resolved, target, driver } = permission;
-  const words = driverWords(driver, volume, resolved, mount, target);
+  const words = driverWords(driver, volume, resolved, mount, target, deps.named);
   let current = mount;
   let worked: Worked;
   try {

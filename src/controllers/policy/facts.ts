@@ -18,6 +18,19 @@ export interface PolicyFacts {
   readonly node: NodePolicy;
 }
 
+/** What is known of an object that a volume names. */
+export type Named =
+  | { readonly state: 'found'; readonly data: Readonly<Record<string, string>> }
+  | { readonly state: 'absent' }
+  /** Not read yet. */
+  | { readonly state: 'unknown' };
+
+/** Looks up the Secrets and ConfigMaps that the volumes of this node name, and no others. Values are decoded. */
+export interface NamedData {
+  secret(namespace: string, name: string): Named;
+  configMap(namespace: string, name: string): Named;
+}
+
 /** Why a volume may not be what it asks to be. */
 export interface Refusal {
   readonly reason: Reason;

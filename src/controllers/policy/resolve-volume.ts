@@ -6,15 +6,15 @@
  */
 
 import { findCondition } from '../../api/conditions.ts';
-import { DEFAULT_VOLUME_CLASS } from '../../api/group.ts';
+import { ANNOTATIONS, DEFAULT_VOLUME_CLASS, hasUidBoundAnnotation } from '../../api/group.ts';
 import type { KubeObjectBase } from '../../api/meta.ts';
 import { cleanPath, isWithin } from '../../api/paths.ts';
 import { canonicalQuantity, quantityToBigInt } from '../../api/quantity.ts';
 import type { Provisioning, ReclaimPolicy, Volume, VolumeStatus, VolumeType } from '../../api/volume.ts';
 import { VOLUME_TYPES, volumeTypeOf } from '../../api/volume.ts';
-import type { VolumeClass } from '../../api/volume-class.ts';
+import type { VolumeClass, VolumeClassDefaults } from '../../api/volume-class.ts';
 import type { DriverVolume } from '../../drivers/driver.ts';
-import type { NodePolicy, PolicyFacts, Refusal } from './facts.ts';
+import type { NamedData, NodePolicy, PolicyFacts, Refusal } from './facts.ts';
 import { selects } from './label-selector.ts';
 import { resolveMountOptions } from './mount-options.ts';
 import type { Source } from './sources/index.ts';
@@ -36,6 +36,8 @@ export interface ResolvedVolume {
   /** undefined where nothing is allocated. */
   readonly provisioning: Provisioning | undefined;
   readonly pool: string;
+  /** What the class says for what the volume does not. */
+  readonly defaults: VolumeClassDefaults;
   readonly mountOptions: readonly string[];
   /** Prefixes that sources and mount targets may lie at or below: what class and node both allow. */
   readonly allowedPrefixes: readonly string[];
@@ -81,8 +83,14 @@ export function resolveVolume(facts: PolicyFacts): Resolution {
   };
 }
 
+/** Where nothing that a volume names can be read. */
+const NOTHING_NAMED: NamedData = {
+  secret: () => ({ state: 'unknown' }),
+  configMap: () => ({ state: 'unknown' }),
+};
+
 /** Puts a volume in the words of the drivers. @throws TypeError when it has no source; its policy refuses it then. */
-export function driverVolume(volume: Volume, resolved: ResolvedVolume): DriverVolume {
+export function driverVolume(volume: Volume, resolved: ResolvedVolume, named: NamedData = NOTHING_NAMED): DriverVolume {
   const { metadata, spec, status } = volume;
   const source = sourceOf(spec);
   if (source === undefined) throw new TypeError(`volume ${metadata.name} has no source`);
@@ -90,12 +98,18 @@ export function driverVolume(volume: Volume, resolved: ResolvedVolume): DriverVo
     uid: metadata.uid ?? '',
     namespace: metadata.namespace ?? '',
     name: metadata.name,
-    source: source.forDriver(resolved.allowedPrefixes),
+    source: source.forDriver({
+      allowedPrefixes: resolved.allowedPrefixes,
+      defaults: resolved.defaults,
+      secret: (name) => named.secret(metadata.namespace ?? '', name),
+      configMap: (name) => named.configMap(metadata.namespace ?? '', name),
+    }),
     capacityBytes: resolved.capacityBytes,
     capacityPolicy: spec.capacityPolicy,
     provisioning: resolved.provisioning ?? 'Thin',
     pool: resolved.pool,
     mountOptions: resolved.mountOptions,
+    mayLoseData: hasUidBoundAnnotation(volume, ANNOTATIONS.allowDataLoss),
     wasProvisioned: wasProvisioned(status),
   };
 }
@@ -133,6 +147,7 @@ function always({ spec }: Volume, source: Source, volumeClass: VolumeClass | und
     reclaimPolicy: source.reclaimPolicy(spec, defaults.reclaimPolicy),
     provisioning: source.allocates ? (defaults.provisioning ?? 'Thin') : undefined,
     pool: defaults.pool ?? DEFAULT_POOL,
+    defaults,
   };
 }
 

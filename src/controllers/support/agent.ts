@@ -9,7 +9,7 @@ import type { EventSink } from '../../kube/events.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { ReadStore } from '../../runtime/store.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import type { PolicyFacts } from '../policy/facts.ts';
+import type { NamedData, PolicyFacts } from '../policy/facts.ts';
 import { wantedHostPath } from '../policy/resolve-target.ts';
 import { BY_TARGET, BY_UID, BY_VOLUME, uidOf, volumeOfMount } from './indexes.ts';
 import type { KeyedLock } from './keyed-lock.ts';
@@ -37,6 +37,8 @@ export interface AgentDependencies {
   readonly events: EventSink;
   /** By volume UID: one action at a time on one volume's storage. */
   readonly locks: KeyedLock;
+  /** The Secrets and ConfigMaps that volumes name; none without it. */
+  readonly named?: NamedData | undefined;
   readonly metrics?: Metrics | undefined;
 }
 

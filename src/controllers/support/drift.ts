@@ -13,7 +13,7 @@ import type { ReadStore } from '../../runtime/store.ts';
 import { BY_TARGET } from './indexes.ts';
 
 /** Drift goes before everything else: a workload is looking at a bare directory. */
-const DRIFT = { priority: 100 } as const;
+export const DRIFT = { priority: 100 } as const;
 
 /** Follows the mount table of one agent. */
 export class DriftWatch {

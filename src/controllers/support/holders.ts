@@ -27,6 +27,11 @@ export function obstacleOf(outcome: UnmountOutcome, what: string): Obstacle | un
       const message = `${what} is gone here, but another mount namespace still shows it: ${list(outcome.holders)}. It is tried again; end what runs there.`;
       return { reason: 'InUseByOtherNamespace', message, holders: outcome.holders.slice(0, MAX_BUSY_BY) };
     }
+    case 'upload-pending': {
+      const { files, bytes } = outcome;
+      const message = `${what} waits until ${files} ${files === 1 ? 'file' : 'files'} (${bytes} bytes) that were written to it have reached the server. It goes on by itself.`;
+      return { reason: 'UploadPending', message, holders: [] };
+    }
     default:
       return undefined;
   }

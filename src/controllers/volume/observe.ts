@@ -37,7 +37,7 @@ export async function observeVolume(
     return { volume, resolution, driver: undefined, wanted: undefined, observation: undefined, wantedByMount };
   }
   const driver = dependencies.drivers.get(resolution.resolved.type);
-  const wanted = driverVolume(volume, resolution.resolved);
+  const wanted = driverVolume(volume, resolution.resolved, dependencies.named);
   const observation = await driver?.observeVolume(wanted, signal);
   return { volume, resolution, driver, wanted, observation, wantedByMount };
 }
@@ -61,7 +61,7 @@ export function observeRemoval(volume: Volume, dependencies: AgentDependencies):
     volume,
     resolved,
     driver: dependencies.drivers.get(resolved.type),
-    wanted: driverVolume(volume, resolved),
+    wanted: driverVolume(volume, resolved, dependencies.named),
     users: usersOf(volume, mounts),
   };
 }

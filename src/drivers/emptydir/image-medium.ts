@@ -8,18 +8,12 @@ import { join } from 'node:path';
 import { uidSegment } from '../../api/names.ts';
 import { backingFileOf, loopsOf } from '../../node/images/loop-devices.ts';
 import { GROWING, type ImageFilesystem, UNFINISHED } from '../../node/images/operations.ts';
-import type { NodeLayer } from '../../node/layer.ts';
+import type { NodeLayer, UnmountOutcome } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import { NodeError } from '../../node/node-error.ts';
 import type { Pool, Pools } from '../../node/pools/pools.ts';
 import type { ThinMount } from '../../node/pools/space-guard.ts';
-import {
-  DriverError,
-  type DriverLeftover,
-  type DriverVolume,
-  type UnmountOutcome,
-  type VolumeObservation,
-} from '../driver.ts';
+import { DriverError, type DriverLeftover, type DriverVolume, type VolumeObservation } from '../driver.ts';
 import { asDriver } from '../failure.ts';
 import { formatImageName, type ImageName, parseImageName } from './image-name.ts';
 import { Overcommitment } from './overcommitment.ts';

@@ -21,7 +21,7 @@ import { type Located, locate, toLocation } from './location.ts';
 import { makeBeneath, openBeneath, openRoot } from './open-beneath.ts';
 import { refuseReserved, relativeToPrefix } from './paths.ts';
 import { refuseReservedLocation } from './reserved.ts';
-import { checkEmpty, makeTarget, setImmutable, type Target } from './target.ts';
+import { checkEmpty, makeTarget, setImmutable, type Target, targetName } from './target.ts';
 
 export function bindUserPath(context: HelperContext, request: BindUserPath): BindResult {
   const attributes = attributesOf(request.options, request.readOnly);
@@ -34,6 +34,10 @@ export function bindOwn(context: HelperContext, request: BindOwn): BindResult {
   using root = openRoot(context.libc, request.source.root);
   using fd = openBeneath(context.libc, root, request.source.path, request.source.path);
   const source = { fd, located: locate(context.libc, context.table, fd) };
+  if (request.device !== undefined && source.located.device !== request.device) {
+    const path = targetName(request.source);
+    throw new NodeError('NotFound', `${path} does not show the filesystem that was mounted there`, { path });
+  }
   return bindTo(context, source, request.target, attributes, { recursive: false });
 }
 

@@ -18,6 +18,8 @@ export interface StartMountDaemon extends DaemonPlace {
   readonly argv: readonly [string, ...string[]];
   /** The whole environment beside PATH; passed in a file of mode 0600, never as arguments. */
   readonly env: Readonly<Record<string, string>>;
+  /** Files in the directory that an earlier one may have left and this one makes anew, e.g. its socket. */
+  readonly discard: readonly string[];
   readonly target: TargetPath;
   /** How the mount table names what it mounts: nothing else at the target counts as ours. */
   readonly fsType: string;

@@ -23,6 +23,8 @@ set -a
 set +a
 if [ -n "$1" ]; then { echo $$ >"$1/cgroup.procs"; } 2>/dev/null; fi
 shift
+while [ "$1" != -- ]; do rm -f "./$1"; shift; done
+shift
 echo "$$ $(cut -d ' ' -f 22 /proc/$$/stat)" >./${RECORD}.new
 mv ./${RECORD}.new ./${RECORD}
 exec "$@" >>./${LOG} 2>&1 </dev/null
@@ -61,7 +63,16 @@ export async function startProcess(request: StartMountDaemon, cgroupRoot: string
   writeEnvironment(directory, request.env);
   // What the last one wrote would be taken for the reason why this one ends.
   writeFileSync(join(directory, LOG), '', { mode: 0o600 });
-  const become = ['sh', '-c', BECOME, 'clawstore-mount', cgroupFor(cgroupRoot) ?? '', ...argv] as const;
+  const become = [
+    'sh',
+    '-c',
+    BECOME,
+    'clawstore-mount',
+    cgroupFor(cgroupRoot) ?? '',
+    ...request.discard,
+    '--',
+    ...argv,
+  ] as const;
   const locked = ['flock', '--nonblock', '--no-fork', '--conflict-exit-code', '75', LOCK, ...become];
   await succeed(runsSystemd() ? systemdRun(request, locked) : ['setsid', '--fork', ...locked], directory);
 }

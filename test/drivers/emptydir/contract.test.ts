@@ -26,6 +26,7 @@ async function subject(
       pool: DEFAULT_POOL,
       mountOptions: ['nosuid', 'nodev'],
       wasProvisioned: false,
+      mayLoseData: false,
       ...volume(name),
     }),
     replaceStorage: ({ uid }) => {

@@ -56,6 +56,7 @@ describe('an emptyDir volume on disk', function () {
       provisioning: 'Thin',
       pool: DEFAULT_POOL,
       wasProvisioned: false,
+      mayLoseData: false,
       mountOptions: ['nosuid', 'nodev'],
       ...changes,
     };

@@ -18,6 +18,7 @@ export function hostPathVolume(
     pool: 'default',
     mountOptions: ['nosuid', 'nodev'],
     wasProvisioned: false,
+    mayLoseData: false,
     ...rest,
   };
 }

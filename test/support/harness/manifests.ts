@@ -34,5 +34,8 @@ export function openClass(hostPathPrefixes: readonly string[]): VolumeClass {
     allowedNamespaces: {},
     allowedTypes: VOLUME_TYPES,
     allowedHostPathPrefixes: hostPathPrefixes,
+    allowedS3Endpoints: ['*'],
+    allowedS3Buckets: ['*'],
+    allowAmbientCredentials: true,
   });
 }

@@ -11,7 +11,7 @@ export const hostPathSource: SourceType<HostPathSource> = {
   // A host directory was there before us: it is never reclaimed, whatever a class says.
   reclaimPolicy: () => 'Retain',
   refusal,
-  forDriver: ({ path, type = '' }, allowedPrefixes) => ({
+  forDriver: ({ path, type = '' }, { allowedPrefixes }) => ({
     type: 'hostPath',
     path: cleanPath(path),
     pathType: type,

@@ -7,12 +7,14 @@ import type { NodePolicy, Refusal } from '../facts.ts';
 import { emptyDirSource } from './empty-dir.ts';
 import { hostPathSource } from './host-path.ts';
 import { nfsSource } from './nfs.ts';
-import type { SourceType } from './source-type.ts';
+import { s3Source } from './s3.ts';
+import type { Completion, SourceType } from './source-type.ts';
 
 const SOURCE_TYPES: { readonly [Type in VolumeType]: SourceType<NonNullable<VolumeSpec[Type]>> } = {
   emptyDir: emptyDirSource,
   hostPath: hostPathSource,
   nfs: nfsSource,
+  s3: s3Source,
 };
 
 /** The rules of a type, bound to the source of one volume. */
@@ -20,7 +22,7 @@ export interface Source
   extends Pick<SourceType<unknown>, 'nodeLocal' | 'allocates' | 'defaultCapacity' | 'reclaimPolicy'> {
   readonly type: VolumeType;
   refusal(volumeClass: VolumeClass | undefined, node: NodePolicy): Refusal | undefined;
-  forDriver(allowedPrefixes: readonly string[]): DriverVolume['source'];
+  forDriver(completion: Completion): DriverVolume['source'];
   readonly isPassing: boolean;
   /** What the data lies in, to begin a sentence with. */
   readonly description: string;
@@ -49,7 +51,7 @@ function bound<Type extends VolumeType>(type: Type, spec: VolumeSpec): Source {
     defaultCapacity,
     reclaimPolicy,
     refusal: (volumeClass, node) => rules.refusal(source, volumeClass, node),
-    forDriver: (allowedPrefixes) => rules.forDriver(source, allowedPrefixes),
+    forDriver: (completion) => rules.forDriver(source, completion),
     isPassing: rules.isPassing(source),
     description: rules.describe(source),
   };

@@ -1,8 +1,18 @@
 /** What differs between the types of volumes, as far as the API goes. */
 import type { ReclaimPolicy, VolumeSpec } from '../../../api/volume.ts';
-import type { VolumeClass } from '../../../api/volume-class.ts';
+import type { VolumeClass, VolumeClassDefaults } from '../../../api/volume-class.ts';
 import type { DriverVolume } from '../../../drivers/driver.ts';
-import type { NodePolicy, Refusal } from '../facts.ts';
+import type { Named, NodePolicy, Refusal } from '../facts.ts';
+
+/** What a source is completed with before a driver gets it. */
+export interface Completion {
+  /** Prefixes that sources and mount targets may lie at or below: what class and node both allow. */
+  readonly allowedPrefixes: readonly string[];
+  readonly defaults: VolumeClassDefaults;
+  /** Objects of the volume's own namespace. */
+  readonly secret: (name: string) => Named;
+  readonly configMap: (name: string) => Named;
+}
 
 /** One type of volume; `Source` is its member of a Volume's spec. */
 export interface SourceType<Source> {
@@ -16,7 +26,7 @@ export interface SourceType<Source> {
   readonly reclaimPolicy: (spec: VolumeSpec, byClass: ReclaimPolicy | undefined) => ReclaimPolicy;
   /** Why the class (undefined: there is none) or the node does not allow the source. */
   readonly refusal: (source: Source, volumeClass: VolumeClass | undefined, node: NodePolicy) => Refusal | undefined;
-  readonly forDriver: (source: Source, allowedPrefixes: readonly string[]) => DriverVolume['source'];
+  readonly forDriver: (source: Source, completion: Completion) => DriverVolume['source'];
   /** Whether storage that was made and is gone is lost by its nature, and simply made again. */
   readonly isPassing: (source: Source) => boolean;
   /** What the data lies in, to begin a sentence with. */

@@ -1,0 +1,220 @@
+/**
+ * rclone, which serves the mount of a volume: what it is told, and what it finds in its directory. Credentials reach it
+ * through files of mode 0600 only. It asks a one-line script for them every few seconds of use, so that a new Secret is
+ * picked up without a new mount.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { uidSegment } from '../../api/names.ts';
+import type { NodeLayer } from '../../node/layer.ts';
+import type { StartMountDaemon } from '../../node/mount-daemons/operations.ts';
+import type { DriverVolume } from '../driver.ts';
+import { stageTarget } from '../emptydir/stage.ts';
+import { type S3Credentials, type S3Location } from './location.ts';
+import { SOCKET } from './rc.ts';
+
+/** As the mount table shows it. */
+export const FS_TYPE = 'fuse.rclone';
+const SOURCE_PREFIX = 'clawstore-s3-';
+const FOLDER = 's3';
+const CACHE = 'cache';
+const CREDENTIALS = 'credentials';
+const AWS_CONFIG = 'aws-config';
+const CA = 'ca.pem';
+const REMOTE = 'volume';
+const MAX_LOG_BYTES = 1_000_000;
+
+/** Seconds for which rclone uses credentials before it asks for them again. */
+const CREDENTIALS_SECONDS = 20;
+
+/** Variables of this process from which the AWS SDKs take what the machine itself is allowed. */
+const AMBIENT = /^(?:AWS_[A-Z0-9_]+|HOME)$/;
+
+export function sourceOf(uid: string): string {
+  return `${SOURCE_PREFIX}${uidSegment('metadata.uid', uid)}`;
+}
+
+/** The UID of the volume that a mount of ours shows. */
+export function uidOf(source: string): string | undefined {
+  return source.startsWith(SOURCE_PREFIX) ? source.slice(SOURCE_PREFIX.length) : undefined;
+}
+
+/** Everything that this node keeps for a volume, the files that were not sent yet among it. */
+export function directoryOf({ stateDir }: Pick<NodeLayer, 'stateDir'>, uid: string): string {
+  return join(stateDir, FOLDER, uidSegment('metadata.uid', uid));
+}
+
+/** UIDs of all volumes that this node keeps something for. */
+export function keptUids({ stateDir }: Pick<NodeLayer, 'stateDir'>): readonly string[] {
+  const folder = join(stateDir, FOLDER);
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
+
+/** Writes what the engine reads while it runs. Cheap when nothing changed. */
+export function writeSecrets(directory: string, { credentials, caBundle }: S3Location): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (credentials !== undefined) {
+    writePrivate(join(directory, CREDENTIALS), credentialsText(credentials));
+    writePrivate(
+      join(directory, AWS_CONFIG),
+      `[default]\ncredential_process = /bin/sh ${quoted(scriptFile(directory))}\n`,
+    );
+    writePrivate(scriptFile(directory), script(directory));
+  }
+  if (caBundle !== undefined) writePrivate(join(directory, CA), caBundle);
+}
+
+/** What starts the engine for a volume. */
+export function startRequest(
+  node: NodeLayer,
+  rclone: string,
+  volume: DriverVolume,
+  location: S3Location,
+): StartMountDaemon {
+  const { uid } = volume;
+  const directory = directoryOf(node, uid);
+  const target = stageTarget(node, uid);
+  const { bucket, prefix, caBundle, checksums } = location;
+  const name = sourceOf(uid);
+  return {
+    directory,
+    name,
+    target,
+    fsType: FS_TYPE,
+    source: name,
+    discard: [SOCKET],
+    env: environment(directory, location),
+    argv: [
+      rclone,
+      'mount',
+      `${REMOTE}:${bucket}/${prefix.replace(/\/$/, '')}`,
+      join(target.root, target.path),
+      '--config=',
+      `--devname=${name}`,
+      '--allow-other',
+      '--dir-perms=0777',
+      '--file-perms=0666',
+      '--umask=0',
+      `--cache-dir=${join(directory, CACHE)}`,
+      '--vfs-cache-mode=writes',
+      '--vfs-write-back=0s',
+      '--vfs-cache-max-age=10m',
+      '--dir-cache-time=1s',
+      '--attr-timeout=1s',
+      '--poll-interval=0',
+      '--contimeout=2s',
+      '--timeout=5s',
+      '--low-level-retries=1',
+      '--retries=1',
+      '--rc',
+      `--rc-addr=unix://${SOCKET}`,
+      '--rc-no-auth',
+      '--log-level=NOTICE',
+      ...(caBundle === undefined ? [] : [`--ca-cert=${join(directory, CA)}`]),
+      ...(checksums === 'WhenSupported' ? ['--s3-use-data-integrity-protections=true'] : []),
+    ],
+  };
+}
+
+function environment(directory: string, location: S3Location): Readonly<Record<string, string>> {
+  const { endpoint, region, forcePathStyle, credentials } = location;
+  const option = (name: string, value: string): readonly [string, string] => [
+    `RCLONE_CONFIG_${REMOTE.toUpperCase()}_${name}`,
+    value,
+  ];
+  const ambient = Object.entries(process.env).flatMap(([name, value]) =>
+    AMBIENT.test(name) && value !== undefined ? [[name, value] as const] : [],
+  );
+  const own = [
+    ['HOME', directory],
+    ['AWS_CONFIG_FILE', join(directory, AWS_CONFIG)],
+    ['AWS_SHARED_CREDENTIALS_FILE', '/dev/null'],
+    ['AWS_EC2_METADATA_DISABLED', 'true'],
+  ] as const;
+  return Object.fromEntries([
+    option('TYPE', 's3'),
+    option('PROVIDER', endpoint === undefined ? 'AWS' : 'Other'),
+    option('ENV_AUTH', 'true'),
+    option('REGION', region),
+    option('FORCE_PATH_STYLE', String(forcePathStyle)),
+    // Buckets are never made, and empty directories stay.
+    option('NO_CHECK_BUCKET', 'true'),
+    option('DIRECTORY_MARKERS', 'true'),
+    ...(endpoint === undefined ? [] : [option('ENDPOINT', endpoint)]),
+    ...(credentials === undefined ? ambient : own),
+  ]);
+}
+
+/** Files in the cache that the server does not have yet, as the engine's own notes say. For when it does not run. */
+export function unsentFiles(directory: string): readonly number[] {
+  const notes = join(directory, CACHE, 'vfsMeta');
+  if (!existsSync(notes)) return [];
+  return readdirSync(notes, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .flatMap((entry) => {
+      try {
+        const note = JSON.parse(readFileSync(join(entry.parentPath, entry.name), 'utf8')) as {
+          readonly Dirty?: boolean;
+          readonly Size?: number;
+        };
+        return note.Dirty === true ? [note.Size ?? 0] : [];
+      } catch {
+        // Being written when it was killed: better asked of the engine than taken for nothing.
+        return [0];
+      }
+    });
+}
+
+/** An outage makes a line for every failed request. */
+export function limitLog(directory: string): void {
+  const file = join(directory, 'log');
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES) truncateSync(file);
+}
+
+/** Removes everything that this node keeps for a volume. */
+export function forget(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
+}
+
+function scriptFile(directory: string): string {
+  return join(directory, 'credentials.sh');
+}
+
+/** Prints what the AWS SDKs expect of a `credential_process`. */
+function script(directory: string): string {
+  return [
+    `soon=$(date -u -d '+${CREDENTIALS_SECONDS} seconds' +%Y-%m-%dT%H:%M:%SZ)`,
+    `printf '{"Version":1,"Expiration":"%s",%s}' "$soon" "$(cat ${quoted(join(directory, CREDENTIALS))})"`,
+    '',
+  ].join('\n');
+}
+
+/** The members of a JSON object. */
+function credentialsText({ accessKeyId, secretAccessKey, sessionToken }: S3Credentials): string {
+  const text = JSON.stringify({
+    AccessKeyId: accessKeyId,
+    SecretAccessKey: secretAccessKey,
+    ...(sessionToken === undefined ? {} : { SessionToken: sessionToken }),
+  });
+  return text.slice(1, -1);
+}
+
+function quoted(path: string): string {
+  return `'${path.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function writePrivate(file: string, text: string): void {
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) return;
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
