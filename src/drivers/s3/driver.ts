@@ -181,12 +181,17 @@ export class S3Driver implements Driver {
       options: volume.mountOptions,
       sourceName: locationName(locationOf(volume)),
     });
-    if (judged.state !== 'foreign' || judged.entry?.source !== sourceOf(volume.uid)) return judged;
+    const { state, entry } = judged;
+    if (state === 'absent' || state === 'overmounted' || entry?.source !== sourceOf(volume.uid)) return judged;
+    // One that is served no more looks like any other: as dead as the stage, or of another filesystem than the new one.
+    const isServed = entry.device === this.#stageMount(volume.uid)?.device;
+    if (state !== 'foreign' && isServed && (await this.#findDaemon(volume.uid, signal)) !== undefined) return judged;
     const source = locationName(locationOf(volume));
     return { ...judged, state: 'stale', source, message: 'the process that served the mount has ended' };
   }
 
   async publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void> {
+    if ((await this.#findDaemon(volume.uid, signal)) === undefined) await this.stage(volume, signal);
     const stageMount = this.#stageMount(volume.uid);
     if (stageMount?.source !== sourceOf(volume.uid)) {
       throw new DriverError(Reason.VolumeNotReady, `${locationName(locationOf(volume))} is not mounted on this node`);
@@ -303,7 +308,7 @@ export class S3Driver implements Driver {
       mountId: entry?.id,
       scope: 'copies' as const,
       // Of a dead process: who still holds it gets errors alone, and must not keep the new mount away.
-      force: state === 'stale' && entry?.device !== stageMount?.device,
+      force: state === 'stale',
       ...was,
     };
     return await asDriver(Reason.UnmountFailed, () => this.#node.unmount(request, signal));

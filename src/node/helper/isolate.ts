@@ -1,5 +1,8 @@
-/** Runs one operation in a child process, so that a filesystem which does not answer holds up nothing else. */
-import { forkHelper } from '../fork-helper.ts';
+/**
+ * Runs operations in child processes, so that a filesystem which does not answer holds up nothing else: each operation
+ * has a child to itself while it runs, and is killed with it when its time is up. A child that has answered is used again.
+ */
+import { forkHelper, type HelperProcess } from '../fork-helper.ts';
 import { NodeError } from '../node-error.ts';
 import type { HelperSettings } from '../operations.ts';
 import { Channel, type FromHelper, type ToHelper } from '../protocol.ts';
@@ -7,36 +10,120 @@ import { Channel, type FromHelper, type ToHelper } from '../protocol.ts';
 /** Set in such a child, which then does not isolate again. */
 export const ISOLATED = 'CLAWSTORE_HELPER_ISOLATED';
 
-/** Rejects with `DeadlineExceeded` when the signal fires first; the child has been sent SIGKILL then. */
-export function runIsolated(
-  operation: string,
-  params: unknown,
-  settings: HelperSettings,
-  signal: AbortSignal,
-): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const { child, stream } = forkHelper({ [ISOLATED]: '1', CLAWSTORE_CRASH_AT: '' });
-    const end = (settle: () => void): void => {
-      signal.removeEventListener('abort', giveUp);
-      settle();
-      child.kill('SIGKILL');
-      stream.destroy();
-    };
-    const giveUp = (): void => {
-      const message = `${operation} was given up: the filesystem did not answer in time`;
-      end(() => reject(new NodeError('DeadlineExceeded', message)));
-    };
-    const channel = new Channel<ToHelper, FromHelper>(stream, (messages) => {
-      for (const message of messages) {
-        if (message.type === 'table' || message.id !== 2) continue;
-        if (message.type === 'result') end(() => resolve(message.value));
-        else end(() => reject(NodeError.fromWire(message.error)));
-      }
+/** Children kept for the next operation; a look at every network mount in turn needs one. */
+const MOST_IDLE = 2;
+/** How long one is kept, in milliseconds. */
+const IDLE_MS = 5_000;
+/** The child's own deadline lies beyond any of ours: this side decides. */
+const NEVER_MS = 3_600_000;
+
+interface Work {
+  readonly id: number;
+  readonly operation: string;
+  readonly settle: (result: { readonly value: unknown } | { readonly error: NodeError }) => void;
+}
+
+/** The children of one helper. */
+export class IsolatedChildren {
+  readonly #settings: HelperSettings;
+  readonly #idle: IsolatedChild[] = [];
+
+  constructor(settings: HelperSettings) {
+    this.#settings = settings;
+  }
+
+  /** Rejects with `DeadlineExceeded` when the signal fires first; the child has been sent SIGKILL then. */
+  run(operation: string, params: unknown, signal: AbortSignal): Promise<unknown> {
+    const child = this.#take();
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => child.kill(`${operation} was given up: the filesystem did not answer in time`);
+      signal.addEventListener('abort', giveUp, { once: true });
+      child.start(operation, params, (result) => {
+        signal.removeEventListener('abort', giveUp);
+        if (child.alive) this.#keep(child);
+        if ('error' in result) reject(result.error);
+        else resolve(result.value);
+      });
+      if (signal.aborted) giveUp();
     });
-    stream.on('close', () => end(() => reject(new NodeError('HelperLost', `the child that ran ${operation} ended`))));
-    signal.addEventListener('abort', giveUp, { once: true });
-    channel.send({ type: 'request', id: 1, operation: 'configure', params: settings, deadlineMs: 10_000 });
-    // The child's own deadline lies beyond any of ours: this side decides.
-    channel.send({ type: 'request', id: 2, operation, params, deadlineMs: 3_600_000 });
-  });
+  }
+
+  #take(): IsolatedChild {
+    for (let child = this.#idle.pop(); child !== undefined; child = this.#idle.pop()) {
+      child.stayAwake();
+      if (child.alive) return child;
+    }
+    return new IsolatedChild(this.#settings);
+  }
+
+  #keep(child: IsolatedChild): void {
+    if (this.#idle.length >= MOST_IDLE) return child.kill('not needed');
+    this.#idle.push(child);
+    child.killAfter(IDLE_MS, () => this.#idle.splice(this.#idle.indexOf(child), 1));
+  }
+}
+
+class IsolatedChild {
+  readonly #process: HelperProcess;
+  readonly #channel: Channel<ToHelper, FromHelper>;
+  #alive = true;
+  #work: Work | undefined;
+  #serial = 1;
+  #idleTimer: NodeJS.Timeout | undefined;
+
+  constructor(settings: HelperSettings) {
+    this.#process = forkHelper({ [ISOLATED]: '1', CLAWSTORE_CRASH_AT: '' });
+    this.#channel = new Channel(this.#process.stream, (messages) => {
+      for (const message of messages) this.#receive(message);
+    });
+    this.#process.stream.on('close', () => {
+      this.#end(new NodeError('HelperLost', `the child that ran ${this.#work?.operation ?? 'nothing'} ended`));
+    });
+    this.#channel.send({ type: 'request', id: 1, operation: 'configure', params: settings, deadlineMs: NEVER_MS });
+  }
+
+  /** False once it was killed or has ended. */
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  start(operation: string, params: unknown, settle: Work['settle']): void {
+    this.#serial += 1;
+    this.#work = { id: this.#serial, operation, settle };
+    this.#channel.send({ type: 'request', id: this.#serial, operation, params, deadlineMs: NEVER_MS });
+  }
+
+  /** Ends it at once; what it was doing fails with `DeadlineExceeded` and this message. */
+  kill(message: string): void {
+    this.#end(new NodeError('DeadlineExceeded', message));
+  }
+
+  killAfter(milliseconds: number, onKill: () => void): void {
+    this.#idleTimer = setTimeout(() => {
+      onKill();
+      this.kill('not needed');
+    }, milliseconds);
+  }
+
+  stayAwake(): void {
+    clearTimeout(this.#idleTimer);
+  }
+
+  #receive(message: FromHelper): void {
+    if (message.type === 'table' || message.id !== this.#work?.id) return;
+    const { settle } = this.#work;
+    this.#work = undefined;
+    settle(message.type === 'result' ? { value: message.value } : { error: NodeError.fromWire(message.error) });
+  }
+
+  #end(error: NodeError): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    clearTimeout(this.#idleTimer);
+    this.#process.child.kill('SIGKILL');
+    this.#process.stream.destroy();
+    const work = this.#work;
+    this.#work = undefined;
+    work?.settle({ error });
+  }
 }

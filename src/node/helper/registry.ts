@@ -26,6 +26,8 @@ export interface Handler<Params, Result> {
    * runs in a child process that is killed at the deadline.
    */
   paths?(params: Params): readonly string[];
+  /** Runs in such a child in any case: it may hang before the mount table shows why. */
+  readonly alwaysIsolated?: true;
 }
 
 export type Handlers<Ops> = {

@@ -4,7 +4,7 @@ import { NodeError } from '../node-error.ts';
 import type { HelperSettings, Operations } from '../operations.ts';
 import type { FromHelper, ToHelper } from '../protocol.ts';
 import type { HelperContext } from './context.ts';
-import { runIsolated } from './isolate.ts';
+import { IsolatedChildren } from './isolate.ts';
 import type { Libc, PollHandle } from './libc.ts';
 import { createHandlers, type Handler } from './registry.ts';
 import { HelperTable } from './table.ts';
@@ -39,6 +39,7 @@ export class HelperServer {
   readonly #handlers: Readonly<Record<string, Handler<unknown, unknown>>>;
   readonly #running = new Map<number, AbortController>();
   #settings: HelperSettings | undefined;
+  #children: IsolatedChildren | undefined;
   #queue: Request[] = [];
   #pumping = false;
   #watching = false;
@@ -97,30 +98,34 @@ export class HelperServer {
   #start(request: Request): unknown {
     if (request.operation === 'configure') {
       this.#settings = request.params as Operations['configure']['params'];
+      this.#children = new IsolatedChildren(this.#settings);
       return null;
     }
     if (request.operation === 'watchMounts') return this.#watch();
     const handler = Object.hasOwn(this.#handlers, request.operation) ? this.#handlers[request.operation] : undefined;
     const settings = this.#settings;
+    const children = this.#children;
     if (handler === undefined) throw new NodeError('InvalidRequest', `unknown operation ${request.operation}`);
-    if (settings === undefined) throw new NodeError('InvalidRequest', 'the helper was not configured');
+    if (settings === undefined || children === undefined)
+      throw new NodeError('InvalidRequest', 'the helper was not configured');
 
     const controller = new AbortController();
     if (!this.#options.isolated && this.#mayHang(handler, request.params)) {
       return this.#timed(
         request,
         controller,
-        runIsolated(request.operation, request.params, settings, controller.signal).finally(() =>
-          this.#table.refresh(),
-        ),
+        children.run(request.operation, request.params, controller.signal).finally(() => this.#table.refresh()),
       );
     }
+    // Between two operations nobody tells such a child what changed.
+    if (this.#options.isolated) this.#table.refresh();
     const context: HelperContext = { libc: this.#options.libc, table: this.#table, settings };
     const result = handler.run(context, request.params, { signal: controller.signal });
     return result instanceof Promise ? this.#timed(request, controller, result) : result;
   }
 
   #mayHang(handler: Handler<unknown, unknown>, params: unknown): boolean {
+    if (handler.alwaysIsolated === true) return true;
     return handler.paths?.(params).some((path) => this.#table.mayHang(path)) ?? false;
   }
 
