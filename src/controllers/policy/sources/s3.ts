@@ -32,7 +32,7 @@ function reclaimPolicy({ s3, reclaimPolicy: wanted = 'Retain' }: VolumeSpec): Re
 function refusal(source: S3Source, volumeClass: VolumeClass | undefined): Refusal | undefined {
   if (volumeClass === undefined) {
     const message = 'No VolumeClass allows S3 servers here; an administrator must create one and the volume name it.';
-    return { reason: 'S3EndpointNotAllowed', message };
+    return { reason: 'S3EndpointNotAllowed', message, stalled: true };
   }
   const {
     allowedS3Endpoints = [],
@@ -48,15 +48,16 @@ function refusal(source: S3Source, volumeClass: VolumeClass | undefined): Refusa
     return {
       reason: 'S3EndpointNotAllowed',
       message: `${what} is not among those ${inClass} (${list(allowedS3Endpoints)}).`,
+      stalled: true,
     };
   }
   if (!allowedS3Buckets.some((entry) => covers(entry, source.bucket))) {
     const message = `Bucket "${source.bucket}" is not among those ${inClass} (${list(allowedS3Buckets)}).`;
-    return { reason: 'S3BucketNotAllowed', message };
+    return { reason: 'S3BucketNotAllowed', message, stalled: true };
   }
   if (secretName === undefined && !allowAmbientCredentials) {
     const message = `The volume names no Secret, and VolumeClass "${volumeClass.metadata.name}" does not allow the credentials of the node; set s3.credentialsSecretRef.`;
-    return { reason: 'AmbientCredentialsNotAllowed', message };
+    return { reason: 'AmbientCredentialsNotAllowed', message, stalled: true };
   }
   return undefined;
 }
