@@ -2,13 +2,14 @@
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makePrivateDirectory } from '../apiserver/storage/private-file.ts';
+import { processIdentity } from '../apiserver/storage/process-identity.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 
 /** What a running `clawstore up` leaves in the state directory for other commands to read. */
 export interface Instance {
   readonly pid: number;
-  /** Start time of the process in clock ticks since boot (`/proc/PID/stat`, field 22): tells a reused pid. */
-  readonly startTime: string;
+  /** Tells a reused pid. */
+  readonly identity: string;
   readonly nodeName: string;
   readonly mountRoot: string;
   readonly hostPathAllow: readonly string[];
@@ -93,30 +94,17 @@ export function lastInstance(root: string): Instance | undefined {
   }
 }
 
-export function isRunning({ pid, startTime }: Instance): boolean {
-  return processStartTime(pid) === startTime;
+export function isRunning({ pid, identity }: Instance): boolean {
+  return processIdentity(pid) === identity;
 }
 
 /** Says to others that this process runs here; atomically, 0600. It stays after the stop, for {@link lastInstance}. */
-export function writeInstance(root: string, instance: Omit<Instance, 'pid' | 'startTime'>): void {
-  const startTime = processStartTime(process.pid);
-  if (startTime === undefined) throw new Error('/proc does not show this process');
-  const text = JSON.stringify({ pid: process.pid, startTime, ...instance } satisfies Instance, null, 2);
+export function writeInstance(root: string, instance: Omit<Instance, 'pid' | 'identity'>): void {
+  const identity = processIdentity(process.pid);
+  if (identity === undefined) throw new Error('/proc does not show this process');
+  const text = JSON.stringify({ pid: process.pid, identity, ...instance } satisfies Instance, null, 2);
   writeFileSync(newInstanceFile(root), `${text}\n`, { mode: 0o600 });
   renameSync(newInstanceFile(root), instanceFile(root));
-}
-
-/** Start time of a process in clock ticks since boot; undefined when it is not there. Source: proc_pid_stat(5). */
-export function processStartTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command name, in parentheses, may hold blanks and parentheses itself.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // A zombie runs no more; where nobody reaps (a container without an init) it stays for ever.
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
 }
 
 function instanceFile(root: string): string {

@@ -44,13 +44,14 @@ describe('state directory', () => {
       let text = '';
       parent.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
       await until(() => text.endsWith('\n') && statOf(Number(text))[0] === 'Z');
-      const startTime = statOf(Number(text))[19] ?? '';
+      const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+      const identity = `${Number(text)}:${statOf(Number(text))[19]}:${boot}`;
       writeInstance(dir, instance);
       expect(readInstance(dir)?.pid).to.equal(process.pid);
-      const zombie = { ...instance, pid: Number(text), startTime };
+      const zombie = { ...instance, pid: Number(text), identity };
       writeFileSync(join(dir, 'instance.json'), JSON.stringify(zombie));
       expect(readInstance(dir)).to.equal(undefined);
-      symlinkSync(`${Number(text)}:${startTime}`, join(dir, 'apiserver.lock'));
+      symlinkSync(identity, join(dir, 'apiserver.lock'));
       lockDirectory(dir).release();
     } finally {
       await end(parent);

@@ -41,10 +41,10 @@ describe('the state directory', () => {
     writeInstance(folder, INSTANCE);
     expect(readInstance(folder)).to.include({ pid: process.pid, nodeName: 'n' });
     // The same process ID with another start time is another process.
-    writeFileSync(join(folder, 'instance.json'), JSON.stringify({ ...INSTANCE, pid: process.pid, startTime: '1' }));
+    writeFileSync(join(folder, 'instance.json'), JSON.stringify({ ...INSTANCE, pid: process.pid, identity: '1' }));
     expect(readInstance(folder)).to.equal(undefined);
     expect(lastInstance(folder)).to.include({ mountRoot: INSTANCE.mountRoot });
-    expect(isRunning({ ...INSTANCE, pid: 2 ** 30, startTime: '1' })).to.equal(false);
+    expect(isRunning({ ...INSTANCE, pid: 2 ** 30, identity: '1' })).to.equal(false);
   });
 });
 

@@ -1,5 +1,6 @@
-import { readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import { readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { processIdentity } from './process-identity.ts';
 
 /** Another server uses the state directory. */
 export class LockedError extends Error {
@@ -18,12 +19,12 @@ export interface Lock {
 }
 
 /**
- * Lets one server run for each state directory: a symbolic link (made atomically) that names the process and when it
- * started, so that a number that is used again is not taken for the dead owner. Throws LockedError.
+ * Lets one server run for each state directory: a symbolic link (made atomically) that names the process, so that
+ * a number that is used again is not taken for the dead owner. Throws LockedError.
  */
 export function lockDirectory(directory: string): Lock {
   const link = join(directory, 'apiserver.lock');
-  const mine = `${process.pid}:${startOf(process.pid) ?? ''}`;
+  const mine = processIdentity(process.pid) ?? '';
   for (;;) {
     try {
       symlinkSync(mine, link);
@@ -37,8 +38,8 @@ export function lockDirectory(directory: string): Lock {
     }
     const owner = ownerOf(link);
     if (owner === undefined) continue;
-    const [pid = '', started = ''] = owner.split(':');
-    if (startOf(Number(pid)) === started) throw new LockedError(directory, Number(pid));
+    const pid = Number(owner.split(':')[0]);
+    if (processIdentity(pid) === owner) throw new LockedError(directory, pid);
     rmSync(link, { force: true });
   }
 }
@@ -46,19 +47,6 @@ export function lockDirectory(directory: string): Lock {
 function ownerOf(link: string): string | undefined {
   try {
     return readlinkSync(link);
-  } catch {
-    return undefined;
-  }
-}
-
-/** When a process started, in clock ticks since boot (proc(5), field 22 of `stat`); undefined when it has ended. */
-function startOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may hold spaces.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // A zombie holds nothing; where nobody reaps (a container without an init) it stays for ever.
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
     return undefined;
   }

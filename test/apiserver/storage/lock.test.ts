@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { LockedError, lockDirectory } from '../../../src/apiserver/storage/lock.ts';
+import { processIdentity } from '../../../src/apiserver/storage/process-identity.ts';
 
 describe('lockDirectory', () => {
   let directory: string;
@@ -28,6 +29,12 @@ describe('lockDirectory', () => {
 
   it('takes the lock of a process whose number is in use again', () => {
     symlinkSync(`${process.pid}:1`, join(directory, 'apiserver.lock'));
+    lockDirectory(directory).release();
+  });
+
+  it('takes the lock that this very number at this very tick held before the machine was switched off', () => {
+    const [pid, start] = (processIdentity(process.pid) ?? '').split(':');
+    symlinkSync(`${pid}:${start}:00000000-0000-4000-8000-000000000000`, join(directory, 'apiserver.lock'));
     lockDirectory(directory).release();
   });
 });
