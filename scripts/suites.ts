@@ -60,7 +60,7 @@ const check = (name: string, ...command: readonly [string, ...string[]]): CheckS
 const E2E_TOOLS: readonly ToolName[] = ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl', 'promtool'];
 
 /** Files of e2e/ in a suite of their own, because they take long or may take a process down with them. */
-const E2E_APART: readonly string[] = ['e2e/faults-*.test.ts', 'e2e/power-cut*.test.ts'];
+const E2E_APART: readonly string[] = ['e2e/faults-*.test.ts', 'e2e/power-cut*.test.ts', 'e2e/control-plane-*.test.ts'];
 
 /** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
 const FIRST_USE: readonly string[] = ['e2e/first-steps.test.ts', 'e2e/make-run.test.ts'];
@@ -146,6 +146,16 @@ export const SUITES: readonly Suite[] = [
   },
   ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE] }, 600),
   ...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], beside: true }, 600),
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'control-plane',
+    specs: ['e2e/control-plane-*.test.ts'],
+    namespaces: true,
+    deadlineSeconds: 300,
+    tools: ['kubectl'],
+    env: { E2E_CONTROL_PLANE: 'embedded' },
+  },
   {
     type: 'mocha',
     kind: 'e2e',

@@ -18,6 +18,7 @@ import type { Clock } from './registry/clock.ts';
 import { storeDefinitions } from './registry/definitions.ts';
 import { Deletes } from './registry/deletes.ts';
 import { Writes } from './registry/writes.ts';
+import { DATABASE } from './storage/backup.ts';
 import { Housekeeping } from './storage/housekeeping.ts';
 import { lockDirectory } from './storage/lock.ts';
 import { makePrivateDirectory, writePrivate } from './storage/private-file.ts';
@@ -64,7 +65,7 @@ export interface ApiServer {
   readonly adminToken: string;
   /** For controllers and agents. */
   readonly nodeToken: string;
-  /** The store, for backups and tests. */
+  /** The store, for tests. */
   readonly store: Store;
   /** Writes a kubeconfig (0600) of the administrator, or of the node role. */
   writeKubeconfig(file: string, role?: 'admin' | 'node'): void;
@@ -99,7 +100,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   };
   try {
     const onError = (error: Error): void => log.error('request failed', error);
-    const file = join(stateDir, 'apiserver.db');
+    const file = join(stateDir, DATABASE);
     const store = new Store({
       file,
       onError: (error) => log.error('commit failed', error),

@@ -89,12 +89,30 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
       );
     });
 
-  withSettings(program.command('apiserver'))
-    .description('run the embedded control plane alone')
+  const apiserver = withSettings(program.command('apiserver'))
+    .description('run the embedded control plane alone, or look after its database and who may use it')
     .action(async (_options: unknown, command: Command) => {
       const settings = await settingsOf(command);
       const { runDaemon } = await import('./daemon.ts');
       exit(await runDaemon(['apiserver'], settings));
+    });
+
+  withSettings(apiserver.command('backup'))
+    .description('copy the database of the control plane to a new file, while it runs or not')
+    .argument('<file>', 'the copy; it holds every Secret, and is for its owner alone (0600)')
+    .action(async (file: string, _options: unknown, command: Command) => {
+      const settings = await settingsOf(command);
+      const { backupApiServer } = await import('./backup-apiserver.ts');
+      exit(backupApiServer(settings, file));
+    });
+
+  withSettings(apiserver.command('restore'))
+    .description('put a backup in the place of the database; nothing may run on the state directory')
+    .argument('<file>', 'made by clawstore apiserver backup')
+    .action(async (file: string, _options: unknown, command: Command) => {
+      const settings = await settingsOf(command);
+      const { restoreApiServer } = await import('./backup-apiserver.ts');
+      exit(restoreApiServer(settings, file));
     });
 
   withSettings(program.command('controller'))
@@ -207,7 +225,8 @@ function withSettings(command: Command): Command {
 }
 
 async function settingsOf(command: Command): Promise<Settings> {
-  const flags = command.opts<RawSettings & { readonly config?: string }>();
+  // A command below another shares its flags: either of the two may be given them.
+  const flags = command.optsWithGlobals<RawSettings & { readonly config?: string }>();
   const file = flags.config ?? (existsSync(DEFAULT_CONFIG_FILE) ? DEFAULT_CONFIG_FILE : undefined);
   const configured = file === undefined ? {} : await readConfigFile(file);
   const given = Object.fromEntries(

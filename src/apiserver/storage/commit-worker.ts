@@ -16,9 +16,6 @@ function execute(request: WorkerRequest): void {
     case 'compact':
       log.compact(request.revision);
       break;
-    case 'backup':
-      log.backup(request.file);
-      break;
     case 'close':
       log.close();
   }

@@ -12,7 +12,6 @@ export type WorkerRequest =
   /** Revision, key and value of each row, one after the other: a flat list is copied to the thread fastest. */
   | { readonly kind: 'append'; readonly cells: readonly (number | string | null)[] }
   | { readonly kind: 'compact'; readonly revision: number }
-  | { readonly kind: 'backup'; readonly file: string }
   | { readonly kind: 'close' };
 
 export interface WorkerReply {
@@ -72,11 +71,6 @@ export class Committer {
   /** See RevisionLog.compact. */
   compact(revision: number): Promise<void> {
     return this.#ask({ kind: 'compact', revision });
-  }
-
-  /** See RevisionLog.backup. */
-  backup(file: string): Promise<void> {
-    return this.#ask({ kind: 'backup', file });
   }
 
   /** Closes the database after all that was asked before. */

@@ -17,7 +17,8 @@ export class StorageError extends Error {
 /** How much durability a commit has; `OFF` exists for the test that shows why `FULL` is needed. */
 export type Synchronous = 'FULL' | 'OFF';
 
-const SCHEMA_VERSION = 1;
+/** Of the database's tables. */
+export const SCHEMA_VERSION = 1;
 
 /**
  * The log of all changes, in SQLite: one row a revision, and nothing else, so that a commit is an append. The state is
@@ -104,11 +105,6 @@ export class RevisionLog {
         .run(revision);
     });
     this.#db.exec('PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(PASSIVE);');
-  }
-
-  /** Copies a consistent image of the database to a new file while writes go on. Throws StorageError. */
-  backup(file: string): void {
-    this.#db.prepare('VACUUM INTO ?').run(file);
   }
 
   close(): void {

@@ -208,12 +208,6 @@ export class Store {
     await this.#committer.compact(revision);
   }
 
-  /** Copies the database to a new file while the store works on. */
-  async backup(file: string): Promise<void> {
-    await this.durable();
-    await this.#committer.backup(file);
-  }
-
   /** Writes what is pending and closes the database. */
   async close(): Promise<void> {
     if (this.#broken !== undefined) return;

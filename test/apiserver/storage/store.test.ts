@@ -188,16 +188,6 @@ describe('Store', () => {
     expect(heard).to.deep.equal([]);
   });
 
-  it('copies itself to a file that is a store', async () => {
-    const things = store.collection('g/things');
-    store.put(things, 'a', object('a', 7));
-    await store.backup(join(directory, 'copy'));
-    const copy = new Store({ file: join(directory, 'copy') });
-    expect(copy.collection('g/things').get('a')?.object).to.deep.include({ value: 7 });
-    expect(copy.revision).to.equal(store.revision);
-    await copy.close();
-  });
-
   it('refuses writes after it is closed', async () => {
     await store.close();
     expect(() => store.put(store.collection('g/things'), 'a', object('a'))).to.throw(StorageError, 'closed');
