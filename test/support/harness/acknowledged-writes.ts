@@ -38,6 +38,8 @@ export class AcknowledgedWrites {
   #serial = 0;
   #highest = 0;
   #watchedTo: string | undefined;
+  /** What the watch began after. */
+  #listed = 0;
   #relists = 0;
 
   constructor(random: SeededRandom) {
@@ -123,7 +125,7 @@ export class AcknowledgedWrites {
         if (this.#watchedTo === undefined) {
           const { resourceVersion } = await client.list<Note>(CONFIG_MAPS, { namespace, signal });
           this.#watchedTo = resourceVersion;
-          this.#versions.clear();
+          this.#listed = Number(resourceVersion);
         }
         const resourceVersion = this.#watchedTo;
         for await (const event of client.watch<Note>(CONFIG_MAPS, { namespace, resourceVersion, signal })) {
@@ -151,7 +153,9 @@ export class AcknowledgedWrites {
 
   /** Acknowledged versions that the watch has not shown. */
   get unseen(): readonly string[] {
-    return [...this.#versions].filter((version) => !this.#shown.has(version));
+    return [...this.#versions].filter(
+      (version) => !this.#shown.has(version) && Number(version.split(' ')[1]) > this.#listed,
+    );
   }
 
   /** Takes the server's present state as the one to go on from. @returns what is not as it was acknowledged. */
