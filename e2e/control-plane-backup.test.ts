@@ -88,14 +88,8 @@ describe('a backup of the embedded control plane', function () {
   });
 
   it('ends the history of those who watched before: they are told to list again, and versions go on', async () => {
-    const ended = await machine.client
-      .watch(VOLUMES, { resourceVersion: lastVersion })
-      [Symbol.asyncIterator]()
-      .next()
-      .then(
-        (event) => event,
-        (thrown: unknown) => KubeError.from(thrown),
-      );
+    const events = machine.client.watch(VOLUMES, { resourceVersion: lastVersion })[Symbol.asyncIterator]();
+    const ended = await events.next().catch((thrown: unknown) => KubeError.from(thrown));
     expect(ended).to.be.instanceOf(KubeError);
     expect((ended as KubeError).isExpired).to.equal(true);
     const { resourceVersion } = await machine.client.list(VOLUMES);

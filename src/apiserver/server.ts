@@ -4,15 +4,20 @@ import { createServer as createPlainServer, type Server as PlainServer } from 'n
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { SecureContextOptions } from 'node:tls';
+import { Authenticator, sha256 } from './access/authenticator.ts';
+import { Authorizer } from './access/authorizer.ts';
+import { tokenSource } from './access/credentials.ts';
+import { userOf } from './access/roles.ts';
 import { Discovery } from './discovery/discovery.ts';
 import { GarbageCollector } from './gc/collector.ts';
-import { ADMIN_GROUP, Authenticator, NODE_GROUP } from './http/access.ts';
+import { AuditLog } from './http/audit.ts';
 import { Handler } from './http/handler.ts';
 import { builtinResources } from './kinds/builtin.ts';
 import { loadCrds } from './kinds/custom.ts';
 import { NamespaceLifecycle } from './namespace/lifecycle.ts';
 import { OpenApi } from './openapi/openapi.ts';
-import { localAddresses, servingPair } from './pki/certificates.ts';
+import { localAddresses, type ServingPair, servingPair } from './pki/certificates.ts';
 import { writeKubeconfig } from './pki/kubeconfig.ts';
 import type { Clock } from './registry/clock.ts';
 import { storeDefinitions } from './registry/definitions.ts';
@@ -45,8 +50,10 @@ export interface ApiServerOptions {
   readonly socket?: string;
   /** The directory with the CRDs that are served. */
   readonly crdsDir: string;
-  /** Bearer tokens; made and kept in the state directory when absent. */
-  readonly tokens?: { readonly admin?: string; readonly node?: string };
+  /** The administrator's bearer token; made and kept in the state directory when absent. */
+  readonly adminToken?: string;
+  /** Where it is logged who did what; nowhere when absent. */
+  readonly auditLog?: string;
   /** Ends the server. */
   readonly signal?: AbortSignal;
   readonly log?: ServerLog;
@@ -63,12 +70,10 @@ export interface ApiServer {
   readonly url: string;
   readonly caPem: string;
   readonly adminToken: string;
-  /** For controllers and agents. */
-  readonly nodeToken: string;
   /** The store, for tests. */
   readonly store: Store;
-  /** Writes a kubeconfig (0600) of the administrator, or of the node role. */
-  writeKubeconfig(file: string, role?: 'admin' | 'node'): void;
+  /** Writes a kubeconfig (0600) of the administrator. */
+  writeKubeconfig(file: string): void;
   /** Ends watches and connections, commits and closes the database. */
   close(): Promise<void>;
 }
@@ -127,14 +132,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const hub = new WatchHub(store);
     cleanups.push(() => hub.close());
 
-    const tokens = {
-      admin: options.tokens?.admin ?? keptToken(join(stateDir, 'admin.token')),
-      node: options.tokens?.node ?? keptToken(join(stateDir, 'node.token')),
-    };
-    const authenticator = new Authenticator([
-      { token: tokens.admin, user: { name: 'clawstore-admin', groups: [ADMIN_GROUP] } },
-      { token: tokens.node, user: { name: 'clawstore-node', groups: [NODE_GROUP] } },
-    ]);
+    const adminToken = options.adminToken ?? keptToken(join(stateDir, 'admin.token'));
+    const admin = { hash: sha256(adminToken), user: userOf('admin', 'clawstore-admin') };
+    const authenticator = new Authenticator(tokenSource(stateDir, [admin], onError));
+    const audit = options.auditLog === undefined ? undefined : openAuditLog(options.auditLog, clock, log);
+    if (audit !== undefined) cleanups.push(() => audit.close());
     const { host, port } = parseListen(options.listen ?? '127.0.0.1:0');
     const isAny = host === '0.0.0.0' || host === '::';
     const pair = await servingPair(stateDir, isAny ? localAddresses() : [host], clock.now());
@@ -145,6 +147,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       discovery: new Discovery(resources),
       openApi: new OpenApi(resources),
       authenticator,
+      authorizer: new Authorizer(resources),
+      audit,
       address: () => address,
       version: KUBERNETES_VERSION,
     });
@@ -157,7 +161,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       maxHeaderSize: 64 * 1024,
     };
     const server = createServer(
-      { ...common, cert: pair.cert + pair.ca, key: pair.key, minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] },
+      {
+        ...common,
+        ...contextOf(pair),
+        ALPNProtocols: ['http/1.1'],
+        // A client may show a certificate; one that is not ours counts as none.
+        requestCert: true,
+        rejectUnauthorized: false,
+      },
       (request, response) => handler.handle(request, response),
     );
     const servers: (Server | PlainServer)[] = [server];
@@ -190,11 +201,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       address,
       url,
       caPem: pair.ca,
-      adminToken: tokens.admin,
-      nodeToken: tokens.node,
+      adminToken,
       store,
-      writeKubeconfig: (target, role = 'admin') =>
-        writeKubeconfig(target, { server: url, caPem: pair.ca, user: role, token: tokens[role] }),
+      writeKubeconfig: (target) =>
+        writeKubeconfig(target, { server: url, caPem: pair.ca, user: 'admin', credential: { token: adminToken } }),
       close,
     };
   } catch (error) {
@@ -214,9 +224,19 @@ function renew(
   onError: (error: Error) => void,
 ): void {
   servingPair(stateDir, hosts, clock.now()).then(
-    (pair) => server.setSecureContext({ cert: pair.cert + pair.ca, key: pair.key, minVersion: 'TLSv1.2' }),
+    (pair) => server.setSecureContext(contextOf(pair)),
     (error: unknown) => onError(error as Error),
   );
+}
+
+function contextOf({ cert, key, ca }: ServingPair): SecureContextOptions {
+  return { cert: cert + ca, key, ca, minVersion: 'TLSv1.2' };
+}
+
+function openAuditLog(file: string, clock: Clock, log: ServerLog): AuditLog {
+  const report = (message: string, error?: Error): void =>
+    error === undefined ? log.info(message) : log.error(message, error);
+  return new AuditLog({ file, clock, report });
 }
 
 function parseListen(text: string): { readonly host: string; readonly port: number } {

@@ -104,7 +104,7 @@ async function targetsOutside(settings: Settings, mountRoot: string): Promise<re
   if (!existsSync(apiserver)) return askCluster(settings, mountRoot);
   const kubeconfig = join(apiserver, 'down.kubeconfig');
   const server = await serveApi(
-    { directory: apiserver, kubeconfig, listen: settings.listen, logLevel: 'error' },
+    { directory: apiserver, kubeconfig, listen: settings.listen, auditLog: undefined, logLevel: 'error' },
     silentLogger,
   );
   try {

@@ -115,6 +115,21 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
       exit(restoreApiServer(settings, file));
     });
 
+  withSettings(apiserver.command('credential'))
+    .description('print a kubeconfig for somebody else: a new token, or a client certificate')
+    .requiredOption('--role <role>', 'admin, viewer (reads all but Secrets), node (its agent) or controller')
+    .requiredOption('--name <name>', "the user's name; for the role node the node's")
+    .option('--client-certificate', 'a certificate, good for a year, which cannot be taken back, instead of a token')
+    .option('--server <url>', "where the holder reaches the server (default: as in the administrator's kubeconfig)")
+    .option('--revoke', 'take the tokens of this name back')
+    .action(async (options: CredentialFlags, command: Command) => {
+      const settings = await settingsOf(command);
+      const { credential } = await import('./credential.ts');
+      const { role, name, server } = options;
+      const clientCertificate = options.clientCertificate === true;
+      exit(await credential(settings, { role, name, server, clientCertificate, revoke: options.revoke === true }));
+    });
+
   withSettings(program.command('controller'))
     .description('run the cluster-wide controllers: placement, grants, lost nodes')
     .action(async (_options: unknown, command: Command) => {
@@ -192,6 +207,14 @@ interface UpFlags {
   readonly live?: boolean;
   readonly untilReady?: boolean;
   readonly timeout: string;
+}
+
+interface CredentialFlags {
+  readonly role: string;
+  readonly name: string;
+  readonly clientCertificate?: boolean;
+  readonly server?: string;
+  readonly revoke?: boolean;
 }
 
 interface DownFlags {

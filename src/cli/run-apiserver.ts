@@ -31,6 +31,7 @@ export async function runApiServer(
     directory: state.apiserver,
     kubeconfig: settings.kubeconfig,
     listen: settings.listen,
+    auditLog: settings.auditLog,
     logLevel: settings.logLevel,
     logFile: quiet ? state.logFile : undefined,
     socket: socketPath,

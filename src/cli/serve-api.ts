@@ -16,6 +16,7 @@ export interface ApiServerSettings {
   /** Where the administrator's kubeconfig is written. */
   readonly kubeconfig: string;
   readonly listen: ListenAddress;
+  readonly auditLog: string | undefined;
   readonly logLevel: LogLevel;
   /** Unix socket that is served besides; it is not encrypted. */
   readonly socket?: string | undefined;
@@ -44,7 +45,7 @@ export async function serveApi(settings: ApiServerSettings, given?: Logger): Pro
 
 /** Tries ports in turn: with port 0 the one of last time comes first, so that a kubeconfig stays valid. */
 async function start(
-  { directory, listen, socket }: ApiServerSettings,
+  { directory, listen, socket, auditLog }: ApiServerSettings,
   ports: readonly (number | undefined)[],
   log: Logger,
 ): Promise<ApiServer> {
@@ -57,6 +58,7 @@ async function start(
         listen: `${host}:${port}`,
         crdsDir: join(packageRoot(), 'crds'),
         ...(socket === undefined ? {} : { socket }),
+        ...(auditLog === undefined ? {} : { auditLog }),
         log: {
           info: (message) => log.info(message),
           error: (message, error) => log.error({ err: error }, message),

@@ -22,6 +22,8 @@ export interface Settings {
   /** Written by `up` and `apiserver`, read by the others. */
   readonly kubeconfig: string;
   readonly listen: ListenAddress;
+  /** Where the API server logs who did what; undefined = nowhere. */
+  readonly auditLog: string | undefined;
   readonly nodeName: string;
   readonly mountRoot: string;
   /** undefined = not said: each command has its own default. */
@@ -71,6 +73,13 @@ export const SETTING_FLAGS: readonly SettingFlag[] = [
     env: 'CLAWSTORE_LISTEN',
     help: 'where the API server listens; port 0 = the one of last time, or any free one',
     fallback: '127.0.0.1:0',
+  },
+  {
+    flags: '--audit-log <file>',
+    key: 'auditLog',
+    env: 'CLAWSTORE_AUDIT_LOG',
+    help: 'where the API server logs who did what, without contents (JSON lines)',
+    fallback: 'off',
   },
   {
     flags: '--node-name <name>',
@@ -160,11 +169,13 @@ export function resolveSettings(raw: RawSettings): Settings {
   if (!isLabel(invokeNamespace))
     throw usage('--invoke-namespace', `"${invokeNamespace}" is not the name of a namespace`);
   const metrics = text(raw, 'metrics');
+  const auditLog = text(raw, 'auditLog');
   const allow = raw['hostPathAllow'];
   return {
     stateDir,
     kubeconfig: absolute('--kubeconfig', text(raw, 'kubeconfig') ?? join(stateDir, 'kubeconfig')),
     listen: parseAddress('--listen', text(raw, 'listen') ?? '127.0.0.1:0'),
+    auditLog: auditLog === undefined || auditLog === 'off' ? undefined : absolute('--audit-log', auditLog),
     nodeName,
     mountRoot,
     hostPathAllow: allow === undefined ? undefined : parsePrefixes(allow),

@@ -14,8 +14,12 @@ export interface ExtraResource {
 }
 
 /** Group versions that hold only reviews. */
-export const REVIEWS: readonly ExtraResource[] = ['SelfSubjectAccessReview', 'SelfSubjectRulesReview'].map((kind) => ({
-  group: 'authorization.k8s.io',
+export const REVIEWS: readonly ExtraResource[] = [
+  ['authorization.k8s.io', 'SelfSubjectAccessReview'] as const,
+  ['authorization.k8s.io', 'SelfSubjectRulesReview'] as const,
+  ['authentication.k8s.io', 'SelfSubjectReview'] as const,
+].map(([group, kind]) => ({
+  group,
   version: 'v1',
   resource: `${kind.toLowerCase()}s`,
   singular: kind.toLowerCase(),

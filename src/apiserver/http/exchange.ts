@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Authenticator } from '../access/authenticator.ts';
+import type { Authorizer } from '../access/authorizer.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import { keyOf, type Resource } from '../kinds/resource.ts';
 import type { OpenApi } from '../openapi/openapi.ts';
@@ -8,7 +10,7 @@ import type { User } from '../registry/request.ts';
 import type { Writes } from '../registry/writes.ts';
 import type { Store } from '../storage/store.ts';
 import type { WatchHub } from '../watch/hub.ts';
-import type { Authenticator } from './access.ts';
+import type { AuditLog } from './audit.ts';
 import type { ResourcePath } from './path.ts';
 
 /** What a server is made of, for its handlers. */
@@ -21,6 +23,8 @@ export interface ServerParts {
   readonly discovery: Discovery;
   readonly openApi: OpenApi;
   readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
+  readonly audit: AuditLog | undefined;
   readonly clock: Clock;
   /** `HOST:PORT`, for `/api`. */
   readonly address: () => string;

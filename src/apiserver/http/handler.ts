@@ -1,8 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Attributes } from '../access/attributes.ts';
+import { impersonated } from '../access/impersonation.ts';
 import type { Resource } from '../kinds/resource.ts';
 import { isTrue } from '../registry/lists.ts';
 import type { User } from '../registry/request.ts';
-import { type Attributes, isAllowed } from './access.ts';
+import { pinnedBy } from '../registry/selectors.ts';
+import type { Trail } from './audit.ts';
 import {
   badRequest,
   forbiddenFor,
@@ -61,20 +64,29 @@ export class Handler {
     const mark = url.indexOf('?');
     const pathname = mark < 0 ? url : url.slice(0, mark);
     const method = request.method ?? 'GET';
-    if (this.#public(request, response, pathname, method)) return;
-    const user = this.#parts.authenticator.user(request.headers.authorization);
-    if (user === undefined) throw unauthorized();
+    if (this.#public(response, pathname, method)) return;
+    const { authenticator, authorizer, audit } = this.#parts;
+    const trail = audit?.begin(request, response);
+    const caller = authenticator.user(request);
+    if (caller === undefined) throw unauthorized();
+    if (trail !== undefined) trail.user = caller;
+    const other = impersonated(request, caller);
+    if (trail !== undefined) trail.impersonated = other;
+    const user = other ?? caller;
     const query = mark < 0 ? NO_QUERY : new URLSearchParams(url.slice(mark + 1));
     const path = parsePath(pathname);
+    if (trail !== undefined && path !== undefined) trail.version = path.version;
     if (path === undefined || path.resource === '') {
-      this.#document(request, response, pathname, method, user, query, path);
+      const isAllowed = authorizer.isPathAllowed(user, method.toLowerCase(), pathname);
+      if (trail !== undefined) trail.decision = isAllowed ? 'allow' : 'forbid';
+      if (!isAllowed) throw forbiddenPath(user.name, method.toLowerCase(), pathname);
+      this.#document(request, response, pathname, method, query, path);
       return;
     }
     const resource = this.#table.get(`${path.group}/${path.version}/${path.resource}`);
     if (resource === undefined) {
-      const attributes = attributesOf(path, method === 'POST' ? 'create' : 'get');
-      if (!isAllowed(user, attributes)) throw denied(user, attributes);
-      if (await review(request, response, path, user, method)) return;
+      this.#authorize(user, attributesOf(path, method === 'POST' ? 'create' : 'get', query), trail);
+      if (await review(request, response, path, user, authorizer, method)) return;
       if (path.group === '' && path.version === 'v1') throw unknownResource();
       sendText(response, 404, '404 page not found\n');
       return;
@@ -85,31 +97,24 @@ export class Handler {
     const exchange: Exchange = { request, response, query, path, resource, user, parts: this.#parts, warnings };
     this.#inFlight += 1;
     try {
-      await this.#resource(exchange, method);
+      await this.#resource(exchange, method, trail);
     } finally {
       this.#inFlight -= 1;
     }
   }
 
-  /** What is answered without a credential. */
-  #public(request: IncomingMessage, response: ServerResponse, path: string, method: string): boolean {
-    if (method !== 'GET') return false;
-    if (path === '/version' || path === '/version/') {
-      const [major, minor] = this.#parts.version.replace(/^v/, '').split('.');
-      const info = {
-        major,
-        minor,
-        gitVersion: this.#parts.version,
-        gitCommit: '',
-        gitTreeState: 'clean',
-        buildDate: '1970-01-01T00:00:00Z',
-        goVersion: process.version,
-        compiler: 'v8',
-        platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
-      };
-      sendJson(request, response, 200, JSON.stringify(info));
-      return true;
+  #authorize(user: User, attributes: Attributes, trail: Trail | undefined): void {
+    const isAllowed = this.#parts.authorizer.isAllowed(user, attributes);
+    if (trail !== undefined) {
+      trail.attributes = attributes;
+      trail.decision = isAllowed ? 'allow' : 'forbid';
     }
+    if (!isAllowed) throw denied(user, attributes);
+  }
+
+  /** What is answered without a credential: whether the server lives, and nothing else. */
+  #public(response: ServerResponse, path: string, method: string): boolean {
+    if (method !== 'GET') return false;
     if (/^\/(?:healthz|livez|readyz)(?:\/ping)?$/.test(path)) {
       sendText(response, 200, 'ok');
       return true;
@@ -123,11 +128,9 @@ export class Handler {
     response: ServerResponse,
     pathname: string,
     method: string,
-    user: User,
     query: URLSearchParams,
     path: ResourcePath | undefined,
   ): void {
-    if (!user.groups.includes('system:authenticated')) throw forbiddenPath(user.name, method.toLowerCase(), pathname);
     const { discovery, openApi } = this.#parts;
     if (pathname === '/metrics' && method === 'GET') {
       sendText(response, 200, this.#counter.toString());
@@ -136,7 +139,8 @@ export class Handler {
     const trimmed = pathname.length > 1 ? pathname.replace(/\/$/, '') : pathname;
     if (openApi.handle(request, response, trimmed, query)) return;
     let body: string | undefined;
-    if (trimmed === '/api' || trimmed === '/apis') {
+    if (trimmed === '/version') body = versionInfo(this.#parts.version);
+    else if (trimmed === '/api' || trimmed === '/apis') {
       const { discovery: form } = negotiate(request.headers.accept);
       if (form !== 'plain') {
         response.setHeader('Vary', 'Accept');
@@ -180,13 +184,13 @@ export class Handler {
     sendJson(request, response, 200, body);
   }
 
-  #resource(exchange: Exchange, method: string): Promise<void> {
+  #resource(exchange: Exchange, method: string, trail: Trail | undefined): Promise<void> {
     const { path, resource, user, query } = exchange;
     checkSubresource(resource, path);
     const verb = verbOf(method, path, query, resource);
-    const attributes = attributesOf(path, verb);
+    const attributes = attributesOf(path, verb, query);
     this.#counter.watch(exchange.request, exchange.response, attributes);
-    if (!isAllowed(user, attributes)) throw denied(user, attributes);
+    this.#authorize(user, attributes, trail);
     if (!resource.verbs.includes(verb)) throw methodNotAllowed();
     if (resource.namespaced && path.namespace === '' && verb !== 'list' && verb !== 'watch') {
       throw path.name === '' && verb !== 'create' ? methodNotAllowed() : unknownResource();
@@ -197,8 +201,12 @@ export class Handler {
         return readObject(exchange);
       case 'list':
         return readPage(exchange);
-      case 'watch':
-        return watch(exchange);
+      case 'watch': {
+        const { audit } = this.#parts;
+        return watch(exchange).then(() => {
+          if (trail !== undefined) audit?.started(trail, exchange.response);
+        });
+      }
       case 'create':
         return createObject(exchange);
       case 'update':
@@ -218,9 +226,29 @@ function denied(user: User, { verb, group, resource, subresource, namespace, nam
   return forbiddenFor(user.name, verb, what, namespace, name);
 }
 
-function attributesOf(path: ResourcePath, verb: string): Attributes {
+const NOTHING_PINNED: ReadonlyMap<string, string> = new Map();
+
+/** A list or watch of one name is a read of that name (apiserver, `RequestInfoFactory`). */
+function attributesOf(path: ResourcePath, verb: string, query: URLSearchParams): Attributes {
   const { group, resource, subresource, namespace, name } = path;
-  return { verb, group, resource, subresource, namespace, name };
+  const selector = name === '' && verb !== 'create' ? (query.get('fieldSelector') ?? '') : '';
+  const pinned = selector === '' ? NOTHING_PINNED : pinnedBy(selector);
+  return { verb, group, resource, subresource, namespace, name: name || (pinned.get('metadata.name') ?? ''), pinned };
+}
+
+function versionInfo(version: string): string {
+  const [major, minor] = version.replace(/^v/, '').split('.');
+  return JSON.stringify({
+    major,
+    minor,
+    gitVersion: version,
+    gitCommit: '',
+    gitTreeState: 'clean',
+    buildDate: '1970-01-01T00:00:00Z',
+    goVersion: process.version,
+    compiler: 'v8',
+    platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+  });
 }
 
 function checkSubresource(resource: Resource, { subresource, name }: ResourcePath): void {

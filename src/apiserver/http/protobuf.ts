@@ -71,6 +71,7 @@ const MESSAGES: Readonly<Record<string, Message>> = {
       },
     ],
   },
+  SelfSubjectReview: { 1: ['metadata', META] },
   SelfSubjectRulesReview: { 1: ['metadata', META], 2: ['spec', { 1: ['namespace', 'string'] }] },
   DeleteOptions: {
     1: ['gracePeriodSeconds', 'int'],

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Attributes } from './access.ts';
+import type { Attributes } from '../access/attributes.ts';
 import { mediaType } from './body.ts';
 
 const VERBS: Readonly<Record<string, string>> = {

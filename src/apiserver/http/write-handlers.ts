@@ -48,6 +48,7 @@ function contextOf(exchange: Exchange, options: string, isApply = false): WriteC
     fieldManager: manager === '' ? managerOf(exchange.request) : manager,
     warnings,
     clock: parts.clock,
+    admit: parts.authorizer.admission(user),
   };
 }
 

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { writePrivate } from '../storage/private-file.ts';
+import type { generate } from './selfsigned.ts';
 
 /** A certificate with its key, in PEM. */
 export interface KeyPair {
@@ -19,6 +20,8 @@ export interface ServingPair extends KeyPair {
 const DAY_MS = 86_400_000;
 const CA_DAYS = 3650;
 const SERVER_DAYS = 365;
+/** As kubeadm has it. */
+const CLIENT_DAYS = 365;
 /** A certificate is replaced when less than this part of its life is left. */
 const RENEW_PART = 1 / 3;
 
@@ -90,31 +93,65 @@ async function make(
   now: number,
   ca: KeyPair | undefined,
 ): Promise<KeyPair> {
-  const commonName = ca === undefined ? `clawstore-ca-${Math.trunc(now / 1000)}` : `clawstore-${name}`;
+  if (ca === undefined) {
+    const authority = [{ name: 'commonName', value: `clawstore-ca-${Math.trunc(now / 1000)}` }];
+    return sign(authority, days, now, undefined, [
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', keyCertSign: true, cRLSign: true, digitalSignature: true, critical: true },
+    ]);
+  }
+  return sign([{ name: 'commonName', value: `clawstore-${name}` }], days, now, ca, [
+    ...leafOf('serverAuth'),
+    {
+      name: 'subjectAltName',
+      altNames: hosts.map((host) => (isAddress(host) ? { type: 7, ip: host } : { type: 2, value: host })),
+    },
+  ]);
+}
+
+/** The authority in a state directory; undefined where no server has made one yet. */
+export function readAuthority(directory: string): KeyPair | undefined {
+  const [certFile, keyFile] = [join(directory, 'ca.crt'), join(directory, 'ca.key')];
+  if (!existsSync(certFile) || !existsSync(keyFile)) return undefined;
+  return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
+}
+
+/** Makes a certificate with which a client shows who it is: the name is its CN, the group its O. */
+export function issueClientPair(authority: KeyPair, name: string, group: string, now: number): Promise<KeyPair> {
+  const subject = [
+    { name: 'organizationName', value: group },
+    { name: 'commonName', value: name },
+  ];
+  return sign(subject, CLIENT_DAYS, now, authority, leafOf('clientAuth'));
+}
+
+type Extension = NonNullable<NonNullable<Parameters<typeof generate>[1]>['extensions']>[number];
+
+function leafOf(use: 'serverAuth' | 'clientAuth'): Extension[] {
+  return [
+    { name: 'basicConstraints', cA: false, critical: true },
+    { name: 'keyUsage', digitalSignature: true, critical: true },
+    { name: 'extKeyUsage', [use]: true },
+  ];
+}
+
+async function sign(
+  subject: Parameters<typeof generate>[0],
+  days: number,
+  now: number,
+  ca: KeyPair | undefined,
+  extensions: Extension[],
+): Promise<KeyPair> {
   // Loading it takes longer than a start has to spare, and certificates are made once a year.
-  const { generate } = await import('./selfsigned.ts');
-  const result = await generate([{ name: 'commonName', value: commonName }], {
+  const { generate: make } = await import('./selfsigned.ts');
+  const result = await make(subject, {
     keyType: 'ec',
     curve: 'P-256',
     algorithm: 'sha256',
     notBeforeDate: new Date(now - 3_600_000),
     notAfterDate: new Date(now + days * DAY_MS),
     ...(ca === undefined ? {} : { ca: { key: ca.key, cert: ca.cert } }),
-    extensions:
-      ca === undefined
-        ? [
-            { name: 'basicConstraints', cA: true, critical: true },
-            { name: 'keyUsage', keyCertSign: true, cRLSign: true, digitalSignature: true, critical: true },
-          ]
-        : [
-            { name: 'basicConstraints', cA: false, critical: true },
-            { name: 'keyUsage', digitalSignature: true, critical: true },
-            { name: 'extKeyUsage', serverAuth: true },
-            {
-              name: 'subjectAltName',
-              altNames: hosts.map((host) => (isAddress(host) ? { type: 7, ip: host } : { type: 2, value: host })),
-            },
-          ],
+    extensions,
   });
   return { cert: withNewline(result.cert), key: withNewline(result.private) };
 }

@@ -213,6 +213,16 @@ export function parseFieldSelector(resource: Resource, text: string): FieldSelec
   };
 }
 
+/** The fields that a selector holds to one value each: what it says for sure about every object that it lets through. */
+export function pinnedBy(text: string): ReadonlyMap<string, string> {
+  const pinned = new Map<string, string>();
+  for (const term of splitTerms(text)) {
+    const match = /^([^=!]*)(?:==|=)(.*)$/s.exec(term);
+    if (match !== null) pinned.set(match[1] as string, unescape(match[2] as string, text));
+  }
+  return pinned;
+}
+
 /** Splits at commas that are not escaped. */
 function splitTerms(text: string): string[] {
   return text.match(/(?:\\.|[^,\\])+/gs) ?? [];

@@ -79,6 +79,7 @@ export class Writes {
     }
     resource.strategy.prepareForCreate?.(object);
     const name = String(metadata['name'] ?? '');
+    context.admit?.({ resource, subresource: '', old: undefined, object });
     this.#validate(resource, object, undefined, context, '', name);
     let key = keyOf(resource, namespace, name);
     for (let attempt = 0; resource.collection.get(key) !== undefined; attempt++) {
@@ -257,6 +258,7 @@ export class Writes {
     object = prepareForUpdate(resource, object, stored, subresource);
     if (resource.custom && subresource === '' && object['status'] === undefined) resource.schema.applyDefaults(object);
     countGeneration(resource, object, stored);
+    context.admit?.({ resource, subresource, old: stored, object });
     this.#validate(resource, object, stored, context, subresource, name);
     object = settleTimestamps(stored, object) as JsonObject;
     if (typeof old['deletionTimestamp'] === 'string' && isReleased(resource, object)) {
