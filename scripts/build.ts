@@ -3,6 +3,7 @@
  *
  *   cli.js     every command; what only some commands need (the Kubernetes client, the daemon) is split off and loaded then
  *   apiserver-thread.js  the API server beside the other parts of `clawstore up`
+ *   yaml-worker.js    the thread that reads and writes long YAML
  *   commit-worker.js  the thread that writes the API server's database
  *   helper.js  the node helper: koffi and nothing else, because it must start before anything large is loaded
  *
@@ -28,6 +29,10 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
   cli: { source: 'src/main.ts', never: ['@kubernetes/client-node', '@aws-sdk/client-s3', 'prom-client'] },
   'apiserver-thread': {
     source: 'src/cli/apiserver-thread.ts',
+    never: ['@kubernetes/client-node', '@aws-sdk/client-s3'],
+  },
+  'yaml-worker': {
+    source: 'src/apiserver/http/yaml-worker.ts',
     never: ['@kubernetes/client-node', '@aws-sdk/client-s3'],
   },
   'commit-worker': { source: 'src/apiserver/storage/commit-worker.ts', never: ['*'] },

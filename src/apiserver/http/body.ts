@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { parseDocument } from 'yaml';
 import { isObject, type Json, type JsonObject } from '../schema/json-value.ts';
 import { parseJsonStrict } from '../schema/strict-json.ts';
-import { badRequest, type StatusError, tooLarge, unsupportedMediaType } from './errors.ts';
+import { MAX_OBJECT_CHARACTERS } from '../storage/store.ts';
+import { badRequest, StatusError, tooLarge, unsupportedMediaType } from './errors.ts';
 import { decodeProtobuf, isProtobuf } from './protobuf.ts';
+import { readYaml, YamlError } from './yaml.ts';
 
 /** The largest request body (apiserver, `MaxRequestBodyBytes`). */
 export const MAX_BODY_BYTES = 3 * 1024 * 1024;
@@ -53,7 +54,7 @@ export function mediaType(request: IncomingMessage): string {
  * Decodes an object that a client sends. `kind` is what the endpoint expects, for messages; `strict` asks for duplicate
  * keys. Throws StatusError.
  */
-export function decodeObject(body: Buffer, type: string, kind: string, strict: boolean): DecodedBody {
+export async function decodeObject(body: Buffer, type: string, kind: string, strict: boolean): Promise<DecodedBody> {
   if (type === 'application/vnd.kubernetes.protobuf' || isProtobuf(body)) {
     return { object: decodeProtobuf(body), duplicates: [] };
   }
@@ -65,7 +66,15 @@ export function decodeObject(body: Buffer, type: string, kind: string, strict: b
       `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" } (${summary(body)})`,
     );
   }
+  checkSize(body, value);
   return { object: value, duplicates: errors };
+}
+
+/** What cannot be stored is refused before it has cost anything. */
+function checkSize(body: Buffer, value: Json): void {
+  if (body.length > MAX_OBJECT_CHARACTERS && JSON.stringify(value).length > MAX_OBJECT_CHARACTERS) {
+    throw tooLarge(MAX_OBJECT_CHARACTERS);
+  }
 }
 
 /** Decodes the body of a JSON patch or merge patch. Throws StatusError. */
@@ -75,36 +84,40 @@ export function decodePatch(
 ): { readonly value: Json; readonly duplicates: readonly string[] } {
   try {
     const { value, errors } = parseText(body, strict);
+    checkSize(body, value);
     return { value, duplicates: errors };
   } catch (cause) {
+    if (cause instanceof StatusError) throw cause;
     throw badRequest(`error decoding patch: ${goJsonError(body.toString())}`, { cause });
   }
 }
 
 /** Decodes YAML, which an apply sends. Throws StatusError. */
-export function decodeYaml(body: Buffer, kind: string): DecodedBody {
+export async function decodeYaml(body: Buffer, kind: string): Promise<DecodedBody> {
   const text = body.toString();
   // Most clients send JSON, which is YAML too and much faster to read.
   if (/^\s*\{/.test(text)) {
     try {
       const { value, errors } = parseJsonStrict(text);
-      if (isObject(value)) return { object: value, duplicates: errors };
+      if (isObject(value)) {
+        checkSize(body, value);
+        return { object: value, duplicates: errors };
+      }
     } catch (error) {
       if (isTooDeep(error)) throw tooDeep(error);
+      if (error instanceof StatusError) throw error;
     }
   }
-  const document = parseDocument(text, { uniqueKeys: false, logLevel: 'silent', schema: 'yaml-1.1', merge: true });
-  const problem = document.errors[0];
-  if (problem !== undefined)
-    throw badRequest(`error decoding YAML: error converting YAML to JSON: yaml: ${problem.message.split('\n')[0]}`, {
-      cause: problem,
-    });
-  let value: Json;
+  let json: string;
   try {
-    value = JSON.parse(JSON.stringify(document.toJS({ maxAliasCount: 100 }))) as Json;
+    json = await readYaml(text);
   } catch (cause) {
-    throw badRequest(`error decoding YAML: ${(cause as Error).message}`, { cause });
+    if (!(cause instanceof YamlError)) throw cause;
+    throw badRequest(`error decoding YAML: ${cause.message}`, { cause });
   }
+  if (nesting(json) > MAX_DEPTH) throw tooDeep(undefined);
+  if (json.length > MAX_OBJECT_CHARACTERS) throw tooLarge(MAX_OBJECT_CHARACTERS);
+  const value = JSON.parse(json) as Json;
   if (!isObject(value)) {
     throw badRequest(
       `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: expected an object`,

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline, type Writable } from 'node:stream';
 import { createGzip, gzip } from 'node:zlib';
-import { stringify } from 'yaml';
 import type { FailureBody, StatusError } from './errors.ts';
+import { writeYaml } from './yaml.ts';
 
 /** Answers of this size are compressed when the client can read it (apiserver, `defaultGzipThresholdBytes`). */
 const GZIP_BYTES = 128 * 1024;
@@ -13,6 +13,9 @@ const GZIP_LEVEL = 1;
 /** A list that is longer leaves in pieces. */
 const STREAM_CHARACTERS = 2 * 1024 * 1024;
 const PIECE_CHARACTERS = 256 * 1024;
+
+/** What is longer is not made pretty: nobody reads it. */
+const PRETTY_CHARACTERS = 1024 * 1024;
 
 /** Warning headers may not take more than this, together. */
 const MAX_WARNINGS = 4096;
@@ -28,13 +31,27 @@ export function sendJson(
 ): void {
   if (response.headersSent || response.destroyed) return;
   const agent = request.headers['user-agent'];
-  let text = json;
-  let type = 'application/json';
   if (wantsYaml(request)) {
-    text = stringify(JSON.parse(json));
-    type = 'application/yaml';
-  } else if (wantsPretty(request.url, agent)) text = JSON.stringify(JSON.parse(json), null, 2);
-  const headers = headersOf(type, warnings);
+    writeYaml(json).then(
+      (text) => send(request, response, code, text, headersOf('application/yaml', warnings), retryAfter),
+      () => response.destroy(),
+    );
+    return;
+  }
+  const isPretty = json.length < PRETTY_CHARACTERS && wantsPretty(request.url, agent);
+  const text = isPretty ? JSON.stringify(JSON.parse(json), null, 2) : json;
+  send(request, response, code, text, headersOf('application/json', warnings), retryAfter);
+}
+
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  code: number,
+  text: string,
+  headers: Record<string, string | number | string[]>,
+  retryAfter: number,
+): void {
+  if (response.headersSent || response.destroyed) return;
   if (retryAfter > 0) headers['Retry-After'] = String(retryAfter);
   if (text.length > GZIP_BYTES && takesGzip(request)) {
     headers['Content-Encoding'] = 'gzip';

@@ -28,7 +28,7 @@ export async function review(
   );
   if (found === undefined || path.name !== '' || path.namespace !== '') return false;
   if (method !== 'POST') throw methodNotAllowed();
-  const { object } = decodeObject(await readBody(request), mediaType(request), found.kind, false);
+  const { object } = await decodeObject(await readBody(request), mediaType(request), found.kind, false);
   const apiVersion = `${found.group}/${found.version}`;
   const spec = isObject(object['spec']) ? object['spec'] : {};
   const metadata = owned(found.kind, apiVersion, spec, request);

@@ -70,7 +70,7 @@ export async function createObject(exchange: Exchange): Promise<void> {
   const context = contextOf(exchange, 'CreateOptions');
   encoderOf(exchange);
   const body = await readBody(request);
-  const sent = decodeObject(body, mediaType(request), resource.kind, context.fieldValidation !== 'Ignore');
+  const sent = await decodeObject(body, mediaType(request), resource.kind, context.fieldValidation !== 'Ignore');
   await answer(exchange, parts.writes.create(resource, path.namespace, sent, context));
 }
 
@@ -80,7 +80,7 @@ export async function replaceObject(exchange: Exchange): Promise<void> {
   const context = contextOf(exchange, 'UpdateOptions');
   encoderOf(exchange);
   const body = await readBody(request);
-  const sent = decodeObject(body, mediaType(request), resource.kind, context.fieldValidation !== 'Ignore');
+  const sent = await decodeObject(body, mediaType(request), resource.kind, context.fieldValidation !== 'Ignore');
   const subresource = path.subresource as Subresource;
   await answer(exchange, parts.writes.replace(resource, path.namespace, path.name, subresource, sent, context));
 }
@@ -108,7 +108,7 @@ export async function patchObject(exchange: Exchange): Promise<void> {
   const subresource = path.subresource as Subresource;
   const { namespace, name } = path;
   if (isApply) {
-    const sent = decodeYaml(body, resource.kind);
+    const sent = await decodeYaml(body, resource.kind);
     await answer(exchange, parts.writes.apply(resource, namespace, name, subresource, sent, force, context));
     return;
   }
@@ -143,7 +143,7 @@ async function readDeleteOptions(exchange: Exchange): Promise<{ options: DeleteO
   const body = await readBody(request);
   let object: JsonObject = {};
   if (body.length > 0) {
-    object = decodeObject(body, mediaType(request), 'DeleteOptions', false).object;
+    ({ object } = await decodeObject(body, mediaType(request), 'DeleteOptions', false));
     if (object['kind'] !== undefined && object['kind'] !== 'DeleteOptions') {
       throw badRequest(`decoded object cannot be converted to DeleteOptions`);
     }

@@ -35,7 +35,8 @@ export function decode(resource: Resource, sent: Sent, context: WriteContext, is
   const unknown = strictErrors(sent.duplicates, resource.schema.prune(object));
   if (unknown.length === 0 || context.fieldValidation === 'Ignore') return object;
   if (context.fieldValidation === 'Strict') throw refuse(strictDecodingMessage(unknown));
-  context.warnings.push(...unknown);
+  // Not spread: there may be more than fit on the stack.
+  for (const text of unknown) context.warnings.push(text);
   return object;
 }
 

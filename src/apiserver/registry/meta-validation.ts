@@ -17,6 +17,8 @@ const QUALIFIED_TEXT =
   "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const VALUE_TEXT =
   "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+/** What is wrong so often is not looked at any further. */
+const MAX_ERRORS = 1000;
 const MAX_ANNOTATION_BYTES = 256 * 1024;
 
 /** What is wrong with a DNS-1123 label; empty when nothing is. */
@@ -95,6 +97,7 @@ export function validateMeta(resource: Resource, metadata: JsonObject): FieldErr
 
 function validateLabels(labels: JsonObject, errors: FieldError[]): void {
   for (const [key, value] of Object.entries(labels)) {
+    if (errors.length > MAX_ERRORS) return;
     for (const text of qualifiedNameErrors(key)) errors.push(invalid('metadata.labels', key, text));
     for (const text of labelValueErrors(String(value))) errors.push(invalid('metadata.labels', value, text));
   }
@@ -103,6 +106,7 @@ function validateLabels(labels: JsonObject, errors: FieldError[]): void {
 function validateAnnotations(annotations: JsonObject, errors: FieldError[]): void {
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations)) {
+    if (errors.length > MAX_ERRORS) return;
     for (const text of qualifiedNameErrors(key.toLowerCase())) errors.push(invalid('metadata.annotations', key, text));
     bytes += Buffer.byteLength(key) + Buffer.byteLength(String(value));
   }
@@ -114,6 +118,7 @@ function validateAnnotations(annotations: JsonObject, errors: FieldError[]): voi
 
 function validateFinalizers(finalizers: readonly string[], errors: FieldError[]): void {
   for (const finalizer of finalizers) {
+    if (errors.length > MAX_ERRORS) return;
     for (const text of qualifiedNameErrors(finalizer)) errors.push(invalid('metadata.finalizers', finalizer, text));
   }
   if (finalizers.includes('orphan') && finalizers.includes('foregroundDeletion')) {

@@ -1,4 +1,4 @@
-import { applyPatch as applyOperations, type Operation } from 'rfc6902';
+import { applyPatch as applyOperations, type Operation, Pointer } from 'rfc6902';
 import { badRequest, StatusError, tooLarge } from '../http/errors.ts';
 import { deepCopy, isObject, type Json, type JsonObject, setOwn } from '../schema/json-value.ts';
 
@@ -6,8 +6,9 @@ import { deepCopy, isObject, type Json, type JsonObject, setOwn } from '../schem
 const MAX_OPERATIONS = 10_000;
 const OPERATIONS = ['add', 'remove', 'replace', 'move', 'copy', 'test'];
 
-function rejected(): StatusError {
-  return new StatusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {});
+function rejected(cause?: unknown): StatusError {
+  const message = 'the server rejected our request due to an error in our request';
+  return new StatusError(422, 'Invalid', message, {}, { cause });
 }
 
 /** Returns the object after a JSON patch (RFC 6902). Throws StatusError. */
@@ -33,20 +34,35 @@ export function jsonPatch(object: JsonObject, patch: Json): JsonObject {
     }
   }
   const copy = deepCopy(object);
-  let errors: readonly unknown[];
-  try {
-    errors = applyOperations(copy, patch as unknown as Operation[]);
-  } catch (cause) {
-    throw new StatusError(
-      422,
-      'Invalid',
-      'the server rejected our request due to an error in our request',
-      {},
-      { cause },
-    );
+  let copied = 0;
+  for (const operation of patch as unknown as Operation[]) {
+    if (operation.op === 'copy') {
+      // Thirty copies of a copy of the whole are a thousand million.
+      copied += sizeAt(copy, operation.from);
+      if (copied > MAX_COPIED) throw rejected();
+    }
+    let error: unknown;
+    try {
+      [error] = applyOperations(copy, [operation]);
+    } catch (cause) {
+      error = cause;
+    }
+    if (error !== null) throw rejected(error);
   }
-  if (errors.some((error) => error !== null)) throw rejected();
   return copy;
+}
+
+/** What copies of a patch may add, in characters of JSON (evanphx/json-patch, `AccumulatedCopySizeLimit`). */
+const MAX_COPIED = 3 * 1024 * 1024;
+
+function sizeAt(object: JsonObject, pointer: unknown): number {
+  if (typeof pointer !== 'string') return 0;
+  try {
+    return JSON.stringify(Pointer.fromJSON(pointer).get(object))?.length ?? 0;
+  } catch {
+    // Applying it says what is wrong.
+    return 0;
+  }
 }
 
 /** Returns the object after a merge patch (RFC 7386); parts that do not change are shared. Throws StatusError. */
@@ -118,22 +134,30 @@ function strategic(target: Json | undefined, patch: JsonObject, path: string): J
 
 function mergeList(before: Json | undefined, patch: readonly Json[], mergeKey: string | undefined): Json[] {
   if (mergeKey === undefined) return [...patch];
-  const result = Array.isArray(before) ? [...before] : [];
+  const result: (Json | undefined)[] = Array.isArray(before) ? [...before] : [];
+  // Found by key, not by looking through the list: both may be long.
+  const positions = new Map<Json | undefined, number>();
+  const keyOf = (item: Json | undefined): Json | undefined => (isObject(item) ? item[mergeKey] : item);
+  for (const [index, item] of result.entries()) {
+    if (!positions.has(keyOf(item))) positions.set(keyOf(item), index);
+  }
   for (const item of patch) {
+    const key = keyOf(item);
+    const index = positions.get(key);
     if (!isObject(item)) {
-      if (!result.includes(item)) result.push(item);
+      if (index === undefined) positions.set(key, result.push(item) - 1);
       continue;
     }
     const { $patch: directive, ...rest } = item;
     if (directive === 'replace') return patch.filter((other) => other !== item);
-    const index = result.findIndex((other) => isObject(other) && other[mergeKey] === item[mergeKey]);
     if (directive === 'delete') {
-      if (index >= 0) result.splice(index, 1);
-    } else if (index >= 0) {
-      result[index] = strategic(result[index], rest, '');
+      if (index !== undefined) result[index] = undefined;
+      positions.delete(key);
+    } else if (index === undefined) {
+      positions.set(key, result.push(rest) - 1);
     } else {
-      result.push(rest);
+      result[index] = strategic(result[index], rest, '');
     }
   }
-  return result;
+  return result.filter((item) => item !== undefined);
 }

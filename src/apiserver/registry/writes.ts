@@ -1,6 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { ApplyError, applyPatch, settleTimestamps } from '../apply/index.ts';
-import { alreadyExists, badRequest, conflict, forbidden, MODIFIED, notFound, StatusError } from '../http/errors.ts';
+import {
+  alreadyExists,
+  badRequest,
+  conflict,
+  forbidden,
+  MODIFIED,
+  notFound,
+  StatusError,
+  tooLarge,
+} from '../http/errors.ts';
 import { keyOf, objectOf, type Resource } from '../kinds/resource.ts';
 import { type FieldError, invalid } from '../schema/field-error.ts';
 import { deepEqual, isObject, type JsonObject } from '../schema/json-value.ts';
@@ -8,7 +17,7 @@ import { coerceMeta, MetadataError } from '../schema/object-meta.ts';
 import { strictDecodingMessage } from '../schema/strict-json.ts';
 import type { Collection } from '../storage/collection.ts';
 import type { Item } from '../storage/item.ts';
-import type { Store } from '../storage/store.ts';
+import { MAX_OBJECT_CHARACTERS, ObjectTooLargeError, type Store } from '../storage/store.ts';
 import { timestamp } from './clock.ts';
 import { decode, type Sent } from './decode.ts';
 import { invalidObject } from './invalid.ts';
@@ -172,7 +181,7 @@ export class Writes {
     if (sent.duplicates.length > 0 && context.fieldValidation !== 'Ignore') {
       const message = strictDecodingMessage(sent.duplicates);
       if (context.fieldValidation === 'Strict') throw badRequest(`error ${message}`);
-      context.warnings.push(...sent.duplicates);
+      for (const duplicate of sent.duplicates) context.warnings.push(duplicate);
     }
     const stored = live === undefined ? null : objectOf(resource, live);
     const outcome = this.#merge(resource, subresource, stored, config, force, context);
@@ -292,7 +301,13 @@ export class Writes {
   /** Stores, or with dry run only shows, a version. */
   #put(resource: Resource, key: string, object: JsonObject, context: WriteContext): Item {
     const stored = storedForm(resource, object);
-    return context.dryRun ? draft(key, stored) : this.#store.put(resource.collection, key, stored);
+    if (context.dryRun) return draft(key, stored);
+    try {
+      return this.#store.put(resource.collection, key, stored);
+    } catch (error) {
+      if (error instanceof ObjectTooLargeError) throw tooLarge(MAX_OBJECT_CHARACTERS);
+      throw error;
+    }
   }
 
   /** The last finalizer is gone. */
@@ -340,7 +355,7 @@ export class Writes {
       before,
       ...(subresource === 'status' ? { subresource } : {}),
     });
-    context.warnings.push(...warnings);
+    for (const warning of warnings) context.warnings.push(warning);
     const stored = resource.view === undefined ? object : resource.view.toStored(object);
     const more = resource.strategy.validate?.(stored, old) ?? [];
     if (errors.length === 0 && more.length === 0) return;

@@ -93,7 +93,8 @@ function compile(schema: SchemaNode): CompiledSchema {
       const errors = [...(options.before ?? []), ...checkValues(object, old, options.subresource === 'status')];
       // Duplicates that are stored already are tolerated as a whole.
       const duplicates = lists(object);
-      if (duplicates.length > 0 && (old === undefined || lists(old).length === 0)) errors.push(...duplicates);
+      if (duplicates.length > 0 && (old === undefined || lists(old).length === 0))
+        for (const error of duplicates) errors.push(error);
       if (errors.some(({ type }) => BLOCKING.has(type))) {
         return { errors: rules.any ? [...errors, SKIPPED] : errors, warnings: [] };
       }

@@ -127,13 +127,18 @@ export interface InvalidStatus {
   readonly code: 422;
 }
 
+/** An answer has no more than this; 100,000 wrong labels would make an answer of 30 MB. */
+const MAX_SHOWN = 500;
+
 /**
  * Builds the answer to an object that violates its schema, as apimachinery's `errors.NewInvalid`: the message lists each
  * distinct error once, the causes list all of them.
  */
 export function toStatusError(kind: string, group: string, name: string, errors: readonly FieldError[]): InvalidStatus {
   const qualified = group === '' ? kind : `${kind}.${group}`;
-  const texts = [...new Set(errors.map(errorText))];
+  const shown = errors.length > MAX_SHOWN ? errors.slice(0, MAX_SHOWN) : errors;
+  const texts = [...new Set(shown.map(errorText))];
+  if (shown !== errors) texts.push(`and ${errors.length - MAX_SHOWN} more`);
   const summary = texts.length === 1 ? texts[0] : `[${texts.join(', ')}]`;
   const head = `${qualified} ${goQuote(name)} is invalid`;
   return {
@@ -149,7 +154,7 @@ export function toStatusError(kind: string, group: string, name: string, errors:
       kind,
       ...(errors.length === 0
         ? {}
-        : { causes: errors.map((e) => ({ reason: e.type, message: errorBody(e), field: e.field })) }),
+        : { causes: shown.map((e) => ({ reason: e.type, message: errorBody(e), field: e.field })) }),
     },
     code: 422,
   };

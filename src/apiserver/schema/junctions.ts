@@ -38,7 +38,7 @@ function attempt(check: Check, value: Json, walk: Walk): Outcome {
 
 function merge(walk: Walk, outcome: Outcome | undefined): void {
   if (outcome === undefined) return;
-  walk.findings.push(...outcome.findings);
+  for (const finding of outcome.findings) walk.findings.push(finding);
   walk.matches += outcome.matches;
 }
 

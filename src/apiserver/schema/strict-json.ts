@@ -17,16 +17,15 @@ const MAX_DEPTH = 1000;
  * wins. Costs about twice as much as JSON.parse. Throws SyntaxError, also for nesting deeper than 1,000.
  */
 export function parseJsonStrict(text: string): StrictJson {
+  // Before anything else: parsing a million brackets takes long.
+  const keys = countColons(text);
   const value = JSON.parse(text) as Json;
-  if (!mayHaveDuplicates(text, value)) return { value, errors: [] };
-  return { value, errors: new DuplicateFinder(text).find() };
+  // When text and value have as many keys, none was lost.
+  return { value, errors: keys === countKeys(value) ? [] : new DuplicateFinder(text).find() };
 }
 
-/**
- * Counts the keys of the text and of the parsed value: when they agree, none was lost. Throws SyntaxError when the text is
- * nested too deeply.
- */
-function mayHaveDuplicates(text: string, value: Json): boolean {
+/** Counts the keys of a text, if it is JSON. Throws SyntaxError when it is nested too deeply. */
+function countColons(text: string): number {
   let keys = 0;
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
@@ -37,7 +36,7 @@ function mayHaveDuplicates(text: string, value: Json): boolean {
     else if (code === 0x5d || code === 0x7d) depth--;
     if (depth > MAX_DEPTH) throw new SyntaxError('exceeded max depth');
   }
-  return keys !== countKeys(value);
+  return keys;
 }
 
 function countKeys(value: Json): number {

@@ -14,6 +14,14 @@ export interface StoreOptions {
   readonly onError?: (error: Error) => void;
 }
 
+/** An object may not have more characters of JSON (etcd, `--max-request-bytes`). */
+export const MAX_OBJECT_CHARACTERS = 1536 * 1024;
+
+/** An object that is larger than {@link MAX_OBJECT_CHARACTERS}. */
+export class ObjectTooLargeError extends Error {
+  override readonly name = 'ObjectTooLargeError';
+}
+
 /** What one commit holds. */
 interface Batch {
   readonly changes: Change[];
@@ -108,12 +116,15 @@ export class Store {
   /**
    * Stores a new version. The caller has checked it against the stored one and must not have let go of the event loop
    * since. The object becomes the store's: only `metadata.resourceVersion` is set, and it must not change afterwards.
+   * Throws ObjectTooLargeError, and StorageError when nothing can be stored.
    */
   put(collection: Collection, key: string, object: JsonObject): Item {
     this.#assertUsable();
-    const revision = ++this.#revision;
+    const revision = this.#revision + 1;
     (object['metadata'] as JsonObject)['resourceVersion'] = String(revision);
     const json = JSON.stringify(object);
+    if (json.length > MAX_OBJECT_CHARACTERS) throw new ObjectTooLargeError(`${key} has ${json.length} characters`);
+    this.#revision = revision;
     const item = new Item(key, revision, json, object);
     const previous = collection.get(key);
     const type = previous === undefined ? 'ADDED' : 'MODIFIED';

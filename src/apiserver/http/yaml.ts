@@ -1,0 +1,106 @@
+import { Worker } from 'node:worker_threads';
+import { jsonOfYaml, yamlOfJson } from './yaml-text.ts';
+
+/** What the YAML thread is asked. */
+export interface YamlRequest {
+  readonly kind: 'read' | 'write';
+  readonly text: string;
+}
+
+export type YamlReply = { readonly text: string } | { readonly error: string };
+
+/** A text that is no YAML, or that nobody wants to wait for. */
+export class YamlError extends Error {
+  override readonly name = 'YamlError';
+}
+
+/** What is shorter is done at once: the worst of it takes milliseconds, and most manifests are not longer. */
+const SHORT = { read: 4 * 1024, write: 64 * 1024 } as const;
+/** What takes longer is given up: reading three megabytes of ordinary YAML takes a few seconds. */
+const DEADLINE_MS = 10_000;
+/** So many may wait for the thread. */
+const MAX_WAITING = 32;
+/** The thread ends when nobody has needed it for this long. */
+const IDLE_MS = 30_000;
+const LIMITS = { maxOldGenerationSizeMb: 512 } as const;
+
+/** The thread's program lies beside this one, also in a bundle. */
+const PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './yaml-worker.ts' : './yaml-worker.js', import.meta.url);
+
+/** Turns YAML into JSON. Throws YamlError. */
+export function readYaml(text: string): Promise<string> {
+  return convert({ kind: 'read', text });
+}
+
+/** Turns JSON into YAML. Throws YamlError. */
+export function writeYaml(json: string): Promise<string> {
+  return convert({ kind: 'write', text: json });
+}
+
+async function convert(request: YamlRequest): Promise<string> {
+  if (request.text.length > SHORT[request.kind]) return thread.ask(request);
+  try {
+    return request.kind === 'read' ? jsonOfYaml(request.text) : yamlOfJson(request.text);
+  } catch (cause) {
+    throw new YamlError((cause as Error).message, { cause });
+  }
+}
+
+/** One thread for all, started when it is needed, one text after the other. */
+class YamlThread {
+  #worker: Worker | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  async ask(request: YamlRequest): Promise<string> {
+    if (this.#waiting >= MAX_WAITING) throw new YamlError('too many large YAML documents at once, try again later');
+    this.#waiting++;
+    const mine = this.#turn.then(() => this.#run(request));
+    this.#turn = mine.catch(() => {});
+    try {
+      return await mine;
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  #run(request: YamlRequest): Promise<string> {
+    clearTimeout(this.#idle);
+    const worker = (this.#worker ??= new Worker(PROGRAM, { resourceLimits: LIMITS, name: 'clawstore-yaml' }));
+    worker.ref();
+    return new Promise<string>((resolve, reject) => {
+      const settle = (act: () => void, ended: boolean): void => {
+        clearTimeout(deadline);
+        worker.removeAllListeners();
+        if (ended) this.#end();
+        else this.#rest(worker);
+        act();
+      };
+      const deadline = setTimeout(
+        () => settle(() => reject(new YamlError(`it is not read after ${DEADLINE_MS / 1000} s`)), true),
+        DEADLINE_MS,
+      );
+      worker.on('message', (reply: YamlReply) =>
+        settle(() => ('error' in reply ? reject(new YamlError(reply.error)) : resolve(reply.text)), false),
+      );
+      worker.on('error', (cause) => settle(() => reject(new YamlError('it takes too much memory', { cause })), true));
+      worker.on('exit', () => settle(() => reject(new YamlError('the thread that reads it has ended')), true));
+      worker.postMessage(request);
+    });
+  }
+
+  #rest(worker: Worker): void {
+    worker.unref();
+    this.#idle = setTimeout(() => this.#end(), IDLE_MS).unref();
+  }
+
+  #end(): void {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    // It may be in the middle of something that has no end.
+    void worker?.terminate();
+  }
+}
+
+const thread = new YamlThread();
