@@ -12,6 +12,7 @@ import { userOf } from './access/roles.ts';
 import { Discovery } from './discovery/discovery.ts';
 import { GarbageCollector } from './gc/collector.ts';
 import { AuditLog } from './http/audit.ts';
+import { Connections } from './http/connections.ts';
 import { Handler } from './http/handler.ts';
 import { builtinResources } from './kinds/builtin.ts';
 import { loadCrds } from './kinds/custom.ts';
@@ -58,8 +59,20 @@ export interface ApiServerOptions {
   readonly signal?: AbortSignal;
   readonly log?: ServerLog;
   readonly clock?: Clock;
+  /** Other limits than the usual; for tests that meet them. */
+  readonly limits?: Partial<Limits>;
   /** `OFF` gives up durability; for the test that shows the difference. */
   readonly synchronous?: Synchronous;
+}
+
+/** What bounds clients. */
+export interface Limits {
+  /** How long a client may take for the handshake of TLS, and then for its headers, in milliseconds. */
+  readonly headersMs: number;
+  /** How long it may take for a whole request, in milliseconds. */
+  readonly requestMs: number;
+  /** Connections over TLS. */
+  readonly connections: number;
 }
 
 /** A server that runs. */
@@ -83,10 +96,10 @@ export const KUBERNETES_VERSION = 'v1.34.4';
 
 const SILENT: ServerLog = { info: () => {}, error: () => {} };
 const SYSTEM_CLOCK: Clock = { now: () => Date.now() };
-/** How long a client may take for its headers, and for a whole request (slow clients hold no connection for ever). */
-const HEADERS_MS = 10_000;
-const REQUEST_MS = 60_000;
-const MAX_CONNECTIONS = 5000;
+/** Slow clients hold no connection for ever. */
+const LIMITS: Limits = { headersMs: 10_000, requestMs: 60_000, connections: 5000 };
+/** A connection on which nothing moves for so long is ended: a client that does not take its answer, or that is gone. */
+const STILL_MS = 150_000;
 
 /**
  * Starts the embedded control plane: a Kubernetes-compatible API server for the kinds of `crdsDir` and the few core ones
@@ -95,6 +108,7 @@ const MAX_CONNECTIONS = 5000;
  */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { stateDir, log = SILENT, clock = SYSTEM_CLOCK } = options;
+  const limits: Limits = { ...LIMITS, ...options.limits };
   options.signal?.throwIfAborted();
   makePrivateDirectory(stateDir);
   chmodSync(stateDir, 0o700);
@@ -141,6 +155,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const isAny = host === '0.0.0.0' || host === '::';
     const pair = await servingPair(stateDir, isAny ? localAddresses() : [host], clock.now());
     let address = '';
+    let connections: Connections | undefined;
     const handler = new Handler({
       ...shared,
       hub,
@@ -150,15 +165,19 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       authorizer: new Authorizer(resources),
       audit,
       address: () => address,
+      onKnown: (socket) => connections?.welcome(socket),
       version: KUBERNETES_VERSION,
     });
     const common = {
       noDelay: true,
       keepAliveTimeout: 120_000,
-      headersTimeout: HEADERS_MS,
-      requestTimeout: REQUEST_MS,
-      connectionsCheckingInterval: 5_000,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      connectionsCheckingInterval: limits.headersMs / 2,
+      // kube-apiserver takes 1 MiB; this bounds what somebody without a credential can have us hold.
       maxHeaderSize: 64 * 1024,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
     };
     const server = createServer(
       {
@@ -168,11 +187,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         // A client may show a certificate; one that is not ours counts as none.
         requestCert: true,
         rejectUnauthorized: false,
+        handshakeTimeout: limits.headersMs,
       },
       (request, response) => handler.handle(request, response),
     );
     const servers: (Server | PlainServer)[] = [server];
-    server.maxConnections = MAX_CONNECTIONS;
+    connections = new Connections(server, limits.connections);
+    server.setTimeout(STILL_MS);
     server.on('tlsClientError', (_error, socket) => socket.destroy());
     await listen(server, host, port);
     if (options.socket !== undefined) {

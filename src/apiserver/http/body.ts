@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { isObject, type Json, type JsonObject } from '../schema/json-value.ts';
 import { parseJsonStrict } from '../schema/strict-json.ts';
 import { MAX_OBJECT_CHARACTERS } from '../storage/store.ts';
-import { badRequest, StatusError, tooLarge, unsupportedMediaType } from './errors.ts';
+import { badRequest, StatusError, tooLarge, tooManyRequests, unsupportedMediaType } from './errors.ts';
 import { decodeProtobuf, isProtobuf } from './protobuf.ts';
 import { readYaml, YamlError } from './yaml.ts';
 
@@ -18,6 +18,10 @@ export interface DecodedBody {
   readonly duplicates: readonly string[];
 }
 
+/** Bodies that are on their way may not hold more than this together; who sends more has to wait. */
+const MAX_PENDING_BYTES = 256 * 1024 * 1024;
+let pendingBytes = 0;
+
 /** Reads a body. Throws StatusError (413) above {@link MAX_BODY_BYTES}, and 400 when the client goes away. */
 export function readBody(request: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -29,14 +33,34 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
     }
     const chunks: Buffer[] = [];
     let size = 0;
+    let held = 0;
+    const letGo = (): void => {
+      pendingBytes -= held;
+      held = 0;
+    };
+    const refuse = (error: StatusError): void => {
+      letGo();
+      chunks.length = 0;
+      size = Infinity;
+      reject(error);
+    };
     request.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size <= MAX_BODY_BYTES) chunks.push(chunk);
-      else reject(tooLarge(MAX_BODY_BYTES));
+      if (size > MAX_BODY_BYTES) {
+        if (size < Infinity) refuse(tooLarge(MAX_BODY_BYTES));
+      } else if (pendingBytes > MAX_PENDING_BYTES) {
+        refuse(tooManyRequests('Too many requests, please try again later.', 1));
+      } else {
+        held += chunk.length;
+        pendingBytes += chunk.length;
+        chunks.push(chunk);
+      }
     });
+    request.on('end', letGo);
     request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
     request.on('error', (cause) => reject(badRequest('the request body could not be read', { cause })));
     request.on('close', () => {
+      letGo();
       // After every request: an error, which is slow to make, only when something is missing.
       if (!request.complete) reject(badRequest('the client closed the connection'));
     });

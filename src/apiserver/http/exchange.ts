@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Authenticator } from '../access/authenticator.ts';
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Discovery } from '../discovery/discovery.ts';
@@ -28,6 +29,8 @@ export interface ServerParts {
   readonly clock: Clock;
   /** `HOST:PORT`, for `/api`. */
   readonly address: () => string;
+  /** Called with the connection of each request that has a credential. */
+  readonly onKnown: (socket: Socket) => void;
   /** The version that `/version` tells. */
   readonly version: string;
   readonly onError: (error: Error) => void;
@@ -43,6 +46,8 @@ export interface Exchange {
   readonly user: User;
   readonly parts: ServerParts;
   readonly warnings: string[];
+  /** Reads the body. A client that is slow with it takes no room from others. Throws StatusError. */
+  readonly body: () => Promise<Buffer>;
 }
 
 /** The key of the object that a request names. */

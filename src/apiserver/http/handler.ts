@@ -6,6 +6,7 @@ import { isTrue } from '../registry/lists.ts';
 import type { User } from '../registry/request.ts';
 import { pinnedBy } from '../registry/selectors.ts';
 import type { Trail } from './audit.ts';
+import { readBody } from './body.ts';
 import {
   badRequest,
   forbiddenFor,
@@ -69,6 +70,7 @@ export class Handler {
     const trail = audit?.begin(request, response);
     const caller = authenticator.user(request);
     if (caller === undefined) throw unauthorized();
+    this.#parts.onKnown(request.socket);
     if (trail !== undefined) trail.user = caller;
     const other = impersonated(request, caller);
     if (trail !== undefined) trail.impersonated = other;
@@ -94,12 +96,23 @@ export class Handler {
     if (this.#inFlight >= MAX_IN_FLIGHT) {
       throw tooManyRequests('Too many requests, please try again later.', 1);
     }
-    const exchange: Exchange = { request, response, query, path, resource, user, parts: this.#parts, warnings };
+    const body = (): Promise<Buffer> => this.#body(request);
+    const exchange: Exchange = { request, response, query, path, resource, user, parts: this.#parts, warnings, body };
     this.#inFlight += 1;
     try {
       await this.#resource(exchange, method, trail);
     } finally {
       this.#inFlight -= 1;
+    }
+  }
+
+  /** Requests whose bodies are on their way are not in flight: 600 slow ones would shut out everybody. */
+  async #body(request: IncomingMessage): Promise<Buffer> {
+    this.#inFlight -= 1;
+    try {
+      return await readBody(request);
+    } finally {
+      this.#inFlight += 1;
     }
   }
 

@@ -10,7 +10,7 @@ import { invalid, notSupported, required } from '../schema/field-error.ts';
 import type { JsonObject } from '../schema/json-value.ts';
 import { strictErrors } from '../schema/strict-json.ts';
 import type { SchemaNode } from '../schema/structural.ts';
-import { decodeObject, decodePatch, decodeYaml, mediaType, readBody } from './body.ts';
+import { decodeObject, decodePatch, decodeYaml, mediaType } from './body.ts';
 import { badRequest, type StatusError, unsupportedMediaType } from './errors.ts';
 import type { Exchange } from './exchange.ts';
 import { MAX_MANAGER, managerOf } from './field-manager.ts';
@@ -69,7 +69,7 @@ export async function createObject(exchange: Exchange): Promise<void> {
   const { resource, path, parts, request } = exchange;
   const context = contextOf(exchange, 'CreateOptions');
   encoderOf(exchange);
-  const body = await readBody(request);
+  const body = await exchange.body();
   const sent = await decodeObject(body, mediaType(request), resource.kind, context.fieldValidation !== 'Ignore');
   await answer(exchange, parts.writes.create(resource, path.namespace, sent, context));
 }
@@ -79,7 +79,7 @@ export async function replaceObject(exchange: Exchange): Promise<void> {
   const { resource, path, parts, request } = exchange;
   const context = contextOf(exchange, 'UpdateOptions');
   encoderOf(exchange);
-  const body = await readBody(request);
+  const body = await exchange.body();
   const sent = await decodeObject(body, mediaType(request), resource.kind, context.fieldValidation !== 'Ignore');
   const subresource = path.subresource as Subresource;
   await answer(exchange, parts.writes.replace(resource, path.namespace, path.name, subresource, sent, context));
@@ -104,7 +104,7 @@ export async function patchObject(exchange: Exchange): Promise<void> {
   }
   const context = contextOf(exchange, 'PatchOptions', isApply);
   encoderOf(exchange);
-  const body = await readBody(request);
+  const body = await exchange.body();
   const subresource = path.subresource as Subresource;
   const { namespace, name } = path;
   if (isApply) {
@@ -140,7 +140,7 @@ const DELETE_OPTIONS: SchemaNode = {
 /** Reads DeleteOptions from the body and, where it has none, from the query. Throws StatusError. */
 async function readDeleteOptions(exchange: Exchange): Promise<{ options: DeleteOptions; context: WriteContext }> {
   const { request, query, warnings } = exchange;
-  const body = await readBody(request);
+  const body = await exchange.body();
   let object: JsonObject = {};
   if (body.length > 0) {
     ({ object } = await decodeObject(body, mediaType(request), 'DeleteOptions', false));

@@ -16,8 +16,8 @@ export class YamlError extends Error {
 
 /** What is shorter is done at once: the worst of it takes milliseconds, and most manifests are not longer. */
 const SHORT = { read: 4 * 1024, write: 64 * 1024 } as const;
-/** What takes longer is given up: reading three megabytes of ordinary YAML takes a few seconds. */
-const DEADLINE_MS = 10_000;
+/** What takes longer is given up: reading half a megabyte of ordinary YAML takes a second. */
+const DEADLINE_MS = 5_000;
 /** So many may wait for the thread. */
 const MAX_WAITING = 32;
 /** The thread ends when nobody has needed it for this long. */

@@ -3,7 +3,7 @@
  * what clients need; at the end of its standard input it closes and prints one line with what went wrong inside.
  */
 import { join } from 'node:path';
-import { startApiServer } from '../../../src/apiserver/index.ts';
+import { type Limits, startApiServer } from '../../../src/apiserver/index.ts';
 
 /** The first line. */
 export interface Started {
@@ -21,12 +21,13 @@ export interface Ended {
   readonly pollution: readonly string[];
 }
 
-const [stateDir = ''] = process.argv.slice(2);
+const [stateDir = '', limits = '{}'] = process.argv.slice(2);
 const errors: string[] = [];
 const socket = join(stateDir, 'api.sock');
 const server = await startApiServer({
   stateDir,
   socket,
+  limits: JSON.parse(limits) as Partial<Limits>,
   crdsDir: join(import.meta.dirname, '../../../crds'),
   log: { info: () => {}, error: (message, error) => void errors.push(`${message}: ${error.stack}`) },
 });

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Limits } from '../../../src/apiserver/index.ts';
 import type { Ended, Started } from './server-process.ts';
 
 /** An API server that runs as a process of its own. */
@@ -22,9 +23,11 @@ const FLAGS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4
 const STOP_MS = 20_000;
 
 /** Starts a server on a state directory of its own, or on one that is there. */
-export async function startServer(kept?: string): Promise<ServerProcess> {
+export async function startServer(kept?: string, limits: Partial<Limits> = {}): Promise<ServerProcess> {
   const stateDir = kept ?? mkdtempSync(join(tmpdir(), 'clawstore-stress-'));
-  const child = spawn(process.execPath, [...FLAGS, PROGRAM, stateDir], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [...FLAGS, PROGRAM, stateDir, JSON.stringify(limits)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async <T>(): Promise<T> => {
