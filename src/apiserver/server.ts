@@ -155,7 +155,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const isAny = host === '0.0.0.0' || host === '::';
     const pair = await servingPair(stateDir, isAny ? localAddresses() : [host], clock.now());
     let address = '';
-    let connections: Connections | undefined;
+    const connections = new Connections(limits.connections);
     const handler = new Handler({
       ...shared,
       hub,
@@ -165,7 +165,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       authorizer: new Authorizer(resources),
       audit,
       address: () => address,
-      onKnown: (socket) => connections?.welcome(socket),
+      onKnown: (socket) => connections.welcome(socket),
       version: KUBERNETES_VERSION,
     });
     const common = {
@@ -192,7 +192,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       (request, response) => handler.handle(request, response),
     );
     const servers: (Server | PlainServer)[] = [server];
-    connections = new Connections(server, limits.connections);
+    connections.guard(server);
     server.setTimeout(STILL_MS);
     server.on('tlsClientError', (_error, socket) => socket.destroy());
     await listen(server, host, port);

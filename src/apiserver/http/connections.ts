@@ -15,8 +15,12 @@ export class Connections {
   readonly #known = new WeakSet<object>();
   #open = 0;
 
-  constructor(server: Server, max: number) {
+  constructor(max: number) {
     this.#max = max;
+  }
+
+  /** Counts the connections of a server. */
+  guard(server: Server): void {
     server.on('connection', (socket: Socket) => this.#add(socket));
   }
 
