@@ -87,6 +87,9 @@ function e2eSuites(
   }));
 }
 
+/** End-to-end tests of s3 volumes, which need an S3 server beside the control plane. */
+const S3_E2E: readonly string[] = ['e2e/s3*.test.ts'];
+
 /** Tests of the S3 driver, which need its server and its engine. */
 const S3_SPECS = 'test/drivers/s3/**/*.test.ts';
 
@@ -144,8 +147,19 @@ export const SUITES: readonly Suite[] = [
     deadlineSeconds: 300,
     tools: ['kubectl'],
   },
-  ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE] }, 600),
+  ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE, ...S3_E2E] }, 600),
   ...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], beside: true }, 600),
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 's3-e2e',
+    specs: S3_E2E,
+    namespaces: true,
+    beside: true,
+    deadlineSeconds: 300,
+    tools: ['kubectl', 'versitygw', 'rclone'],
+    env: { E2E_CONTROL_PLANE: 'embedded' },
+  },
   {
     type: 'mocha',
     kind: 'e2e',

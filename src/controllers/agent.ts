@@ -164,7 +164,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       storage.volumes,
       named.source('named-data', () => keysNamingObjects(stores.volumes.list())),
       timerSource('usage', clock, LOOK_MS, () => limitedVolumes(stores)),
-      timerSource('probe', clock, PROBE_MS, () => mountedRemoteVolumes(stores)),
+      timerSource('probe', clock, PROBE_MS, () => remoteVolumes(stores)),
       resyncSource('volume-resync', clock, RESYNC_MS, () => stores.volumes.keys()),
     ],
   });
@@ -310,11 +310,14 @@ function remoteMounts({ mounts, volumes }: AgentStores): string[] {
     .map(keyOf);
 }
 
-/** The volumes of those mounts. */
-function mountedRemoteVolumes({ mounts, volumes }: AgentStores): string[] {
+/** The volumes of those mounts, and those whose server was not as it should be: it makes no event when it is back. */
+function remoteVolumes({ mounts, volumes }: AgentStores): string[] {
   return volumes
     .list()
-    .filter((volume) => !isNodeLocal(volume.spec) && mounts.byIndex(BY_VOLUME, keyOf(volume)).length > 0)
+    .filter(({ spec, status }) => !isNodeLocal(spec) && !isTrue(status?.conditions, 'Stalled'))
+    .filter(
+      (volume) => mounts.byIndex(BY_VOLUME, keyOf(volume)).length > 0 || !isTrue(volume.status?.conditions, 'Ready'),
+    )
     .map(keyOf);
 }
 

@@ -52,11 +52,10 @@ const MINIMUM = [1, 68] as const;
 /** Time for the engine to mount; it does so whether or not the server answers. */
 const START_MS = 20_000;
 /** Time that an unmount itself waits for uploads before it says what is left. */
-const UPLOAD_WAIT_MS = 3_000;
+const UPLOAD_WAIT_MS = 1_000;
 const UPLOAD_POLL_MS = 100;
 /** A process that does not answer its socket for so long hangs; it is ended, and another takes its place. */
 const HUNG_MS = 10_000;
-const PING_EVERY_MS = 5_000;
 const EXIT_PATIENCE_MS = 10_000;
 const FOLLOW_MS = 86_400_000;
 const CAPACITY: VolumeObservation['capacity'] = {
@@ -68,6 +67,7 @@ const CAPACITY: VolumeObservation['capacity'] = {
 export class S3Driver implements Driver {
   readonly type = 's3';
   readonly #node: NodeLayer;
+  readonly #hungMs: number;
   readonly #looks = new Looks();
   readonly #listeners = new Set<(volumeUID: string) => void>();
   /** Processes whose end is awaited, by volume UID. */
@@ -75,8 +75,10 @@ export class S3Driver implements Driver {
   readonly #pingedAt = new Map<string, number>();
   #probed: { readonly file: string; readonly changedMs: number; readonly version: string } | undefined;
 
-  constructor(node: NodeLayer) {
+  /** @param hungMs How long the process that serves a mount may stay silent. */
+  constructor(node: NodeLayer, hungMs: number = HUNG_MS) {
     this.#node = node;
+    this.#hungMs = hungMs;
   }
 
   onChange(listener: (volumeUID: string) => void): () => void {
@@ -330,8 +332,10 @@ export class S3Driver implements Driver {
           },
         );
       });
-      if (queue.length === 0) return undefined;
-      if (performance.now() > deadline) return pendingOf(queue.map(({ size }) => size));
+      // A file that was closed a moment ago may not be in the queue yet: its note in the cache tells of it.
+      const sizes = queue.length > 0 ? queue.map(({ size }) => size) : unsentFiles(directoryOf(this.#node, volume.uid));
+      if (sizes.length === 0) return undefined;
+      if (performance.now() > deadline) return pendingOf(sizes);
       await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
     }
   }
@@ -339,10 +343,9 @@ export class S3Driver implements Driver {
   /** The process that serves the volume, if it answers; one that hangs is ended. */
   async #liveDaemon(uid: string, signal: AbortSignal): Promise<DaemonProcess | undefined> {
     const daemon = await this.#findDaemon(uid, signal);
-    if (daemon === undefined || performance.now() - (this.#pingedAt.get(uid) ?? -PING_EVERY_MS) < PING_EVERY_MS) {
-      return daemon;
-    }
-    if (await ping(daemon, signal, HUNG_MS)) {
+    const pingedAt = this.#pingedAt.get(uid) ?? Number.NEGATIVE_INFINITY;
+    if (daemon === undefined || performance.now() - pingedAt < this.#hungMs / 2) return daemon;
+    if (await ping(daemon, signal, this.#hungMs)) {
       this.#pingedAt.set(uid, performance.now());
       return daemon;
     }

@@ -35,7 +35,7 @@ const REMOTE = 'volume';
 const MAX_LOG_BYTES = 1_000_000;
 
 /** Seconds for which rclone uses credentials before it asks for them again. */
-const CREDENTIALS_SECONDS = 20;
+const CREDENTIALS_SECONDS = 5;
 
 /** Variables of this process from which the AWS SDKs take what the machine itself is allowed. */
 const AMBIENT = /^(?:AWS_[A-Z0-9_]+|HOME)$/;
@@ -97,7 +97,7 @@ export function startRequest(
     argv: [
       rclone,
       'mount',
-      `${REMOTE}:${bucket}/${prefix.replace(/\/$/, '')}`,
+      `${REMOTE}:${bucket}/${prefix}`,
       join(target.root, target.path),
       '--config=',
       `--devname=${name}`,
@@ -107,7 +107,7 @@ export function startRequest(
       '--umask=0',
       `--cache-dir=${join(directory, CACHE)}`,
       '--vfs-cache-mode=writes',
-      '--vfs-write-back=0s',
+      '--vfs-write-back=100ms',
       '--vfs-cache-max-age=10m',
       '--dir-cache-time=1s',
       '--attr-timeout=1s',

@@ -15,8 +15,9 @@ import { Reason } from '../../api/reasons.ts';
 import { DriverError, type Usage } from '../driver.ts';
 import { toS3Error } from './errors.ts';
 import { locationName, type S3Location } from './location.ts';
+import type * as sdkModule from './sdk.ts';
 
-type Sdk = typeof import('@aws-sdk/client-s3');
+type Sdk = typeof sdkModule;
 
 /** What is found at a prefix. */
 export interface PrefixContents {
@@ -47,7 +48,7 @@ const NO_VERSIONS = /^(?:NotImplemented|MethodNotAllowed)$/;
 let loading: Promise<Sdk> | undefined;
 
 function loadSdk(): Promise<Sdk> {
-  loading ??= import('@aws-sdk/client-s3');
+  loading ??= import('./sdk.ts');
   return loading;
 }
 

@@ -68,6 +68,7 @@ describe('deriveNodeStatus', () => {
       { name: 'emptyDir', supported: false, reason: 'Disabled', message: 'This agent has no driver for the type.' },
       { name: 'hostPath', supported: true },
       { name: 'nfs', supported: false, reason: 'Disabled', message: 'This agent has no driver for the type.' },
+      { name: 's3', supported: false, reason: 'Disabled', message: 'This agent has no driver for the type.' },
     ]);
   });
 

@@ -2,6 +2,7 @@
  * A real S3 server that verifies signatures (versitygw on a directory), on loopback: users, buckets, versions, TLS with an
  * authority of its own, killed and started again.
  */
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as sdk from '@aws-sdk/client-s3';
@@ -105,6 +106,10 @@ export class S3Server {
     await this.#daemon?.kill();
   }
 
+  get isUp(): boolean {
+    return this.#daemon?.exit === undefined;
+  }
+
   /** Stops answering without closing anything, as a hung server does; `signal('SIGCONT')` ends that. */
   signal(signal: NodeJS.Signals): void {
     this.#daemon?.signal(signal);
@@ -164,6 +169,13 @@ export class S3Server {
       if (thrown instanceof sdk.NoSuchKey) return undefined;
       throw thrown;
     }
+  }
+
+  async sha256(Bucket: string, Key: string): Promise<string> {
+    const { Body } = await this.client.send(new sdk.GetObjectCommand({ Bucket, Key }));
+    return createHash('sha256')
+      .update((await Body?.transformToByteArray()) ?? '')
+      .digest('hex');
   }
 
   /** Every key of a bucket. */

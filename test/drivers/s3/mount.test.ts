@@ -1,0 +1,296 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { expect } from 'chai';
+import { after, afterEach, before, describe, it } from 'mocha';
+import type { DriverMount, DriverVolume } from '../../../src/drivers/driver.ts';
+import { S3Driver } from '../../../src/drivers/s3/driver.ts';
+import type { S3Location } from '../../../src/drivers/s3/location.ts';
+import { createNodeLayer, type RunningNodeLayer } from '../../../src/node/create-layer.ts';
+import { makePlace, mountsBelow, type Place, soon } from '../../node/support.ts';
+import { commandLine, isRunning } from '../../support/harness/daemon.ts';
+import { S3Proxy } from '../../support/harness/s3-proxy.ts';
+import { S3Server } from '../../support/harness/s3-server.ts';
+import { waitFor } from '../../support/harness/wait.ts';
+import { s3Volume } from './support.ts';
+
+const HUNG_MS = 1_000;
+
+describe('mounts of S3 volumes', function () {
+  this.timeout(90_000);
+  let place: Place;
+  let layer: RunningNodeLayer;
+  let server: S3Server;
+  let proxy: S3Proxy;
+  let driver: S3Driver;
+  let serial = 0;
+  const used: { volume: DriverVolume; mount: DriverMount }[] = [];
+
+  before(async () => {
+    process.env['PATH'] = `${dirname(process.env['RCLONE'] ?? '')}:${process.env['PATH']}`;
+    place = await makePlace();
+    layer = place.layer;
+    server = await S3Server.start();
+    proxy = await S3Proxy.start(server);
+    await server.createBucket('data');
+    driver = new S3Driver(layer, HUNG_MS);
+  });
+
+  afterEach(async () => {
+    proxy.heal();
+    if (!server.isUp) await server.up();
+    for (const { volume, mount } of used.splice(0)) {
+      const dropping = { ...volume, mayLoseData: true };
+      expect(await driver.unpublish(dropping, mount, soon())).to.deep.equal({ outcome: 'done' });
+      expect(await driver.unstage(dropping, soon())).to.deep.equal({ outcome: 'done' });
+    }
+  });
+
+  after(async () => {
+    expect(await place.dispose(), 'mounts that no call took down').to.deep.equal([]);
+  });
+
+  const setUp = async (overrides: Partial<S3Location> = {}) => {
+    serial += 1;
+    const volume = s3Volume(`m${serial}`, server.location('data', `m${serial}/`, overrides));
+    const mount = {
+      uid: `uid-${serial}`,
+      targetRoot: layer.mountRoot,
+      targetPath: `ns/m${serial}/data`,
+      readOnly: false,
+    };
+    used.push({ volume, mount });
+    await driver.provision(volume, soon());
+    await driver.stage(volume, soon());
+    await driver.publish(volume, mount, soon());
+    return { volume, mount, target: join(layer.mountRoot, mount.targetPath), prefix: `m${serial}/` };
+  };
+  const pidOf = ({ uid }: DriverVolume): number =>
+    Number(readFileSync(join(layer.stateDir, 's3', uid, 'process'), 'utf8').split(' ')[0]);
+  const arrives = (key: string, content: string) =>
+    waitFor(async () => (await server.read('data', key)) === content, { message: `${key} to reach the server` });
+  /** Files that were opened in time: the names of new ones would have to be looked for at the server. */
+  const writtenWhileAway = async (target: string, files: Readonly<Record<string, string>>): Promise<void> => {
+    const opened = Object.entries(files).map(
+      ([name, content]) => [openSync(join(target, name), 'w'), content] as const,
+    );
+    await server.down();
+    for (const [fd, content] of opened) {
+      writeSync(fd, content);
+      closeSync(fd);
+    }
+  };
+  const unmount = (volume: DriverVolume, mount: DriverMount) => driver.unpublish(volume, mount, soon());
+
+  it('brings what is written to the server, and shows what is put there', async () => {
+    const { volume, mount, target, prefix } = await setUp();
+    const content = randomBytes(9_000_000).toString('base64');
+    writeFileSync(join(target, 'big'), content);
+    await server.put('data', `${prefix}theirs`);
+    await waitFor(() => readdirSync(target).includes('theirs'), { message: 'the object to be listed' });
+    expect(readFileSync(join(target, 'theirs'), 'utf8')).to.equal(`${prefix}theirs`);
+    // A finished unmount means that the server has it.
+    await waitFor(async () => (await unmount(volume, mount)).outcome === 'done', { message: 'the upload' });
+    expect(await server.read('data', `${prefix}big`)).to.equal(content);
+  });
+
+  it('gives the secret to nobody but the process, in files that only root can read', async () => {
+    const { volume } = await setUp();
+    const pid = pidOf(volume);
+    const { secretAccessKey } = server.root;
+    expect(commandLine(pid)).to.include('rclone').and.not.include(secretAccessKey);
+    expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).to.not.include(secretAccessKey);
+    const directory = join(layer.stateDir, 's3', volume.uid);
+    const holding = readdirSync(directory)
+      .map((name) => join(directory, name))
+      .filter((path) => statSync(path).isFile() && readFileSync(path, 'utf8').includes(secretAccessKey));
+    expect(holding).to.have.lengthOf(1);
+    expect(holding.map((path) => statSync(path).mode & 0o777)).to.deep.equal([0o600]);
+    expect(statSync(directory).mode & 0o777).to.equal(0o700);
+  });
+
+  it('lives in a session of its own, and is found again by the next agent without a mount call', async () => {
+    const { volume, mount, target } = await setUp();
+    writeFileSync(join(target, 'file'), 'before');
+    const pid = pidOf(volume);
+    const session = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ')[3];
+    expect(Number(session)).to.not.equal(process.pid);
+    const ids = layer.table.below(layer.mountRoot).map(({ id }) => id);
+    const before = layer.helperPid ?? 0;
+    process.kill(before, 'SIGKILL');
+    const options = { stateDir: layer.stateDir, mountRoot: layer.mountRoot };
+    const next = await createNodeLayer(options, soon());
+    try {
+      const other = new S3Driver(next, HUNG_MS);
+      expect(await other.observeVolume(volume, soon())).to.deep.include({ staged: true, problem: undefined });
+      await other.stage(volume, soon());
+      expect((await other.observeMount(volume, mount, soon())).state).to.equal('mounted');
+      expect(next.table.below(next.mountRoot).map(({ id }) => id)).to.deep.equal(ids);
+    } finally {
+      await next.close();
+    }
+    expect(pidOf(volume)).to.equal(pid);
+    expect(isRunning(pid)).to.equal(true);
+    await waitFor(() => layer.helperPid !== undefined && layer.helperPid !== before, { message: 'another helper' });
+    expect(readFileSync(join(target, 'file'), 'utf8')).to.equal('before');
+  });
+
+  it('tells at once when the process dies, and mounts again with what it had not sent', async () => {
+    const { volume, mount, target, prefix } = await setUp();
+    await writtenWhileAway(target, { unsent: 'written while the server was away' });
+    const told = new Promise<string>((resolve) => {
+      driver.onChange(resolve);
+    });
+    process.kill(pidOf(volume), 'SIGKILL');
+    expect(await told).to.equal(volume.uid);
+    expect(() => readdirSync(target)).to.throw('ENOTCONN');
+    expect((await driver.observeVolume({ ...volume, wasProvisioned: true }, soon())).staged).to.equal(false);
+    expect((await driver.observeMount(volume, mount, soon())).state).to.equal('stale');
+    await driver.stage(volume, soon());
+    await driver.publish(volume, mount, soon());
+    expect((await driver.observeMount(volume, mount, soon())).state).to.equal('mounted');
+    await server.up();
+    await arrives(`${prefix}unsent`, 'written while the server was away');
+    expect(readFileSync(join(target, 'unsent'), 'utf8')).to.equal('written while the server was away');
+  });
+
+  it('mounts again under a process that still has the dead mount open', async () => {
+    const { volume, mount, target } = await setUp();
+    writeFileSync(join(target, 'file'), 'x');
+    const handle = await open(join(target, 'file'));
+    try {
+      process.kill(pidOf(volume), 'SIGKILL');
+      await waitFor(() => !isRunning(pidOf(volume)), { message: 'the process to end' });
+      await driver.publish(volume, mount, soon());
+      expect((await driver.observeMount(volume, mount, soon())).state).to.equal('mounted');
+      expect(mountsBelow(dirname(target))).to.deep.equal([target]);
+    } finally {
+      await handle.close().catch(() => undefined);
+    }
+  });
+
+  it('ends a process that hangs, and never waits on its mount', async () => {
+    const { volume, mount } = await setUp();
+    const pid = pidOf(volume);
+    process.kill(pid, 'SIGSTOP');
+    // The ping of a moment ago still counts for a while.
+    await waitFor(async () => !(await driver.observeVolume(volume, soon())).staged, { message: 'it to be given up' });
+    expect(isRunning(pid)).to.equal(false);
+    await driver.stage(volume, soon());
+    await driver.publish(volume, mount, soon());
+    expect((await driver.observeMount(volume, mount, soon())).state).to.equal('mounted');
+  });
+
+  it('does not call an unmount done while files have not reached the server, and says how much is left', async () => {
+    const { volume, mount, target, prefix } = await setUp();
+    await writtenWhileAway(target, { a: '12345', b: '123' });
+    expect(await unmount(volume, mount)).to.deep.equal({ outcome: 'upload-pending', files: 2, bytes: 8n });
+    expect((await driver.observeMount(volume, mount, soon())).state).to.equal('absent');
+    expect(await driver.unstage(volume, soon())).to.deep.equal({ outcome: 'upload-pending', files: 2, bytes: 8n });
+    await server.up();
+    await waitFor(async () => (await unmount(volume, mount)).outcome === 'done', { message: 'the upload' });
+    expect(await driver.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
+    expect(await server.read('data', `${prefix}a`)).to.equal('12345');
+    expect(await server.read('data', `${prefix}b`)).to.equal('123');
+  });
+
+  it('sends what a dead process left before it gives the storage back', async () => {
+    const { volume, mount, target, prefix } = await setUp();
+    await writtenWhileAway(target, { left: 'left' });
+    process.kill(pidOf(volume), 'SIGKILL');
+    await waitFor(() => !isRunning(pidOf(volume)), { message: 'the process to end' });
+    expect(await unmount(volume, mount)).to.deep.equal({ outcome: 'done' });
+    const outcome = await driver.unstage(volume, soon());
+    // How much of it had been noted before the kill is a matter of luck.
+    expect(outcome).to.deep.include({ outcome: 'upload-pending', files: 1 });
+    await server.up();
+    await waitFor(async () => (await driver.unstage(volume, soon())).outcome === 'done', { message: 'the upload' });
+    expect(await server.read('data', `${prefix}left`)).to.equal('left');
+  });
+
+  it('drops what was not sent only when a person permits it', async () => {
+    const { volume, mount, target, prefix } = await setUp();
+    await writtenWhileAway(target, { dropped: 'dropped' });
+    const dropping = { ...volume, mayLoseData: true };
+    expect(await unmount(dropping, mount)).to.deep.equal({ outcome: 'done' });
+    expect(await driver.unstage(dropping, soon())).to.deep.equal({ outcome: 'done' });
+    await server.up();
+    expect(await server.read('data', `${prefix}dropped`)).to.equal(undefined);
+    expect((await driver.leftovers()).map(({ volumeUID }) => volumeUID)).to.not.include(volume.uid);
+  });
+
+  it('goes on with new credentials on the same mount', async () => {
+    const [old, fresh] = ['old', 'fresh'].map((name) => ({ accessKeyId: name, secretAccessKey: `${name}-secret` }));
+    if (old === undefined || fresh === undefined) throw new Error('unreachable');
+    await server.createUser(old, 'admin');
+    await server.createUser(fresh, 'admin');
+    const { volume, mount, target, prefix } = await setUp({ credentials: { ...old, sessionToken: undefined } });
+    const { id } = (await driver.observeMount(volume, mount, soon())).entry ?? {};
+    await server.deleteUser(old);
+    const location = server.location('data', prefix, { credentials: { ...fresh, sessionToken: undefined } });
+    const rotated = { ...volume, source: { type: 's3' as const, location, missing: undefined } };
+    expect((await driver.observeVolume(rotated, soon())).problem).to.equal(undefined);
+    // The old ones are in use until they run out; what is done meanwhile fails.
+    await waitFor(() => (writeFileSync(join(target, 'after'), 'after'), true), { message: 'a write to work' });
+    await arrives(`${prefix}after`, 'after');
+    expect((await driver.observeMount(rotated, mount, soon())).entry?.id).to.equal(id);
+  });
+
+  it('mounts from a server whose certificate a private authority signed', async () => {
+    const secure = await S3Server.start({ tls: true });
+    await secure.createBucket('data');
+    const { target, prefix } = await setUp({ endpoint: secure.endpoint, caBundle: secure.ca });
+    writeFileSync(join(target, 'file'), 'over TLS');
+    await waitFor(async () => (await secure.read('data', `${prefix}file`)) === 'over TLS', { message: 'the upload' });
+  });
+
+  describe('through a network that fails', () => {
+    for (const [title, fault] of [
+      ['500', { kind: 'answer', status: 500 }],
+      ['503', { kind: 'answer', status: 503 }],
+      ['a reset in the body', { kind: 'reset-upload', afterBytes: 40_000 }],
+      ['a lost answer', { kind: 'lose-answer' }],
+      ['200 with an error inside', { kind: 'answer', status: 200, body: '<Error><Code>InternalError</Code></Error>' }],
+    ] as const) {
+      it(`brings a file whole to the server after ${title}`, async () => {
+        const { volume, mount, target, prefix } = await setUp({ endpoint: proxy.endpoint });
+        let faults = 2;
+        proxy.fault(({ method, url }) =>
+          method === 'PUT' && url.includes('/file') && faults-- > 0 ? fault : undefined,
+        );
+        const content = randomBytes(100_000);
+        // Not synchronously: the proxy lives in this process.
+        await writeFile(join(target, 'file'), content);
+        await waitFor(async () => (await unmount(volume, mount)).outcome === 'done', { message: 'the upload' });
+        const arrived = await server.read('data', `${prefix}file`);
+        expect(arrived?.length, 'size at the server').to.be.greaterThan(0);
+        expect(await server.sha256('data', `${prefix}file`)).to.equal(
+          createHash('sha256').update(content).digest('hex'),
+        );
+      });
+    }
+
+    it('gives an error or the whole file, never a part of it, when answers break off', async () => {
+      const { target, prefix } = await setUp({ endpoint: proxy.endpoint });
+      const key = `${prefix}long`;
+      await server.put('data', key, key);
+      const content = key;
+      await waitFor(async () => (await readdir(target)).includes('long'), { message: 'the object to be listed' });
+      let faults = 3;
+      proxy.fault(({ method, url }) =>
+        method === 'GET' && url.includes('/long') && faults-- > 0 ? { kind: 'truncate-answer' } : undefined,
+      );
+      for (let attempt = 0; attempt < 3; attempt += 1) {
+        const read = await readFile(join(target, 'long'), 'utf8').catch((error: NodeJS.ErrnoException) => error.code);
+        expect(read).to.be.oneOf([content, 'EIO']);
+      }
+      proxy.heal();
+      await waitFor(async () => (await readFile(join(target, 'long'), 'utf8')) === content, {
+        message: 'the whole file',
+      });
+    });
+  });
+});
