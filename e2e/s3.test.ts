@@ -285,6 +285,27 @@ describe('s3 volumes', function () {
     expect(JSON.stringify(lacking)).to.include('is required for type s3').and.to.include('bucket');
   });
 
+  it('waits with down for what has not reached the server, and says how much that is', async () => {
+    const { key, prefix, target } = await mounted();
+    const pid = await pidOf(key);
+    const fd = openSync(join(target, 'unsent'), 'w');
+    await server.down();
+    writeSync(fd, 'unsent');
+    closeSync(fd);
+    const refused = await machine.command(['down', '--timeout', '4']);
+    expect(refused.code, refused.stderr).to.not.equal(0);
+    expect(refused.stderr).to.include('1 file (6 bytes)').and.to.include('--drop-unsent');
+    expect(isRunning(pid)).to.equal(true);
+    await server.up();
+    const done = await machine.command(['down']);
+    expect(done.code, done.stderr).to.equal(0);
+    expect(await server.read('data', `${prefix}unsent`)).to.equal('unsent');
+    expect(isRunning(pid)).to.equal(false);
+    await machine.node.exited;
+    await machine.startNode();
+    await machine.waitReady(VOLUME_MOUNTS, key);
+  });
+
   it('never showed a status that breaks the rules', () => {
     expect(machine.objects.problems).to.deep.equal([]);
   });

@@ -54,6 +54,15 @@ else
   line 'kubectl' "$start" "1.29 or newer is not here and could not be fetched (above): all but kubectl works"
 fi
 
+# Debian's own may be too old; one of a newer suite is unpacked beside the system. Without it s3 volumes are off.
+start=$(now)
+if rclone=$(node scripts/tools.ts path rclone); then
+  export PATH="$PATH:${rclone%/*}"
+  line 'rclone' "$start" "$rclone"
+else
+  line 'rclone' "$start" "1.68 or newer is not here and could not be fetched (above): off: s3 volumes"
+fi
+
 options=(--apply manifests/samples)
 if [ -z "${CLAWSTORE_METRICS:-}" ]; then
   # The same port every time, for a Prometheus that scrapes it, unless somebody else has it.

@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { S3Driver } from '../drivers/s3/driver.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { forkHelper } from '../node/fork-helper.ts';
 import { NodeError } from '../node/node-error.ts';
@@ -104,7 +105,17 @@ async function kernel(settings: Settings): Promise<readonly Check[]> {
         required: name === 'BindMounts',
       }),
     );
-    return [...features, await cloneCheck(() => node.call('probeClone', { directory: probe }, { signal }))];
+    const s3 = await new S3Driver(node).capabilities(signal);
+    return [
+      ...features,
+      await cloneCheck(() => node.call('probeClone', { directory: probe }, { signal })),
+      {
+        check: 's3',
+        status: s3.supported ? 'ok' : 'missing',
+        message: s3.supported ? '' : `off: s3 volumes: ${s3.message}`,
+        required: false,
+      },
+    ];
   } finally {
     await node.close();
     for (const path of [folder, probe]) rmSync(path, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { VOLUME_MOUNTS } from '../api/meta.ts';
 import type { VolumeMount } from '../api/volume-mount.ts';
+import { FS_TYPE } from '../drivers/s3/engine.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { forkHelper } from '../node/fork-helper.ts';
 import type { NodeLayer, TargetPath } from '../node/layer.ts';
@@ -11,6 +12,7 @@ import type { MountEntry } from '../node/mount-entry.ts';
 import { NodeError } from '../node/node-error.ts';
 import { silentLogger } from '../telemetry/log.ts';
 import { connectTo } from './connect.ts';
+import { giveBackS3 } from './down-s3.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 import { requireMountPrivilege } from './preflight.ts';
 import { serveApi } from './serve-api.ts';
@@ -29,6 +31,8 @@ export interface DownOptions {
   readonly purge: boolean;
   /** Do not ask before `purge`. */
   readonly yes: boolean;
+  /** Lose what was written to s3 volumes and has not reached the server. */
+  readonly dropUnsent: boolean;
   readonly timeoutMs: number;
 }
 
@@ -53,7 +57,7 @@ export async function down(settings: Settings, options: DownOptions): Promise<Ex
   const signal = AbortSignal.timeout(options.timeoutMs);
   const node = await createNodeLayer({ stateDir: settings.stateDir, mountRoot, helper: forkHelper() }, signal);
   try {
-    const problems = await takeDown(node, outside, options.purge, signal);
+    const problems = await takeDown(node, outside, options, signal);
     for (const problem of problems) process.stderr.write(`clawstore: ${problem}\n`);
     if (problems.length > 0) return ExitCode.refused;
     if (options.purge) purge(node);
@@ -147,7 +151,7 @@ async function wantedOutside(
 async function takeDown(
   node: NodeLayer,
   outside: readonly string[],
-  dropMemory: boolean,
+  { purge, dropUnsent }: Pick<DownOptions, 'purge' | 'dropUnsent'>,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { mountRoot, table } = node;
@@ -161,8 +165,11 @@ async function takeDown(
   ];
   const problems: string[] = [];
   for (const group of [workloads, volumes, pools, table.stackAt(mountRoot)]) {
+    // Before anything else of the volumes: what is unmounted here cannot be sent any more.
+    if (group === volumes) problems.push(...(await giveBackS3(node, { purge, dropUnsent }, signal)));
     for (const entry of group.toReversed()) {
-      if (entry.fsType === 'tmpfs' && group === volumes && !dropMemory && (await holdsFiles(node, entry, signal))) {
+      if (group === volumes && entry.fsType === FS_TYPE) continue;
+      if (entry.fsType === 'tmpfs' && group === volumes && !purge && (await holdsFiles(node, entry, signal))) {
         problems.push(
           `${entry.target} is a volume in memory: unmounting it loses its files; delete the volume, or use --purge`,
         );

@@ -150,7 +150,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
     .description('stop what runs on this state directory and unmount everything; data stays')
     .option('--purge', 'also delete the state directory with all volumes made in it')
     .option('--yes', 'do not ask before --purge')
-    .addOption(timeoutOption('how long to wait for unmounts'))
+    .option('--drop-unsent', 'lose what was written to s3 volumes and has not reached the server')
+    .addOption(timeoutOption('how long to wait for unmounts and uploads'))
     .action(async (options: DownFlags, command: Command) => {
       const settings = await settingsOf(command);
       const { down } = await import('./down.ts');
@@ -158,6 +159,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
         await down(settings, {
           purge: options.purge === true,
           yes: options.yes === true,
+          dropUnsent: options.dropUnsent === true,
           timeoutMs: seconds('--timeout', options.timeout),
         }),
       );
@@ -218,6 +220,7 @@ interface CredentialFlags {
 }
 
 interface DownFlags {
+  readonly dropUnsent?: boolean;
   readonly purge?: boolean;
   readonly yes?: boolean;
   readonly timeout: string;

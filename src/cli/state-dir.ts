@@ -29,6 +29,8 @@ export interface StateDir {
   /** There while writers of Thin volumes are held for lack of space. */
   readonly heldFile: string;
   /** Where logs go while a table is on the screen. */
+  /** What s3 volumes keep on this node: files that have not reached their server among it. */
+  readonly s3: string;
   readonly logFile: string;
   /** Who this installation is, for the Lease of its node. */
   readonly nodeIdFile: string;
@@ -42,6 +44,7 @@ export function stateDirOf(root: string): StateDir {
     agentLockFile: join(root, 'agent.lock'),
     apiserver: join(root, 'apiserver'),
     pools: join(root, 'pools'),
+    s3: join(root, 's3'),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),
     nodeIdFile: join(root, 'node-id'),
@@ -74,9 +77,9 @@ export function isStateDir(root: string): boolean {
 
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
-  const { lockFile, agentLockFile, apiserver, pools, logFile, nodeIdFile } = stateDirOf(root);
+  const { lockFile, agentLockFile, apiserver, pools, s3, logFile, nodeIdFile } = stateDirOf(root);
   const files = [lockFile, agentLockFile, logFile, join(root, 'kubeconfig'), instanceFile(root), newInstanceFile(root)];
-  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools];
+  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, s3];
 }
 
 /** Returns the instance that runs on this state directory, or undefined when none does. */

@@ -216,23 +216,35 @@ export class S3Driver implements Driver {
     const outcome = await this.#unbind(volume, mount, signal);
     // Another mount of the volume goes on writing: its own unmount will wait.
     if (outcome.outcome !== 'done' || volume.mayLoseData || this.#binds(volume.uid).length > 0) return outcome;
-    return (await this.#pending(volume, signal)) ?? outcome;
+    return (await this.#pending(volume.uid, signal)) ?? outcome;
   }
 
-  async unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome> {
-    const { uid } = volume;
+  unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome> {
+    return this.giveBack(volume.uid, volume.mayLoseData, () => this.stage(volume, signal), signal);
+  }
+
+  /**
+   * Gives back what this node has of a volume, by its UID alone. `restage` starts the process again, where only it can
+   * send what the last one left.
+   */
+  async giveBack(
+    uid: string,
+    mayLoseData: boolean,
+    restage: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<UnmountOutcome> {
     const directory = directoryOf(this.#node, uid);
     const binds = this.#binds(uid);
     if (binds.length > 0)
       return { outcome: 'busy', holders: [], mounts: binds.slice(0, 5).map(({ target }) => target) };
-    if (!volume.mayLoseData) {
-      const pending = await this.#pending(volume, signal);
+    if (!mayLoseData) {
+      const pending = await this.#pending(uid, signal);
       if (pending !== undefined) return pending;
       const unsent = unsentFiles(directory);
       if (unsent.length > 0) {
         // Only a process that runs can send what the last one left.
-        if ((await this.#liveDaemon(uid, signal)) === undefined) await this.stage(volume, signal);
-        return (await this.#pending(volume, signal)) ?? pendingOf(unsent);
+        if ((await this.#liveDaemon(uid, signal)) === undefined) await restage();
+        return (await this.#pending(uid, signal)) ?? pendingOf(unsent);
       }
     }
     const isAlive = (await this.#findDaemon(uid, signal)) !== undefined;
@@ -241,15 +253,15 @@ export class S3Driver implements Driver {
       mountId: this.#stageMount(uid)?.id,
       scope: 'device' as const,
       // What a dead process served can hold no data back.
-      force: !isAlive || volume.mayLoseData,
+      force: !isAlive || mayLoseData,
     };
     const outcome = await asDriver(Reason.UnmountFailed, () => this.#node.unmount(request, signal));
     if (outcome.outcome !== 'done') return outcome;
-    const patience = volume.mayLoseData ? 0 : EXIT_PATIENCE_MS;
+    const patience = mayLoseData ? 0 : EXIT_PATIENCE_MS;
     await asDriver(Reason.UnmountFailed, () =>
       this.#node.call('stopDaemon', { directory, patienceMs: patience }, { signal, deadlineMs: 2 * EXIT_PATIENCE_MS }),
     );
-    const left = volume.mayLoseData ? [] : unsentFiles(directory);
+    const left = mayLoseData ? [] : unsentFiles(directory);
     if (left.length > 0) return pendingOf(left);
     forget(directory);
     return outcome;
@@ -317,10 +329,10 @@ export class S3Driver implements Driver {
   }
 
   /** What the server does not have yet, after waiting a little for it. */
-  async #pending(volume: DriverVolume, signal: AbortSignal): Promise<PendingUpload | undefined> {
+  async #pending(uid: string, signal: AbortSignal): Promise<PendingUpload | undefined> {
     const deadline = performance.now() + UPLOAD_WAIT_MS;
     for (;;) {
-      const daemon = await this.#findDaemon(volume.uid, signal);
+      const daemon = await this.#findDaemon(uid, signal);
       if (daemon === undefined) return undefined;
       const queue = await pushUploads(daemon, signal).catch((thrown: unknown) => {
         if (signal.aborted) throw thrown;
@@ -333,7 +345,7 @@ export class S3Driver implements Driver {
         );
       });
       // A file that was closed a moment ago may not be in the queue yet: its note in the cache tells of it.
-      const sizes = queue.length > 0 ? queue.map(({ size }) => size) : unsentFiles(directoryOf(this.#node, volume.uid));
+      const sizes = queue.length > 0 ? queue.map(({ size }) => size) : unsentFiles(directoryOf(this.#node, uid));
       if (sizes.length === 0) return undefined;
       if (performance.now() > deadline) return pendingOf(sizes);
       await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
