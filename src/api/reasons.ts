@@ -65,6 +65,7 @@ export const REASONS = {
     'The volume names no Secret, and the VolumeClass does not allow the credentials of the node.',
   MountOptionNotAllowed: 'A mount option is not allowed by the VolumeClass or not known to the driver.',
   PoolNotFound: 'The node has no pool of that name.',
+  CapacityTooLarge: 'The capacity is above what the filesystem of the volume can have.',
   CapacityTooSmall: 'The capacity is below what the filesystem of the volume needs.',
   CapacityNotEnforceable: 'The capacityPolicy is Enforce and the source cannot limit its size.',
   ShrinkNotSupported: 'The capacity asked for is below what the volume has.',

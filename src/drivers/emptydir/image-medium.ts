@@ -37,6 +37,8 @@ const MIB = 1024n * 1024n;
 const SMALLEST_XFS = 300n * MIB;
 /** Below this ext4 has no room for its own tables. */
 const SMALLEST_EXT4 = 2n * MIB;
+/** The exact integers of JavaScript end here, and with them the sizes of files that Node can ask for. */
+const TOO_LARGE = 1n << 53n;
 /** Making and growing files of any size, milliseconds. */
 const DEADLINE_MS = 120_000;
 
@@ -105,6 +107,7 @@ export class ImageMedium implements Medium {
   ): Promise<void> {
     const image = (await this.#find(volume, signal))[0];
     if (image !== undefined && image.sizeBytes >= sizeBytes) return;
+    refuseSize(sizeBytes);
     if (image === undefined) await this.#create(volume, sizeBytes, signal);
     else await this.#grow(volume, image, sizeBytes, stageMount !== undefined, signal);
     this.#overcommitment.forget(volume.pool);
@@ -186,11 +189,6 @@ export class ImageMedium implements Medium {
   }
 
   async #create(volume: DriverVolume, sizeBytes: bigint, signal: AbortSignal): Promise<void> {
-    if (sizeBytes < SMALLEST_EXT4) {
-      throw new DriverError('CapacityTooSmall', `a volume image needs at least ${SMALLEST_EXT4 / MIB}Mi`, {
-        terminal: true,
-      });
-    }
     const pool = await this.#pool(volume, signal);
     await this.#refuseWithoutRoom(volume, pool, volume.provisioning === 'Thick' ? sizeBytes : 0n, signal);
     const filesystem: ImageFilesystem = sizeBytes < SMALLEST_XFS ? 'ext4' : 'xfs';
@@ -271,6 +269,18 @@ export class ImageMedium implements Medium {
     const pool = await this.#pool(volume, signal);
     const volumeUID = uidSegment('metadata.uid', volume.uid);
     return POSSIBLE.flatMap((kind) => imageAt(pool, { volumeUID, ...kind }));
+  }
+}
+
+/** @throws DriverError for a size that no pool could ever give. */
+function refuseSize(sizeBytes: bigint): void {
+  if (sizeBytes < SMALLEST_EXT4) {
+    const message = `a volume image needs at least ${SMALLEST_EXT4 / MIB}Mi; raise spec.capacity`;
+    throw new DriverError('CapacityTooSmall', message, { terminal: true });
+  }
+  if (sizeBytes >= TOO_LARGE) {
+    const message = 'a volume image is smaller than 8Pi; make the volume anew with less spec.capacity';
+    throw new DriverError('CapacityTooLarge', message, { terminal: true });
   }
 }
 

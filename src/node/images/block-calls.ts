@@ -64,8 +64,8 @@ export interface BlockCalls {
    * @throws NodeError with the kernel's own words.
    */
   mountDevice(devicePath: string, filesystem: string, flags: readonly string[], attributes: number): Promise<number>;
-  /** Allocates blocks up to `bytes`, growing the file; in a thread, since a large file takes a while. */
-  allocate(fd: number, bytes: bigint, path: string): Promise<void>;
+  /** Allocates blocks from one size to a larger one, growing the file; in a thread, since a large file takes a while. */
+  allocate(fd: number, from: bigint, to: bigint, path: string): Promise<void>;
   /** FIFREEZE and FITHAW, ioctl_fs(2) by descriptor. Already so = success. */
   setFrozen(fd: number, frozen: boolean, path: string): Promise<void>;
   /** FICLONE; false with the errno's name where the filesystem cannot. */
@@ -163,9 +163,9 @@ export function loadBlockCalls(): BlockCalls {
         closeSync(context);
       }
     },
-    async allocate(fd, bytes, path) {
+    async allocate(fd, from, to, path) {
       // posix_fallocate(3) answers with the error number itself.
-      const error = await inThread(posixFallocate, fd, 0n, bytes);
+      const error = await inThread(posixFallocate, fd, from, to - from);
       if (error !== 0) throw systemError('fallocate', ERRNO_NAMES.get(error) ?? `errno ${error}`, path);
     },
     async setFrozen(fd, frozen, path) {

@@ -280,7 +280,15 @@ export async function probeClone(
 
 async function setSize(fd: number, sizeBytes: bigint, allocation: 'sparse' | 'full', path: string): Promise<void> {
   if (allocation === 'full') {
-    await blockCalls().allocate(fd, sizeBytes, path);
+    const before = BigInt(fstatSync(fd).size);
+    try {
+      // Only what is new: XFS wants room for the whole range it is told, allocated already or not.
+      await blockCalls().allocate(fd, before, sizeBytes, path);
+    } catch (thrown) {
+      // What was allocated before the room ended would stay taken.
+      ftruncateSync(fd, Number(before));
+      throw thrown;
+    }
     return;
   }
   ftruncateSync(fd, Number(sizeBytes));

@@ -25,7 +25,7 @@ export interface Pool {
   readonly directory: string;
   readonly filesystem: string;
   /** The pool file and where it is mounted; undefined for a pool that is a directory of the host. */
-  readonly file: { readonly path: string; readonly target: TargetPath } | undefined;
+  readonly file: { readonly path: string; readonly target: TargetPath; readonly device: string } | undefined;
   readonly cloneable: boolean;
 }
 
@@ -113,12 +113,13 @@ export class Pools {
   }
 
   /**
-   * Someone has unmounted the pool behind our back. The empty directory below must not be taken for a pool without
-   * images: a volume would be missing, and deleting it would look done.
+   * Someone has unmounted the pool behind our back, or mounted over it. What is seen there instead must not be taken for
+   * a pool without images: a volume would be missing, and deleting it would look done.
    */
   #isGone(name: string): boolean {
     const file = this.#found.get(name)?.file;
-    return file !== undefined && this.#node.table.at(join(file.target.root, file.target.path)) === undefined;
+    if (file === undefined) return false;
+    return this.#node.table.at(join(file.target.root, file.target.path))?.device !== file.device;
   }
 
   async #make(name: string, signal: AbortSignal): Promise<Pool> {
@@ -166,7 +167,7 @@ export class Pools {
     );
     const directory = join(entry.target, 'images');
     const { cloneable } = await this.#node.call('probeClone', { directory }, { signal });
-    return { name, directory, filesystem: entry.fsType, file: { path: file, target }, cloneable };
+    return { name, directory, filesystem: entry.fsType, file: { path: file, target, device: entry.device }, cloneable };
   }
 
   /** The pool of before, whose file somebody deleted, is still mounted: its volumes live on in it. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, statfsSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statfsSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
@@ -131,6 +131,32 @@ describe('an emptyDir volume on disk', function () {
     await until(() => place.layer.table.at(join(target.root, target.path)) === undefined);
     await driver.delete(volume, soon());
     expect(readdirSync(pool.directory)).to.deep.equal([]);
+  });
+
+  it('is neither missing nor deleted while something is mounted over its pool', async function () {
+    if (pool.file === undefined) skipBecause(this, 'the pool is a directory here, not a file');
+    const volume = volumeOf('covered', 16n * MIB);
+    await driver.provision(volume, soon());
+    const path = join(pool.file.target.root, pool.file.target.path);
+    execFileSync('mount', ['-t', 'tmpfs', 'cover', path]);
+    // As whoever restores a backup to the wrong place would leave it: it looks like a pool without images.
+    mkdirSync(pool.directory);
+    await until(() => place.layer.table.at(path)?.source === 'cover');
+    try {
+      for (const attempt of [driver.delete(volume, soon()), driver.observeVolume(volume, soon())]) {
+        const error = await failure(attempt);
+        expect(error).to.be.instanceOf(DriverError).with.property('message').that.includes(`${path} has cover mounted`);
+      }
+    } finally {
+      execFileSync('umount', [path]);
+    }
+    await until(() => place.layer.table.at(path)?.source !== 'cover');
+    expect((await driver.observeVolume(volume, soon())).provisioned).to.equal(true);
+  });
+
+  it('larger than any file can be is refused for good', async () => {
+    const error = await failure(driver.provision(volumeOf('absurd', 1n << 54n), soon()));
+    expect(error).to.include({ reason: 'CapacityTooLarge', terminal: true });
   });
 
   it('is removed with the unfinished file that a kill left behind', async () => {

@@ -139,6 +139,31 @@ describe('volume images', () => {
     expect(BigInt(statSync(file).blocks) * 512n < 16n * MIB).to.equal(true);
   });
 
+  it('with full allocation grow when the growth fits, although their whole size would not fit once more', async function () {
+    this.timeout(30_000);
+    await create('ext4', 128n, 'full');
+    const filler = join(pool.directory, 'filler');
+    const free = BigInt(statfsSync(pool.directory).bavail) * BigInt(statfsSync(pool.directory).bsize);
+    execFileSync('fallocate', ['-l', String(free - 100n * MIB), filler]);
+    try {
+      const request = { file, sizeBytes: 192n * MIB, allocation: 'full', filesystem: 'ext4', target: null } as const;
+      await node.call('growImage', request, { signal: never, deadlineMs: 30_000 });
+    } finally {
+      rmSync(filler);
+    }
+    expect(BigInt(statSync(file).blocks) * 512n >= 192n * MIB).to.equal(true);
+  });
+
+  it('keep their size, and take nothing more from the pool, when their growth does not fit', async () => {
+    await create('ext4', 64n, 'full');
+    const before = statfsSync(pool.directory).bavail;
+    const request = { file, sizeBytes: 1n << 50n, allocation: 'full', filesystem: 'ext4', target: null } as const;
+    const error = await node.call('growImage', request, { signal: never }).catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(NodeError).with.property('code', 'NoSpace');
+    expect(statSync(file).size).to.equal(Number(64n * MIB));
+    expect(statfsSync(pool.directory).bavail).to.be.within(before - 16, before + 16);
+  });
+
   it('that do not fit are refused and leave nothing behind', async () => {
     const error = await create('xfs', 64n * 1024n * 1024n, 'full').catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(NodeError).with.property('code', 'NoSpace');
