@@ -173,9 +173,11 @@ describe(`clawstore invoke, ${controlPlaneKind} API server`, function () {
 
     it('refuses an unknown command and parameters that are not JSON', async () => {
       expect((await invoke('volume.explode', {})).code).to.equal(2);
-      const { code, stderr } = await machine.command(['invoke', 'volume.list', '{']);
+      const { code, stdout } = await machine.command(['invoke', 'volume.list', '{']);
       expect(code).to.equal(2);
-      expect(stderr).to.include('not JSON');
+      const { error } = JSON.parse(stdout) as { readonly error: Readonly<Record<string, string>> };
+      expect(error['code']).to.equal('InvalidParameter');
+      expect(error['message']).to.include('not JSON');
     });
 
     it('says why a hostpath outside the allow-list is refused, and keeps nothing of it', async () => {

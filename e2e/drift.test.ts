@@ -213,6 +213,29 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     for (const path of targets.values()) expect(readFileSync(join(path, 'file'), 'utf8')).to.equal(path);
   });
 
+  if (controlPlaneKind === 'embedded') {
+    for (const [what, harm] of [
+      ['the database is damaged', damageDatabase],
+      ['the disk of the state directory is read-only', makeReadOnly],
+    ] as const) {
+      it(`unmounts everything with clawstore down although ${what}, and says what it cannot know`, async () => {
+        await machine.node.stop();
+        const mend = await harm();
+        try {
+          const { code, stdout, stderr } = await machine.command(['down']);
+          expect(code, stderr).to.equal(0);
+          expect(stderr).to.include(`mounts outside ${machine.settings.mountRoot} are not known and stay`);
+          expect(stdout).to.include(`everything below ${machine.settings.mountRoot} is unmounted`);
+          expect(mountsBelow(machine.settings.mountRoot)).to.deep.equal([]);
+        } finally {
+          await mend();
+        }
+        await machine.startNode();
+        await allReady();
+      });
+    }
+  }
+
   it('refuses with down to unmount what is busy, and names who holds it', async () => {
     if (machine.separate) await machine.node.stop();
     const directory = pathOf('host');
@@ -242,6 +265,20 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     expect(machine.objects.versions).to.be.greaterThan(10);
     expect(machine.objects.problems).to.deep.equal([]);
   });
+
+  async function damageDatabase(): Promise<() => Promise<void>> {
+    const file = join(machine.settings.stateDir, 'apiserver/apiserver.db');
+    const whole = readFileSync(file);
+    writeFileSync(file, Buffer.alloc(whole.length, 'x'));
+    return async () => writeFileSync(file, whole);
+  }
+
+  async function makeReadOnly(): Promise<() => Promise<unknown>> {
+    const { stateDir } = machine.settings;
+    await run('mount', ['--bind', stateDir, stateDir]);
+    await run('mount', ['-o', 'remount,bind,ro', stateDir]);
+    return () => run('umount', [stateDir]);
+  }
 
   /** resourceVersion by object: what a write would change. */
   async function objectVersions(): Promise<Readonly<Record<string, string | undefined>>> {

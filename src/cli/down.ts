@@ -54,17 +54,22 @@ export async function down(settings: Settings, options: DownOptions): Promise<Ex
   const deadline = Date.now() + options.timeoutMs;
   if (running !== undefined) await stopInstance(running, deadline);
   const outside = isState ? await targetsOutside(settings, mountRoot) : [];
+  const unmounted = outside === undefined || !isState ? `everything below ${mountRoot} is` : 'everything is';
   const signal = AbortSignal.timeout(options.timeoutMs);
   const node = await createNodeLayer({ stateDir: settings.stateDir, mountRoot, helper: forkHelper() }, signal);
   try {
-    const problems = await takeDown(node, outside, options, signal);
+    const problems = await takeDown(node, outside ?? [], options, signal);
     for (const problem of problems) process.stderr.write(`clawstore: ${problem}\n`);
     if (problems.length > 0) return ExitCode.refused;
+    if (!isState) {
+      process.stdout.write(`${unmounted} unmounted; ${settings.stateDir} holds no data of clawstore\n`);
+      return ExitCode.ok;
+    }
     if (options.purge) purge(node);
     process.stdout.write(
       options.purge
-        ? `everything is unmounted, and ${settings.stateDir} is deleted with the volumes made in it\n`
-        : `everything is unmounted; the data stays in ${settings.stateDir} until clawstore down --purge\n`,
+        ? `${unmounted} unmounted, and ${settings.stateDir} is deleted with the volumes made in it\n`
+        : `${unmounted} unmounted; the data stays in ${settings.stateDir} until clawstore down --purge\n`,
     );
     return ExitCode.ok;
   } finally {
@@ -100,12 +105,24 @@ async function stopInstance(running: Instance, deadline: number): Promise<void> 
 
 /**
  * Targets that people chose outside the mount root. The mount table alone cannot tell them from mounts of others, so the
- * control plane is asked: our own is started for that, with a kubeconfig of its own, because the one that was given may
- * be somebody's for a cluster.
+ * control plane is asked. Where that cannot be (a cluster that is away, a damaged database, a disk that became read-only)
+ * the rest is taken down without it.
+ * @returns undefined when they are not known, which is said.
  */
-async function targetsOutside(settings: Settings, mountRoot: string): Promise<readonly string[]> {
+async function targetsOutside(settings: Settings, mountRoot: string): Promise<readonly string[] | undefined> {
   const { apiserver } = stateDirOf(settings.stateDir);
-  if (!existsSync(apiserver)) return askCluster(settings, mountRoot);
+  try {
+    if (existsSync(apiserver)) return await askOwn(settings, apiserver, mountRoot);
+    return await wantedOutside(settings.kubeconfig, mountRoot, ({ status }) => status?.nodeName === settings.nodeName);
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    process.stderr.write(`clawstore: mounts outside ${mountRoot} are not known and stay: ${why}\n`);
+    return undefined;
+  }
+}
+
+/** Starts our own, with a kubeconfig of its own, because the one that was given may be somebody's for a cluster. */
+async function askOwn(settings: Settings, apiserver: string, mountRoot: string): Promise<readonly string[]> {
   const kubeconfig = join(apiserver, 'down.kubeconfig');
   const server = await serveApi(
     { directory: apiserver, kubeconfig, listen: settings.listen, auditLog: undefined, logLevel: 'error' },
@@ -116,17 +133,6 @@ async function targetsOutside(settings: Settings, mountRoot: string): Promise<re
   } finally {
     await server.close();
     rmSync(kubeconfig, { force: true });
-  }
-}
-
-/** The agent of a cluster goes down without it too: what it may leave is said. */
-async function askCluster({ kubeconfig, nodeName }: Settings, mountRoot: string): Promise<readonly string[]> {
-  try {
-    return await wantedOutside(kubeconfig, mountRoot, ({ status }) => status?.nodeName === nodeName);
-  } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    process.stderr.write(`clawstore: mounts outside ${mountRoot} are not known and stay: ${why}\n`);
-    return [];
   }
 }
 
@@ -220,7 +226,12 @@ function purge({ stateDir, table }: NodeLayer): void {
   if (mounted !== undefined) {
     throw new CliError(ExitCode.refused, `${stateDir} is not deleted: ${mounted.target} is mounted in it`);
   }
-  for (const path of contentsOf(stateDir)) rmSync(path, { recursive: true, force: true });
+  try {
+    for (const path of contentsOf(stateDir)) rmSync(path, { recursive: true, force: true });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CliError(ExitCode.failed, `${stateDir} is not deleted, or not all of it: ${why}`, { cause });
+  }
   if (removeIfEmpty(stateDir)) return;
   process.stderr.write(`clawstore: ${stateDir} is kept, because it holds what clawstore did not make\n`);
 }

@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { CommandError, type CommandErrorCode } from '../commands/command-error.ts';
 import { COMMANDS, invoke } from '../commands/registry.ts';
+import type { KubeClient } from '../kube/client.ts';
 import { connectTo } from './connect.ts';
-import { CliError, ExitCode } from './exit-code.ts';
+import { ExitCode } from './exit-code.ts';
 import { type OutputFormat, render } from './output.ts';
 import type { Settings } from './settings.ts';
 import { UP_HOST_PATH_ALLOW } from './settings.ts';
@@ -34,10 +35,11 @@ export async function invokeCommand(
     process.stdout.write(await render(describeCommands(), format));
     return ExitCode.ok;
   }
-  const params = parseParams(json === '-' ? readFileSync(0, 'utf8') : json);
-  const instance = readInstance(settings.stateDir);
-  const client = await connectTo(settings.kubeconfig);
+  let client: KubeClient | undefined;
   try {
+    const params = parseParams(json === '-' ? readFileSync(0, 'utf8') : json);
+    const instance = readInstance(settings.stateDir);
+    client = await connectTo(settings.kubeconfig);
     const result = await invoke(name, params, {
       client,
       namespace: settings.invokeNamespace,
@@ -56,7 +58,7 @@ export async function invokeCommand(
     else process.stdout.write(await render({ error: { code, field, reason, message } }, format));
     return EXIT_CODES[code];
   } finally {
-    await client.close();
+    await client?.close();
   }
 }
 
@@ -65,7 +67,7 @@ function parseParams(json: string): unknown {
     return JSON.parse(json) as unknown;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError(ExitCode.usage, `the parameters are not JSON: ${why}`, { cause });
+    throw new CommandError('InvalidParameter', `the parameters are not JSON: ${why}`, { cause });
   }
 }
 

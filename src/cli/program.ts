@@ -56,6 +56,7 @@ function report(thrown: unknown): ExitCode {
 function makeProgram(exit: (code: ExitCode) => void): Command {
   const program = new Command('clawstore')
     .description('Declarative storage for nodes: declare volumes, see them really mounted.')
+    .version(`clawstore ${productVersion()}`, '--version', 'print the version')
     .exitOverride()
     .showHelpAfterError('(try --help)')
     .addHelpText(

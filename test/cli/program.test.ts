@@ -36,6 +36,12 @@ describe('the command line', function () {
     expect(stdout).to.include('Exit codes: 0 done');
   });
 
+  it('answers --version as other programs do', () => {
+    const { code, stdout } = clawstore('--version');
+    expect(code).to.equal(ExitCode.ok);
+    expect(stdout).to.equal(clawstore('version').stdout);
+  });
+
   it('lists each setting with its default and its variable in the help of a command', () => {
     const words = clawstore('up', '--help').stdout.replaceAll(/\s+/g, ' ');
     for (const { flags, env, fallback } of SETTING_FLAGS) {
@@ -52,7 +58,7 @@ describe('the command line', function () {
     [['up', '--until-ready', '--timeout', 'x'], '--timeout: "x" is not a number of seconds'],
     [['down', '--timeout', '0'], '--timeout: "0" is not a number of seconds'],
     [['invoke'], "missing required argument 'command'"],
-    [['invoke', 'volume.list', '{'], 'the parameters are not JSON'],
+    [['invoke', 'volume.list', '{', '-o', 'table'], 'the parameters are not JSON'],
     [['version', '-o', 'xml'], '"xml" is none of json, yaml, table'],
     [['doctor', '--config', '/nonexistent.yaml'], 'config file /nonexistent.yaml'],
   ];

@@ -56,7 +56,11 @@ export class RevisionLog {
       this.#insert = this.#db.prepare('INSERT INTO log VALUES(?, ?, ?)');
     } catch (cause) {
       if (cause instanceof StorageError) throw cause;
-      throw new StorageError(`cannot open the database ${file}: ${(cause as Error).message}`, { cause });
+      const why = (cause as Error).message;
+      const hint = isDamage(cause)
+        ? '; put a copy of it back, or move it and what has its name with -wal and -shm away: objects are then gone, while mounts and data stay and are listed as orphans'
+        : '';
+      throw new StorageError(`cannot open the database ${file}: ${why}${hint}`, { cause });
     }
   }
 
@@ -127,4 +131,10 @@ export class RevisionLog {
       throw new StorageError(`cannot commit: ${(cause as Error).message}`, { cause });
     }
   }
+}
+
+/** Says whether SQLite means the content of the file: SQLITE_CORRUPT or SQLITE_NOTADB (https://sqlite.org/rescode.html). */
+function isDamage(thrown: unknown): boolean {
+  const code = (thrown as { readonly errcode?: unknown }).errcode;
+  return code === 11 || code === 26;
 }

@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { JsonObject } from '../../../src/apiserver/schema/json-value.ts';
 import type { Change } from '../../../src/apiserver/storage/collection.ts';
-import { StorageError } from '../../../src/apiserver/storage/revision-log.ts';
+import { RevisionLog, StorageError } from '../../../src/apiserver/storage/revision-log.ts';
 import { Store } from '../../../src/apiserver/storage/store.ts';
 
 const object = (name: string, value = 0): JsonObject => ({ metadata: { name }, value });
@@ -29,6 +29,15 @@ describe('Store', () => {
     await store.close();
     store = open();
   };
+
+  it('says of a damaged file what can be done', () => {
+    const file = join(directory, 'damaged');
+    writeFileSync(file, Buffer.alloc(8192, 'x'));
+    expect(() => new RevisionLog(file)).to.throw(
+      StorageError,
+      /damaged: file is not a database; put a copy of it back/,
+    );
+  });
 
   it('stores nothing in a database that was removed, and says so', async () => {
     const things = store.collection('g/things');
