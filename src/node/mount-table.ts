@@ -64,7 +64,7 @@ export class LiveMountTable implements MountTable {
       if (before !== undefined) this.#unindex(before);
       this.#index(after);
       if (before === undefined) change.added.push(after);
-      else if (differs(before, after)) change.changed.push({ before, after });
+      else if (mountsDiffer(before, after)) change.changed.push({ before, after });
     }
     if (change.added.length + change.removed.length + change.changed.length === 0) return;
     this.#generation += 1;
@@ -92,8 +92,8 @@ export class LiveMountTable implements MountTable {
   }
 }
 
-/** Peer groups are left out: they are numbered by the kernel as it likes, and a derived entry does not know them. */
-function differs(a: MountEntry, b: MountEntry): boolean {
+/** Whether two entries show different mounts, or one that changed. Peer groups are left out: they are numbered by the kernel as it likes, and a derived entry does not know them. */
+export function mountsDiffer(a: MountEntry, b: MountEntry): boolean {
   return (
     a.parentId !== b.parentId ||
     a.device !== b.device ||

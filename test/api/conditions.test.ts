@@ -164,7 +164,7 @@ describe('the status linter', () => {
 describe('reasons', () => {
   it('are PascalCase, explained, and named by their own constant', () => {
     for (const [name, text] of Object.entries(REASONS)) {
-      expect(name).to.match(/^[A-Z][a-z]+(?:[A-Z][a-z]+)*$/);
+      expect(name).to.match(/^[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)*$/);
       expect(text, name).to.match(/^[A-Z].*\.$/);
       expect(Reason[name as Reason]).to.equal(name);
     }

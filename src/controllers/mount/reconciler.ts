@@ -10,6 +10,7 @@ import { isDeleting, VOLUME_MOUNTS } from '../../api/meta.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { MountObservation } from '../../drivers/driver.ts';
+import type { MountEntry } from '../../node/mount-entry.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import { storageObjection } from '../policy/judge-storage.ts';
@@ -40,14 +41,14 @@ const PASSING: readonly string[] = ['VolumeNotFound', 'VolumeNotReady', 'Waiting
 
 export interface MountDependencies extends AgentDependencies {
   /**
-   * Runs the work on a key during which changes at its target are our own. `settled` is told the ID of the mount that
-   * was seen last, so that a change by somebody else in between is noticed.
+   * Runs the work on a key during which changes at its target are our own. `settled` is told which mount was seen
+   * last, so that a change by somebody else in between is noticed.
    */
   readonly quietly: <T>(key: string, target: string, work: (settled: Settled) => Promise<T>) => Promise<T>;
 }
 
-/** Says which mount is at the target now: its ID, or undefined for none. */
-export type Settled = (mountId: number | undefined) => void;
+/** Says which mount is at the target now; undefined for none. */
+export type Settled = (entry: MountEntry | undefined) => void;
 
 /** What became of the work at the target. */
 interface Worked {
@@ -133,7 +134,7 @@ async function converge(
     const failure = failureOf(thrown, 'MountFailed', signal);
     worked = { outcome: { kind: 'failed', failure }, observation: await lookAgain() };
   }
-  settled(worked.observation?.entry?.id);
+  settled(worked.observation?.entry);
   await report(current, target.hostPath, worked, deps, context);
   const { outcome } = worked;
   if (outcome.kind !== 'failed') return DONE;
@@ -196,7 +197,7 @@ async function remove(
       const { signal } = context;
       try {
         const obstacle = await removeMount(removal, deps.node, deps.metrics, signal);
-        settled(deps.node.table.at(hostPath)?.id);
+        settled(deps.node.table.at(hostPath));
         if (obstacle !== undefined) return await block({ kind: 'blocked', obstacle }, BLOCKED_RETRY_MS);
         const rest = await unstageForeign(mount, removal, deps, signal);
         if (rest !== undefined) return await block({ kind: 'blocked', obstacle: rest }, BLOCKED_RETRY_MS);

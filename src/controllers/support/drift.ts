@@ -6,7 +6,9 @@
 import { keyOf } from '../../api/meta.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { MountTable, MountTableChange } from '../../node/layer.ts';
+import type { MountEntry } from '../../node/mount-entry.ts';
 import { isAtOrBelow } from '../../node/mount-entry.ts';
+import { mountsDiffer } from '../../node/mount-table.ts';
 import type { ChannelSource } from '../../runtime/source.ts';
 import { channelSource } from '../../runtime/source.ts';
 import type { ReadStore } from '../../runtime/store.ts';
@@ -23,7 +25,8 @@ export class DriftWatch {
   readonly volumes: ChannelSource = channelSource('stage-table');
   readonly #store: ReadStore<VolumeMount>;
   readonly #table: MountTable;
-  readonly #quiet = new Set<string>();
+  /** Keys that are being worked on, with whether their targets changed meanwhile. */
+  readonly #quiet = new Map<string, { changed: boolean }>();
   /** Where volumes are staged, as their reconciles saw it last. */
   readonly #staged = new Map<string, string>();
   readonly #stageTargets = new Map<string, string>();
@@ -52,22 +55,26 @@ export class DriftWatch {
     this.#stageTargets.set(target, key);
   }
 
-  /** Runs the work on one mount, during which changes at its target are taken for its own. */
+  /**
+   * Runs the work on one mount, during which changes at its target are taken for its own as long as the target is in the
+   * end as the work saw it last. Work that ends without having looked has made no change: who did is looked after.
+   */
   async quietly<T>(
     key: string,
     target: string,
-    work: (settled: (mountId: number | undefined) => void) => Promise<T>,
+    work: (settled: (entry: MountEntry | undefined) => void) => Promise<T>,
   ): Promise<T> {
-    let seen: { readonly mountId: number | undefined } | undefined;
-    this.#quiet.add(key);
+    let seen: { readonly entry: MountEntry | undefined } | undefined;
+    const quiet = { changed: false };
+    this.#quiet.set(key, quiet);
     try {
-      return await work((mountId) => {
-        seen = { mountId };
+      return await work((entry) => {
+        seen = { entry };
       });
     } finally {
       this.#quiet.delete(key);
-      // Somebody changed the target after we had looked at it for the last time.
-      if (seen !== undefined && this.#table.at(target)?.id !== seen.mountId) this.mounts.send(key, DRIFT);
+      const isMissed = seen === undefined ? quiet.changed : !isSame(seen.entry, this.#table.at(target));
+      if (isMissed) this.mounts.send(key, DRIFT);
     }
   }
 
@@ -94,6 +101,12 @@ export class DriftWatch {
   }
 
   #tell(key: string): void {
-    if (!this.#quiet.has(key)) this.mounts.send(key, DRIFT);
+    const quiet = this.#quiet.get(key);
+    if (quiet === undefined) this.mounts.send(key, DRIFT);
+    else quiet.changed = true;
   }
+}
+
+function isSame(a: MountEntry | undefined, b: MountEntry | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : a.id === b.id && !mountsDiffer(a, b);
 }

@@ -139,14 +139,26 @@ describe('DriftWatch', () => {
     at.set('/mnt/m', mountEntry('/mnt/m', 5));
     await drift.quietly('team/m', '/mnt/m', async (settled) => {
       removed('/mnt/m');
-      settled(5);
+      settled(mountEntry('/mnt/m', 5));
     });
     expect(keys).to.deep.equal([]);
     await drift.quietly('team/m', '/mnt/m', async (settled) => {
-      settled(5);
+      settled(mountEntry('/mnt/m', 5));
+      at.set('/mnt/m', { ...mountEntry('/mnt/m', 5), options: ['ro'] });
+    });
+    expect(keys).to.deep.equal(['team/m']);
+    await drift.quietly('team/m', '/mnt/m', async (settled) => {
+      settled(at.get('/mnt/m'));
       at.delete('/mnt/m');
       removed('/mnt/m');
     });
+    expect(keys).to.deep.equal(['team/m', 'team/m']);
+  });
+
+  it('loses no change during work that ended without a look', async () => {
+    const { drift, keys, removed } = watch();
+    await drift.quietly('team/m', '/mnt/m', async () => removed('/mnt/m'));
+    await drift.quietly('team/m', '/mnt/m', async () => undefined);
     expect(keys).to.deep.equal(['team/m']);
   });
 });
