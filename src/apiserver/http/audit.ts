@@ -3,8 +3,8 @@
  * It never makes a request wait: lines gather in memory, of bounded size, and are appended behind its back.
  */
 import { randomUUID } from 'node:crypto';
-import { closeSync, openSync, renameSync, statSync } from 'node:fs';
-import { appendFile } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Attributes } from '../access/attributes.ts';
 import type { Clock } from '../registry/clock.ts';
@@ -28,6 +28,8 @@ const OLDER_FILES = 2;
 const MAX_TEXT = 2048;
 /** How long to wait after the disk has refused. */
 const RETRY_MS = 1000;
+/** How long the end of the server waits for the disk. */
+const CLOSE_MS = 2000;
 
 export class AuditLog {
   readonly #options: AuditOptions;
@@ -82,27 +84,49 @@ export class AuditLog {
       const text = this.#waiting.join('');
       const count = this.#waiting.length;
       try {
-        this.#rotate(text.length);
-        await appendFile(this.#options.file, text, { mode: 0o600 });
+        await this.#append(text);
         this.#waiting.splice(0, count);
         this.#size -= text.length;
         if (this.#isFailing) this.#recover();
       } catch (error) {
         this.#fail(error as Error);
         if (this.#closed) break;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
+        await new Promise((resolve) => {
+          setTimeout(resolve, RETRY_MS).unref();
+        });
       }
     }
     this.#writing = undefined;
   }
 
-  #rotate(coming: number): void {
+  /** Whole lines or nothing: what a full disk took of them is taken back. */
+  async #append(text: string): Promise<void> {
     const { file } = this.#options;
-    const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-    if (size === 0 || size + coming <= this.#maxBytes) return;
+    const handle = await open(file, 'a', 0o600);
+    try {
+      const { size } = await handle.stat();
+      if (size > 0 && size + text.length > this.#maxBytes) {
+        await this.#putAside();
+        return await this.#append(text);
+      }
+      try {
+        await handle.writeFile(text);
+      } catch (error) {
+        await handle.truncate(size);
+        throw error;
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async #putAside(): Promise<void> {
+    const { file } = this.#options;
     for (let older = OLDER_FILES; older > 0; older--) {
       const from = older === 1 ? file : `${file}.${older - 1}`;
-      if (statSync(from, { throwIfNoEntry: false }) !== undefined) renameSync(from, `${file}.${older}`);
+      await rename(from, `${file}.${older}`).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+      });
     }
   }
 
@@ -118,10 +142,15 @@ export class AuditLog {
     this.#lost = 0;
   }
 
-  /** Writes what waits, once, and accepts nothing more. */
+  /** Writes what waits, if the disk takes it now, and accepts nothing more. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#writing;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS);
+    });
+    await Promise.race([this.#writing, late]);
+    clearTimeout(timer);
   }
 }
 

@@ -3,7 +3,7 @@
  * directory. With the embedded control plane that is `clawstore up`, or (`separate`) its three parts as processes of
  * their own; with a real one the parts `controller` and `agent`.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIELD_MANAGERS } from '../../../src/api/group.ts';
 import {
@@ -134,10 +134,15 @@ export class Machine {
 
   /** Starts the process with the node agent and waits until its StorageNode is Ready. */
   async startNode(options: Partial<StartOptions> = {}): Promise<Clawstore> {
-    this.#node = await Clawstore.start(this.separate ? 'agent' : 'up', this.settings, {
-      logFile: join(this.directory, 'node.log'),
-      ...options,
-    });
+    const kubeconfig = await this.#kubeconfigOf('node', this.settings.nodeName);
+    this.#node = await Clawstore.start(
+      this.separate ? 'agent' : 'up',
+      { ...this.settings, kubeconfig },
+      {
+        logFile: join(this.directory, 'node.log'),
+        ...options,
+      },
+    );
     if (options.unready === true) return this.#node;
     await this.#connect();
     await this.waitFor<StorageNode>(STORAGE_NODES, this.settings.nodeName, isReady, 'to be Ready');
@@ -147,7 +152,11 @@ export class Machine {
   async startController(): Promise<Clawstore> {
     this.#controller = await Clawstore.start(
       'controller',
-      { ...this.settings, stateDir: join(this.directory, 'controller') },
+      {
+        ...this.settings,
+        stateDir: join(this.directory, 'controller'),
+        kubeconfig: await this.#kubeconfigOf('controller', 'controller'),
+      },
       { logFile: join(this.directory, 'controller.log') },
     );
     return this.#controller;
@@ -193,10 +202,15 @@ export class Machine {
       mountRoot: join(this.directory, nodeName, 'mounts'),
     };
     mkdirSync(join(this.directory, nodeName));
-    const agent = await Clawstore.start('agent', settings, {
-      logFile: join(this.directory, `${nodeName}.log`),
-      ownNamespaceWithout: [this.directory],
-    });
+    const kubeconfig = await this.#kubeconfigOf('node', nodeName);
+    const agent = await Clawstore.start(
+      'agent',
+      { ...settings, kubeconfig },
+      {
+        logFile: join(this.directory, `${nodeName}.log`),
+        ownNamespaceWithout: [this.directory],
+      },
+    );
     this.#others.push(agent);
     await this.waitFor<StorageNode>(STORAGE_NODES, nodeName, isReady, 'to be Ready');
     return { agent, settings };
@@ -455,6 +469,18 @@ export class Machine {
       if (existsSync(this.directory)) rmSync(this.directory, { recursive: true, force: true });
     }
     return problems;
+  }
+
+  /** Agents and controllers of an embedded control plane have rights of their own, and no more; `up` is everything. */
+  async #kubeconfigOf(role: 'node' | 'controller', name: string): Promise<string> {
+    if (!this.separate || controlPlaneKind === 'real') return this.settings.kubeconfig;
+    const file = join(this.directory, `${role}-${name}.kubeconfig`);
+    if (existsSync(file)) return file;
+    const args = ['credential', '--role', role, '--name', name, ...(role === 'node' ? ['--client-certificate'] : [])];
+    const { code, stdout, stderr } = await clawstore(this.#apiserverSettings(), ['apiserver', ...args]);
+    if (code !== 0) throw new Error(`no credential for ${role} ${name}: ${stderr}`);
+    writeFileSync(file, stdout, { mode: 0o600 });
+    return file;
   }
 
   async #connect(): Promise<void> {
