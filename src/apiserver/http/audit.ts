@@ -24,6 +24,8 @@ export interface AuditOptions {
 const MAX_BYTES = 64 * 1024 * 1024;
 const MAX_WAITING = 8 * 1024 * 1024;
 const OLDER_FILES = 2;
+/** Characters that are written at once. */
+const BATCH = 256 * 1024;
 /** Longest text that a client can put into a line. */
 const MAX_TEXT = 2048;
 /** How long to wait after the disk has refused. */
@@ -81,8 +83,8 @@ export class AuditLog {
     // What happens at once is written at once.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
-      const text = this.#waiting.join('');
-      const count = this.#waiting.length;
+      const count = this.#batch();
+      const text = this.#waiting.slice(0, count).join('');
       try {
         await this.#append(text);
         this.#waiting.splice(0, count);
@@ -97,6 +99,14 @@ export class AuditLog {
       }
     }
     this.#writing = undefined;
+  }
+
+  /** How many lines are written at once. */
+  #batch(): number {
+    const limit = Math.min(BATCH, this.#maxBytes);
+    let size = 0;
+    const end = this.#waiting.findIndex((line) => (size += line.length) > limit);
+    return end < 0 ? this.#waiting.length : Math.max(1, end);
   }
 
   /** Whole lines or nothing: what a full disk took of them is taken back. */

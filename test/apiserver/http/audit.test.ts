@@ -156,7 +156,8 @@ describe('audit log', function () {
       await until(() => (linesOf(file).some(({ requestURI }) => requestURI.startsWith('/199')) ? true : undefined));
       for (const name of [file, `${file}.1`, `${file}.2`]) {
         expect(statSync(name).size, name).to.be.within(1, 20_000);
-        expect(linesOf(name).length).to.be.above(10);
+        // Each line can be read by itself.
+        expect(linesOf(name).length).to.be.above(name === file ? 0 : 10);
       }
       expect(existsSync(`${file}.3`)).to.equal(false);
       expect(reports).to.deep.equal([]);
