@@ -3,7 +3,7 @@
  * finalizers, besides its Lease and Events. The model is Kubernetes' node authorizer with its admission plugin; on a real
  * cluster the same rules are RBAC and ValidatingAdmissionPolicies.
  */
-import { GROUP, LABELS, nodeLeaseName, SYSTEM_NAMESPACE } from '../../api/group.ts';
+import { DEFAULT_VOLUME_CLASS, GROUP, LABELS, nodeLeaseName, SYSTEM_NAMESPACE } from '../../api/group.ts';
 import { forbidden } from '../http/errors.ts';
 import { keyOf, type Resource } from '../kinds/resource.ts';
 import type { Attempt } from '../registry/request.ts';
@@ -80,17 +80,30 @@ export class NodeAccess {
     return names;
   }
 
-  /** Whether an object of the node, or a volume that a mount of the node wants, names this Secret or ConfigMap. */
+  /**
+   * Whether an object of the node, a volume that a mount of the node wants, or the class of one of these volumes names
+   * this Secret or ConfigMap.
+   */
   #isNamed(node: string, resource: string, namespace: string, name: string): boolean {
     for (const kind of this.#kinds.keys()) {
-      for (const item of this.#own(node, namespace, kind))
-        if (refersTo(item.object['spec'], resource, name)) return true;
+      for (const item of this.#own(node, namespace, kind)) {
+        if (this.#names(item.object, kind, resource, name)) return true;
+      }
     }
     const volumes = this.#kinds.get('volumes');
     for (const volume of this.#mountsOf(node, namespace)) {
-      if (refersTo(volumes?.collection.get(`${namespace}/${volume}`)?.object['spec'], resource, name)) return true;
+      const item = volumes?.collection.get(`${namespace}/${volume}`);
+      if (item !== undefined && this.#names(item.object, 'volumes', resource, name)) return true;
     }
     return false;
+  }
+
+  #names(object: JsonObject, kind: string, resource: string, name: string): boolean {
+    const { spec } = object;
+    if (refersTo(spec, resource, name)) return true;
+    if (kind !== 'volumes' || !isObject(spec)) return false;
+    const className = typeof spec['volumeClassName'] === 'string' ? spec['volumeClassName'] : DEFAULT_VOLUME_CLASS;
+    return refersTo(this.#kinds.get('volumeclasses')?.collection.get(className)?.object['spec'], resource, name);
   }
 
   *#own(node: string, namespace: string, resource: string): Generator<Item> {

@@ -143,6 +143,22 @@ describe('roles', function () {
       expect((await node.ask(`${DEFAULT}/volumes/absent`)).code).to.equal(404);
     });
 
+    it('reads the Secret that the class of its volume names', async () => {
+      const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'of-class' } };
+      await world.admin.ask(`${CORE}/secrets`, { method: 'POST', body: secret });
+      expect((await node.ask(`${CORE}/secrets/of-class`)).code).to.equal(403);
+      const spec = {
+        allowedNamespaces: {},
+        allowedTypes: ['s3'],
+        defaults: { s3: { credentialsSecretRef: { name: 'of-class' } } },
+      };
+      const body = { apiVersion, kind: 'VolumeClass', metadata: { name: 'default' }, spec };
+      const made = await world.admin.ask(`${OURS}/volumeclasses`, { method: 'POST', body });
+      expect(made.code, made.text).to.equal(201);
+      expect((await node.ask(`${CORE}/secrets/of-class`)).code).to.equal(200);
+      await world.admin.ask(`${OURS}/volumeclasses/default`, { method: 'DELETE' });
+    });
+
     it("reads nothing that is another node's", async () => {
       for (const path of [
         `${OURS}/volumes`,
