@@ -166,6 +166,7 @@ export const SUITES: readonly Suite[] = [
     name: 'control-plane',
     specs: ['e2e/control-plane-*.test.ts'],
     namespaces: true,
+    beside: true,
     deadlineSeconds: 300,
     tools: ['kubectl'],
     env: { E2E_CONTROL_PLANE: 'embedded' },

@@ -7,16 +7,32 @@ import { AUTHENTICATED_GROUP, GROUP_OF, isAdmin, nodeOf, type Role, RULES, type 
 /** Paths that say nothing about objects; every user may read them (Kubernetes: `system:discovery`). */
 const DISCOVERY = /^\/(?:$|healthz|livez|readyz|version\/?$|apis?(?:\/|$)|openapi(?:\/|$))/;
 
+interface Rights {
+  readonly rules: readonly Rule[];
+  readonly isComplete: boolean;
+}
+
 /** Says who may do what. */
 export class Authorizer {
   readonly #nodes: NodeAccess;
+  /** A user is one object for as long as its token or connection lives. */
+  readonly #rights = new WeakMap<User, Rights>();
 
   constructor(resources: readonly Resource[]) {
     this.#nodes = new NodeAccess(resources);
   }
 
   /** The rights of a user as rules; `isComplete` is false where objects decide too. */
-  rules(user: User): { readonly rules: readonly Rule[]; readonly isComplete: boolean } {
+  rules(user: User): Rights {
+    let rights = this.#rights.get(user);
+    if (rights === undefined) {
+      rights = this.#rightsOf(user);
+      this.#rights.set(user, rights);
+    }
+    return rights;
+  }
+
+  #rightsOf(user: User): Rights {
     const node = nodeOf(user);
     const rules = (Object.keys(RULES) as Exclude<Role, 'node'>[]).flatMap((role) =>
       user.groups.includes(GROUP_OF[role]) ? RULES[role] : [],

@@ -1,8 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { CredentialError, issueToken, revokeTokens } from '../../../src/apiserver/access/credentials.ts';
+import {
+  CredentialError,
+  issueCertificate,
+  issueToken,
+  revokeTokens,
+} from '../../../src/apiserver/access/credentials.ts';
 import { issueClientPair } from '../../../src/apiserver/pki/certificates.ts';
 import { DEFAULT, World } from './support.ts';
 
@@ -75,6 +81,43 @@ describe('credentials', function () {
       ]),
     );
     expect((await world.client(serving).ask('/api')).code).to.equal(401);
+  });
+
+  it('knows the user of a connection that resumes a TLS session, and no user of one that showed nothing', async () => {
+    const { cert, key } = await issueCertificate(world.stateDir, 'viewer', 'vera', Date.now());
+    const url = new URL(world.server.url);
+    /** One request on a connection of its own. */
+    const once = (
+      more: ConnectionOptions,
+    ): Promise<{ readonly text: string; readonly resumed: boolean; readonly session: Buffer | undefined }> =>
+      new Promise((resolve, reject) => {
+        let session: Buffer | undefined;
+        let text = '';
+        let resumed = false;
+        const socket = connectTls({ host: url.hostname, port: Number(url.port), ca: world.server.caPem, ...more });
+        socket.once('secureConnect', () => {
+          resumed = socket.isSessionReused();
+        });
+        socket.on('session', (ticket) => {
+          session = ticket;
+        });
+        socket.on('data', (chunk: Buffer) => {
+          text += chunk.toString();
+        });
+        socket.once('error', reject);
+        socket.once('close', () => resolve({ text, resumed, session }));
+        socket.write(`GET ${DEFAULT}/volumes HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      });
+    const first = await once({ cert, key });
+    expect(first.text).to.match(/^HTTP\/1.1 200/);
+    const again = await once({ cert, key, ...(first.session === undefined ? {} : { session: first.session }) });
+    expect(again.resumed).to.equal(true);
+    expect(again.text).to.match(/^HTTP\/1.1 200/);
+    const nobody = await once({});
+    expect(nobody.text).to.match(/^HTTP\/1.1 401/);
+    const still = await once(nobody.session === undefined ? {} : { session: nobody.session });
+    expect(still.resumed).to.equal(true);
+    expect(still.text).to.match(/^HTTP\/1.1 401/);
   });
 
   it('takes tokens back while it runs', async () => {
