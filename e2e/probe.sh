@@ -117,7 +117,7 @@ uml_boots() {
   printf '#!/bin/sh\nmount -t proc proc /proc\necho "UML-BOOTED $(uname -r)"\necho o >/proc/sysrq-trigger\nsleep 5\n' >uml-init
   chmod +x uml-init
   # The whole line is kept: User-Mode Linux says on its own console what the guest says on its.
-  LD_PRELOAD=$work/xstate.so TMPDIR=$work "$uml" rootfstype=hostfs rootflags=/ rw init="$work/uml-init" mem=128M con=null con0=null,fd:1 </dev/null >uml.out 2>&1 || true
+  LD_PRELOAD=$work/xstate.so TMPDIR=$work "$uml" uml_dir="$work/" rootfstype=hostfs rootflags=/ rw init="$work/uml-init" mem=128M con=null con0=null,fd:1 </dev/null >uml.out 2>&1 || true
   grep -oE 'UML-BOOTED [0-9.]+' uml.out | sed 's/UML-BOOTED/booted Linux/'
 }
 
