@@ -12,7 +12,7 @@ import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { apiWrites } from './cases/api-writes.ts';
+import { api } from './cases/api.ts';
 import { emptyDirs } from './cases/emptydir.ts';
 import { hostPathCases } from './cases/hostpath.ts';
 import { lifecycle } from './cases/lifecycle.ts';
@@ -22,7 +22,7 @@ import { machineFacts } from './support/facts.ts';
 import { resultOf, writeResult, writeTable } from './support/report.ts';
 import { Scope } from './support/scope.ts';
 
-const CASES: readonly Case[] = [start, ...hostPathCases, emptyDirs, lifecycle, apiWrites];
+const CASES: readonly Case[] = [start, ...hostPathCases, emptyDirs, lifecycle, api];
 const INSIDE = 'CLAWSTORE_BENCH_NAMESPACE';
 
 async function main(): Promise<number> {

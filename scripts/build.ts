@@ -60,6 +60,12 @@ async function main(): Promise<void> {
     chunkNames: 'chunk-[name]-[hash]',
     external: ['koffi'],
     keepNames: true,
+    // The engine keeps the text of every module in memory, with two bytes a character when one of them is not Latin-1 (a
+    // dash in a comment is enough): without comments and indentation that is a third. Lines stay short for stack traces.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: 'linked',
+    lineLimit: 160,
     metafile: true,
     write: false,
     logLevel: 'warning',

@@ -26,7 +26,12 @@ export interface Measurement {
   readonly other?: { readonly title: string; readonly samples: readonly number[] };
   /** The figure of a side that the goal is about. */
   readonly of: 'median' | 'p99' | 'max' | 'sum';
-  readonly goal?: { readonly text: string; readonly limit: number; readonly on: 'value' | 'ratio' };
+  readonly goal?: {
+    readonly text: string;
+    readonly limit: number;
+    readonly on: 'value' | 'ratio';
+    readonly above?: boolean;
+  };
   /** Further facts: requests by what they wrote and the like. */
   readonly notes?: Readonly<Record<string, unknown>>;
 }

@@ -12,8 +12,17 @@ import { run, type Scope } from './scope.ts';
 const CRDS = join(import.meta.dirname, '../../crds');
 const READY_MS = 120_000;
 
-/** Starts both and returns a kubeconfig of an administrator. */
-export async function startKubernetes(scope: Scope): Promise<string> {
+export interface Kubernetes {
+  /** Of an administrator. */
+  readonly kubeconfig: string;
+  /** Of etcd and kube-apiserver. */
+  readonly pids: readonly number[];
+  /** From their start until a namespace can be read, in milliseconds. */
+  readonly readyMs: number;
+}
+
+/** Starts both, with our CRDs unless told otherwise. */
+export async function startKubernetes(scope: Scope, { withCrds = true } = {}): Promise<Kubernetes> {
   const directory = scope.path('kubernetes');
   mkdirSync(directory);
   const file = (name: string): string => join(directory, name);
@@ -23,7 +32,9 @@ export async function startKubernetes(scope: Scope): Promise<string> {
   writeFileSync(file('sa.key'), privateKey.export({ type: 'sec1', format: 'pem' }), { mode: 0o600 });
   writeFileSync(file('tokens.csv'), `${token},admin,admin,system:masters\n`, { mode: 0o600 });
   const [client, peer] = [`http://127.0.0.1:${etcdPort}`, `http://127.0.0.1:${peerPort}`];
-  scope.start('etcd', await toolPath('etcd'), [
+  const programs = { etcd: await toolPath('etcd'), server: await toolPath('kube-apiserver') };
+  const start = performance.now();
+  const etcd = scope.start('etcd', programs.etcd, [
     `--data-dir=${file('etcd')}`,
     `--listen-client-urls=${client}`,
     `--advertise-client-urls=${client}`,
@@ -31,7 +42,7 @@ export async function startKubernetes(scope: Scope): Promise<string> {
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=default=${peer}`,
   ]);
-  const server = scope.start('kube-apiserver', await toolPath('kube-apiserver'), [
+  const server = scope.start('kube-apiserver', programs.server, [
     `--etcd-servers=${client}`,
     `--secure-port=${port}`,
     '--bind-address=127.0.0.1',
@@ -79,6 +90,9 @@ export async function startKubernetes(scope: Scope): Promise<string> {
     );
   while (!(await answers('/readyz')) || !(await answers('/api/v1/namespaces/default'))) await check();
   await api.close();
+  const readyMs = performance.now() - start;
+  const started: Kubernetes = { kubeconfig, pids: [etcd.pid, server.pid], readyMs };
+  if (!withCrds) return started;
   await run(await toolPath('kubectl'), ['--kubeconfig', kubeconfig, 'apply', '--server-side', '-f', CRDS]);
   await run(await toolPath('kubectl'), [
     '--kubeconfig',
@@ -89,5 +103,5 @@ export async function startKubernetes(scope: Scope): Promise<string> {
     'crd',
     '--all',
   ]);
-  return kubeconfig;
+  return started;
 }

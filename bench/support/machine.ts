@@ -36,7 +36,7 @@ export class Machine {
   /** Makes a machine on which nothing runs yet, but a control plane when that is a real one. */
   static async create(scope: Scope, controlPlane: ControlPlane = 'embedded'): Promise<Machine> {
     if (controlPlane === 'embedded') return new Machine(scope, controlPlane, scope.path('state', 'kubeconfig'));
-    const kubeconfig = await startKubernetes(scope);
+    const { kubeconfig } = await startKubernetes(scope);
     const machine = new Machine(scope, controlPlane, kubeconfig);
     await machine.#installClass();
     return machine;

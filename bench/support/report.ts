@@ -45,7 +45,9 @@ export function resultOf(measurement: Measurement, facts: Facts): Result {
     facts,
     value,
     ...(ratio === undefined ? {} : { ratio }),
-    ...(goal === undefined || judged === undefined ? {} : { met: judged < goal.limit }),
+    ...(goal === undefined || judged === undefined
+      ? {}
+      : { met: goal.above === true ? judged > goal.limit : judged < goal.limit }),
   };
 }
 

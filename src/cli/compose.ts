@@ -20,6 +20,7 @@ import { Cleanups } from './cleanups.ts';
 import { connectTo } from './connect.ts';
 import type { Daemon, DaemonOptions, Role } from './daemon.ts';
 import { installDefaultClass } from './default-class.ts';
+import { giveBackMemoryWhenIdle } from './idle-memory.ts';
 import { leaderElector } from './leader.ts';
 import { lockNode, refuseMovedMountRoot } from './lock-node.ts';
 import { nodeIdentity } from './node-identity.ts';
@@ -99,6 +100,7 @@ export async function compose(
     if (isUp) {
       writeInstance(state.root, { nodeName, mountRoot, hostPathAllow, kubeconfig: settings.kubeconfig, ...metricsUrl });
     }
+    cleanups.add(giveBackMemoryWhenIdle());
     log.info({ roles: [...roles], node: nodeName, ...metricsUrl }, 'started');
     return { client, done, ended: ended.signal, caughtUp: () => manager.hasCaughtUp, stop: () => cleanups.run() };
   } catch (thrown) {

@@ -65,6 +65,11 @@ function keepAlive(daemon: Daemon): Daemon {
 export async function runDaemon(roles: readonly Role[], settings: Settings): Promise<ExitCode> {
   const { requireMountPrivilege } = await import('./preflight.ts');
   if (roles.includes('agent')) requireMountPrivilege();
+  if (roles.length === 1 && roles[0] === 'apiserver') {
+    const { runApiServerAlone } = await import('./api-server-alone.ts');
+    await runApiServerAlone(settings, stopSignal());
+    return ExitCode.ok;
+  }
   const daemon = await startDaemon(roles, settings, stopSignal(), { quiet: false });
   try {
     await daemon.done;

@@ -1,4 +1,4 @@
-import type { Manager } from '../runtime/manager.ts';
+import type { HealthChecks } from '../telemetry/health.ts';
 import { startHealthServer } from '../telemetry/health-server.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Cleanups } from './cleanups.ts';
@@ -8,12 +8,11 @@ import type { ListenAddress } from './settings.ts';
 /** Serves `/metrics`, `/healthz` and `/readyz` where that was asked for; the answer says where. */
 export async function serveHealth(
   address: ListenAddress | undefined,
-  manager: Manager,
+  { health, ready }: { readonly health: HealthChecks; readonly ready: HealthChecks },
   metrics: Metrics,
   cleanups: Cleanups,
 ): Promise<{ readonly metrics?: string }> {
   if (address === undefined) return {};
-  const { health, ready } = manager;
   const server = await startHealthServer({ ...address, metrics, health, ready }).catch((cause: unknown) => {
     const { code, message } = cause as NodeJS.ErrnoException;
     const why = code === 'EADDRINUSE' ? 'the address is taken by another program' : message;

@@ -49,6 +49,20 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How often a client that wants bookmarks gets one. */
 const BOOKMARK_MS = 60_000;
 
+/** The chunk (RFC 9112, 7.1) of the text that was framed last: a hundred watchers are sent the same one after the other. */
+let framed = { text: '', chunk: Buffer.alloc(0) };
+
+function frame(text: string): Buffer {
+  if (framed.text === text) return framed.chunk;
+  const bytes = Buffer.byteLength(text);
+  const chunk = Buffer.from(`${bytes.toString(16)}\r\n${text}\r\n`);
+  if (bytes <= MAX_FRAMED) framed = { text, chunk };
+  return chunk;
+}
+
+/** What is longer is not kept. */
+const MAX_FRAMED = 64 * 1024;
+
 /** A response that is written as events come. */
 class ResponseSink implements Sink {
   readonly #response: ServerResponse;
@@ -58,7 +72,10 @@ class ResponseSink implements Sink {
   }
 
   write(text: string): boolean {
-    return this.#response.write(text);
+    const { socket } = this.#response;
+    // A response that waits for its turn on the connection has no socket yet; one of HTTP/1.0 has no chunks.
+    if (socket === null || !this.#response.chunkedEncoding) return this.#response.write(text);
+    return socket.write(frame(text));
   }
 
   end(): void {
@@ -94,6 +111,7 @@ export async function watch(exchange: Exchange): Promise<void> {
     onEnd: (ended) => {
       clearTimeout(deadline);
       clearInterval(bookmarks);
+      request.socket.off('drain', resume);
       hub.remove(ended);
     },
   });
@@ -104,7 +122,9 @@ export async function watch(exchange: Exchange): Promise<void> {
     ? setInterval(() => watcher.bookmark(store.committed), BOOKMARK_MS * (0.9 + Math.random() * 0.2))
     : undefined;
   response.on('close', () => watcher.end());
-  response.on('drain', () => watcher.resume());
+  const resume = (): void => watcher.resume();
+  response.on('drain', resume);
+  request.socket.on('drain', resume);
   response.writeHead(200, {
     'Cache-Control': 'no-cache, private',
     'Content-Type': 'application/json',

@@ -9,7 +9,7 @@ const UNITS: Readonly<Record<string, bigint>> = {
   h: 3_600_000_000_000n,
 };
 
-const PART = /(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)/y;
+const PART = /(\d*)(?:\.(\d*))?(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y;
 const MAX = 2n ** 63n;
 
 /** Parses a duration as Go's time.ParseDuration (`-1.5h`, `300ms`, `0`). Returns nanoseconds, or undefined. */
