@@ -116,6 +116,7 @@ export const SUITES: readonly Suite[] = [
     name: 's3',
     specs: [S3_SPECS],
     namespaces: true,
+    beside: true,
     deadlineSeconds: 240,
     tools: ['versitygw', 'rclone'],
   },

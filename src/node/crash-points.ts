@@ -27,7 +27,6 @@ export const CRASH_POINTS = [
   'image.after-extend',
   'image.after-grow',
   'image.after-unlink',
-  'daemon.after-detach',
   'daemon.after-start',
   'helper.before-reply',
 ] as const;

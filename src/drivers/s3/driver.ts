@@ -32,15 +32,16 @@ import {
 import { stageMountOf, stageTarget } from '../emptydir/stage.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { judgeTarget } from '../target-state.ts';
+import { mendNotes, unsentFiles } from './cache-notes.ts';
 import {
   directoryOf,
   FS_TYPE,
   forget,
   keptUids,
   limitLog,
+  rescueOf,
   sourceOf,
   startRequest,
-  unsentFiles,
   writeSecrets,
 } from './engine.ts';
 import { locationName, type S3Location } from './location.ts';
@@ -167,7 +168,10 @@ export class S3Driver implements Driver {
     const rclone = findProgram('rclone');
     if (rclone === undefined) throw new DriverError(Reason.CommandMissing, 'rclone is not installed');
     const location = locationOf(volume);
-    writeSecrets(directoryOf(this.#node, volume.uid), location);
+    const directory = directoryOf(this.#node, volume.uid);
+    writeSecrets(directory, location);
+    if ((await this.#findDaemon(volume.uid, signal)) === undefined)
+      mendNotes(directory, rescueOf(this.#node, volume.uid));
     const request = startRequest(this.#node, rclone, volume, location);
     const { process } = await asDriver(Reason.MountFailed, () =>
       this.#node.call('startMountDaemon', request, { signal, deadlineMs: START_MS }),

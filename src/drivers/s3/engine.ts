@@ -20,6 +20,7 @@ import type { NodeLayer } from '../../node/layer.ts';
 import type { StartMountDaemon } from '../../node/mount-daemons/operations.ts';
 import type { DriverVolume } from '../driver.ts';
 import { stageTarget } from '../emptydir/stage.ts';
+import { CACHE } from './cache-notes.ts';
 import { type S3Credentials, type S3Location } from './location.ts';
 import { SOCKET } from './rc.ts';
 
@@ -27,7 +28,6 @@ import { SOCKET } from './rc.ts';
 export const FS_TYPE = 'fuse.rclone';
 const SOURCE_PREFIX = 'clawstore-s3-';
 const FOLDER = 's3';
-const CACHE = 'cache';
 const CREDENTIALS = 'credentials';
 const AWS_CONFIG = 'aws-config';
 const CA = 'ca.pem';
@@ -52,6 +52,11 @@ export function uidOf(source: string): string | undefined {
 /** Everything that this node keeps for a volume, the files that were not sent yet among it. */
 export function directoryOf({ stateDir }: Pick<NodeLayer, 'stateDir'>, uid: string): string {
   return join(stateDir, FOLDER, uidSegment('metadata.uid', uid));
+}
+
+/** Where files are put that were not sent and cannot be any more; a person must look at them. */
+export function rescueOf({ stateDir }: Pick<NodeLayer, 'stateDir'>, uid: string): string {
+  return join(stateDir, 's3-rescued', uidSegment('metadata.uid', uid));
 }
 
 /** UIDs of all volumes that this node keeps something for. */
@@ -153,26 +158,6 @@ function environment(directory: string, location: S3Location): Readonly<Record<s
     ...(endpoint === undefined ? [] : [option('ENDPOINT', endpoint)]),
     ...(credentials === undefined ? ambient : own),
   ]);
-}
-
-/** Files in the cache that the server does not have yet, as the engine's own notes say. For when it does not run. */
-export function unsentFiles(directory: string): readonly number[] {
-  const notes = join(directory, CACHE, 'vfsMeta');
-  if (!existsSync(notes)) return [];
-  return readdirSync(notes, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .flatMap((entry) => {
-      try {
-        const note = JSON.parse(readFileSync(join(entry.parentPath, entry.name), 'utf8')) as {
-          readonly Dirty?: boolean;
-          readonly Size?: number;
-        };
-        return note.Dirty === true ? [note.Size ?? 0] : [];
-      } catch {
-        // Being written when it was killed: better asked of the engine than taken for nothing.
-        return [0];
-      }
-    });
 }
 
 /** An outage makes a line for every failed request. */

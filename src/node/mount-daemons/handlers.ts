@@ -50,7 +50,6 @@ function prepare(context: HelperContext, request: StartMountDaemon, target: Targ
   // Nothing is lost: what a dead process served answers nobody any more.
   for (const _ of stack) libc.umount(targetName(request.target), MNT_DETACH | UMOUNT_NOFOLLOW);
   if (stack.length > 0) table.refresh();
-  crashPoint('daemon.after-detach');
   using bare = makeTarget(context, request.target);
   return bare.ours && setImmutable(libc, bare.fd, true);
 }

@@ -1,5 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
@@ -8,7 +17,8 @@ import type { DriverMount, DriverVolume } from '../../../src/drivers/driver.ts';
 import { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import type { S3Location } from '../../../src/drivers/s3/location.ts';
 import { createNodeLayer, type RunningNodeLayer } from '../../../src/node/create-layer.ts';
-import { makePlace, mountsBelow, type Place, soon } from '../../node/support.ts';
+import { forkHelper } from '../../../src/node/fork-helper.ts';
+import { makePlace, mountsBelow, type Place, rejection, soon } from '../../node/support.ts';
 import { commandLine, isRunning } from '../../support/harness/daemon.ts';
 import { S3Proxy } from '../../support/harness/s3-proxy.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
@@ -138,6 +148,26 @@ describe('mounts of S3 volumes', function () {
     expect(readFileSync(join(target, 'file'), 'utf8')).to.equal('before');
   });
 
+  it('takes over a process whose start a kill of the helper cut off', async () => {
+    const dying = await makePlace({
+      fork: (environment) => forkHelper({ CLAWSTORE_CRASH_AT: 'daemon.after-start', ...environment }),
+    });
+    try {
+      const volume = s3Volume('cut', server.location('data', 'cut/'));
+      const other = new S3Driver(dying.layer);
+      await other.provision(volume, soon());
+      expect((await rejection(other.stage(volume, soon()))).reason).to.equal('HelperUnavailable');
+      await other.stage(volume, soon());
+      const rcloneProcesses = readdirSync('/proc').filter((pid) =>
+        commandLine(Number(pid)).includes('clawstore-s3-uid-cut'),
+      );
+      expect(rcloneProcesses).to.have.lengthOf(1);
+      expect(await other.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
+    } finally {
+      expect(await dying.dispose()).to.deep.equal([]);
+    }
+  });
+
   it('tells at once when the process dies, and mounts again with what it had not sent', async () => {
     const { volume, mount, target, prefix } = await setUp();
     await writtenWhileAway(target, { unsent: 'written while the server was away' });
@@ -209,6 +239,24 @@ describe('mounts of S3 volumes', function () {
     await server.up();
     await waitFor(async () => (await driver.unstage(volume, soon())).outcome === 'done', { message: 'the upload' });
     expect(await server.read('data', `${prefix}left`)).to.equal('left');
+  });
+
+  it('sends a file whose note a kill left empty, and sets one aside of which parts may be missing', async () => {
+    const { volume, mount, target, prefix } = await setUp();
+    await writtenWhileAway(target, { whole: 'whole', holed: 'x' });
+    process.kill(pidOf(volume), 'SIGKILL');
+    await waitFor(() => !isRunning(pidOf(volume)), { message: 'the process to end' });
+    const cache = join(layer.stateDir, 's3', volume.uid, 'cache');
+    for (const path of readdirSync(cache, { recursive: true }).map(String)) {
+      if (/^vfsMeta.*(whole|holed)$/.test(path)) truncateSync(join(cache, path));
+      if (/^vfs\/.*holed$/.test(path)) truncateSync(join(cache, path), 1_000_000);
+    }
+    await server.up();
+    await driver.publish(volume, mount, soon());
+    await arrives(`${prefix}whole`, 'whole');
+    const rescued = readdirSync(join(layer.stateDir, 's3-rescued', volume.uid), { recursive: true }).map(String);
+    expect(rescued.filter((path) => path.endsWith('holed'))).to.have.lengthOf(1);
+    expect(await server.read('data', `${prefix}holed`)).to.equal(undefined);
   });
 
   it('drops what was not sent only when a person permits it', async () => {
