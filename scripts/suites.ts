@@ -113,7 +113,7 @@ export const SUITES: readonly Suite[] = [
   {
     type: 'mocha',
     kind: 'unit',
-    name: 's3',
+    name: 's3-driver',
     specs: [S3_SPECS],
     namespaces: true,
     beside: true,

@@ -35,9 +35,11 @@ export interface PurgeResult {
 }
 
 /** Milliseconds for one request, its retries included. */
-const REQUEST_MS = 5_000;
+const REQUEST_MS = 3_000;
 const CONNECT_MS = 2_000;
 const ATTEMPTS = 2;
+/** What S3 servers allow. */
+const MOST_SKEW_MINUTES = 15;
 /** As many keys as one DeleteObjects request takes. */
 const PAGE = 1_000;
 /** Lower case, as servers return it. */
@@ -71,6 +73,7 @@ export class S3Objects {
       requestHandler: {
         connectionTimeout: CONNECT_MS,
         requestTimeout: REQUEST_MS,
+        throwOnRequestTimeout: true,
         ...(caBundle === undefined ? {} : { httpsAgent: { ca: caBundle, keepAlive: true } }),
       },
       ...(endpoint === undefined ? {} : { endpoint }),
@@ -184,6 +187,14 @@ export class S3Objects {
     }
     if (total.kept === 0) await this.#removeMarker(versioned, total, signal);
     return total;
+  }
+
+  /** The SDK signs with the server's time once it knows it; the engine of the mount does not. */
+  #refuseSkew(): void {
+    const minutes = Math.round(this.#client.config.systemClockOffset / 60_000);
+    if (Math.abs(minutes) < MOST_SKEW_MINUTES) return;
+    const text = `The clock of this node is ${Math.abs(minutes)} minutes ${minutes < 0 ? 'ahead of' : 'behind'} the server's`;
+    throw new DriverError(Reason.ClockSkew, `${text}, which refuses more than ${MOST_SKEW_MINUTES}; synchronise them`);
   }
 
   get #bucket(): { readonly Bucket: string } {
@@ -329,9 +340,11 @@ export class S3Objects {
     signal.throwIfAborted();
     try {
       // The SDK's own timeouts do not cover a body that never ends.
-      return await request(this.#sdk, {
+      const answer = await request(this.#sdk, {
         abortSignal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS * ATTEMPTS)]),
       });
+      this.#refuseSkew();
+      return answer;
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       throw toS3Error(thrown, this.location, what);

@@ -15,6 +15,8 @@ import { S3Proxy } from '../../support/harness/s3-proxy.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
 
 const UID = 'uid-1';
+/** Beyond the 15 minutes that S3 allows. */
+const SKEW_MS = 20 * 60_000;
 
 describe('objects of an S3 volume', function () {
   this.timeout(60_000);
@@ -63,6 +65,25 @@ describe('objects of an S3 volume', function () {
 
     it('names a wrong region', async () => {
       expect(await reason(server.location('data', '', { region: 'eu-west-9' }))).to.equal('RegionMismatch');
+    });
+
+    it('names a clock that differs from the server’s', async () => {
+      const RealDate = globalThis.Date;
+      // The server judges by the time that the request is signed with.
+      globalThis.Date = class extends RealDate {
+        constructor(...args: [] | [number | string | Date]) {
+          if (args.length === 0) super(RealDate.now() + SKEW_MS);
+          else super(args[0]);
+        }
+        static override now(): number {
+          return RealDate.now() + SKEW_MS;
+        }
+      } as DateConstructor;
+      try {
+        expect(await reason(server.location('data', ''))).to.equal('ClockSkew');
+      } finally {
+        globalThis.Date = RealDate;
+      }
     });
 
     it('names a server that is not there', async () => {
