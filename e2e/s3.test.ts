@@ -6,6 +6,7 @@ import { afterEach, before, describe, it } from 'mocha';
 import { CONFIG_MAPS, SECRETS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
+import { Cgroup } from '../test/support/harness/cgroup.ts';
 import { isRunning } from '../test/support/harness/daemon.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
@@ -177,10 +178,14 @@ describe('s3 volumes', function () {
     await eventsInclude('MountUnresponsive', 'Remounted');
   });
 
-  it('keeps its processes and its mounts over a kill of everything else', async () => {
+  it('keeps its processes and its mounts when the whole cgroup of the agent is killed', async () => {
+    // Before the mount is made: its process has to leave by itself.
+    const cgroup = Cgroup.make('agent');
+    for (const pid of [machine.node.pid, ...machine.node.children()]) cgroup?.add(pid);
     const { key, target } = await mounted();
     writeFileSync(join(target, 'file'), 'kept');
     const [pid, ids] = [await pidOf(key), mountIds(machine.settings.mountRoot)];
+    cgroup?.kill();
     await machine.node.killGroup();
     expect(isRunning(pid)).to.equal(true);
     expect(readFileSync(join(target, 'file'), 'utf8')).to.equal('kept');

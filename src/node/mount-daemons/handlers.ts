@@ -7,7 +7,7 @@ import { makeTarget, setImmutable, type Target, targetName } from '../helper/tar
 import type { MountEntry } from '../mount-entry.ts';
 import { NodeError } from '../node-error.ts';
 import type { DaemonPlace, DaemonProcess, MountDaemonOperations, StartMountDaemon } from './operations.ts';
-import { findProcess, forgetProcess, isAlive, logTail, startProcess } from './processes.ts';
+import { findProcess, forgetProcess, isAlive, logTail, removeCgroup, startProcess } from './processes.ts';
 
 type Started = MountDaemonOperations['startMountDaemon']['result'];
 
@@ -118,12 +118,15 @@ export async function awaitDaemonEnd(
 }
 
 export async function stopDaemon(
-  _context: HelperContext,
+  context: HelperContext,
   { directory, patienceMs }: DaemonPlace & { readonly patienceMs: number },
   { signal }: RequestContext,
 ): Promise<null> {
   const daemon = findProcess(directory);
-  if (daemon === undefined) return null;
+  if (daemon === undefined) {
+    removeCgroup(cgroupRoot(context));
+    return null;
+  }
   if (patienceMs > 0) {
     kill(daemon, 'SIGTERM');
     await untilEnded(daemon, performance.now() + patienceMs, signal);
@@ -132,6 +135,7 @@ export async function stopDaemon(
   await untilEnded(daemon, Number.POSITIVE_INFINITY, signal);
   if (isAlive(daemon)) throw new NodeError('DeadlineExceeded', `process ${daemon.pid} does not end`);
   forgetProcess(directory);
+  removeCgroup(cgroupRoot(context));
   return null;
 }
 

@@ -1,6 +1,15 @@
 /** Finds, starts and ends the processes that serve mounts. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { NodeError } from '../node-error.ts';
 import type { DaemonProcess, StartMountDaemon } from './operations.ts';
@@ -86,6 +95,16 @@ export function logTail(directory: string, lines = 3): string {
 
 export function forgetProcess(directory: string): void {
   rmSync(join(directory, RECORD), { force: true });
+}
+
+/** The cgroup goes with the last process in it. */
+export function removeCgroup(root: string | undefined): void {
+  if (root === undefined) return;
+  try {
+    rmdirSync(join(root, CGROUP));
+  } catch {
+    // Others are in it, or it never was.
+  }
 }
 
 /** systemd keeps what it runs when our unit stops; in another mount namespace than its own it would mount out of sight. */

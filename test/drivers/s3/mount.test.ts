@@ -20,6 +20,7 @@ import { createNodeLayer, type RunningNodeLayer } from '../../../src/node/create
 import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { makePlace, mountsBelow, type Place, rejection, soon } from '../../node/support.ts';
 import { commandLine, isRunning } from '../../support/harness/daemon.ts';
+import { mountTable } from '../../support/harness/mounts.ts';
 import { S3Proxy } from '../../support/harness/s3-proxy.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
 import { waitFor } from '../../support/harness/wait.ts';
@@ -128,6 +129,12 @@ describe('mounts of S3 volumes', function () {
       .replace(/^.*\) /, '')
       .split(' ')[3];
     expect(Number(session)).to.not.equal(process.pid);
+    const cgroupOf = (process: number | 'self'): string | undefined =>
+      /^0::(.*)$/m.exec(readFileSync(`/proc/${process}/cgroup`, 'utf8'))?.[1];
+    // Where there is no cgroup v2 both are undefined.
+    if (cgroupOf('self') !== undefined && mountTable().some(({ fsType }) => fsType === 'cgroup2')) {
+      expect(cgroupOf(pid)).to.not.equal(cgroupOf('self'));
+    }
     const ids = layer.table.below(layer.mountRoot).map(({ id }) => id);
     const before = layer.helperPid ?? 0;
     process.kill(before, 'SIGKILL');

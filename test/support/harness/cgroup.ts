@@ -1,0 +1,45 @@
+/** A cgroup of the test's own: what a container runtime or systemd kills when it stops a unit. Source: cgroups(7). */
+import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { mountTable } from './mounts.ts';
+import { onEnd, runID } from './run.ts';
+import { waitFor } from './wait.ts';
+
+export class Cgroup {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Undefined on a machine without cgroup v2. It is removed after the last test. */
+  static make(name: string): Cgroup | undefined {
+    const root = mountTable().find(({ fsType, options }) => fsType === 'cgroup2' && options.includes('rw'))?.target;
+    if (root === undefined) return undefined;
+    const folder = join(root, `test-${runID}-${name}`);
+    mkdirSync(folder);
+    const cgroup = new Cgroup(folder);
+    onEnd(() => cgroup.#remove());
+    return cgroup;
+  }
+
+  /** Moves a process here; what it starts from now on is here too. */
+  add(pid: number): void {
+    writeFileSync(join(this.#folder, 'cgroup.procs'), String(pid));
+  }
+
+  /** SIGKILL to every process in it, however it was started. */
+  kill(): void {
+    writeFileSync(join(this.#folder, 'cgroup.kill'), '1');
+  }
+
+  async #remove(): Promise<void> {
+    await waitFor(
+      () => {
+        rmdirSync(this.#folder);
+        return true;
+      },
+      { message: `${this.#folder} to be empty` },
+    );
+  }
+}
