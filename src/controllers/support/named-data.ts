@@ -83,6 +83,7 @@ class NamedObjects<T extends KubeObjectBase> {
   }
 
   keepOnly(volumes: readonly Volume[]): void {
+    if (this.#holds.size === 0) return;
     const namespaces = new Set(volumes.map(({ metadata }) => metadata.namespace));
     for (const [key, hold] of this.#holds) {
       const [namespace = '', name = ''] = key.split('/');
