@@ -96,6 +96,7 @@ describe('mounts of S3 volumes', function () {
 
   it('brings what is written to the server, and shows what is put there', async () => {
     const { volume, mount, target, prefix } = await setUp();
+    expect(readdirSync(target), 'the marker of the prefix').to.deep.equal([]);
     const content = randomBytes(9_000_000).toString('base64');
     writeFileSync(join(target, 'big'), content);
     await server.put('data', `${prefix}theirs`);
