@@ -106,6 +106,7 @@ export const REASONS = {
   MountUnresponsive: 'The mount does not answer within the deadline.',
   StaleInWorkload: 'A workload still sees an older, dead copy of the mount.',
   DataMissing: 'The storage that was provisioned is no longer where it was.',
+  Emptied: 'The volume was in memory, lost its content with a restart of the node, and was made again, empty.',
 
   // Nodes and their features
   AgentReady: 'The agent of the node works.',

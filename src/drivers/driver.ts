@@ -88,6 +88,8 @@ export interface VolumeObservation {
   readonly problem: { readonly reason: string; readonly message: string; readonly terminal: boolean } | undefined;
   /** True where the storage was made by us and may be deleted by us. */
   readonly ownedByUs: boolean;
+  /** When the storage was made anew, empty, because it had gone with its content: of storage in memory only. */
+  readonly emptiedAt?: Date;
 }
 
 /** State of one published target, read from the mount table and the target itself. */

@@ -1,4 +1,7 @@
-/** Which Event a change of conditions is worth: one per change of Ready's status or reason. Pure. */
+/**
+ * Which Event a change of conditions is worth: one per change of Ready's status or reason, one when a deletion is blocked,
+ * and one when a volume has lost its content, which leaves it Ready. Pure.
+ */
 import { findCondition } from '../../api/conditions.ts';
 import type { Condition, KubeObjectBase } from '../../api/meta.ts';
 import type { EventSink } from '../../kube/events.ts';
@@ -46,6 +49,11 @@ export function conditionEvents(
   const blocked = changed(before, after, 'DeletionBlocked');
   if (blocked !== undefined && blocked.reason !== ready?.reason) {
     events.push({ type: 'Warning', reason: blocked.reason, message: blocked.message });
+  }
+  const provisioned = findCondition(after, 'Provisioned');
+  // The message has the time: each loss is news, also the second one.
+  if (provisioned?.reason === 'Emptied' && findCondition(before, 'Provisioned')?.message !== provisioned.message) {
+    events.push({ type: 'Warning', reason: provisioned.reason, message: provisioned.message });
   }
   return events;
 }

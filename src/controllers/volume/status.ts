@@ -78,6 +78,12 @@ function summary(outcome: VolumeOutcome): readonly Input[] {
 
 function provisioned({ volume, observation, outcome }: VolumeStatusFacts): readonly Input[] {
   if (observation?.provisioned === true) {
+    const { emptiedAt } = observation;
+    // Said for as long as the volume lives: who comes back after a week asks where the files are.
+    if (emptiedAt !== undefined) {
+      const message = `The volume is in memory, which was given back (the node was restarted, or it was unmounted): it was made again, empty, at ${formatTime(emptiedAt)}.`;
+      return [{ type: 'Provisioned', status: 'True', reason: 'Emptied', message }];
+    }
     return [{ type: 'Provisioned', status: 'True', reason: 'Provisioned', message: '' }];
   }
   // Not looked at: what was said last still stands.

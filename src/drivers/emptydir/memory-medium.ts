@@ -1,4 +1,8 @@
-/** `medium: Memory`: a tmpfs. Its files live as long as its mount, so it stays staged until the volume is deleted. */
+/**
+ * `medium: Memory`: a tmpfs. Its files live as long as its mount, so it stays staged until the volume is deleted. When it
+ * is gone although it had been there (the node was restarted), a new one is made, and its name says that it is not the
+ * first: people are told what they lost even if the agent is killed before it has said so.
+ */
 import { uidSegment } from '../../api/names.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
@@ -18,11 +22,13 @@ import {
   unmountStage,
 } from './stage.ts';
 
-/** Name of the tmpfs in the mount table; the UID follows. */
+/** Name of the tmpfs in the mount table; the UID follows, and then, unless it is the volume's first, when it was made. */
 const NAME_PREFIX = 'clawstore-';
+/** Before the time, in seconds since 1970; no UID contains it. */
+const ANEW = '@';
 const UNITS: Readonly<Record<string, bigint>> = { '': 1n, k: 1n << 10n, m: 1n << 20n, g: 1n << 30n };
 
-export function createMemoryMedium(node: NodeLayer): Medium {
+export function createMemoryMedium(node: NodeLayer, now: () => number = Date.now): Medium {
   const stage = async (volume: DriverVolume, signal: AbortSignal): Promise<void> => {
     const target = stageTarget(node, volume.uid);
     const request = {
@@ -31,7 +37,7 @@ export function createMemoryMedium(node: NodeLayer): Medium {
       mode: 0o755,
       readOnly: false,
       options: ['nosuid', 'nodev'],
-      name: nameOf(volume),
+      name: nameOf(volume, stageMountOf(node, volume.uid), now()),
     };
     await asDriver('MountFailed', async () => {
       const { entry } = await node.tmpfs(request, signal);
@@ -44,6 +50,7 @@ export function createMemoryMedium(node: NodeLayer): Medium {
     observe(volume, stageMount) {
       if (stageMount === undefined) return Promise.resolve(NOTHING);
       const isOurs = isMemoryOf(stageMount, volume);
+      const emptiedAt = isOurs ? madeAnewAt(stageMount) : undefined;
       return Promise.resolve({
         provisioned: isOurs,
         enforcedBytes: sizeOf(stageMount) ?? volume.capacityBytes,
@@ -52,6 +59,7 @@ export function createMemoryMedium(node: NodeLayer): Medium {
         stageMount,
         problem: problemOf(stageMount, isOurs),
         ownedByUs: true,
+        ...(emptiedAt === undefined ? {} : { emptiedAt }),
       });
     },
     async provision(volume, sizeBytes, _stageMount, signal) {
@@ -80,7 +88,7 @@ export function createMemoryMedium(node: NodeLayer): Medium {
         stageMounts(node)
           .filter(({ fsType, source }) => fsType === 'tmpfs' && source.startsWith(NAME_PREFIX))
           .map(({ source, target }) => ({
-            volumeUID: source.slice(NAME_PREFIX.length),
+            volumeUID: source.slice(NAME_PREFIX.length).split(ANEW)[0] ?? '',
             path: target,
             bytes: undefined,
           })),
@@ -88,12 +96,25 @@ export function createMemoryMedium(node: NodeLayer): Medium {
   };
 }
 
-function nameOf({ uid }: DriverVolume): string {
+function firstNameOf({ uid }: DriverVolume): string {
   return `${NAME_PREFIX}${uidSegment('metadata.uid', uid)}`;
 }
 
+/** The name of what is there, or of what is to be made. */
+function nameOf(volume: DriverVolume, present: MountEntry | undefined, now: number): string {
+  if (present !== undefined && isMemoryOf(present, volume)) return present.source;
+  const first = firstNameOf(volume);
+  return volume.wasProvisioned ? `${first}${ANEW}${Math.floor(now / 1000)}` : first;
+}
+
 function isMemoryOf({ fsType, source }: MountEntry, volume: DriverVolume): boolean {
-  return fsType === 'tmpfs' && source === nameOf(volume);
+  const first = firstNameOf(volume);
+  return fsType === 'tmpfs' && (source === first || source.startsWith(`${first}${ANEW}`));
+}
+
+function madeAnewAt({ source }: MountEntry): Date | undefined {
+  const [, seconds] = source.split(ANEW);
+  return seconds === undefined ? undefined : new Date(Number(seconds) * 1000);
 }
 
 /** `size=` of tmpfs(5) as the mount table shows it, in bytes. */

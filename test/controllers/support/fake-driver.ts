@@ -34,6 +34,8 @@ export class FakeDriver implements Driver {
   readonly provisioned = new Set<string>();
   readonly staged = new Set<string>();
   readonly states = new Map<string, MountState>();
+  /** What was made although it had been there before. */
+  readonly emptied = new Map<string, Date>();
   enforced: bigint | undefined;
   unmountOutcome: UnmountOutcome = { outcome: 'done' };
   /** The same of the stage; undefined = as for a target. */
@@ -67,6 +69,7 @@ export class FakeDriver implements Driver {
       stageMount: this.staged.has(uid) ? mountEntry(`/stage/${uid}`) : undefined,
       problem: this.problem,
       ownedByUs: true,
+      ...(this.emptied.has(uid) ? { emptiedAt: this.emptied.get(uid) as Date } : {}),
     };
   }
 

@@ -148,6 +148,21 @@ describe('volume on its node', () => {
     expect(on.driver.calls).to.deep.equal(['provision data']);
   });
 
+  it('in memory says for good that it was emptied, stays Ready, and tells each loss once', async () => {
+    const on = await ready({ emptyDir: { medium: 'Memory' } });
+    for (const time of ['2026-01-02T03:04:05Z', '2026-02-03T04:05:06Z']) {
+      on.driver.emptied.set('uid-data', new Date(time));
+      on.events.length = 0;
+      await on.volume();
+      await on.volume();
+      const conditions = statusOf(on)?.conditions;
+      expect(isTrue(conditions, 'Ready')).to.equal(true);
+      expect(findCondition(conditions, 'Provisioned')).to.include({ status: 'True', reason: 'Emptied' });
+      expect(findCondition(conditions, 'Provisioned')?.message).to.include(time);
+      expect(on.events).to.deep.equal(['Warning Emptied Volume/data']);
+    }
+  });
+
   it('stalls when its capacity is to be enforced and cannot be', async () => {
     const on = world({ capacityPolicy: 'Enforce' });
     await on.volume();
