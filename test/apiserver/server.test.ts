@@ -8,8 +8,8 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import { Agent, request } from 'undici';
 import { parse } from 'yaml';
 import { type ApiServer, LockedError, startApiServer } from '../../src/apiserver/index.ts';
-import { volume } from '../contract/apiserver-cases.ts';
-import { RawClient } from '../contract/apiserver-watch-client.ts';
+import { volume } from '../contract/apiserver/cases/support.ts';
+import { RawClient } from '../contract/apiserver/watch-client.ts';
 
 const crdsDir = join(import.meta.dirname, '../../crds');
 const VOLUMES = '/apis/storage.clawbernetes.io/v1alpha1/namespaces/default/volumes';

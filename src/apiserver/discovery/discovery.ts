@@ -127,7 +127,7 @@ export class Discovery {
           resources: [
             ...this.#of(group, name).map((resource) => ({
               resource: resource.resource,
-              responseKind: { group, version: name, kind: resource.kind },
+              responseKind: responseKind(resource),
               scope: resource.namespaced ? 'Namespaced' : 'Cluster',
               singularResource: resource.singular,
               verbs: resource.verbs,
@@ -138,14 +138,14 @@ export class Discovery {
                 : {
                     subresources: subresources(resource).map((sub) => ({
                       subresource: sub.name,
-                      responseKind: { group, version: name, kind: resource.kind },
+                      responseKind: responseKind(resource),
                       verbs: sub.verbs,
                     })),
                   }),
             })),
             ...REVIEWS.filter((review) => review.group === group && review.version === name).map((review) => ({
               resource: review.resource,
-              responseKind: { group, version: name, kind: review.kind },
+              responseKind: { group: '', version: '', kind: review.kind },
               scope: 'Cluster',
               singularResource: review.singular,
               verbs: review.verbs,
@@ -198,4 +198,9 @@ function hash(text: string): string {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(value);
   return bytes.toString('base64');
+}
+
+/** Built-in kinds leave out the group and version that stand above them already, as in the real server. */
+function responseKind({ custom, group, version, kind }: Resource): unknown {
+  return custom ? { group, version, kind } : { group: '', version: '', kind };
 }

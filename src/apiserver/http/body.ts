@@ -5,6 +5,7 @@ import { MAX_OBJECT_CHARACTERS } from '../storage/store.ts';
 import { badRequest, StatusError, tooLarge, tooManyRequests, unsupportedMediaType } from './errors.ts';
 import { decodeProtobuf, isProtobuf } from './protobuf.ts';
 import { readYaml, YamlError } from './yaml.ts';
+import type { ReadYaml } from './yaml-text.ts';
 
 /** The largest request body (apiserver, `MaxRequestBodyBytes`). */
 export const MAX_BODY_BYTES = 3 * 1024 * 1024;
@@ -80,9 +81,14 @@ export function mediaType(request: IncomingMessage): string {
  */
 export async function decodeObject(body: Buffer, type: string, kind: string, strict: boolean): Promise<DecodedBody> {
   if (type === 'application/vnd.kubernetes.protobuf' || isProtobuf(body)) {
+    if (!isProtobuf(body)) {
+      throw badRequest(
+        `the object provided is unrecognized (must be of type ${kind}): provided data does not appear to be a protobuf message, expected prefix [107 56 115 0] (${summary(body)})`,
+      );
+    }
     return { object: decodeProtobuf(body), duplicates: [] };
   }
-  if (type === 'application/yaml') return decodeYaml(body, kind);
+  if (type === 'application/yaml') return decodeYaml(body);
   if (type !== '' && type !== 'application/json' && !type.endsWith('+json')) throw unsupportedMediaType(OBJECT_TYPES);
   const { value, errors } = parseJson(body, kind, strict);
   if (!isObject(value)) {
@@ -117,7 +123,7 @@ export function decodePatch(
 }
 
 /** Decodes YAML, which an apply sends. Throws StatusError. */
-export async function decodeYaml(body: Buffer, kind: string): Promise<DecodedBody> {
+export async function decodeYaml(body: Buffer): Promise<DecodedBody> {
   const text = body.toString();
   // Most clients send JSON, which is YAML too and much faster to read.
   if (/^\s*\{/.test(text)) {
@@ -132,22 +138,24 @@ export async function decodeYaml(body: Buffer, kind: string): Promise<DecodedBod
       if (error instanceof StatusError) throw error;
     }
   }
-  let json: string;
+  let read: ReadYaml;
   try {
-    json = await readYaml(text);
+    read = await readYaml(text);
   } catch (cause) {
     if (!(cause instanceof YamlError)) throw cause;
     throw badRequest(`error decoding YAML: ${cause.message}`, { cause });
   }
+  const { json, duplicates } = read;
   if (nesting(json) > MAX_DEPTH) throw tooDeep(undefined);
   if (json.length > MAX_OBJECT_CHARACTERS) throw tooLarge(MAX_OBJECT_CHARACTERS);
   const value = JSON.parse(json) as Json;
   if (!isObject(value)) {
+    if (value === null) throw badRequest('invalid object type: /, Kind=');
     throw badRequest(
-      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: expected an object`,
+      `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type map[string]interface {}`,
     );
   }
-  return { object: value, duplicates: [] };
+  return { object: value, duplicates };
 }
 
 function parseJson(body: Buffer, kind: string, strict: boolean): { value: Json; errors: readonly string[] } {

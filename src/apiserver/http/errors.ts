@@ -139,9 +139,9 @@ export function methodNotAllowed(): StatusError {
   );
 }
 
-/** For a DELETE of a subresource. */
-export function notDeletable(what: QualifiedName): StatusError {
-  const message = `delete is not supported on resources of kind ${quote(qualified(what))}`;
+/** For a subresource that cannot be created or deleted. */
+export function notSupportedOn(verb: 'create' | 'delete', what: QualifiedName): StatusError {
+  const message = `${verb} is not supported on resources of kind ${quote(qualified(what))}`;
   return new StatusError(405, 'MethodNotAllowed', message, of(what, ''));
 }
 
@@ -196,7 +196,7 @@ export function expiredContinue(next: string): StatusError {
 
 /** For a revision of the future. */
 export function tooLargeRevision(requested: number, current: number): StatusError {
-  return new StatusError(504, 'Timeout', `Too large resource version: ${requested}, current: ${current}`, {
+  return new StatusError(504, 'Timeout', `Timeout: Too large resource version: ${requested}, current: ${current}`, {
     causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
     retryAfterSeconds: 1,
   });

@@ -12,8 +12,8 @@ import {
   forbiddenFor,
   forbiddenPath,
   methodNotAllowed,
-  notDeletable,
   notFound,
+  notSupportedOn,
   tooManyRequests,
   toStatusError,
   unauthorized,
@@ -189,6 +189,8 @@ export class Handler {
       const match = /^\/apis\/([^/]+)$/.exec(trimmed);
       if (match !== null) body = discovery.group(match[1] as string);
     }
+    if (/^\/api\/[^/]+$/.test(trimmed) && body === undefined) throw unknownResource();
+    if (trimmed === '/version') throw methodNotAllowed();
     if (body === undefined) {
       sendText(response, 404, '404 page not found\n');
       return;
@@ -206,6 +208,10 @@ export class Handler {
     this.#authorize(user, attributes, trail);
     if (!resource.verbs.includes(verb)) throw methodNotAllowed();
     if (resource.namespaced && path.namespace === '' && verb !== 'list' && verb !== 'watch') {
+      if (resource.custom && verb === 'deletecollection') {
+        sendText(exchange.response, 404, '404 page not found\n');
+        return Promise.resolve();
+      }
       throw path.name === '' && verb !== 'create' ? methodNotAllowed() : unknownResource();
     }
     if (!resource.namespaced && path.namespace !== '') throw unknownResource();
@@ -282,7 +288,8 @@ function verbOf(method: string, path: ResourcePath, query: URLSearchParams, reso
       return !one && isTrue(query.get('watch')) ? 'watch' : one ? 'get' : 'list';
     case 'POST':
       // Custom resources take a name in the path here, as in the real server.
-      if (one && (!custom || path.subresource !== '')) throw methodNotAllowed();
+      if (custom && path.subresource !== '') throw notSupportedOn('create', resource);
+      if (one && !custom) throw methodNotAllowed();
       return 'create';
     case 'PUT':
       if (!one) throw custom ? badRequest('name must be provided') : methodNotAllowed();
@@ -292,7 +299,7 @@ function verbOf(method: string, path: ResourcePath, query: URLSearchParams, reso
       if (!one || path.subresource === 'finalize') throw methodNotAllowed();
       return 'patch';
     case 'DELETE':
-      if (path.subresource !== '') throw custom ? notDeletable(resource) : methodNotAllowed();
+      if (path.subresource !== '') throw custom ? notSupportedOn('delete', resource) : methodNotAllowed();
       return one ? 'delete' : 'deletecollection';
     default:
       throw methodNotAllowed();

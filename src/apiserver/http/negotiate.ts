@@ -31,10 +31,20 @@ export function negotiate(accept: string | undefined): Negotiated {
   return result;
 }
 
+/** Aggregated discovery goes before everything else that a client would take as well. */
 function pick(accept: string): Negotiated | undefined {
+  const picked = pickFirst(accept);
+  const version = /;g=apidiscovery\.k8s\.io;v=(v2|v2beta1);as=APIGroupDiscoveryList(?:,|$)/.exec(accept)?.[1];
+  return picked === undefined || version === undefined || picked.discovery !== 'plain'
+    ? picked
+    : { ...picked, discovery: version as 'v2' | 'v2beta1' };
+}
+
+function pickFirst(accept: string): Negotiated | undefined {
   for (const part of accept.split(',')) {
     const [type = '', ...parameters] = part.split(';').map((piece) => piece.trim());
-    if (!['application/json', 'application/*', '*/*'].includes(type.toLowerCase())) continue;
+    // YAML is made of the JSON in the end.
+    if (!['application/json', 'application/yaml', 'application/*', '*/*'].includes(type.toLowerCase())) continue;
     const named = new Map(parameters.map((parameter) => parameter.split('=', 2) as [string, string]));
     if (named.get('stream') !== undefined && named.get('stream') !== 'watch') continue;
     const as = named.get('as');

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { type ListOptions, list, matcherOf, parseListOptions } from '../registry/lists.ts';
 import { type Encoder, metadataEncoder, plainEncoder, tableEncoder } from '../table/encoders.ts';
 import { type Sink, Watcher } from '../watch/watcher.ts';
-import { badRequest, notFound, tooLargeRevision, tooOld } from './errors.ts';
+import { badRequest, notFound, StatusError, tooLargeRevision, tooOld } from './errors.ts';
 import { type Exchange, keyOfPath } from './exchange.ts';
 import { negotiate } from './negotiate.ts';
 import { sendJson, sendList } from './respond.ts';
@@ -14,7 +14,9 @@ export function encoderOf({ request, resource, query, parts }: Exchange): Encode
   if (shape === 'PartialObjectMetadata') return metadataEncoder(resource);
   const include = query.get('includeObject') ?? 'Metadata';
   if (include !== 'None' && include !== 'Metadata' && include !== 'Object' && include !== '') {
-    throw badRequest(`unrecognized includeObject value: ${JSON.stringify(include)}`);
+    throw badRequest(
+      `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(include)}: must be 'Metadata', 'Object', 'None', or empty`,
+    );
   }
   return tableEncoder(resource, include === '' ? 'Metadata' : include, parts.clock);
 }
@@ -24,6 +26,14 @@ export async function readObject(exchange: Exchange): Promise<void> {
   const { resource, path, parts, request, response, query } = exchange;
   const encoder = encoderOf(exchange);
   const version = query.get('resourceVersion');
+  if (version !== null && version !== '' && !/^\d+$/.test(version)) {
+    const said = JSON.stringify(version);
+    throw new StatusError(
+      500,
+      '',
+      `resourceVersion: Invalid value: ${said}: strconv.ParseUint: parsing ${said}: invalid syntax`,
+    );
+  }
   if (version !== null && version !== '' && Number(version) > parts.store.revision) {
     throw tooLargeRevision(Number(version), parts.store.revision);
   }

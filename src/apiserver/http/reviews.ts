@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Authorizer } from '../access/authorizer.ts';
 import { updateManagedFields } from '../apply/index.ts';
 import { REVIEWS } from '../discovery/discovery.ts';
+import { invalidObject } from '../registry/invalid.ts';
 import { disownStructs } from '../registry/owners.ts';
 import type { User } from '../registry/request.ts';
 import { pinnedBy } from '../registry/selectors.ts';
+import { type FieldError, invalid } from '../schema/field-error.ts';
 import { isObject, type Json, type JsonObject } from '../schema/json-value.ts';
 import { decodeObject, mediaType, readBody } from './body.ts';
-import { methodNotAllowed } from './errors.ts';
+import { methodNotAllowed, type StatusError } from './errors.ts';
 import { managerOf } from './field-manager.ts';
 import type { ResourcePath } from './path.ts';
 import { sendJson } from './respond.ts';
@@ -31,6 +33,7 @@ export async function review(
   const { object } = await decodeObject(await readBody(request), mediaType(request), found.kind, false);
   const apiVersion = `${found.group}/${found.version}`;
   const spec = isObject(object['spec']) ? object['spec'] : {};
+  if (found.kind === 'SelfSubjectAccessReview') checkQuestion(spec);
   const metadata = owned(found.kind, apiVersion, spec, request);
   const isWhoAmI = found.kind === 'SelfSubjectReview';
   const status = isWhoAmI
@@ -41,6 +44,21 @@ export async function review(
   const answer = { kind: found.kind, apiVersion, metadata, ...(isWhoAmI ? {} : { spec }), status };
   sendJson(request, response, 201, JSON.stringify(answer));
   return true;
+}
+
+/** A question is about a resource or about a path (kubernetes, `pkg/apis/authorization/validation`). */
+function checkQuestion({ resourceAttributes: resource, nonResourceAttributes: path }: JsonObject): void {
+  const fail = (error: FieldError): StatusError => invalidObject('', 'authorization.k8s.io', '', [error]);
+  if (isObject(resource) && isObject(path)) {
+    const value = { Path: text(path['path']), Verb: text(path['verb']) };
+    throw fail(
+      invalid('spec.nonResourceAttributes', value, 'cannot be specified in combination with resourceAttributes'),
+    );
+  }
+  if (!isObject(resource) && !isObject(path)) {
+    const detail = 'exactly one of nonResourceAttributes or resourceAttributes must be specified';
+    throw fail(invalid('spec.resourceAttributes', null, detail));
+  }
 }
 
 const SPEC = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };

@@ -37,8 +37,11 @@ function contextOf(exchange: Exchange, options: string, isApply = false): WriteC
       detail: `may not be more than ${MAX_MANAGER} bytes`,
     });
   }
-  if (/[^\x20-\x7e\u00a0-\uffff]/.test(manager)) {
-    throw invalidOptions(options, invalid('fieldManager', manager, 'should only contain printable characters'));
+  const odd = /[^\x20-\x7e\u00a0-\uffff]/.exec(manager);
+  if (odd !== null) {
+    const code = odd[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, '0');
+    const detail = `invalid character U+${code} (at position ${odd.index})`;
+    throw invalidOptions(options, invalid('fieldManager', manager, detail));
   }
   return {
     user,
@@ -108,7 +111,7 @@ export async function patchObject(exchange: Exchange): Promise<void> {
   const subresource = path.subresource as Subresource;
   const { namespace, name } = path;
   if (isApply) {
-    const sent = await decodeYaml(body, resource.kind);
+    const sent = await decodeYaml(body);
     await answer(exchange, parts.writes.apply(resource, namespace, name, subresource, sent, force, context));
     return;
   }

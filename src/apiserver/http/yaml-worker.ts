@@ -8,7 +8,7 @@ if (port === null) throw new TypeError('yaml-worker runs as a worker thread');
 port.on('message', ({ kind, text }: YamlRequest) => {
   let reply: YamlReply;
   try {
-    reply = { text: kind === 'read' ? jsonOfYaml(text) : yamlOfJson(text) };
+    reply = kind === 'read' ? { read: jsonOfYaml(text) } : { written: yamlOfJson(text) };
   } catch (thrown) {
     reply = { error: thrown instanceof Error ? thrown.message : String(thrown) };
   }

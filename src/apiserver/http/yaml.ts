@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { jsonOfYaml, yamlOfJson } from './yaml-text.ts';
+import { jsonOfYaml, type ReadYaml, yamlOfJson } from './yaml-text.ts';
 
 /** What the YAML thread is asked. */
 export interface YamlRequest {
@@ -7,7 +7,7 @@ export interface YamlRequest {
   readonly text: string;
 }
 
-export type YamlReply = { readonly text: string } | { readonly error: string };
+export type YamlReply = { readonly read: ReadYaml } | { readonly written: string } | { readonly error: string };
 
 /** A text that is no YAML, or that nobody wants to wait for. */
 export class YamlError extends Error {
@@ -28,19 +28,27 @@ const LIMITS = { maxOldGenerationSizeMb: 512 } as const;
 const PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './yaml-worker.ts' : './yaml-worker.js', import.meta.url);
 
 /** Turns YAML into JSON. Throws YamlError. */
-export function readYaml(text: string): Promise<string> {
-  return convert({ kind: 'read', text });
+export async function readYaml(text: string): Promise<ReadYaml> {
+  const reply = await convert({ kind: 'read', text });
+  return 'read' in reply ? reply.read : { json: 'null', duplicates: [] };
 }
 
 /** Turns JSON into YAML. Throws YamlError. */
-export function writeYaml(json: string): Promise<string> {
-  return convert({ kind: 'write', text: json });
+export async function writeYaml(json: string): Promise<string> {
+  const reply = await convert({ kind: 'write', text: json });
+  return 'written' in reply ? reply.written : '';
 }
 
-async function convert(request: YamlRequest): Promise<string> {
+type Done = Exclude<YamlReply, { readonly error: string }>;
+
+function convertNow({ kind, text }: YamlRequest): Done {
+  return kind === 'read' ? { read: jsonOfYaml(text) } : { written: yamlOfJson(text) };
+}
+
+async function convert(request: YamlRequest): Promise<Done> {
   if (request.text.length > SHORT[request.kind]) return thread.ask(request);
   try {
-    return request.kind === 'read' ? jsonOfYaml(request.text) : yamlOfJson(request.text);
+    return convertNow(request);
   } catch (cause) {
     throw new YamlError((cause as Error).message, { cause });
   }
@@ -53,7 +61,7 @@ class YamlThread {
   #turn: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
-  async ask(request: YamlRequest): Promise<string> {
+  async ask(request: YamlRequest): Promise<Done> {
     if (this.#waiting >= MAX_WAITING) throw new YamlError('too many large YAML documents at once, try again later');
     this.#waiting++;
     const mine = this.#turn.then(() => this.#run(request));
@@ -65,11 +73,11 @@ class YamlThread {
     }
   }
 
-  #run(request: YamlRequest): Promise<string> {
+  #run(request: YamlRequest): Promise<Done> {
     clearTimeout(this.#idle);
     const worker = (this.#worker ??= new Worker(PROGRAM, { resourceLimits: LIMITS, name: 'clawstore-yaml' }));
     worker.ref();
-    return new Promise<string>((resolve, reject) => {
+    return new Promise<Done>((resolve, reject) => {
       const settle = (act: () => void, ended: boolean): void => {
         clearTimeout(deadline);
         worker.removeAllListeners();
@@ -82,7 +90,7 @@ class YamlThread {
         DEADLINE_MS,
       );
       worker.on('message', (reply: YamlReply) =>
-        settle(() => ('error' in reply ? reject(new YamlError(reply.error)) : resolve(reply.text)), false),
+        settle(() => ('error' in reply ? reject(new YamlError(reply.error)) : resolve(reply)), false),
       );
       worker.on('error', (cause) => settle(() => reject(new YamlError('it takes too much memory', { cause })), true));
       worker.on('exit', () => settle(() => reject(new YamlError('the thread that reads it has ended')), true));

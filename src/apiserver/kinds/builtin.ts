@@ -25,8 +25,10 @@ import { EVENTS_VIEW } from './events.ts';
 import { ALL_VERBS, type FieldGetter, type Resource, type Strategy } from './resource.ts';
 import {
   completeEvent,
+  completeLease,
   completeNamespace,
   EVENT_ALWAYS,
+  prepareLease,
   prepareNamespace,
   prepareSecret,
   validateData,
@@ -34,6 +36,8 @@ import {
   validateImmutable,
   validateLease,
   validateNewEvent,
+  validateSecretType,
+  validateTwice,
 } from './strategies.ts';
 
 const PLAIN: Strategy = {
@@ -52,6 +56,7 @@ interface Definition {
   readonly singular: string;
   readonly kind: string;
   readonly shortNames?: readonly string[];
+  readonly categories?: readonly string[];
   readonly namespaced: boolean;
   readonly verbs?: readonly string[];
   readonly hasStatus?: boolean;
@@ -78,7 +83,7 @@ export function builtinResources(store: Store): Resource[] {
       kind,
       listKind: `${kind}List`,
       shortNames: definition.shortNames ?? [],
-      categories: [],
+      categories: definition.categories ?? [],
       namespaced: definition.namespaced,
       verbs: definition.verbs ?? ALL_VERBS,
       custom: false,
@@ -137,6 +142,7 @@ const DEFINITIONS: readonly Definition[] = [
     printer: CONFIG_MAP_PRINTER,
     strategy: {
       validate: (object, old) => [
+        ...validateTwice(object),
         ...validateData(object, ['binaryData'], ['data']),
         ...validateImmutable(object, old, ['data', 'binaryData']),
       ],
@@ -178,6 +184,7 @@ const DEFINITIONS: readonly Definition[] = [
     ]),
     strategy: {
       nameFormat: 'label',
+      structs: ['spec', 'status'],
       complete: completeNamespace,
       prepareForCreate: prepareNamespace,
       prepareForUpdate: (object, old) => {
@@ -201,6 +208,7 @@ const DEFINITIONS: readonly Definition[] = [
       complete: prepareSecret,
       validate: (object, old) => [
         ...validateData(object, ['data'], []),
+        ...validateSecretType(object),
         ...(old !== undefined && old['type'] !== object['type']
           ? [invalid('type', object['type'] ?? '', 'field is immutable')]
           : []),
@@ -215,6 +223,7 @@ const DEFINITIONS: readonly Definition[] = [
     singular: 'customresourcedefinition',
     kind: 'CustomResourceDefinition',
     shortNames: ['crd', 'crds'],
+    categories: ['api-extensions'],
     namespaced: false,
     verbs: READ_ONLY,
     hasStatus: true,
@@ -234,6 +243,9 @@ const DEFINITIONS: readonly Definition[] = [
       allowCreateOnUpdate: true,
       allowUnconditionalUpdate: false,
       structs: ['spec'],
+      complete: completeLease,
+      prepareForCreate: prepareLease,
+      prepareForUpdate: prepareLease,
       validate: validateLease,
     },
   },

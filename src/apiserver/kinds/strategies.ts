@@ -1,4 +1,5 @@
 /** What the built-in kinds do on a write besides their schemas (kubernetes, `pkg/apis/core/validation` and others). */
+import { goJsonError } from '../http/body.ts';
 import { type FieldError, invalid, required } from '../schema/field-error.ts';
 import { isObject, type JsonObject } from '../schema/json-value.ts';
 
@@ -17,7 +18,8 @@ export function validateData(object: JsonObject, encoded: readonly string[], pla
     const data = object[name];
     if (!isObject(data)) continue;
     for (const [key, value] of Object.entries(data)) {
-      if (!DATA_KEY.test(key) || key === '.' || key === '..' || key.length > 253) {
+      if (key === '.' || key === '..') errors.push(invalid(`${name}[${key}]`, key, `must not be '${key}'`));
+      if (!DATA_KEY.test(key) || key.length > 253) {
         errors.push(
           invalid(
             `${name}[${key}]`,
@@ -31,7 +33,8 @@ export function validateData(object: JsonObject, encoded: readonly string[], pla
     }
   }
   if (bytes > MAX_DATA_BYTES) {
-    const field = plain[0] ?? encoded[0] ?? '';
+    // The whole of a config map has no name in the messages of the real server.
+    const field = plain.length > 0 ? '[]' : (encoded[0] ?? '');
     errors.push({
       type: 'FieldValueTooLong',
       field,
@@ -40,6 +43,43 @@ export function validateData(object: JsonObject, encoded: readonly string[], pla
     });
   }
   return errors;
+}
+
+/** A key stands for one value, be it text or bytes (kubernetes, `validation.ValidateConfigMap`). */
+export function validateTwice(object: JsonObject): FieldError[] {
+  const { data, binaryData } = object;
+  if (!isObject(data) || !isObject(binaryData)) return [];
+  return Object.keys(data)
+    .filter((key) => Object.hasOwn(binaryData, key))
+    .map((key) => invalid(`data[${key}]`, key, 'duplicate of key present in binaryData'));
+}
+
+const SECRET_KEYS: Readonly<Record<string, readonly string[]>> = {
+  'kubernetes.io/dockercfg': ['.dockercfg'],
+  'kubernetes.io/dockerconfigjson': ['.dockerconfigjson'],
+  'kubernetes.io/ssh-auth': ['ssh-privatekey'],
+  'kubernetes.io/tls': ['tls.crt', 'tls.key'],
+};
+
+/** Secrets of well-known types have the keys of their type (kubernetes, `validation.ValidateSecret`). */
+export function validateSecretType(secret: JsonObject): FieldError[] {
+  const data = isObject(secret['data']) ? secret['data'] : {};
+  const type = String(secret['type'] ?? '');
+  if (type === 'kubernetes.io/basic-auth') {
+    const keys = ['username', 'password'];
+    return keys.some((key) => Object.hasOwn(data, key)) ? [] : keys.map((key) => required(`data[${key}]`));
+  }
+  const keys = SECRET_KEYS[type] ?? [];
+  const missing = keys.filter((key) => !Object.hasOwn(data, key)).map((key) => required(`data[${key}]`));
+  if (missing.length > 0 || !type.startsWith('kubernetes.io/dockerc')) return missing;
+  const key = keys[0] as string;
+  try {
+    JSON.parse(Buffer.from(String(data[key]), 'base64').toString());
+    return [];
+  } catch {
+    const detail = goJsonError(Buffer.from(String(data[key]), 'base64').toString());
+    return [invalid(`data[${key}]`, '<secret contents redacted>', detail)];
+  }
 }
 
 /** Data of an immutable object stays as it is. */
@@ -61,6 +101,17 @@ export function validateImmutable(
   return errors;
 }
 
+/** What coordinated leader election uses, which is off, is not kept (kubernetes, `leaseStrategy.PrepareForCreate`). */
+export function prepareLease(object: JsonObject): void {
+  if (!isObject(object['spec'])) return;
+  const { strategy: _, preferredHolder: __, ...spec } = object['spec'];
+  object['spec'] = spec;
+}
+
+export function completeLease(object: JsonObject): void {
+  object['spec'] ??= {};
+}
+
 export function prepareSecret(object: JsonObject): void {
   const plain = object['stringData'];
   if (isObject(plain)) {
@@ -79,6 +130,7 @@ export function hasBadBase64(object: JsonObject, field: string): boolean {
 }
 
 export function prepareNamespace(object: JsonObject): void {
+  completeNamespace(object);
   const spec = isObject(object['spec']) ? object['spec'] : {};
   const finalizers = Array.isArray(spec['finalizers']) ? spec['finalizers'] : [];
   if (!finalizers.includes(NAMESPACE_FINALIZER)) {
@@ -89,6 +141,7 @@ export function prepareNamespace(object: JsonObject): void {
 
 export function completeNamespace(object: JsonObject): void {
   const metadata = object['metadata'] as JsonObject;
+  if (metadata['name'] === undefined) return;
   const labels = isObject(metadata['labels']) ? metadata['labels'] : {};
   metadata['labels'] = { ...labels, 'kubernetes.io/metadata.name': metadata['name'] as string };
 }
@@ -116,6 +169,10 @@ export function validateNewEvent(event: JsonObject, old: JsonObject | undefined)
     if (typeof event[stored] !== 'string' || event[stored] === '') errors.push(required(shown));
   }
   if (typeof event['eventTime'] !== 'string') errors.push(required('eventTime'));
+  const { type } = event;
+  if (type !== 'Normal' && type !== 'Warning') {
+    errors.push(invalid('type', '', `has invalid value: ${typeof type === 'string' ? type : ''}`));
+  }
   return errors;
 }
 

@@ -3,9 +3,10 @@ import type { Resource } from '../kinds/resource.ts';
 import { hasBadBase64 } from '../kinds/strategies.ts';
 import { invalid } from '../schema/field-error.ts';
 import { goJson } from '../schema/go-format.ts';
-import type { JsonObject } from '../schema/json-value.ts';
+import { isObject, type JsonObject } from '../schema/json-value.ts';
 import { coerceMeta, MetadataError } from '../schema/object-meta.ts';
 import { strictDecodingMessage, strictErrors } from '../schema/strict-json.ts';
+import { additional, property, type SchemaNode } from '../schema/structural.ts';
 import { findTypeProblem } from './go-types.ts';
 import { invalidObject } from './invalid.ts';
 import type { WriteContext } from './request.ts';
@@ -32,12 +33,44 @@ export function decode(resource: Resource, sent: Sent, context: WriteContext, is
   }
   const problem = resource.custom ? undefined : typeProblem(resource, object);
   if (problem !== undefined) throw refuse(problem);
+  if (!resource.custom) completeTexts(resource.node, object);
+  dedupOwners(object, context);
   const unknown = strictErrors(sent.duplicates, resource.schema.prune(object));
   if (unknown.length === 0 || context.fieldValidation === 'Ignore') return object;
   if (context.fieldValidation === 'Strict') throw refuse(strictDecodingMessage(unknown));
   // Not spread: there may be more than fit on the stack.
   for (const text of unknown) context.warnings.push(text);
   return object;
+}
+
+/** In a Go map of texts there is no null. */
+function completeTexts(node: SchemaNode, object: JsonObject): void {
+  for (const [key, value] of Object.entries(object)) {
+    const schema = property(node, key);
+    if (schema === undefined || additional(schema)?.type !== 'string' || !isObject(value)) continue;
+    if (!Object.values(value).includes(null)) continue;
+    object[key] = Object.fromEntries(Object.entries(value).map(([name, text]) => [name, text ?? '']));
+  }
+}
+
+/** An owner counts once (apiserver, `dedupOwnerReferencesAndAddWarning`). */
+function dedupOwners(object: JsonObject, context: WriteContext): void {
+  const { metadata } = object;
+  const owners = isObject(metadata) ? metadata['ownerReferences'] : undefined;
+  if (!isObject(metadata) || !Array.isArray(owners) || owners.length < 2) return;
+  const seen = new Set<string>();
+  const twice: string[] = [];
+  const kept = owners.filter((owner) => {
+    const uid = isObject(owner) ? String(owner['uid']) : '';
+    if (!seen.has(uid)) return seen.add(uid);
+    twice.push(uid);
+    return false;
+  });
+  if (twice.length === 0) return;
+  metadata['ownerReferences'] = kept;
+  context.warnings.push(
+    `.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...new Set(twice)].join(', ')}`,
+  );
 }
 
 function checkKind(resource: Resource, object: JsonObject): void {

@@ -6,6 +6,7 @@ import type { Item } from '../storage/item.ts';
 import type { Store } from '../storage/store.ts';
 import { timestamp } from './clock.ts';
 import { invalidObject } from './invalid.ts';
+import { draft } from './objects.ts';
 import type { WriteContext } from './request.ts';
 import { isReleased } from './updates.ts';
 
@@ -103,7 +104,7 @@ export class Deletes {
       }
     }
     const stored = resource.view === undefined ? next : resource.view.toStored(next);
-    if (context.dryRun) return { item: live, gone: false };
+    if (context.dryRun) return { item: draft(live.key, stored), gone: false };
     return { item: this.#store.put(resource.collection, live.key, stored), gone: false };
   }
 

@@ -81,7 +81,10 @@ function checkOptions(
           forbidden('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'),
         );
       } else if (match !== 'NotOlderThan') {
-        errors.push(notSupported('resourceVersionMatch', match, ['NotOlderThan']));
+        errors.push(
+          forbidden('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'),
+          notSupported('resourceVersionMatch', match, ['NotOlderThan']),
+        );
       }
     } else if (match !== '') {
       errors.push(
@@ -90,6 +93,10 @@ function checkOptions(
           'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
         ),
       );
+      if (match !== 'NotOlderThan') errors.push(notSupported('resourceVersionMatch', match, ['NotOlderThan']));
+    }
+    if (continued !== '') {
+      errors.push(forbidden('resourceVersionMatch', 'resourceVersionMatch is forbidden when continue is provided'));
     }
     return errors;
   }
@@ -193,7 +200,9 @@ export function list(store: Store, resource: Resource, namespace: string, option
     exact && collection.revision > revision
       ? fromSnapshot(collection.snapshot(revision), namespace, after)
       : fromCollection(resource, namespace, after, options.fields?.name);
-  return page(source, matches, options.limit, revision);
+  // Version 0 is answered from what is in memory, all of it (apiserver, `storage/cacher`: the limit is not looked at).
+  const limit = options.resourceVersion === 0 && token === undefined ? 0 : options.limit;
+  return page(source, matches, limit, revision);
 }
 
 interface Source {

@@ -71,6 +71,7 @@ function nameErrors(resource: Resource, name: string, prefix: boolean): string[]
   if (nameFormat === 'any') return /[/%]|^\.{1,2}$/.test(name) ? [`may not contain '/'`] : [];
   // The end of a prefix may be a dash or a dot: more follows.
   const value = prefix && /[-.]$/.test(name) ? `${name.slice(0, -1)}a` : name;
+  if (nameFormat === 'label' && value.includes('.')) return ['must not contain dots'];
   return nameFormat === 'label' ? labelErrors(value) : subdomainErrors(value);
 }
 
@@ -143,15 +144,12 @@ function validateOwners(owners: readonly JsonObject[], errors: FieldError[]): vo
       }
     }
     if (errors.length > before || owner['controller'] !== true) continue;
-    if (controller === undefined) controller = String(owner['name']);
-    else
-      errors.push(
-        invalid(
-          'metadata.ownerReferences',
-          null,
-          `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${String(owner['name'])}`,
-        ),
-      );
+    const named = `${String(owner['kind'])}/${String(owner['name'])}`;
+    if (controller === undefined) controller = named;
+    else {
+      const detail = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${named}`;
+      errors.push(invalid('metadata.ownerReferences', [...owners], detail));
+    }
   }
 }
 

@@ -30,7 +30,7 @@ export function record(
   }) as JsonObject;
   // Its own copy: what follows changes it.
   const owned = recorded === object ? recorded : copyForWrite(recorded);
-  if (old === null && resource.strategy.structs !== undefined) disownStructs(owned, resource.strategy.structs);
+  if (resource.strategy.structs !== undefined) disownStructs(owned, resource.strategy.structs);
   return owned;
 }
 
@@ -39,12 +39,22 @@ export function disownStructs(object: JsonObject, structs: readonly string[]): v
   const entries = (object['metadata'] as JsonObject)['managedFields'];
   if (!Array.isArray(entries)) return;
   for (const entry of entries) {
-    const fields = isObject(entry) ? entry['fieldsV1'] : undefined;
+    const fields = isObject(entry) && entry['operation'] === 'Update' ? entry['fieldsV1'] : undefined;
     if (!isObject(fields)) continue;
     for (const name of structs) {
       const field = fields[`f:${name}`];
       if (object[name] === null || object[name] === '') delete fields[`f:${name}`];
-      else if (isObject(field)) delete field['.'];
+      else if (isObject(field)) {
+        delete field['.'];
+        const value = object[name];
+        if (isObject(value) && Object.keys(value).length === 0) delete fields[`f:${name}`];
+      }
     }
   }
+  const kept = entries.filter(
+    (entry) => !isObject(entry) || !isObject(entry['fieldsV1']) || Object.keys(entry['fieldsV1']).length > 0,
+  );
+  if (kept.length === entries.length) return;
+  if (kept.length > 0) (object['metadata'] as JsonObject)['managedFields'] = kept;
+  else delete (object['metadata'] as JsonObject)['managedFields'];
 }

@@ -1,5 +1,5 @@
 import { applyPatch as applyOperations, type Operation, Pointer } from 'rfc6902';
-import { badRequest, StatusError, tooLarge } from '../http/errors.ts';
+import { badRequest, StatusError } from '../http/errors.ts';
 import { deepCopy, isObject, type Json, type JsonObject, setOwn } from '../schema/json-value.ts';
 
 /** A JSON patch may not have more operations (apiserver, `maxJSONPatchOperations`). */
@@ -18,7 +18,10 @@ export function jsonPatch(object: JsonObject, patch: Json): JsonObject {
       'error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp',
     );
   }
-  if (patch.length > MAX_OPERATIONS) throw tooLarge(MAX_OPERATIONS);
+  if (patch.length > MAX_OPERATIONS) {
+    const message = `Request entity too large: The allowed maximum operations in a JSON patch is ${MAX_OPERATIONS}, got ${patch.length}`;
+    throw new StatusError(413, 'RequestEntityTooLarge', message);
+  }
   for (const operation of patch) {
     if (!isObject(operation) || typeof operation['op'] !== 'string' || typeof operation['path'] !== 'string') {
       throw rejected();
@@ -43,7 +46,9 @@ export function jsonPatch(object: JsonObject, patch: Json): JsonObject {
     }
     let error: unknown;
     try {
-      [error] = applyOperations(copy, [operation]);
+      // The library of the real server (evanphx/json-patch) adds what a `replace` does not find in an object.
+      const isAdded = operation.op === 'replace' && isObject(parentOf(copy, operation.path));
+      [error] = applyOperations(copy, [isAdded ? { ...operation, op: 'add' } : operation]);
     } catch (cause) {
       error = cause;
     }
@@ -65,13 +70,28 @@ function sizeAt(object: JsonObject, pointer: unknown): number {
   }
 }
 
+/** What holds the last part of a JSON pointer; undefined when it is not there. */
+function parentOf(object: JsonObject, pointer: string): Json | undefined {
+  let at: Json | undefined = object;
+  for (const part of pointer.split('/').slice(1, -1)) {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    at = Array.isArray(at) ? at[Number(key)] : isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined;
+  }
+  return at;
+}
+
 /** Returns the object after a merge patch (RFC 7386); parts that do not change are shared. Throws StatusError. */
 export function mergePatch(object: JsonObject, patch: Json): JsonObject {
-  if (!isObject(patch))
-    throw badRequest(
-      'error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}',
-    );
+  if (patch === null) throw badRequest('Invalid JSON Patch');
+  if (!isObject(patch)) throw notAnObject(patch);
   return merge(object, patch);
+}
+
+function notAnObject(patch: Json): StatusError {
+  const kind = Array.isArray(patch) ? 'array' : typeof patch === 'boolean' ? 'bool' : typeof patch;
+  return badRequest(
+    `error decoding patch: json: cannot unmarshal ${kind} into Go value of type map[string]interface {}`,
+  );
 }
 
 function merge(target: Json | undefined, patch: JsonObject): JsonObject {
@@ -97,10 +117,7 @@ const MERGED_LISTS: ReadonlyMap<string, string> = new Map([
  * `$deleteFromPrimitiveList/…`. Throws StatusError.
  */
 export function strategicPatch(object: JsonObject, patch: Json): JsonObject {
-  if (!isObject(patch))
-    throw badRequest(
-      'error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}',
-    );
+  if (!isObject(patch)) throw notAnObject(patch);
   return strategic(object, patch, '');
 }
 

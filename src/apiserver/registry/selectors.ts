@@ -40,11 +40,17 @@ class LabelParser {
 
   parse(): LabelTest[] {
     const tests: LabelTest[] = [];
+    const first = this.#tokens[0] ?? '';
+    if (!startsRequirement(first)) {
+      throw badRequest(`found '${first}', expected: !, identifier, or 'end of string'`);
+    }
     for (;;) {
       tests.push(this.#requirement());
       const token = this.#next();
       if (token === undefined) return tests;
-      if (token !== ',') throw this.#error(`found '${token}', expected: ',' or 'end of string'`);
+      if (token !== ',') throw badRequest(`found '${token}', expected: ',' or 'end of string'`);
+      const following = this.#tokens[this.#position] ?? '';
+      if (!startsRequirement(following)) throw badRequest(`found '${following}', expected: identifier after ','`);
     }
   }
 
@@ -97,7 +103,7 @@ class LabelParser {
         const limit = this.#value();
         if (!/^[+-]?\d+$/.test(limit)) {
           throw this.#error(
-            `values[0][${key}]: Invalid value: ${JSON.stringify(limit)}: for 'Gt', 'Lt' operators, the value must be an integer`,
+            `values[0]: Invalid value: ${JSON.stringify(limit)}: for 'Gt', 'Lt' operators, the value must be an integer`,
           );
         }
         return (labels) => {
@@ -115,7 +121,7 @@ class LabelParser {
     if (token === undefined) throw this.#error(`found '', expected: identifier`);
     if (/^[=!,()<>]/.test(token)) throw this.#error(`found '${token}', expected: !, identifier, or 'end of string'`);
     const errors = qualifiedNameErrors(token);
-    if (errors.length > 0) throw this.#error(`key: Invalid value: ${JSON.stringify(token)}: ${errors.join('; ')}`);
+    if (errors.length > 0) throw this.#error(`<nil>: Invalid value: ${JSON.stringify(token)}: ${errors.join('; ')}`);
     return token;
   }
 
@@ -129,7 +135,7 @@ class LabelParser {
   }
 
   #values(): ReadonlySet<string> {
-    if (this.#next() !== '(') throw this.#error(`found '${this.#tokens[this.#position - 1] ?? ''}', expected: '('`);
+    if (this.#next() !== '(') throw this.#error(`found '${this.#tokens[this.#position - 1] ?? ''}' expected: '('`);
     const values = new Set<string>();
     let expectValue = true;
     for (;;) {
@@ -153,6 +159,11 @@ class LabelParser {
     }
     return value;
   }
+}
+
+/** A requirement begins with a key or with `!`. */
+function startsRequirement(token: string): boolean {
+  return token === '!' || (token !== '' && !/^[=!,()<>]/.test(token));
 }
 
 function valueOf(labels: JsonObject | undefined, key: string): string | undefined {
@@ -183,6 +194,7 @@ const METADATA_FIELDS: ReadonlyMap<string, FieldGetter> = new Map(
  * undefined when it selects everything. Throws StatusError (400).
  */
 export function parseFieldSelector(resource: Resource, text: string): FieldSelector | undefined {
+  if (/(?:^|[^\\])(?:\\\\)*\\$/.test(text)) throw badRequest('invalid field selector: invalid escape sequence: \\');
   const tests: Matcher[] = [];
   let name: string | undefined;
   for (const term of splitTerms(text)) {

@@ -7,13 +7,15 @@ import type { Subresource } from './request.ts';
 
 /** What clients cannot change comes from the stored version; a different value they sent is refused by validation. */
 export function keepSystemFields(metadata: JsonObject, old: JsonObject): void {
-  for (const key of ['uid', 'creationTimestamp', 'namespace', 'generateName'] as const) {
+  for (const key of ['uid', 'namespace', 'generateName'] as const) {
     if (metadata[key] === undefined && old[key] !== undefined) metadata[key] = old[key];
   }
-  for (const key of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'generation'] as const) {
-    if (old[key] === undefined) delete metadata[key];
-    else metadata[key] = old[key];
+  if (old['creationTimestamp'] !== undefined) metadata['creationTimestamp'] = old['creationTimestamp'];
+  for (const key of ['deletionTimestamp', 'deletionGracePeriodSeconds'] as const) {
+    if (metadata[key] === undefined && old[key] !== undefined) metadata[key] = old[key];
   }
+  if (old['generation'] === undefined) delete metadata['generation'];
+  else metadata['generation'] = old['generation'];
 }
 
 /** The endpoint decides which part of the object is taken. */

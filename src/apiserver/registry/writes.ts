@@ -14,7 +14,7 @@ import { keyOf, objectOf, type Resource } from '../kinds/resource.ts';
 import { type FieldError, invalid } from '../schema/field-error.ts';
 import { deepEqual, isObject, type JsonObject } from '../schema/json-value.ts';
 import { coerceMeta, MetadataError } from '../schema/object-meta.ts';
-import { strictDecodingMessage } from '../schema/strict-json.ts';
+import { strictYamlMessage } from '../schema/strict-json.ts';
 import type { Collection } from '../storage/collection.ts';
 import type { Item } from '../storage/item.ts';
 import { MAX_OBJECT_CHARACTERS, ObjectTooLargeError, type Store } from '../storage/store.ts';
@@ -32,6 +32,11 @@ import { countGeneration, isReleased, keepSystemFields, prepareForUpdate } from 
 export interface Written {
   readonly item: Item;
   readonly created: boolean;
+}
+
+/** For an apply whose configuration does not say what it is about. */
+function unnamed(name: string): StatusError {
+  return badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
 }
 
 const SYSTEM_METADATA = [
@@ -74,17 +79,17 @@ export class Writes {
     this.#admitNamespace(resource, namespace, String(metadata['name'] ?? ''));
     for (const key of SYSTEM_METADATA) delete metadata[key];
     delete metadata['resourceVersion'];
-    if (generated) metadata['name'] = generateName(metadata['generateName'] as string);
-    resource.schema.applyDefaults(sent);
+    resource.schema.applyDefaults(sent, resource.custom && !own);
     resource.strategy.complete?.(sent);
     const object = own ? record(resource, null, sent, context, '') : sent;
     metadata = object['metadata'] as JsonObject;
+    if (generated) metadata['name'] = generateName(metadata['generateName'] as string);
     metadata['uid'] = randomUUID();
     metadata['creationTimestamp'] = timestamp(context.clock);
     if (resource.strategy.hasGeneration) metadata['generation'] = 1;
     if (resource.custom && resource.hasStatus) {
       delete object['status'];
-      resource.schema.applyDefaults(object);
+      resource.schema.applyDefaults(object, !own);
     }
     resource.strategy.prepareForCreate?.(object);
     const name = String(metadata['name'] ?? '');
@@ -144,6 +149,11 @@ export class Writes {
     const live = resource.collection.get(keyOf(resource, namespace, name));
     if (live === undefined) throw notFound(resource, name);
     const changed = change(objectOf(resource, live));
+    if (resource.custom && changed.object['apiVersion'] !== resource.apiVersion) {
+      const detail = `must be ${resource.apiVersion}`;
+      const error = invalid('apiVersion', changed.object['apiVersion'] ?? '', detail);
+      throw invalidObject(resource.kind, '', name, [error]);
+    }
     const object = decode(resource, { ...changed, object: copyForWrite(changed.object) }, context, true);
     const metadata = metadataOf(object);
     if (metadata['namespace'] !== undefined) checkNamespace(resource, metadata, namespace);
@@ -179,15 +189,17 @@ export class Writes {
     }
     // Unknown fields fail in the merge, whatever the field validation.
     if (sent.duplicates.length > 0 && context.fieldValidation !== 'Ignore') {
-      const message = strictDecodingMessage(sent.duplicates);
-      if (context.fieldValidation === 'Strict') throw badRequest(`error ${message}`);
+      if (context.fieldValidation === 'Strict') throw badRequest(strictYamlMessage(sent.duplicates));
       for (const duplicate of sent.duplicates) context.warnings.push(duplicate);
     }
     const stored = live === undefined ? null : objectOf(resource, live);
     const outcome = this.#merge(resource, subresource, stored, config, force, context);
     if (live === undefined) {
       const object = merged(outcome);
-      if (resource.namespaced) (object['metadata'] as JsonObject)['namespace'] = namespace;
+      const made = object['metadata'] as JsonObject;
+      if (resource.namespaced) made['namespace'] = namespace;
+      // Of an object that is not there every version is the right one.
+      delete made['resourceVersion'];
       return { item: this.#create(resource, namespace, object, context, false), created: true };
     }
     if (outcome === stored) {
@@ -231,11 +243,10 @@ export class Writes {
     const { metadata } = config;
     if (!isObject(metadata)) {
       if (metadata !== undefined && metadata !== null) throw badRequest('metadata must be an object');
-      config['metadata'] = { name };
-      return;
+      throw unnamed(name);
     }
-    if (metadata['name'] === undefined || metadata['name'] === '') metadata['name'] = name;
-    else if (metadata['name'] !== name) {
+    if (metadata['name'] === undefined || metadata['name'] === '') throw unnamed(name);
+    if (metadata['name'] !== name) {
       throw badRequest(
         `the name of the object (${String(metadata['name'])}) does not match the name on the URL (${name})`,
       );
@@ -261,11 +272,13 @@ export class Writes {
     this.#checkVersion(resource, live, metadata['resourceVersion'], name);
     metadata['resourceVersion'] = old['resourceVersion'] as string;
     keepSystemFields(metadata, old);
-    resource.schema.applyDefaults(sent);
+    resource.schema.applyDefaults(sent, resource.custom && isApply);
     resource.strategy.complete?.(sent);
     let object = isApply ? sent : record(resource, stored, sent, context, subresource);
     object = prepareForUpdate(resource, object, stored, subresource);
-    if (resource.custom && subresource === '' && object['status'] === undefined) resource.schema.applyDefaults(object);
+    if (resource.custom && subresource === '' && object['status'] === undefined) {
+      resource.schema.applyDefaults(object, isApply);
+    }
     countGeneration(resource, object, stored);
     context.admit?.({ resource, subresource, old: stored, object });
     this.#validate(resource, object, stored, context, subresource, name);

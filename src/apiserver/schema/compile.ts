@@ -35,7 +35,7 @@ export interface CompiledSchema {
    */
   prune(object: JsonObject): string[];
   /** Fills in defaults and drops nulls, in place, as the API server does with each object it reads or receives. */
-  applyDefaults(object: JsonObject): void;
+  applyDefaults(object: JsonObject, keepNulls?: boolean): void;
   /** Validates an object; `old`, on an update, exempts what did not change and gives transition rules their `oldSelf`. */
   validate(object: JsonObject, old?: JsonObject, options?: ValidateOptions): ValidationResult;
 }

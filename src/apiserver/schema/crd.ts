@@ -119,6 +119,10 @@ function checkNode(schema: SchemaNode, path: string, errors: FieldError[]): void
     errors.push(required(`${path}.type`, 'must not be empty for specified object fields'));
   if (type !== undefined && !TYPES.includes(type)) errors.push(notSupported(`${path}.type`, type, TYPES));
   if (type === 'array' && schema.items === undefined) errors.push(required(`${path}.items`, 'must be specified'));
+  if (schema['x-kubernetes-embedded-resource'] === true) {
+    const detail = 'embedded objects are not checked by the embedded API server';
+    errors.push(forbidden(`${path}.x-kubernetes-embedded-resource`, detail));
+  }
   if (schema.uniqueItems === true) {
     errors.push(
       forbidden(

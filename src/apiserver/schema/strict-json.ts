@@ -134,8 +134,20 @@ export function strictErrors(parser: readonly string[], unknown: readonly string
 
 /** The text of the error under `fieldValidation=Strict`; on create and replace it stands inside undecodableMessage. */
 export function strictDecodingMessage(errors: readonly string[]): string {
-  return `strict decoding error: ${errors.join(', ')}`;
+  const [lines, others] = [errors.filter(isYamlLine), errors.filter((text) => !isYamlLine(text))];
+  return `strict decoding error: ${[...(lines.length === 0 ? [] : [yamlErrors(lines)]), ...others].join(', ')}`;
 }
+
+/** The same for an apply, whose body is YAML. */
+export function strictYamlMessage(errors: readonly string[]): string {
+  return errors.some(isYamlLine)
+    ? `error strict decoding YAML: error converting YAML to JSON: ${yamlErrors(errors)}`
+    : `error ${strictDecodingMessage(errors)}`;
+}
+
+/** What the YAML library says of a key that is there twice. */
+const isYamlLine = (text: string): boolean => /^line \d+: /.test(text);
+const yamlErrors = (lines: readonly string[]): string => `yaml: unmarshal errors:\n  ${lines.join('\n  ')}`;
 
 /** The message of the 400 answer to a body of a custom resource that cannot be decoded. */
 export function undecodableMessage(kind: string, version: string, reason: string): string {

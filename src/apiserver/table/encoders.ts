@@ -26,10 +26,19 @@ function encodeMeta(meta: ListMeta): string {
   return JSON.stringify(meta);
 }
 
-/** A JSON list: what stands before its items, these, and its end. */
-function* pieces(head: string, items: readonly Item[], encode: (item: Item) => string): Generator<string> {
+/** A JSON list: what stands before its items, these, and its end; `empty` stands for a list without any. */
+function* pieces(
+  head: string,
+  items: readonly Item[],
+  encode: (item: Item) => string,
+  empty = '[]',
+): Generator<string> {
   yield head;
-  let separator = '';
+  if (items.length === 0) {
+    yield `${empty}}`;
+    return;
+  }
+  let separator = '[';
   for (const item of items) {
     yield separator + encode(item);
     separator = ',';
@@ -45,7 +54,7 @@ export function plainEncoder(resource: Resource): Encoder {
     object: (item) => jsonOf(resource, item),
     list: (items, meta) =>
       pieces(
-        `${head}${encodeMeta(resource.custom && meta.continue === undefined ? { continue: '', ...meta } : meta)},"items":[`,
+        `${head}${encodeMeta(resource.custom && meta.continue === undefined ? { continue: '', ...meta } : meta)},"items":`,
         items,
         (item) => listItemJson(resource, item),
       ),
@@ -76,10 +85,12 @@ export function metadataEncoder(resource: Resource): Encoder {
     shared: `${resource.apiVersion} metadata`,
     object: (item) => JSON.stringify(partial(resource, item)),
     list: (items, meta) =>
+      // An empty list of metadata is a nil slice in Go.
       pieces(
-        `{"kind":"PartialObjectMetadataList","apiVersion":"${META_VERSION}","metadata":${encodeMeta(meta)},"items":[`,
+        `{"kind":"PartialObjectMetadataList","apiVersion":"${META_VERSION}","metadata":${encodeMeta(meta)},"items":`,
         items,
         (item) => JSON.stringify(partial(resource, item)),
+        'null',
       ),
     bookmark: (revision, annotations) => bookmark('PartialObjectMetadata', META_VERSION, revision, annotations),
   };
@@ -103,7 +114,7 @@ export function tableEncoder(resource: Resource, include: IncludeObject, clock: 
     return `{"cells":${cells},"object":${object}}`;
   };
   const start = (metadata: string, columns: string): string =>
-    `{"kind":"Table","apiVersion":"${META_VERSION}","metadata":${metadata},"columnDefinitions":${columns},"rows":[`;
+    `{"kind":"Table","apiVersion":"${META_VERSION}","metadata":${metadata},"columnDefinitions":${columns},"rows":`;
   return {
     shared: undefined,
     object: (item, first = true) =>
@@ -111,7 +122,7 @@ export function tableEncoder(resource: Resource, include: IncludeObject, clock: 
     list: (items, meta) => pieces(start(encodeMeta(meta), definitions), items, row),
     bookmark: (revision, annotations) => {
       const object = bookmark(resource.kind, resource.apiVersion, revision, annotations);
-      return `${start(`{"resourceVersion":"${revision}"}`, definitions)}{"cells":[],"object":${object}}]}`;
+      return `${start(`{"resourceVersion":"${revision}"}`, definitions)}[{"cells":[],"object":${object}}]}`;
     },
   };
 }

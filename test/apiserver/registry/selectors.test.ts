@@ -41,7 +41,7 @@ describe('parseLabelSelector', () => {
   for (const selector of ['=b', 'a b', 'a in x', 'a in (x', 'a=b=c', 'a>x', 'A/b/c=1', 'a=b,,c', 'a=(', '&']) {
     it(`${JSON.stringify(selector)} is refused`, () => {
       expect(() => parseLabelSelector(selector))
-        .to.throw(StatusError, 'unable to parse requirement')
+        .to.throw(StatusError, /unable to parse requirement|found '.*', expected/)
         .with.property('code', 400);
     });
   }

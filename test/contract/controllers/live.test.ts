@@ -15,8 +15,8 @@ import type { Live, Write } from '../../controllers/support/live.ts';
 import { counting, eventually, gone, startLive } from '../../controllers/support/live.ts';
 import type { Place } from '../../node/support.ts';
 import { makePlace, mountsAt } from '../../node/support.ts';
-import type { RealServer } from '../kube/real-server.ts';
-import { startRealServer } from '../kube/real-server.ts';
+import type { RealServer } from './real-server.ts';
+import { startRealServer } from './real-server.ts';
 
 const namespace = 'team';
 const NODE = 'node-a';

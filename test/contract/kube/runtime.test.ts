@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import { EVENTS, NAMESPACES, VOLUMES } from '../../../src/api/meta.ts';
 import type { Volume } from '../../../src/api/volume.ts';
 import type { KubeClient, KubeObjectBase } from '../../../src/kube/client.ts';
@@ -14,23 +14,18 @@ import { systemClock } from '../../../src/telemetry/clock.ts';
 import { silentLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { until } from '../../kube/scripted-server.ts';
-import type { RealServer } from './real-server.ts';
-import { SERVERS } from './servers.ts';
+import { type KubeServer, SERVERS } from './servers.ts';
 
 for (const { name: serverName, start: startServer } of SERVERS) {
   describe(`runtime, on ${serverName}`, function () {
     this.timeout(90_000);
-    let server: RealServer;
+    let server: KubeServer;
     let client: KubeClient;
     let stop: AbortController;
     let running: Promise<unknown>[];
 
     before(async () => {
       server = await startServer();
-    });
-
-    after(async () => {
-      await server?.stop();
     });
 
     beforeEach(() => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import { VOLUMES } from '../../../src/api/meta.ts';
 import type { Volume } from '../../../src/api/volume.ts';
 import { StatusPatcher } from '../../../src/kube/apply.ts';
@@ -12,8 +12,7 @@ import { systemClock } from '../../../src/telemetry/clock.ts';
 import { silentLogger } from '../../../src/telemetry/log.ts';
 import type { Metrics } from '../../../src/telemetry/metrics.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
-import type { RealServer } from './real-server.ts';
-import { SERVERS } from './servers.ts';
+import { type KubeServer, SERVERS } from './servers.ts';
 
 const CONDITION = {
   type: 'Ready' as const,
@@ -29,7 +28,7 @@ const STATUS = { observedGeneration: 1, capacity: '1Gi', conditions: [CONDITION]
 for (const { name: serverName, start: startServer } of SERVERS) {
   describe(`status patcher and finalizers, on ${serverName}`, function () {
     this.timeout(90_000);
-    let server: RealServer;
+    let server: KubeServer;
     let client: KubeClient;
     let metrics: Metrics;
     let reflector: Reflector<Volume>;
@@ -39,10 +38,6 @@ for (const { name: serverName, start: startServer } of SERVERS) {
 
     before(async () => {
       server = await startServer();
-    });
-
-    after(async () => {
-      await server?.stop();
     });
 
     beforeEach(async () => {

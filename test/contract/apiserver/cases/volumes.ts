@@ -1,75 +1,32 @@
-/**
- * Requests whose answers must be the same from the embedded server and from a real kube-apiserver. `{ns}` is a fresh
- * namespace of the case. The answers of the real one are in apiserver-answers.json (see apiserver-answers.test.ts).
- */
+/** The requests that people and controllers send most: to our kinds, and to the core kinds that they need. */
+import {
+  A,
+  apply,
+  type Case,
+  EVENTS,
+  GROUP,
+  get,
+  JSON_PATCH,
+  LEASES,
+  MAPS,
+  MERGE,
+  make,
+  named,
+  PARTIAL,
+  PARTIAL_LIST,
+  patch,
+  post,
+  put,
+  remove,
+  SECRETS,
+  STRATEGIC,
+  type Subject,
+  TABLE,
+  VOLUMES,
+  volume,
+} from './support.ts';
 
-/** One request. */
-export interface Step {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  readonly path: string;
-  readonly body?: unknown;
-  /** Sent as it stands. */
-  readonly raw?: string;
-  readonly type?: string;
-  readonly accept?: string;
-}
-
-export interface Case {
-  readonly name: string;
-  readonly steps: readonly Step[];
-}
-
-const GROUP = '/apis/storage.clawbernetes.io/v1alpha1';
-const VOLUMES = `${GROUP}/namespaces/{ns}/volumes`;
-const SECRETS = '/api/v1/namespaces/{ns}/secrets';
-const MAPS = '/api/v1/namespaces/{ns}/configmaps';
-const LEASES = '/apis/coordination.k8s.io/v1/namespaces/{ns}/leases';
-const EVENTS = '/api/v1/namespaces/{ns}/events';
-const TABLE = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json';
-const PARTIAL = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json';
-const PARTIAL_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json';
-const APPLY = 'application/apply-patch+yaml';
-const MERGE = 'application/merge-patch+json';
-const JSON_PATCH = 'application/json-patch+json';
-const STRATEGIC = 'application/strategic-merge-patch+json';
-
-type Json = Readonly<Record<string, unknown>>;
-
-export function volume(name: string, more: Json = {}, metadata: Json = {}): Json {
-  return {
-    apiVersion: 'storage.clawbernetes.io/v1alpha1',
-    kind: 'Volume',
-    metadata: { name, ...metadata },
-    spec: { hostPath: { path: '/data/x' } },
-    ...more,
-  };
-}
-
-const get = (path: string, accept?: string): Step => ({
-  method: 'GET',
-  path,
-  ...(accept === undefined ? {} : { accept }),
-});
-const post = (path: string, body: unknown): Step => ({ method: 'POST', path, body });
-const put = (path: string, body: unknown): Step => ({ method: 'PUT', path, body });
-const patch = (path: string, type: string, body: unknown): Step => ({ method: 'PATCH', path, type, body });
-const apply = (path: string, body: unknown): Step => patch(path, APPLY, body);
-const remove = (path: string, body?: unknown): Step => ({
-  method: 'DELETE',
-  path,
-  ...(body === undefined ? {} : { body }),
-});
-
-const make = post(VOLUMES, volume('a'));
-const A = `${VOLUMES}/a`;
-const named = (kind: string, version: string, name: string, more: Json): Json => ({
-  apiVersion: version,
-  kind,
-  metadata: { name },
-  ...more,
-});
-
-export const CASES: readonly Case[] = [
+const CASES: readonly Case[] = [
   { name: 'create fills in defaults, system metadata and managedFields', steps: [make, get(A)] },
   { name: 'create twice', steps: [make, make] },
   { name: 'create with a resourceVersion', steps: [post(VOLUMES, volume('a', {}, { resourceVersion: '5' }))] },
@@ -512,6 +469,8 @@ export const CASES: readonly Case[] = [
       }),
     ],
   },
-  { name: 'discovery', steps: [get(GROUP), get('/apis/storage.clawbernetes.io'), get('/apis/coordination.k8s.io/v1')] },
+  { name: 'discovery', steps: [get('/apis/storage.clawbernetes.io'), get('/apis/coordination.k8s.io/v1')] },
   { name: 'a path that is nothing', steps: [get('/nonsense')] },
 ];
+
+export const volumes: Subject = { name: 'volumes', cases: CASES };

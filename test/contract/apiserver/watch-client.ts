@@ -1,5 +1,5 @@
 import { Agent, request } from 'undici';
-import type { Target } from './apiserver-client.ts';
+import type { Target } from './client.ts';
 
 /** One event of a watch. */
 export interface WatchEvent {
@@ -39,7 +39,10 @@ export class RawClient {
 
   constructor(target: Target) {
     this.#target = target;
-    this.#agent = new Agent({ connect: target.ca === undefined ? { rejectUnauthorized: false } : { ca: target.ca } });
+    this.#agent = new Agent({
+      allowH2: false,
+      connect: target.ca === undefined ? { rejectUnauthorized: false } : { ca: target.ca },
+    });
   }
 
   async send(

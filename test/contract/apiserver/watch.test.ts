@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { after, before, beforeEach, describe, it } from 'mocha';
-import { volume } from './apiserver-cases.ts';
-import { type RunningServer, SERVERS } from './apiserver-servers.ts';
-import { RawClient } from './apiserver-watch-client.ts';
+import { volume } from './cases/support.ts';
+import { type RunningServer, SERVERS } from './servers.ts';
+import { RawClient } from './watch-client.ts';
 
 const MERGE = 'application/merge-patch+json';
 
@@ -21,7 +21,6 @@ for (const { name, start } of SERVERS) {
 
     after(async () => {
       await client.close();
-      await server.end();
     });
 
     beforeEach(async () => {
