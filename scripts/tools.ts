@@ -59,7 +59,7 @@ async function given(tool: Tool): Promise<string | undefined> {
   const named = process.env[tool.env];
   if (named !== undefined && named !== '') {
     if (await newEnough(tool, named)) return named;
-    throw new Error(`${tool.env}=${named} does not run or is older than ${tool.minimum.join('.')}`);
+    throw new Error(`${tool.env}=${named} does not run or is older than ${(tool.minimum ?? []).join('.')}`);
   }
   if (!tool.fromPath) return undefined;
   const folders = [
@@ -77,6 +77,7 @@ async function given(tool: Tool): Promise<string | undefined> {
 
 async function newEnough(tool: Tool, path: string): Promise<boolean> {
   const said = await output(path, tool.versionArgs, { timeoutMs: 60_000 }).catch(() => '');
+  if (tool.minimum === undefined) return said !== '';
   const match = /(\d+)\.(\d+)/.exec(said);
   if (match === null) return false;
   const [major, minor] = [Number(match[1]), Number(match[2])];

@@ -20,8 +20,9 @@ function inputsHash(bundle: Bundle): string {
   const { cost: _, ...inputs } = { cost: '', ...bundle.source };
   const hash = createHash('sha256').update(JSON.stringify(inputs)).update(process.arch);
   if (bundle.source.kind === 'go') {
-    for (const file of ['go.mod', 'go.sum', 'tools.go'])
-      hash.update(readFileSync(join(checkout, bundle.source.module, file)));
+    const folder = join(checkout, bundle.source.module);
+    const sources = readdirSync(folder).filter((name) => name.endsWith('.go'));
+    for (const file of ['go.mod', 'go.sum', ...sources.sort()]) hash.update(readFileSync(join(folder, file)));
   }
   return hash.digest('hex').slice(0, 12);
 }

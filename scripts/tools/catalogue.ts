@@ -33,8 +33,8 @@ export interface Tool {
   /** The binary inside the bundle's folder. */
   readonly file: string;
   readonly versionArgs: readonly string[];
-  /** Lowest version that will do. */
-  readonly minimum: readonly [major: number, minor: number];
+  /** Lowest version that will do; undefined for a tool that does not say its own. */
+  readonly minimum: readonly [major: number, minor: number] | undefined;
   /** Whether one in KUBEBUILDER_ASSETS or PATH is taken. Not for what the tests must know exactly. */
   readonly fromPath: boolean;
   /** Whether `ensure` without names brings it. */
@@ -46,6 +46,11 @@ export type ToolName =
   | 'kube-controller-manager'
   | 'etcd'
   | 'kubectl'
+  | 'kubectl-1.29'
+  | 'kubectl-1.31'
+  | 'kubectl-1.36'
+  | 'kustomize'
+  | 'clients'
   | 'promtool'
   | 'linux.uml'
   | 'rclone'
@@ -85,6 +90,22 @@ const versitygw: Bundle = {
     cost: 'about 1 minute on 2 cores the first time, 30 MB of downloads',
   },
 };
+/** A kubectl of another age, from the modules that Kubernetes builds it of. */
+const kubectl = (minor: number, version: string): Bundle => ({
+  name: `kubectl-1.${minor}`,
+  source: {
+    kind: 'go',
+    module: `e2e/tools/kubectl-1.${minor}`,
+    version,
+    commands: ['.'],
+    stamp: {
+      [`${COMPONENT_VERSION}.gitVersion`]: version,
+      [`${COMPONENT_VERSION}.gitMajor`]: '1',
+      [`${COMPONENT_VERSION}.gitMinor`]: String(minor),
+    },
+    cost: 'about 1 minute on 2 cores the first time, 40 MB of downloads',
+  },
+});
 
 const deb = (suite: string, ...packages: readonly string[]): DebSource => ({ kind: 'deb', suite, packages });
 
@@ -127,6 +148,68 @@ export const TOOLS: readonly Tool[] = [
     file: 'usr/bin/kubectl',
     versionArgs: ['version', '--client'],
     minimum: [1, 29],
+    fromPath: false,
+    always: true,
+  },
+  {
+    name: 'kubectl-1.29',
+    env: 'KUBECTL_1_29',
+    bundle: kubectl(29, 'v1.29.6'),
+    file: 'kubectl-1.29',
+    versionArgs: ['version', '--client'],
+    minimum: [1, 29],
+    fromPath: false,
+    always: true,
+  },
+  {
+    name: 'kubectl-1.31',
+    env: 'KUBECTL_1_31',
+    bundle: kubectl(31, 'v1.31.3'),
+    file: 'kubectl-1.31',
+    versionArgs: ['version', '--client'],
+    minimum: [1, 31],
+    fromPath: false,
+    always: true,
+  },
+  {
+    name: 'kubectl-1.36',
+    env: 'KUBECTL_1_36',
+    bundle: { name: 'kubectl-1.36', source: deb('sid', 'kubectl') },
+    file: 'usr/bin/kubectl',
+    versionArgs: ['version', '--client'],
+    minimum: [1, 36],
+    fromPath: false,
+    always: true,
+  },
+  {
+    name: 'kustomize',
+    env: 'KUSTOMIZE',
+    bundle: { name: 'kustomize', source: deb('trixie', 'kustomize') },
+    file: 'usr/bin/kustomize',
+    versionArgs: ['version'],
+    // Debian's says "(devel)".
+    minimum: undefined,
+    fromPath: false,
+    always: true,
+  },
+  {
+    // Programs with client-go: informers, leader election, kstatus.
+    name: 'clients',
+    env: 'CLIENTS',
+    bundle: {
+      name: 'clients',
+      source: {
+        kind: 'go',
+        module: 'e2e/tools/clients',
+        version: 'v0.34.4',
+        commands: ['.'],
+        stamp: {},
+        cost: 'half a minute after kube-apiserver, whose compiled modules it shares',
+      },
+    },
+    file: 'clients',
+    versionArgs: ['version'],
+    minimum: [0, 34],
     fromPath: false,
     always: true,
   },

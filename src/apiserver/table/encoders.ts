@@ -118,7 +118,7 @@ export function tableEncoder(resource: Resource, include: IncludeObject, clock: 
   return {
     shared: undefined,
     object: (item, first = true) =>
-      `${start(`{"resourceVersion":"${item.revision}"}`, first ? definitions : 'null')}${row(item)}]}`,
+      `${start(`{"resourceVersion":"${item.revision}"}`, first ? definitions : 'null')}[${row(item)}]}`,
     list: (items, meta) => pieces(start(encodeMeta(meta), definitions), items, row),
     bookmark: (revision, annotations) => {
       const object = bookmark(resource.kind, resource.apiVersion, revision, annotations);
