@@ -26,7 +26,31 @@ describe('apply: recorded answers of kube-apiserver', () => {
 
   it('cover successful and failed writes', () => {
     expect([...groups.keys()]).to.include.members(['Apply answered 200', 'Apply answered 409', 'Update answered 200']);
-    expect(recorded.length).to.be.at.least(200);
+    expect(recorded.length).to.be.at.least(500);
+  });
+
+  it('cover conflicts in several fields and with several owners, and every depth of nesting', () => {
+    const conflicts = recorded.filter(({ expected }) => expected.code === 409);
+    const owners = conflicts.map(
+      ({ expected: { causes = [] } }) =>
+        new Set(causes.map((cause) => (cause as { readonly message: string }).message)),
+    );
+    expect(conflicts.filter(({ expected: { causes = [] } }) => causes.length > 1)).to.have.length.above(50);
+    expect(owners.filter(({ size }) => size > 1)).to.have.length.above(20);
+    const fields = recorded.flatMap(({ expected }) => expected.fields ?? []);
+    for (const part of [
+      'f:parts":{"k:{',
+      'f:hosts":{"v:',
+      'f:verbs":{"v:',
+      'k:{\\"port\\":443,\\"protocol',
+      'f:exact":{}',
+      'f:status":',
+    ]) {
+      expect(
+        fields.some((text) => text.includes(part.replaceAll('\\\\', '\\'))),
+        part,
+      ).to.equal(true);
+    }
   });
 
   for (const [name, records] of groups) {

@@ -75,22 +75,32 @@ export function randomCases(seed: number, count: number): ApplyCase[] {
   const cases: ApplyCase[] = [];
   let live: JsonObject | null = null;
   let step = 0;
+  let applied = new Map<string, JsonObject>();
   while (cases.length < count) {
     if (step === 0 || random.chance(0.07)) {
       live = null;
       step = 0;
+      applied = new Map();
     }
-    const given = randomCase(random, live, step);
+    const given = randomCase(random, live, step, applied);
     cases.push(given);
     const time = new Date(Date.UTC(2020, 0, 1 + step));
     const { raw } = answer(given, time);
-    if (raw !== undefined) live = settle(random, raw);
+    if (raw !== undefined) {
+      live = settle(random, raw);
+      if (given.operation === 'Apply') applied.set(`${given.manager} ${given.subresource}`, given.object);
+    }
     step++;
   }
   return cases;
 }
 
-function randomCase(random: Random, live: JsonObject | null, step: number): ApplyCase {
+function randomCase(
+  random: Random,
+  live: JsonObject | null,
+  step: number,
+  applied: ReadonlyMap<string, JsonObject>,
+): ApplyCase {
   const odd = random.chance(0.2) ? 0.08 : 0;
   const operation = random.chance(0.6) ? 'Apply' : 'Update';
   const status = live !== null && random.chance(0.3);
@@ -98,6 +108,11 @@ function randomCase(random: Random, live: JsonObject | null, step: number): Appl
   let object: JsonObject = operation === 'Apply' || live === null ? fresh : mutate(random, live, fresh);
   if (operation === 'Apply' && random.chance(0.2) && live !== null) object = pickFrom(random, live);
   if (operation === 'Update' && live !== null && random.chance(0.05)) object = resetEntries(random, object);
+  const known = random.pick(MANAGERS);
+  const before = applied.get(`${known} ${status ? 'status' : ''}`);
+  const again = operation === 'Apply' && before !== undefined && random.chance(0.4);
+  // What people do most: the same configuration as before, with something changed, added or given up.
+  if (again) object = mutate(random, before, random.chance(0.4) ? fresh : { apiVersion: API_VERSION });
   const many = random.chance(0.3) ? `manager-${step}-${Math.floor(random.next() * 5)}` : undefined;
   return {
     schema: 'sample',
@@ -106,7 +121,7 @@ function randomCase(random: Random, live: JsonObject | null, step: number): Appl
     object,
     apiVersion: API_VERSION,
     kind: KIND,
-    manager: operation === 'Update' && many !== undefined ? many : random.pick(MANAGERS),
+    manager: operation === 'Update' && many !== undefined ? many : again ? known : random.pick(MANAGERS),
     subresource: status ? 'status' : '',
     force: random.chance(0.4),
     resetFields: random.chance(0.3) ? [] : status ? ['spec'] : ['status'],

@@ -66,6 +66,11 @@ const anything: Make = (random) =>
 
 const words = record({ a: word, b: word, 'x.y/z': word, constructor: word }, 0.5);
 
+/** A set of some of these words, in any order. */
+function wordsOf(...all: readonly string[]): Make {
+  return (random) => random.some(all, 0.5);
+}
+
 const SPEC: { readonly [name: string]: Make } = {
   capacity: word,
   count: number,
@@ -98,6 +103,27 @@ const SPEC: { readonly [name: string]: Make } = {
     ],
     record({ name: word }, 0.6),
   ),
+  matrix: (random) => random.pick([[], [[]], [[1, 2], [3]], [[1], [3]]]),
+  zones: record(
+    {
+      north: listOf([{ id: 1 }, { id: 2 }], record({ weight: number, hosts: wordsOf('h1', 'h2', 'h3') }, 0.6)),
+      south: listOf([{ id: 2 }, { id: 3 }], record({ weight: number, hosts: wordsOf('h1', 'h4') }, 0.6)),
+    },
+    0.6,
+  ),
+  roles: listOf(
+    ['reader', 'writer', 'ä'].map((role) => ({ role })),
+    record(
+      {
+        verbs: wordsOf('get', 'list', 'watch'),
+        exact: words,
+        when: record({ from: word, to: word }, 0.6),
+        args: wordsOf('x', 'y'),
+      },
+      0.6,
+    ),
+  ),
+  maybe: (random) => random.pick<unknown>([null, 'one', 'two']),
   free: (random) => random.pick<unknown>([{}, { a: 1 }, { a: { b: [1], c: 'x' } }, { a: { c: 'y' }, d: null }]),
   half: record({ known: word, other: anything }, 0.7),
   anything,

@@ -6,6 +6,8 @@ export const KIND = 'Sample';
 const text: StructuralSchema = { type: 'string' };
 const integer: StructuralSchema = { type: 'integer' };
 
+const wordSet: StructuralSchema = { type: 'array', 'x-kubernetes-list-type': 'set', items: text };
+
 /** A kind with one field of every sort that decides about merging. */
 export const SAMPLE_SCHEMA: StructuralSchema = {
   type: 'object',
@@ -65,6 +67,33 @@ export const SAMPLE_SCHEMA: StructuralSchema = {
             properties: { port: integer, protocol: { type: 'string', default: 'TCP' }, name: text },
           },
         },
+        // Lists inside lists, maps and items: owners meet at every depth.
+        matrix: { type: 'array', items: { type: 'array', items: integer } },
+        zones: {
+          type: 'object',
+          additionalProperties: {
+            type: 'array',
+            'x-kubernetes-list-type': 'map',
+            'x-kubernetes-list-map-keys': ['id'],
+            items: { type: 'object', properties: { id: integer, weight: integer, hosts: wordSet } },
+          },
+        },
+        roles: {
+          type: 'array',
+          'x-kubernetes-list-type': 'map',
+          'x-kubernetes-list-map-keys': ['role'],
+          items: {
+            type: 'object',
+            properties: {
+              role: text,
+              verbs: wordSet,
+              exact: { type: 'object', 'x-kubernetes-map-type': 'atomic', additionalProperties: text },
+              when: { type: 'object', properties: { from: text, to: text } },
+              args: { type: 'array', 'x-kubernetes-list-type': 'atomic', items: text },
+            },
+          },
+        },
+        maybe: text,
         free: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
         half: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true, properties: { known: text } },
         anything: { 'x-kubernetes-preserve-unknown-fields': true },
