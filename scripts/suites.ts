@@ -128,7 +128,17 @@ export const SUITES: readonly Suite[] = [
     namespaces: true,
     deadlineSeconds: 480,
     fullDeadlineSeconds: 900,
-    tools: ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl'],
+    tools: [
+      'kube-apiserver',
+      'kube-controller-manager',
+      'etcd',
+      'kubectl',
+      'kubectl-1.29',
+      'kubectl-1.31',
+      'kubectl-1.36',
+      'kustomize',
+      'clients',
+    ],
   },
   {
     type: 'mocha',

@@ -1,11 +1,11 @@
 // Command clients does what programs written with client-go do, for the tests that they cannot tell which API server
 // they talk to:
 //
-//	clients informer NAMESPACE        typed and dynamic shared informers; a line for each event, until stdin ends
+//	clients informer NAMESPACE        typed and dynamic shared informers; a line for each event, until SIGTERM
 //	clients leader NAMESPACE NAME ID  leader election through a Lease; a line when it leads and when it stops
 //	clients status NAMESPACE RESOURCE NAME STATUS   waits until kstatus computes this status from a watch
 //
-// It reads KUBECONFIG and ends with stdin, or with an error after two minutes.
+// It reads KUBECONFIG, ends on SIGTERM, and with an error after two minutes.
 package main
 
 import (
@@ -13,9 +13,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,10 +41,8 @@ const group, version = "storage.clawbernetes.io", "v1alpha1"
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
 	if len(os.Args) == 2 && os.Args[1] == "version" {
 		fmt.Println("client-go v0.34.4")
 		return
@@ -180,7 +179,7 @@ func await(ctx context.Context, config *rest.Config, namespace, resource, name s
 	return fmt.Errorf("%s/%s never became %s", resource, name, wanted)
 }
 
-// ended tells the end of stdin, which is how a test stops this program, from the time limit.
+// ended tells SIGTERM, which is how a test stops this program, from the time limit.
 func ended(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return ctx.Err()

@@ -1,6 +1,6 @@
 /**
- * Decodes the few protobuf messages that client-go tools send although they are told JSON: Namespace, Secret, ConfigMap
- * metadata, SelfSubjectAccessReview and DeleteOptions (k8s.io/api and apimachinery, `generated.proto`).
+ * Decodes the protobuf messages of the core kinds, which the typed clients of client-go send unless they are told
+ * otherwise (k8s.io/api and apimachinery, `generated.proto`). Answers are JSON: those clients take both.
  */
 import type { Json, JsonObject } from '../schema/json-value.ts';
 import { setOwn } from '../schema/json-value.ts';
@@ -8,7 +8,22 @@ import { badRequest } from './errors.ts';
 
 /** A field: its JSON name and what it holds. */
 type Field = readonly [name: string, type: Type, repeated?: 'repeated'];
-type Type = 'string' | 'bytes' | 'bool' | 'int' | 'time' | 'stringMap' | 'bytesMap' | Message;
+type Type =
+  | 'string'
+  /** A pointer in Go: there although it is empty. */
+  | 'optionalString'
+  | 'bytes'
+  /** The bytes of a JSON document. */
+  | 'json'
+  | 'bool'
+  | 'int'
+  /** No pointer in Go: 0 is left out of JSON. */
+  | 'count'
+  | 'time'
+  | 'microTime'
+  | 'stringMap'
+  | 'bytesMap'
+  | Message;
 interface Message {
   readonly [number: number]: Field;
 }
@@ -34,7 +49,33 @@ const META: Message = {
   12: ['annotations', 'stringMap'],
   13: ['ownerReferences', OWNER, 'repeated'],
   14: ['finalizers', 'string', 'repeated'],
+  17: [
+    'managedFields',
+    {
+      1: ['manager', 'string'],
+      2: ['operation', 'string'],
+      3: ['apiVersion', 'string'],
+      4: ['time', 'time'],
+      6: ['fieldsType', 'string'],
+      7: ['fieldsV1', 'json'],
+      8: ['subresource', 'string'],
+    },
+    'repeated',
+  ],
 };
+
+const OBJECT_REFERENCE: Message = {
+  1: ['kind', 'string'],
+  2: ['namespace', 'string'],
+  3: ['name', 'string'],
+  4: ['uid', 'string'],
+  5: ['apiVersion', 'string'],
+  6: ['resourceVersion', 'string'],
+  7: ['fieldPath', 'string'],
+};
+
+const EVENT_SOURCE: Message = { 1: ['component', 'string'], 2: ['host', 'string'] };
+const EVENT_SERIES: Message = { 1: ['count', 'count'], 2: ['lastObservedTime', 'microTime'] };
 
 const ACCESS: Message = {
   1: ['namespace', 'string'],
@@ -46,6 +87,7 @@ const ACCESS: Message = {
   7: ['name', 'string'],
 };
 
+/** By kind; those of a version of its own by apiVersion and kind. */
 const MESSAGES: Readonly<Record<string, Message>> = {
   Namespace: { 1: ['metadata', META], 2: ['spec', { 1: ['finalizers', 'string', 'repeated'] }] },
   Secret: {
@@ -72,6 +114,55 @@ const MESSAGES: Readonly<Record<string, Message>> = {
     ],
   },
   SelfSubjectReview: { 1: ['metadata', META] },
+  Lease: {
+    1: ['metadata', META],
+    2: [
+      'spec',
+      {
+        1: ['holderIdentity', 'optionalString'],
+        2: ['leaseDurationSeconds', 'int'],
+        3: ['acquireTime', 'microTime'],
+        4: ['renewTime', 'microTime'],
+        5: ['leaseTransitions', 'int'],
+        6: ['strategy', 'optionalString'],
+        7: ['preferredHolder', 'optionalString'],
+      },
+    ],
+  },
+  'v1 Event': {
+    1: ['metadata', META],
+    2: ['involvedObject', OBJECT_REFERENCE],
+    3: ['reason', 'string'],
+    4: ['message', 'string'],
+    5: ['source', EVENT_SOURCE],
+    6: ['firstTimestamp', 'time'],
+    7: ['lastTimestamp', 'time'],
+    8: ['count', 'count'],
+    9: ['type', 'string'],
+    10: ['eventTime', 'microTime'],
+    11: ['series', EVENT_SERIES],
+    12: ['action', 'string'],
+    13: ['related', OBJECT_REFERENCE],
+    14: ['reportingComponent', 'string'],
+    15: ['reportingInstance', 'string'],
+  },
+  'events.k8s.io/v1 Event': {
+    1: ['metadata', META],
+    2: ['eventTime', 'microTime'],
+    3: ['series', EVENT_SERIES],
+    4: ['reportingController', 'string'],
+    5: ['reportingInstance', 'string'],
+    6: ['action', 'string'],
+    7: ['reason', 'string'],
+    8: ['regarding', OBJECT_REFERENCE],
+    9: ['related', OBJECT_REFERENCE],
+    10: ['note', 'string'],
+    11: ['type', 'string'],
+    12: ['deprecatedSource', EVENT_SOURCE],
+    13: ['deprecatedFirstTimestamp', 'time'],
+    14: ['deprecatedLastTimestamp', 'time'],
+    15: ['deprecatedCount', 'count'],
+  },
   SelfSubjectRulesReview: { 1: ['metadata', META], 2: ['spec', { 1: ['namespace', 'string'] }] },
   DeleteOptions: {
     1: ['gracePeriodSeconds', 'int'],
@@ -99,7 +190,7 @@ export function decodeProtobuf(body: Buffer): JsonObject {
   if (!isProtobuf(body)) throw badRequest('the body does not start with the protobuf prefix');
   const envelope = decode(body.subarray(4), UNKNOWN);
   const { apiVersion, kind } = (envelope['typeMeta'] ?? {}) as { apiVersion?: string; kind?: string };
-  const message = MESSAGES[kind ?? ''];
+  const message = MESSAGES[`${apiVersion} ${kind}`] ?? MESSAGES[kind ?? ''];
   if (message === undefined || apiVersion === undefined) {
     throw badRequest(`protobuf is not supported for ${kind ?? 'an object without kind'}; send application/json`);
   }
@@ -122,24 +213,42 @@ function decode(bytes: Buffer, message: Message): JsonObject {
       const map = (result[name] ??= {}) as JsonObject;
       setOwn(map, String(entry['key'] ?? ''), entry['value'] ?? '');
     } else if (repeated === undefined) {
-      result[name] = convert(value, type);
+      const converted = convert(value, type);
+      if (converted !== '' || type === 'optionalString') result[name] = converted;
+      if (type === 'count' && converted === 0) delete result[name];
     } else {
       ((result[name] ??= []) as Json[]).push(convert(value, type));
     }
   }
-  for (const key of Object.keys(result)) if (result[key] === '') delete result[key];
   return result;
 }
 
 function convert(value: number | Buffer, type: Exclude<Type, 'stringMap' | 'bytesMap'>): Json {
   if (typeof value === 'number') return type === 'bool' ? value !== 0 : value;
-  if (type === 'string') return value.toString();
+  if (type === 'string' || type === 'optionalString') return value.toString();
+  if (type === 'json') return embeddedJson(value);
   if (type === 'bytes') return value.toString('base64');
   if (type === 'time') {
     const { seconds } = decode(value, { 1: ['seconds', 'int'] });
     return typeof seconds === 'number' ? `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z` : null;
   }
+  if (type === 'microTime') {
+    const { seconds, nanos = 0 } = decode(value, { 1: ['seconds', 'int'], 2: ['nanos', 'int'] });
+    if (typeof seconds !== 'number') return null;
+    const micros = String(Math.floor(Number(nanos) / 1000)).padStart(6, '0');
+    return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${micros}Z`;
+  }
   return typeof type === 'object' ? decode(value, type) : null;
+}
+
+/** FieldsV1 is a message around the text of a JSON document. */
+function embeddedJson(value: Buffer): Json {
+  const { raw } = decode(value, { 1: ['raw', 'string'] });
+  try {
+    return JSON.parse(typeof raw === 'string' ? raw : 'null') as Json;
+  } catch (cause) {
+    throw badRequest('the protobuf body is damaged', { cause });
+  }
 }
 
 class Reader {

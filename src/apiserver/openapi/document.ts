@@ -1,6 +1,6 @@
 import type { Resource } from '../kinds/resource.ts';
-import type { SchemaNode } from '../schema/structural.ts';
 import { DELETE_OPTIONS, LIST_META, META_SCHEMAS, OBJECT_META, STATUS } from './meta-schemas.ts';
+import { rootWithReferences } from './named-types.ts';
 
 /** An OpenAPI v3 document, as far as clients read it. */
 export interface Document {
@@ -23,11 +23,12 @@ export function documentOf(
   resources: readonly Resource[],
   subresources: (resource: Resource) => readonly { readonly name: string; readonly verbs: readonly string[] }[],
 ): Document {
-  const schemas: Record<string, unknown> = { ...META_SCHEMAS };
+  const schemas: Record<string, unknown> = {};
+  for (const [name, node] of Object.entries(META_SCHEMAS)) schemas[name] = rootWithReferences(node, schemas);
   const paths: Record<string, unknown> = {};
   for (const resource of resources) {
     const name = schemaName(resource);
-    schemas[name] = rootSchema(resource);
+    schemas[name] = rootSchema(resource, schemas);
     schemas[`${name}List`] = listSchema(resource, name);
     const base = basePath(resource);
     paths[base] = collectionPath(resource, name);
@@ -68,12 +69,12 @@ const KIND =
 const METADATA =
   "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 
-function rootSchema(resource: Resource): unknown {
-  const node: SchemaNode = resource.node;
+function rootSchema(resource: Resource, components: Record<string, unknown>): unknown {
+  const node = rootWithReferences(resource.node, components);
   return {
     ...node,
     properties: {
-      ...node.properties,
+      ...(node['properties'] as Readonly<Record<string, unknown>> | undefined),
       apiVersion: { type: 'string', description: API_VERSION },
       kind: { type: 'string', description: KIND },
       metadata: reference(OBJECT_META, METADATA),

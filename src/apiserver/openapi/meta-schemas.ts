@@ -1,5 +1,6 @@
 import { bool, integer, listOf, struct, text, textMap, texts, time } from '../kinds/dsl.ts';
 import type { SchemaNode } from '../schema/structural.ts';
+import { namedType } from './named-types.ts';
 
 /** Names of the shared schemas, as kube-apiserver has them. */
 export const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
@@ -7,28 +8,36 @@ export const LIST_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta';
 export const DELETE_OPTIONS = 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions';
 export const STATUS = 'io.k8s.apimachinery.pkg.apis.meta.v1.Status';
 
-const ownerReference = struct(
-  'An object that this one depends on; it is deleted when all its owners are gone.',
-  {
-    apiVersion: text('API version of the referent.'),
-    blockOwnerDeletion: bool('Whether a foreground deletion of the owner waits for this object.'),
-    controller: bool('Whether this reference points to the managing controller.'),
-    kind: text('Kind of the referent.'),
-    name: text('Name of the referent.'),
-    uid: text('UID of the referent.'),
-  },
-  { required: ['apiVersion', 'kind', 'name', 'uid'], 'x-kubernetes-map-type': 'atomic' },
+const META = 'io.k8s.apimachinery.pkg.apis.meta.v1';
+
+const ownerReference = namedType(
+  struct(
+    'An object that this one depends on; it is deleted when all its owners are gone.',
+    {
+      apiVersion: text('API version of the referent.'),
+      blockOwnerDeletion: bool('Whether a foreground deletion of the owner waits for this object.'),
+      controller: bool('Whether this reference points to the managing controller.'),
+      kind: text('Kind of the referent.'),
+      name: text('Name of the referent.'),
+      uid: text('UID of the referent.'),
+    },
+    { required: ['apiVersion', 'kind', 'name', 'uid'], 'x-kubernetes-map-type': 'atomic' },
+  ),
+  `${META}.OwnerReference`,
 );
 
-const managedFieldsEntry = struct('Which fields a manager owns, and in which version of the API.', {
-  apiVersion: text('The version that the fields are named in.'),
-  fieldsType: text('The format of the fields: FieldsV1.'),
-  fieldsV1: { type: 'object', description: 'The fields.' },
-  manager: text('The manager of the fields.'),
-  operation: text('How they came to be managed: Apply or Update.'),
-  subresource: text('The subresource through which they were written.'),
-  time: time('When the entry was added or last changed.'),
-});
+const managedFieldsEntry = namedType(
+  struct('Which fields a manager owns, and in which version of the API.', {
+    apiVersion: text('The version that the fields are named in.'),
+    fieldsType: text('The format of the fields: FieldsV1.'),
+    fieldsV1: namedType({ type: 'object', description: 'The fields.' }, `${META}.FieldsV1`),
+    manager: text('The manager of the fields.'),
+    operation: text('How they came to be managed: Apply or Update.'),
+    subresource: text('The subresource through which they were written.'),
+    time: time('When the entry was added or last changed.'),
+  }),
+  `${META}.ManagedFieldsEntry`,
+);
 
 /** Schemas that the kinds refer to. */
 export const META_SCHEMAS: Readonly<Record<string, SchemaNode>> = {

@@ -1,7 +1,7 @@
 /** The real kubectl, against one kubeconfig. */
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { toolPath } from '../../../scripts/tools.ts';
+import { type ToolName, toolPath } from '../../../scripts/tools.ts';
 import { type ExecOptions, type ExecResult, exec } from './exec.ts';
 
 export class Kubectl {
@@ -16,8 +16,8 @@ export class Kubectl {
   }
 
   /** `home` takes its discovery cache, so that no other run's answers are used, and what it leaves lying about. */
-  static async for(kubeconfig: string, home: string): Promise<Kubectl> {
-    return new Kubectl(await toolPath('kubectl'), kubeconfig, home);
+  static async for(kubeconfig: string, home: string, tool: ToolName = 'kubectl'): Promise<Kubectl> {
+    return new Kubectl(await toolPath(tool), kubeconfig, home);
   }
 
   /** What a shell would export to get the same kubectl. */

@@ -432,15 +432,19 @@ const ACCESS: readonly Case[] = [
 ];
 
 /** Protobuf as clients write it: `k8s\0` and a runtime.Unknown around the object. */
-const field = (number: number, body: Buffer | string): Buffer => {
-  const bytes = Buffer.from(body);
-  const length: number[] = [];
-  for (let rest = bytes.length; ; rest >>= 7) {
-    length.push(rest > 127 ? (rest & 127) | 128 : rest);
-    if (rest <= 127) break;
+const varint = (value: number): Buffer => {
+  const bytes: number[] = [];
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    bytes.push(rest > 127 ? (rest % 128) | 128 : rest);
+    if (rest <= 127) return Buffer.from(bytes);
   }
-  return Buffer.concat([Buffer.from([(number << 3) | 2, ...length]), bytes]);
 };
+const field = (index: number, body: Buffer | string): Buffer => {
+  const bytes = Buffer.from(body);
+  return Buffer.concat([Buffer.from([(index << 3) | 2]), varint(bytes.length), bytes]);
+};
+/** A number of less than 2^31. */
+const number = (index: number, value: number): Buffer => Buffer.concat([Buffer.from([index << 3]), varint(value)]);
 const envelope = (apiVersion: string, kind: string, ...parts: readonly Buffer[]): Buffer =>
   Buffer.concat([
     Buffer.from('k8s\0'),
@@ -513,6 +517,78 @@ const PROTOBUFS: readonly Case[] = [
         ),
         select: withoutReason,
       },
+    ],
+  },
+  {
+    name: 'protobuf: a lease as a leader election of client-go writes it',
+    steps: [
+      {
+        ...send(LEASES, (ns) =>
+          envelope(
+            'coordination.k8s.io/v1',
+            'Lease',
+            field(1, Buffer.concat([field(1, 'l'), field(3, ns)])),
+            field(
+              2,
+              Buffer.concat([
+                field(1, 'me'),
+                number(2, 15),
+                field(3, Buffer.concat([number(1, 1_767_225_600), number(2, 123_456_000)])),
+                field(4, number(1, 1_767_225_600)),
+                number(5, 0),
+              ]),
+            ),
+          ),
+        ),
+        save: { rv: 'metadata.resourceVersion' },
+      },
+      put(`${LEASES}/l`, {
+        apiVersion: 'coordination.k8s.io/v1',
+        kind: 'Lease',
+        metadata: { name: 'l', resourceVersion: '{rv}' },
+        spec: { holderIdentity: '', leaseDurationSeconds: 1 },
+      }),
+    ],
+  },
+  {
+    name: 'protobuf: an event',
+    steps: [
+      send(EVENTS, (ns) =>
+        envelope(
+          'v1',
+          'Event',
+          field(1, Buffer.concat([field(1, 'e'), field(3, ns), field(4, ''), number(7, 0), field(8, '')])),
+          field(2, Buffer.concat([field(1, 'Volume'), field(2, ns), field(3, 'a'), field(4, ''), field(5, '')])),
+          field(3, 'Made'),
+          field(4, 'it is made'),
+          field(5, Buffer.concat([field(1, 'me'), field(2, '')])),
+          field(6, number(1, 1_767_225_600)),
+          field(7, number(1, 1_767_225_600)),
+          number(8, 3),
+          field(9, 'Normal'),
+          field(10, ''),
+          field(12, ''),
+          field(14, ''),
+          field(15, ''),
+        ),
+      ),
+    ],
+  },
+  {
+    name: 'protobuf: a config map and a secret',
+    steps: [
+      send(MAPS, () =>
+        envelope('v1', 'ConfigMap', metadata('m'), field(2, Buffer.concat([field(1, 'a'), field(2, 'b')]))),
+      ),
+      send(SECRETS, () =>
+        envelope(
+          'v1',
+          'Secret',
+          metadata('s'),
+          field(2, Buffer.concat([field(1, 'a'), field(2, 'b')])),
+          field(3, 'my/type'),
+        ),
+      ),
     ],
   },
   { name: 'protobuf: no magic', steps: [send('/api/v1/namespaces', () => Buffer.from('nonsense'))] },
