@@ -80,7 +80,14 @@ function rootSchema(resource: Resource, components: Record<string, unknown>): un
       metadata: reference(OBJECT_META, METADATA),
     },
     'x-kubernetes-group-version-kind': gvk(resource),
+    ...selectableFields(resource),
   };
+}
+
+/** Which fields a CRD says may be selected by. */
+function selectableFields({ custom, selectable }: Resource): Readonly<Record<string, unknown>> {
+  if (!custom || selectable.size === 0) return {};
+  return { 'x-kubernetes-selectable-fields': Array.from(selectable.keys(), (fieldPath) => ({ fieldPath })) };
 }
 
 function listSchema(resource: Resource, name: string): unknown {
@@ -91,14 +98,15 @@ function listSchema(resource: Resource, name: string): unknown {
     properties: {
       apiVersion: { type: 'string', description: API_VERSION },
       items: {
-        description: `List of ${resource.resource}.`,
+        description: `List of ${resource.resource}. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md`,
         type: 'array',
-        items: { allOf: [{ $ref: `#/components/schemas/${name}` }], default: {} },
+        items: resource.custom ? reference(name) : { allOf: [reference(name)], default: {} },
       },
       kind: { type: 'string', description: KIND },
       metadata: reference(LIST_META, 'Standard list metadata.'),
     },
     'x-kubernetes-group-version-kind': gvk(resource, 'List'),
+    ...selectableFields(resource),
   };
 }
 

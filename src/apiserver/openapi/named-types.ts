@@ -58,8 +58,10 @@ export function rootWithReferences(node: SchemaNode, components: Record<string, 
 
 function expanded(node: SchemaNode, components: Record<string, unknown>): Record<string, unknown> {
   const { properties, items, additionalProperties, ...rest } = node;
+  const isEither = node['x-kubernetes-int-or-string'] === true && node.anyOf === undefined;
   return {
     ...rest,
+    ...(isEither ? { anyOf: [{ type: 'integer' }, { type: 'string' }] } : {}),
     ...(properties === undefined
       ? {}
       : {
