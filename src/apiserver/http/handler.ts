@@ -190,7 +190,6 @@ export class Handler {
       if (match !== null) body = discovery.group(match[1] as string);
     }
     if (/^\/api\/[^/]+$/.test(trimmed) && body === undefined) throw unknownResource();
-    if (trimmed === '/version') throw methodNotAllowed();
     if (body === undefined) {
       sendText(response, 404, '404 page not found\n');
       return;

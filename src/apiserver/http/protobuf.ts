@@ -230,15 +230,22 @@ function convert(value: number | Buffer, type: Exclude<Type, 'stringMap' | 'byte
   if (type === 'bytes') return value.toString('base64');
   if (type === 'time') {
     const { seconds } = decode(value, { 1: ['seconds', 'int'] });
-    return typeof seconds === 'number' ? `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z` : null;
+    return typeof seconds === 'number' ? `${secondOf(seconds)}Z` : null;
   }
   if (type === 'microTime') {
     const { seconds, nanos = 0 } = decode(value, { 1: ['seconds', 'int'], 2: ['nanos', 'int'] });
     if (typeof seconds !== 'number') return null;
     const micros = String(Math.floor(Number(nanos) / 1000)).padStart(6, '0');
-    return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${micros}Z`;
+    return `${secondOf(seconds)}.${micros}Z`;
   }
   return typeof type === 'object' ? decode(value, type) : null;
+}
+
+/** A time to the second. Throws StatusError for one that no calendar has. */
+function secondOf(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  if (Number.isNaN(date.getTime())) throw badRequest('the protobuf body is damaged');
+  return date.toISOString().slice(0, 19);
 }
 
 /** FieldsV1 is a message around the text of a JSON document. */
