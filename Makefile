@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 TEST := node scripts/test.ts
 
-.PHONY: help setup setup-node setup-test tools build run test test-full lint format unit contract e2e probe bench coverage mutants clean
+.PHONY: help setup setup-node setup-test tools build run test test-full lint format unit contract e2e e2e-nfs probe bench coverage mutants clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ contract: setup-test build ## the suites that every implementation of an interfa
 
 e2e: setup-test build ## real mounts, real API servers, real kubectl; one suite: make e2e SUITE=name
 	@$(TEST) $(if $(SUITE),--suite $(SUITE),--kind e2e)
+
+e2e-nfs: setup-test build ## nfs volumes: a real kernel client in User-Mode Linux, a real server that dies and comes back
+	@$(TEST) --suite nfs
 
 probe: setup-node ## look at what this machine can do and write docs/test-machine.md
 	@e2e/probe.sh --write docs/test-machine.md

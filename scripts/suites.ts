@@ -60,7 +60,12 @@ const check = (name: string, ...command: readonly [string, ...string[]]): CheckS
 const E2E_TOOLS: readonly ToolName[] = ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl', 'promtool'];
 
 /** Files of e2e/ in a suite of their own, because they take long or may take a process down with them. */
-const E2E_APART: readonly string[] = ['e2e/faults-*.test.ts', 'e2e/power-cut*.test.ts', 'e2e/control-plane-*.test.ts'];
+const E2E_APART: readonly string[] = [
+  'e2e/faults-*.test.ts',
+  'e2e/power-cut*.test.ts',
+  'e2e/control-plane-*.test.ts',
+  'e2e/nfs*.test.ts',
+];
 
 /** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
 const FIRST_USE: readonly string[] = ['e2e/first-steps.test.ts', 'e2e/make-run.test.ts'];
@@ -193,6 +198,18 @@ export const SUITES: readonly Suite[] = [
     deadlineSeconds: 300,
     fullDeadlineSeconds: 1800,
     tools: ['linux.uml'],
+  },
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'nfs',
+    specs: ['e2e/nfs*.test.ts'],
+    namespaces: true,
+    ownNetwork: true,
+    deadlineSeconds: 300,
+    fullDeadlineSeconds: 900,
+    tools: ['linux.uml', 'ganesha.nfsd', 'kubectl'],
+    env: { E2E_CONTROL_PLANE: 'embedded' },
   },
 ];
 

@@ -35,9 +35,15 @@ export async function toolPath(name: ToolName): Promise<string> {
   return path;
 }
 
+/** What must be in the environment of a tool besides its path: where its shared libraries are. */
+export async function toolRuntime(name: ToolName): Promise<Readonly<Record<string, string>>> {
+  return libraryPath(describe(name), await toolPath(name));
+}
+
 /** First line that the tool says about its version. */
 export async function toolVersion(name: ToolName): Promise<string> {
-  const said = await output(await toolPath(name), describe(name).versionArgs, { timeoutMs: 60_000 });
+  const env = { ...process.env, ...(await toolRuntime(name)) };
+  const said = await output(await toolPath(name), describe(name).versionArgs, { timeoutMs: 60_000, env });
   return said.trim().split('\n')[0] ?? '';
 }
 
@@ -76,12 +82,20 @@ async function given(tool: Tool): Promise<string | undefined> {
 }
 
 async function newEnough(tool: Tool, path: string): Promise<boolean> {
-  const said = await output(path, tool.versionArgs, { timeoutMs: 60_000 }).catch(() => '');
+  const env = { ...process.env, ...libraryPath(tool, path) };
+  const said = await output(path, tool.versionArgs, { timeoutMs: 60_000, env }).catch(() => '');
   if (tool.minimum === undefined) return said !== '';
   const match = /(\d+)\.(\d+)/.exec(said);
   if (match === null) return false;
   const [major, minor] = [Number(match[1]), Number(match[2])];
   return major > tool.minimum[0] || (major === tool.minimum[0] && minor >= tool.minimum[1]);
+}
+
+/** Libraries lie beside a tool that was unpacked; one of the system finds its own. */
+function libraryPath({ libraries = [], file }: Tool, path: string): Readonly<Record<string, string>> {
+  if (libraries.length === 0 || !path.endsWith(`/${file}`)) return {};
+  const root = path.slice(0, -file.length);
+  return { LD_LIBRARY_PATH: libraries.map((folder) => join(root, folder)).join(delimiter) };
 }
 
 async function provided(tool: Tool): Promise<string> {

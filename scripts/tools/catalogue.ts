@@ -37,6 +37,8 @@ export interface Tool {
   readonly minimum: readonly [major: number, minor: number] | undefined;
   /** Whether one in KUBEBUILDER_ASSETS or PATH is taken. Not for what the tests must know exactly. */
   readonly fromPath: boolean;
+  /** Folders of the bundle with shared libraries that the system may lack. */
+  readonly libraries?: readonly string[];
   /** Whether `ensure` without names brings it. */
   readonly always: boolean;
 }
@@ -55,6 +57,7 @@ export type ToolName =
   | 'linux.uml'
   | 'rclone'
   | 'versitygw'
+  | 'ganesha.nfsd'
   | 'go';
 
 const KUBE_VERSION = 'v1.34.4';
@@ -90,6 +93,7 @@ const versitygw: Bundle = {
     cost: 'about 1 minute on 2 cores the first time, 30 MB of downloads',
   },
 };
+<<<<<<< HEAD
 /** A kubectl of another age, from the modules that Kubernetes builds it of. */
 const kubectl = (minor: number, version: string): Bundle => ({
   name: `kubectl-1.${minor}`,
@@ -106,6 +110,9 @@ const kubectl = (minor: number, version: string): Bundle => ({
     cost: 'about 1 minute on 2 cores the first time, 40 MB of downloads',
   },
 });
+=======
+const MULTIARCH = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
+>>>>>>> 13631df (Mount volumes of NFS servers)
 
 const deb = (suite: string, ...packages: readonly string[]): DebSource => ({ kind: 'deb', suite, packages });
 
@@ -252,6 +259,29 @@ export const TOOLS: readonly Tool[] = [
     versionArgs: ['--version'],
     minimum: [6, 1],
     fromPath: true,
+    always: false,
+  },
+  {
+    name: 'ganesha.nfsd',
+    env: 'GANESHA_NFSD',
+    bundle: {
+      name: 'nfs-ganesha',
+      source: deb(
+        'bookworm',
+        'nfs-ganesha',
+        'nfs-ganesha-vfs',
+        'libntirpc4.3',
+        'libwbclient0',
+        'libnfsidmap1',
+        'libdbus-1-3',
+      ),
+    },
+    file: 'usr/bin/ganesha.nfsd',
+    versionArgs: ['-v'],
+    minimum: [4, 3],
+    // What the tests expect of its words and of its configuration is this version's.
+    fromPath: false,
+    libraries: [`usr/lib/${MULTIARCH}`, 'usr/lib/ganesha'],
     always: false,
   },
   {

@@ -80,6 +80,7 @@ export const REASONS = {
   ServerUnreachable: 'The server does not answer; it is used again by itself once it does.',
   ServerNameNotResolved: 'The name of the server has no address.',
   ExportNotFound: 'The server does not export the path.',
+  ProtocolNotSupported: 'Server and node have no version of the protocol in common that the volume allows.',
   AccessDenied: 'The server refuses this node, or what it wants to do.',
   StaleHandle: 'The server does not know any more what is mounted; it is mounted anew.',
   CredentialsNotFound: 'The Secret or ConfigMap that the volume names is not there, or lacks a key.',

@@ -8,10 +8,13 @@ import { addControllers } from '../controllers/controller-manager.ts';
 import { claimNode } from '../controllers/node/claim.ts';
 import { EmptyDirDriver } from '../drivers/emptydir/emptydir-driver.ts';
 import { createHostPathDriver } from '../drivers/hostpath/driver.ts';
+import { NfsDriver } from '../drivers/nfs/driver.ts';
+import { isNfsRecord } from '../drivers/nfs/record.ts';
 import { S3Driver } from '../drivers/s3/driver.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { Pools } from '../node/pools/pools.ts';
 import { SpaceGuard } from '../node/pools/space-guard.ts';
+import { Records } from '../node/records.ts';
 import { Manager } from '../runtime/manager.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { createLogger } from '../telemetry/log.ts';
@@ -80,7 +83,8 @@ export async function compose(
         thinMounts: (pool) => emptyDir.thinMounts(pool),
         onError: (err) => log.warn({ err }, 'the space of the pools could not be looked at'),
       });
-      const drivers = [emptyDir, createHostPathDriver(node), new S3Driver(node)];
+      const nfs = new NfsDriver({ node, records: new Records(state.nfs, isNfsRecord) });
+      const drivers = [emptyDir, createHostPathDriver(node), nfs, new S3Driver(node)];
       const identity = nodeIdentity(state, node.mountRoot, nodeName);
       const agent = { client, log, metrics, nodeName, identity, node, drivers, hostPathAllow, watchAll: isUp };
       addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools) });

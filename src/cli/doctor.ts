@@ -31,6 +31,7 @@ const PROGRAMS: readonly (readonly [string, string, string])[] = [
   ['xfs_growfs', 'xfsprogs', 'growing volumes and pools'],
   ['mkfs.ext4', 'e2fsprogs', 'emptyDir volumes below 300Mi'],
   ['resize2fs', 'e2fsprogs', 'growing emptyDir volumes below 300Mi'],
+  ['mount.nfs', 'nfs-common', 'volumes on an NFS server'],
   ['setpriv', 'util-linux', 'ending programs together with the helper that started them'],
 ];
 
@@ -105,9 +106,17 @@ async function kernel(settings: Settings): Promise<readonly Check[]> {
         required: name === 'BindMounts',
       }),
     );
+    const { kernel: hasNfs } = await node.call('probeNfs', null, { signal });
+    const nfs: Check = {
+      check: 'NFS client',
+      status: hasNfs ? 'ok' : 'missing',
+      message: hasNfs ? '' : 'this kernel has no module nfs; off without it: volumes on an NFS server',
+      required: false,
+    };
     const s3 = await new S3Driver(node).capabilities(signal);
     return [
       ...features,
+      nfs,
       await cloneCheck(() => node.call('probeClone', { directory: probe }, { signal })),
       {
         check: 's3',

@@ -1,9 +1,9 @@
 /** The part of `clawstore down` that waits: what was written to an s3 volume must reach the server first. */
 
-import { stageMountOf } from '../drivers/emptydir/stage.ts';
 import { unsentFiles } from '../drivers/s3/cache-notes.ts';
 import { S3Driver } from '../drivers/s3/driver.ts';
 import { directoryOf, keptUids } from '../drivers/s3/engine.ts';
+import { stageMountOf } from '../drivers/stage.ts';
 import type { NodeLayer } from '../node/layer.ts';
 import { pause } from './pause.ts';
 

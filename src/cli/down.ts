@@ -8,7 +8,7 @@ import { FS_TYPE } from '../drivers/s3/engine.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { forkHelper } from '../node/fork-helper.ts';
 import type { NodeLayer, TargetPath } from '../node/layer.ts';
-import type { MountEntry } from '../node/mount-entry.ts';
+import { hidesRoot, type MountEntry } from '../node/mount-entry.ts';
 import { NodeError } from '../node/node-error.ts';
 import { silentLogger } from '../telemetry/log.ts';
 import { connectTo } from './connect.ts';
@@ -37,6 +37,8 @@ export interface DownOptions {
 }
 
 const POLL_MS = 50;
+/** Longest that a server may take to take what was written, in milliseconds. */
+const SYNC_MS = 20_000;
 
 export async function down(settings: Settings, options: DownOptions): Promise<ExitCode> {
   requireMountPrivilege();
@@ -203,6 +205,10 @@ async function unmountOne(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   try {
+    // The last unmount of an export waits without end for a server that has not been sent everything yet.
+    if (scope === 'device' && hidesRoot(entry)) {
+      await node.call('syncFilesystem', { path: entry.target }, { signal, deadlineMs: SYNC_MS });
+    }
     const result = await node.unmount({ target: targetPath(node, entry.target), mountId: entry.id, scope }, signal);
     if (result.outcome === 'done') return undefined;
     const holders = result.holders.map(({ pid, comm }) => (pid === 0 ? comm : `${comm} (pid ${pid})`)).join(', ');

@@ -26,6 +26,8 @@ export interface StateDir {
   readonly agentLockFile: string;
   readonly apiserver: string;
   readonly pools: string;
+  /** What is remembered of volumes on NFS servers. */
+  readonly nfs: string;
   /** There while writers of Thin volumes are held for lack of space. */
   readonly heldFile: string;
   /** Where logs go while a table is on the screen. */
@@ -44,6 +46,7 @@ export function stateDirOf(root: string): StateDir {
     agentLockFile: join(root, 'agent.lock'),
     apiserver: join(root, 'apiserver'),
     pools: join(root, 'pools'),
+    nfs: join(root, 'nfs'),
     s3: join(root, 's3'),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),
@@ -77,9 +80,9 @@ export function isStateDir(root: string): boolean {
 
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
-  const { lockFile, agentLockFile, apiserver, pools, s3, logFile, nodeIdFile } = stateDirOf(root);
+  const { lockFile, agentLockFile, apiserver, pools, nfs, s3, logFile, nodeIdFile } = stateDirOf(root);
   const files = [lockFile, agentLockFile, logFile, join(root, 'kubeconfig'), instanceFile(root), newInstanceFile(root)];
-  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, s3];
+  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, nfs, s3];
 }
 
 /** Returns the instance that runs on this state directory, or undefined when none does. */

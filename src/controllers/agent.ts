@@ -80,7 +80,7 @@ export interface AgentOptions {
 }
 
 /** How often mounts of storage on a server are looked at, in milliseconds: a server that dies makes no event. */
-const PROBE_MS = 10_000;
+const PROBE_MS = 5_000;
 /** How often the node itself and the space its volumes use are looked at, in milliseconds. */
 const LOOK_MS = 60_000;
 /** Time for a vanished object to come back (a restarted watch) before orphans are counted, in milliseconds. */

@@ -196,6 +196,8 @@ export interface Driver {
   unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome>;
   /** Deletes what `provision` made and nothing else; storage that is not ours is kept, and the answer says so. */
   delete(volume: DriverVolume, signal: AbortSignal): Promise<Deletion>;
+  /** Forgets what was noted of storage that is kept when its volume goes; absent where nothing is noted. */
+  release?(volume: DriverVolume, signal: AbortSignal): Promise<void>;
 
   /** Space in use; undefined where it cannot be told cheaply. */
   usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined>;

@@ -1,6 +1,6 @@
 /** What a look at a target means, for every driver that publishes by bind mount. Pure. */
 import type { TargetObservation } from '../node/layer.ts';
-import { DELETED_SUFFIX, type MountEntry } from '../node/mount-entry.ts';
+import { DELETED_SUFFIX, hidesRoot, type MountEntry } from '../node/mount-entry.ts';
 import type { MountObservation, MountState } from './driver.ts';
 
 /** What should be mounted at a target. */
@@ -58,11 +58,11 @@ function isOurs(entry: MountEntry, { source, visible, visibleMountId }: TargetOb
   if (entry.id === visibleMountId && visible !== null) {
     return visible.stDev === source.stDev && visible.stIno === source.stIno;
   }
-  return entry.device === source.device && entry.root === source.root;
+  return hasOurPlace(entry, { source });
 }
 
-function hasOurPlace(entry: MountEntry, { source }: TargetObservation): boolean {
-  return source !== null && entry.device === source.device && entry.root === source.root;
+function hasOurPlace(entry: MountEntry, { source }: Pick<TargetObservation, 'source'>): boolean {
+  return source !== null && entry.device === source.device && (entry.root === source.root || hidesRoot(entry));
 }
 
 function nameOf({ source, fsType, root }: MountEntry): string {

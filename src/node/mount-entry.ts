@@ -114,3 +114,11 @@ export function orderStack(entries: readonly MountEntry[]): MountEntry[] {
   };
   return [...entries].sort((a, b) => depth(a) - depth(b));
 }
+
+/**
+ * The root of such a mount tells nothing: the NFS client shows `/` for a bind of any directory of an export (and the
+ * directory in the source instead).
+ */
+export function hidesRoot({ fsType }: MountEntry): boolean {
+  return fsType === 'nfs' || fsType === 'nfs4';
+}

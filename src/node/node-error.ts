@@ -79,6 +79,8 @@ export type NodeErrorCode =
   | 'VerificationFailed'
   /** A mount below the directory that was to be removed. */
   | 'MountBelow'
+  /** The name of a server has no address. */
+  | 'NameNotResolved'
   /** Another process holds the lock; the message names its pid. */
   | 'Locked'
   /** This kernel, or this machine without `koffi`, cannot do it. */
@@ -106,6 +108,7 @@ const RETRYABLE: ReadonlySet<NodeErrorCode> = new Set<NodeErrorCode>([
   'TargetNotEmpty',
   'VerificationFailed',
   'MountBelow',
+  'NameNotResolved',
   'Locked',
   'NoSpace',
   'NotFound',

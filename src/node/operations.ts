@@ -24,6 +24,7 @@ import type {
 } from './layer.ts';
 import type { MountDaemonOperations } from './mount-daemons/operations.ts';
 import type { MountEntry } from './mount-entry.ts';
+import type { NetworkOperations } from './network/operations.ts';
 
 export interface Operation<Params, Result> {
   readonly params: Params;
@@ -75,4 +76,4 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-export interface Operations extends MountOperations, ImageOperations, MountDaemonOperations {}
+export interface Operations extends MountOperations, ImageOperations, MountDaemonOperations, NetworkOperations {}

@@ -35,7 +35,10 @@ export async function removeVolume(
   const outcome = await timed(metrics, driver.type, 'unstage', () => driver.unstage(volume, signal));
   const obstacle = obstacleOf(outcome, `The storage of volume "${volume.name}"`);
   if (obstacle !== undefined) return { done: false, obstacle };
-  if (!deleteData) return { done: true, kept: undefined };
+  if (!deleteData) {
+    await driver.release?.(volume, signal);
+    return { done: true, kept: undefined };
+  }
   const { kept } = await timed(metrics, driver.type, 'delete', () => driver.delete(volume, signal));
   return { done: true, kept };
 }

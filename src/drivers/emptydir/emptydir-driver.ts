@@ -22,10 +22,11 @@ import {
   type VolumeObservation,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
+import { stageMountOf } from '../stage.ts';
 import { judgeTarget, type WantedMount } from '../target-state.ts';
 import { ImageMedium } from './image-medium.ts';
 import { createMemoryMedium } from './memory-medium.ts';
-import { dataDirectory, type Medium, stageMountOf } from './stage.ts';
+import { dataDirectory, type Medium } from './stage.ts';
 
 const NEEDED_FEATURES: readonly string[] = ['Koffi', 'BindMounts'];
 

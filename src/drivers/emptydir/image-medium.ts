@@ -15,22 +15,10 @@ import type { Pool, Pools } from '../../node/pools/pools.ts';
 import type { ThinMount } from '../../node/pools/space-guard.ts';
 import { DriverError, type DriverLeftover, type DriverVolume, type VolumeObservation } from '../driver.ts';
 import { asDriver } from '../failure.ts';
+import { inUse, pathOf, stageMountOf, stageMounts, stageTarget, unmountStage } from '../stage.ts';
 import { formatImageName, type ImageName, parseImageName } from './image-name.ts';
 import { Overcommitment } from './overcommitment.ts';
-import {
-  DATA,
-  DATA_MODE,
-  ENFORCED,
-  inUse,
-  type Medium,
-  NOTHING,
-  pathOf,
-  problemOf,
-  stageMountOf,
-  stageMounts,
-  stageTarget,
-  unmountStage,
-} from './stage.ts';
+import { DATA, DATA_MODE, ENFORCED, type Medium, NOTHING, problemOf } from './stage.ts';
 
 const MIB = 1024n * 1024n;
 /** mkfs.xfs refuses less; below it the image has ext4. */

@@ -8,19 +8,8 @@ import type { NodeLayer } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import { DriverError, type DriverVolume } from '../driver.ts';
 import { asDriver } from '../failure.ts';
-import {
-  DATA,
-  DATA_MODE,
-  ENFORCED,
-  inUse,
-  type Medium,
-  NOTHING,
-  problemOf,
-  stageMountOf,
-  stageMounts,
-  stageTarget,
-  unmountStage,
-} from './stage.ts';
+import { inUse, stageMountOf, stageMounts, stageTarget, unmountStage } from '../stage.ts';
+import { DATA, DATA_MODE, ENFORCED, type Medium, NOTHING, problemOf } from './stage.ts';
 
 /** Name of the tmpfs in the mount table; the UID follows, and then, unless it is the volume's first, when it was made. */
 const NAME_PREFIX = 'clawstore-';

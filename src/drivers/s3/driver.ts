@@ -29,8 +29,8 @@ import {
   type Usage,
   type VolumeObservation,
 } from '../driver.ts';
-import { stageMountOf, stageTarget } from '../emptydir/stage.ts';
 import { asDriver, toDriverError } from '../failure.ts';
+import { stageMountOf, stageTarget } from '../stage.ts';
 import { judgeTarget } from '../target-state.ts';
 import { mendNotes, unsentFiles } from './cache-notes.ts';
 import {

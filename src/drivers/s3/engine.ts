@@ -19,7 +19,7 @@ import { uidSegment } from '../../api/names.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { StartMountDaemon } from '../../node/mount-daemons/operations.ts';
 import type { DriverVolume } from '../driver.ts';
-import { stageTarget } from '../emptydir/stage.ts';
+import { stageTarget } from '../stage.ts';
 import { CACHE } from './cache-notes.ts';
 import { type S3Credentials, type S3Location } from './location.ts';
 import { SOCKET } from './rc.ts';

@@ -11,7 +11,7 @@
  */
 import { crashPoint } from '../crash-points.ts';
 import type { BindOwn, BindResult, BindUserPath, Location, MountTmpfs, TargetPath, UserPath } from '../layer.ts';
-import { DELETED_SUFFIX, type MountEntry } from '../mount-entry.ts';
+import { DELETED_SUFFIX, hidesRoot, type MountEntry } from '../mount-entry.ts';
 import { NodeError } from '../node-error.ts';
 import { type Attributes, attributesOf, optionWords } from './attributes.ts';
 import type { HelperContext } from './context.ts';
@@ -180,7 +180,7 @@ function adopt(context: HelperContext, source: Source, target: Target, attribute
   const same =
     entry !== undefined &&
     entry.device === located.device &&
-    entry.root === located.root &&
+    (entry.root === located.root || hidesRoot(entry)) &&
     !entry.root.endsWith(DELETED_SUFFIX) &&
     stat.dev === located.stDev &&
     stat.ino === located.stIno;

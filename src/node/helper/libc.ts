@@ -115,11 +115,15 @@ export interface Libc {
   openat2(dirfd: number, path: string, flags: number, resolve: number): number;
   /** Like `openat2`, but -1 where there is no such name: a common answer, and errors are slow to make. */
   openat2IfExists(dirfd: number, path: string, flags: number, resolve: number): number;
+  /** A real descriptor of a directory, which system calls that O_PATH does not do for want. */
+  openDirectory(path: string): number;
   close(fd: number): void;
   mkdirat(dirfd: number, name: string, mode: number): void;
   unlinkat(dirfd: number, name: string, flags: number): void;
   statx(dirfd: number, path: string): Statx;
   fstatfs(fd: number): Statfs;
+  /** syncfs(2): waits until all of the filesystem is where it is kept. */
+  syncfs(fd: number): void;
   openTree(dirfd: number, path: string, options: { readonly recursive: boolean }): number;
   moveMount(treeFd: number, targetFd: number): void;
   mountSetattr(
@@ -186,6 +190,7 @@ export function loadLibc(): Libc {
   const mkdirat = native('mkdirat', 'int', ['int', 'str', 'uint']);
   const unlinkat = native('unlinkat', 'int', ['int', 'str', 'int']);
   const statx = native('statx', 'int', ['int', 'str', 'int', 'uint', 'void *']);
+  const syncfs = native('syncfs', 'int', ['int']);
   const fstatfs = native('fstatfs', 'int', ['int', 'void *']);
   const mount = native('mount', 'int', ['str', 'str', 'str', 'ulong', 'str']);
   const umount2 = native('umount2', 'int', ['str', 'int']);
@@ -233,6 +238,9 @@ export function loadLibc(): Libc {
       const fd = open(dirfd, path, flags, resolve);
       return fd < 0 && koffi.errno() === constants.errno.ENOENT ? -1 : check(fd, 'openat2', path);
     },
+    openDirectory(path) {
+      return check(open(AT_FDCWD, path, O_DIRECTORY, 0), 'openat2', path);
+    },
     close(fd) {
       close(fd);
     },
@@ -251,6 +259,9 @@ export function loadLibc(): Libc {
     fstatfs(fd) {
       check(fstatfs(fd, statfsBuffer), 'fstatfs', '');
       return readStatfs(statfsBuffer);
+    },
+    syncfs(fd) {
+      check(syncfs(fd), 'syncfs', '');
     },
     openTree(dirfd, path, { recursive }) {
       const flags =

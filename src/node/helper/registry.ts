@@ -5,6 +5,7 @@
  */
 import { IMAGE_HANDLERS } from '../images/registry.ts';
 import { MOUNT_DAEMON_HANDLERS } from '../mount-daemons/registry.ts';
+import { NETWORK_HANDLERS } from '../network/registry.ts';
 import type { Operations } from '../operations.ts';
 import { bindOwn, bindUserPath, ensureUserPath, inspectUserPath, tmpfs } from './bind.ts';
 import { run } from './command.ts';
@@ -70,6 +71,7 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
     run: { run: (_, params, request) => run(params, request) },
     ...IMAGE_HANDLERS,
     ...MOUNT_DAEMON_HANDLERS,
+    ...NETWORK_HANDLERS,
     ...(koffiProblem === undefined ? {} : withoutKoffi()),
   };
 }

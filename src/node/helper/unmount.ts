@@ -5,12 +5,12 @@
 import { crashPoint } from '../crash-points.ts';
 import type { Holder, UnmountOutcome, UnmountRequest } from '../layer.ts';
 import type { MountEntry } from '../mount-entry.ts';
-import { isAtOrBelow } from '../mount-entry.ts';
+import { hidesRoot, isAtOrBelow } from '../mount-entry.ts';
 import { NodeError } from '../node-error.ts';
 import type { HelperContext, RequestContext } from './context.ts';
 import { Fd } from './fd.ts';
 import { findHolders } from './holders.ts';
-import { MNT_DETACH, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, UMOUNT_NOFOLLOW } from './libc.ts';
+import { MNT_DETACH, MNT_FORCE, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, UMOUNT_NOFOLLOW } from './libc.ts';
 import { joinRoot, type Located, locate } from './location.ts';
 import { type CopyQuery, findCopies, NamespaceScanner, type Place, stripDeleted } from './namespaces.ts';
 import { openBeneath, openRoot } from './open-beneath.ts';
@@ -49,7 +49,9 @@ export async function unmount(
 
   crashPoint('unmount.before-umount');
   const place = `${parentFd.procPath}/${name}`;
-  const flags = UMOUNT_NOFOLLOW | (request.force === true ? MNT_DETACH : 0);
+  // The NFS client first gives up what it waits for, or the detached mount would hang on.
+  const force = MNT_DETACH | (hidesRoot(entry) ? MNT_FORCE : 0);
+  const flags = UMOUNT_NOFOLLOW | (request.force === true ? force : 0);
   if (!(await umountTree(context, place, entry, flags))) {
     return { outcome: 'busy', holders: await findHolders(context, entry, signal) };
   }

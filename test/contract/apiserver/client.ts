@@ -114,16 +114,18 @@ const UID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 const GENERATED = /\b([gG]en[-_](?:x{54})?)[bcdfghjklmnpqrstvwxz2456789]{5}\b/g;
 
 function steady(text: string, namespace: string): string {
-  return text
-    .replaceAll(namespace, '{ns}')
-    .replaceAll(UID, 'UID')
-    .replaceAll(GENERATED, '$1RANDOM')
-    .replaceAll(/(resourceVersion\\*":\\*")\d+/g, '$1RV')
-    .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, (time) => (time.startsWith('2026-01-01') ? time : 'TIME'))
-    // Grows with the drivers there are.
-    .replaceAll(/exactly one source \([^)]*\)/g, 'exactly one source')
-    .replaceAll(/in record \(\d+\)/g, 'in record (RV)')
-    .replaceAll(/(resource version: \d+, current: )\d+/g, '$1RV');
+  return (
+    text
+      .replaceAll(namespace, '{ns}')
+      .replaceAll(UID, 'UID')
+      .replaceAll(GENERATED, '$1RANDOM')
+      .replaceAll(/(resourceVersion\\*":\\*")\d+/g, '$1RV')
+      .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, (time) => (time.startsWith('2026-01-01') ? time : 'TIME'))
+      // Grows with the drivers there are.
+      .replaceAll(/exactly one source \([^)]*\)/g, 'exactly one source')
+      .replaceAll(/in record \(\d+\)/g, 'in record (RV)')
+      .replaceAll(/(resource version: \d+, current: )\d+/g, '$1RV')
+  );
 }
 
 const TIMES = new Set(['creationTimestamp', 'deletionTimestamp', 'time']);

@@ -5,7 +5,8 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import type { DriverVolume } from '../../../src/drivers/driver.ts';
 import { createMemoryMedium } from '../../../src/drivers/emptydir/memory-medium.ts';
-import { type Medium, stageMountOf } from '../../../src/drivers/emptydir/stage.ts';
+import type { Medium } from '../../../src/drivers/emptydir/stage.ts';
+import { stageMountOf } from '../../../src/drivers/stage.ts';
 import { makePlace, type Place, soon, until } from '../../node/support.ts';
 
 const MIB = 1024n * 1024n;

@@ -37,6 +37,8 @@ import { DEFAULT_DEADLINE_MS, waitFor } from './wait.ts';
 export interface MachineOptions {
   /** API server, controller and agent in processes of their own, whatever the control plane. */
   readonly separate?: boolean;
+  /** Address on which an API server of its own listens, for nodes elsewhere; loopback when absent. */
+  readonly listen?: string;
   /** Environment of the first start of the node's process. */
   readonly env?: Readonly<Record<string, string>>;
   /** State directory of the node; `state` in the machine's directory when absent. */
@@ -56,6 +58,7 @@ export class Machine {
   /** The one prefix that hostPath volumes may use. */
   readonly host: string;
   readonly separate: boolean;
+  readonly #listen: string | undefined;
   #client: KubeClient | undefined;
   #kubectl: Kubectl | undefined;
   #objects: ObjectLog | undefined;
@@ -67,11 +70,12 @@ export class Machine {
   #undo: (() => Promise<unknown>) | undefined;
   #ended = false;
 
-  private constructor(directory: string, settings: ClawstoreSettings, separate: boolean) {
+  private constructor(directory: string, settings: ClawstoreSettings, separate: boolean, listen: string | undefined) {
     this.directory = directory;
     this.settings = settings;
     this.host = join(directory, 'host');
     this.separate = separate;
+    this.#listen = listen;
   }
 
   /** Starts everything and waits until the node is Ready. It is ended after the last test if no test does it before. */
@@ -91,6 +95,7 @@ export class Machine {
         hostPathAllow: options.hostPathAllow?.(directory) ?? [join(directory, 'host')],
       },
       separate,
+      options.listen,
     );
     mkdirSync(machine.host);
     onEnd(() => machine.end());
@@ -175,6 +180,7 @@ export class Machine {
     }
     this.#apiserver = await Clawstore.start('apiserver', this.#apiserverSettings(), {
       logFile: join(this.directory, 'apiserver.log'),
+      ...(this.#listen === undefined ? {} : { args: ['--listen', `${this.#listen}:0`] }),
     });
   }
 

@@ -37,5 +37,7 @@ export function openClass(hostPathPrefixes: readonly string[]): VolumeClass {
     allowedS3Endpoints: ['*'],
     allowedS3Buckets: ['*'],
     allowAmbientCredentials: true,
+    allowedNfsServers: ['*'],
+    allowedMountOptions: ['vers=*', 'port=*', 'timeo=*', 'retrans=*', 'actimeo=*'],
   });
 }

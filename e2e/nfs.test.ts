@@ -1,0 +1,256 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { findCondition } from '../src/api/conditions.ts';
+import { ANNOTATIONS } from '../src/api/group.ts';
+import { type ResourceDescriptor, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import type { StorageNode } from '../src/api/storage-node.ts';
+import type { NfsSource, Volume, VolumeSpec } from '../src/api/volume.ts';
+import type { VolumeMount } from '../src/api/volume-mount.ts';
+import { type Export, Ganesha } from '../test/support/harness/ganesha.ts';
+import { GUEST_DATA, GUEST_MOUNTS, GuestNode } from '../test/support/harness/guest-node.ts';
+import { Machine } from '../test/support/harness/machine.ts';
+import { mount, openClass, volume } from '../test/support/harness/manifests.ts';
+import { full } from '../test/support/harness/run.ts';
+import { GuestNetwork } from '../test/support/harness/uml.ts';
+
+/** The NFS client of Debian's User-Mode Linux, in the order in which its modules need each other. */
+const MODULES = ['netfs', 'fscache', 'sunrpc', 'grace', 'lockd', 'nfs', 'dns_resolver', 'nfsv4'];
+const GUEST = 'guest';
+/** Of a wait, in milliseconds: a server is looked at every few seconds, and a guest is slow on a busy machine. */
+const LONG_MS = 60_000;
+const EXPORTS: readonly Export[] = [{ path: '/files' }, { path: '/other' }, { path: '/squashed', squash: 'root' }];
+
+describe('nfs volumes, on a kernel with an NFS client and a real server', function () {
+  this.timeout(180_000);
+  let network: GuestNetwork;
+  let server: Ganesha;
+  let machine: Machine;
+  let node: GuestNode;
+  let namespace: string;
+
+  before(async () => {
+    network = await GuestNetwork.create();
+    server = await Ganesha.create(network.hostAddress);
+    [machine] = await Promise.all([
+      Machine.start({ separate: true, listen: network.hostAddress }),
+      server.start(EXPORTS),
+    ]);
+    const { kubeconfig } = machine.settings;
+    node = await GuestNode.boot({ name: GUEST, kubeconfig, network, modules: MODULES });
+    await machine.apply(openClass([GUEST_DATA]));
+    await node.startAgent();
+    await machine.waitReady<StorageNode>(STORAGE_NODES, GUEST, LONG_MS);
+    namespace = await machine.namespace('nfs');
+  });
+
+  after(async () => {
+    if (machine !== undefined) await machine.deleteAll();
+    await node?.end();
+    await machine?.end();
+    await server?.end();
+    await network?.end();
+  });
+
+  const key = (name: string): string => `${namespace}/${name}`;
+  const target = (name: string): string => `${GUEST_MOUNTS}/${namespace}/${name}/data`;
+  const create = async (name: string, source: Partial<NfsSource> = {}, spec: VolumeSpec = {}): Promise<void> => {
+    const nfs = { server: network.hostAddress, path: '/files', ...source };
+    const mountOptions = [`port=${server.port}`];
+    await machine.create(volume(namespace, name, { nfs, mountOptions, ...spec }));
+  };
+  const createMounted = async (name: string, source: Partial<NfsSource> = {}, spec: VolumeSpec = {}) => {
+    await create(name, source, spec);
+    await machine.create(mount(namespace, name, name));
+  };
+  const mounted = (name: string) => machine.waitReady<VolumeMount>(VOLUME_MOUNTS, key(name), LONG_MS);
+  const provisioned = (name: string) => machine.waitReady<Volume>(VOLUMES, key(name), LONG_MS);
+  const says = (resource: ResourceDescriptor, name: string, type: string, reason: string) =>
+    machine.waitCondition(resource, key(name), type, type === 'DeletionBlocked' ? 'True' : 'False', reason, LONG_MS);
+  const gone = (resource: ResourceDescriptor, name: string) => machine.waitGone(resource, key(name), LONG_MS);
+
+  it('says which node can have them, and what the other lacks', async () => {
+    const types = async (name: string) =>
+      (await machine.get<StorageNode>(STORAGE_NODES, name)).status?.types?.find((type) => type.name === 'nfs');
+    expect(await types(GUEST)).to.deep.include({ supported: true });
+    expect(await types(machine.settings.nodeName)).to.deep.include({
+      supported: false,
+      reason: 'KernelFeatureMissing',
+    });
+  });
+
+  it('mounts a directory of its own, where the workload writes to the server', async () => {
+    await createMounted('data', { subPath: 'teams/a' }, { capacity: '1Gi' });
+    const { status } = await mounted('data');
+    expect(status).to.deep.include({ nodeName: GUEST, source: `${network.hostAddress}:/files/teams/a` });
+    await node.sh(`echo hello >${target('data')}/f`);
+    expect(readFileSync(join(server.data, 'files/teams/a/f'), 'utf8')).to.equal('hello\n');
+    const row = await node.sh(`grep ' ${target('data')} ' /proc/self/mountinfo`);
+    expect(row).to.match(/nosuid,nodev.* - nfs4 .*vers=4\.2/);
+    const capacity = findCondition((await provisioned('data')).status?.conditions, 'CapacityEnforced');
+    expect(capacity).to.deep.include({ status: 'False', reason: 'NotEnforceable' });
+    expect(capacity?.message).to.include('64Mi');
+  });
+
+  it('leaves a mount alone whose server is silent, holds up nothing else, and goes on when it answers', async () => {
+    const before = (await node.mounts()).get(target('data'));
+    server.freeze();
+    try {
+      await says(VOLUME_MOUNTS, 'data', 'Healthy', 'ServerUnreachable');
+      await says(VOLUMES, 'data', 'Ready', 'ServerUnreachable');
+      await create('late', { subPath: 'late' });
+      await machine.create(
+        volume(namespace, 'local', {
+          hostPath: { path: `${GUEST_DATA}/l`, type: 'DirectoryOrCreate' },
+          nodeName: GUEST,
+        }),
+      );
+      await machine.create(mount(namespace, 'local', 'local'));
+      await mounted('local');
+      await says(VOLUMES, 'late', 'Ready', 'ServerUnreachable');
+      expect((await machine.get<VolumeMount>(VOLUME_MOUNTS, key('data'))).status?.phase).to.equal('Mounted');
+    } finally {
+      server.thaw();
+    }
+    await Promise.all([mounted('data'), provisioned('data'), provisioned('late')]);
+    expect((await node.mounts()).get(target('data'))).to.equal(before);
+    expect(existsSync(join(server.data, 'files/late'))).to.equal(true);
+  });
+
+  it('says what each server objects to, and goes on by itself when it is put right', async () => {
+    mkdirSync(join(server.data, 'squashed'), { mode: 0o755, recursive: true });
+    await Promise.all([
+      createMounted('nowhere', { path: '/later' }),
+      create('nobody', { server: 'nosuch.invalid' }),
+      create('denied', { path: '/squashed', subPath: 'mine' }),
+      create('old', { path: '/other' }, { mountOptions: ['vers=4.0', `port=${server.port}`] }),
+      create('elsewhere', { server: '198.18.1.77' }),
+    ]);
+    const reason = (name: string, word: string) => says(VOLUMES, name, 'Ready', word);
+    await Promise.all([
+      reason('nowhere', 'ExportNotFound'),
+      reason('nobody', 'ServerNameNotResolved'),
+      reason('denied', 'AccessDenied'),
+      reason('old', 'ProtocolNotSupported'),
+      reason('elsewhere', 'ServerUnreachable'),
+    ]);
+    await server.restart([...EXPORTS, { path: '/later' }]);
+    await provisioned('nowhere');
+    await mounted('nowhere');
+  });
+
+  it('mounts anew what the server does not know any more, once it exports it again', async () => {
+    await node.sh(`echo there >${target('nowhere')}/f`);
+    await server.restart(EXPORTS);
+    await says(VOLUME_MOUNTS, 'nowhere', 'Ready', 'ExportNotFound');
+    await mounted('data');
+    await server.restart([...EXPORTS, { path: '/later' }]);
+    await mounted('nowhere');
+    expect(await node.sh(`cat ${target('nowhere')}/f`)).to.equal('there\n');
+  });
+
+  it('makes nothing anew in the place of a directory that somebody removed', async () => {
+    // What a client believes of a directory for half a minute by itself is asked again at once with this option.
+    const asking = { mountOptions: [`port=${server.port}`, 'actimeo=1'] };
+    await createMounted('gone', { path: '/other', subPath: 'gone' }, asking);
+    await mounted('gone');
+    // By another client: the server does not notice what is done below it.
+    const options = `port=${server.port},nosharecache`;
+    await node.sh(`mkdir /mnt/byhand; mount -t nfs -o ${options} ${network.hostAddress}:/other /mnt/byhand`);
+    await node.sh('rmdir /mnt/byhand/gone');
+    await says(VOLUMES, 'gone', 'Ready', 'DataMissing');
+    expect(existsSync(join(server.data, 'other/gone'))).to.equal(false);
+    await node.sh('mkdir /mnt/byhand/gone; umount /mnt/byhand');
+    await mounted('gone');
+    await provisioned('gone');
+  });
+
+  it('adopts everything after a kill of the agent', async () => {
+    const before = await node.mounts();
+    await node.killAgent();
+    await node.startAgent();
+    await machine.patch(VOLUMES, key('data'), { spec: { capacity: '2Gi' } });
+    await machine.waitFor<Volume>(VOLUMES, key('data'), ({ status }) => status?.capacity === '2Gi', 'to be looked at');
+    expect(await node.mounts()).to.deep.equal(before);
+  });
+
+  it('deletes only the directory that it made, and only where the volume says so', async () => {
+    mkdirSync(join(server.data, 'other/old'));
+    const spec = { reclaimPolicy: 'Delete' } as const;
+    await Promise.all([
+      createMounted('made', { path: '/other', subPath: 'made' }, spec),
+      createMounted('found', { path: '/other', subPath: 'old' }, spec),
+      createMounted('kept', { path: '/other', subPath: 'kept' }),
+    ]);
+    for (const name of ['made', 'found', 'kept']) {
+      await mounted(name);
+      await node.sh(`mkdir ${target(name)}/d; echo x >${target(name)}/d/f`);
+      await machine.delete(VOLUME_MOUNTS, key(name));
+      await machine.delete(VOLUMES, key(name));
+    }
+    for (const name of ['made', 'found', 'kept']) await gone(VOLUMES, name);
+    expect(readdirSync(join(server.data, 'other')).sort())
+      .to.include.members(['kept', 'old'])
+      .and.not.include('made');
+    expect(readFileSync(join(server.data, 'other/old/d/f'), 'utf8')).to.equal('x\n');
+  });
+
+  it('takes a mount down while its server is dead, and gives the volume up when that has everything', async () => {
+    await node.sh(`echo last >${target('data')}/last`);
+    const before = (await node.mounts()).get(target('gone'));
+    await server.kill();
+    await says(VOLUME_MOUNTS, 'data', 'Ready', 'ServerUnreachable');
+    await machine.delete(VOLUME_MOUNTS, key('data'));
+    await gone(VOLUME_MOUNTS, 'data');
+    await machine.delete(VOLUMES, key('data'));
+    await says(VOLUMES, 'data', 'DeletionBlocked', 'ServerUnreachable');
+    await machine.delete(VOLUME_MOUNTS, key('nowhere'));
+    await machine.delete(VOLUMES, key('nowhere'));
+    await gone(VOLUME_MOUNTS, 'nowhere');
+    const { uid } = (await machine.get(VOLUMES, key('nowhere'))).metadata;
+    await machine.patch(VOLUMES, key('nowhere'), { metadata: { annotations: { [ANNOTATIONS.allowDataLoss]: uid } } });
+    await gone(VOLUMES, 'nowhere');
+    await server.start();
+    await gone(VOLUMES, 'data');
+    expect(readFileSync(join(server.data, 'files/teams/a/last'), 'utf8')).to.equal('last\n');
+    // What was not taken down has outlived the crash.
+    await mounted('gone');
+    expect((await node.mounts()).get(target('gone'))).to.equal(before);
+  });
+
+  if (!full) return;
+
+  it('lets a second node mount what the first one owns', async () => {
+    const link = await GuestNetwork.create();
+    const { kubeconfig } = machine.settings;
+    const second = await GuestNode.boot({ name: 'second', kubeconfig, network: link, modules: MODULES });
+    try {
+      await second.startAgent();
+      await machine.waitReady<StorageNode>(STORAGE_NODES, 'second', LONG_MS);
+      await createMounted('shared', { subPath: 'shared' }, { accessModes: ['ReadWriteMany'], nodeName: GUEST });
+      await machine.create(mount(namespace, 'far', 'shared', { nodeName: 'second' }));
+      await Promise.all([mounted('shared'), machine.waitReady(VOLUME_MOUNTS, key('far'), LONG_MS)]);
+      await second.sh(`echo far >${target('far')}/f`);
+      expect(await node.sh(`cat ${target('shared')}/f`)).to.equal('far\n');
+      await machine.delete(VOLUME_MOUNTS, key('far'));
+      await gone(VOLUME_MOUNTS, 'far');
+      expect([...(await second.mounts()).keys()]).to.deep.equal([]);
+    } finally {
+      await second.end();
+      await link.end();
+    }
+  });
+
+  it('keeps the contract of drivers', async () => {
+    await server.restart([...EXPORTS, { path: '/contract' }]);
+    const environment = `TMPDIR=/mnt NFS_ADDRESS=${network.hostAddress} NFS_PORT=${server.port}`;
+    const mocha = 'node node_modules/mocha/bin/mocha.js --no-config --no-package --reporter spec';
+    const checkout = join(import.meta.dirname, '..');
+    const nodeBin = dirname(process.execPath);
+    const script = `cd '${checkout}'; PATH='${nodeBin}':$PATH ${environment} ${mocha} test/drivers/nfs/contract.guest.ts`;
+    const { code, stdout, stderr } = await node.exec(['sh', '-ec', script], 300_000);
+    expect(code, `${stdout}${stderr}`).to.equal(0);
+    expect(stdout).to.match(/\d\d passing/);
+  }).timeout(400_000);
+});

@@ -1,0 +1,433 @@
+/**
+ * nfs: a directory that a server exports, mounted by the kernel's client once per volume and node, and bound from there.
+ *
+ * Everything that asks the server has a deadline and runs where it can be killed. A mount whose server does not answer is
+ * left alone: it works again when the server does. One whose handle the server no longer knows is mounted anew.
+ */
+import { Reason } from '../../api/reasons.ts';
+import type { NodeLayer, TargetPath, UnmountOutcome } from '../../node/layer.ts';
+import type { MountEntry } from '../../node/mount-entry.ts';
+import type { NfsMounted } from '../../node/network/operations.ts';
+import type { Records } from '../../node/records.ts';
+import { bindOrReplace } from '../bind-or-replace.ts';
+import {
+  type Deletion,
+  type Driver,
+  type DriverCapabilities,
+  DriverError,
+  type DriverLeftover,
+  type DriverMount,
+  type DriverVolume,
+  type MountObservation,
+  type Usage,
+  type VolumeObservation,
+} from '../driver.ts';
+import { asDriver } from '../failure.ts';
+import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
+import { judgeTarget, type WantedMount } from '../target-state.ts';
+import { DeadServers } from './dead-servers.ts';
+import { nfsFailure, unreachable } from './failure.ts';
+import { nfsOptions } from './mount-options.ts';
+import { type NfsRecord, overlaps } from './record.ts';
+import { capacityOf, isExport, recordOf, sourceNameOf, sourceOf } from './volume.ts';
+
+/** Longest that one mount may take, resolving the name included, in milliseconds. */
+const MOUNT_MS = 8_000;
+/** Longest that a server may take to answer a look, in milliseconds. */
+const PROBE_MS = 3_000;
+/** Longest that one attempt to write out what is in memory may take before an unmount, in milliseconds. */
+const SYNC_MS = 20_000;
+/** A call's own deadline ends after what it runs. */
+const MARGIN_MS = 4_000;
+/** As Kubernetes makes them: any user of the workload may write. */
+const DIRECTORY_MODE = 0o777;
+
+const NEEDED_FEATURES = ['Koffi', 'BindMounts'];
+
+/** What the driver needs of the node layer. */
+export type NfsNode = Pick<
+  NodeLayer,
+  'features' | 'mountRoot' | 'table' | 'bindOwn' | 'unmount' | 'removeTree' | 'call'
+>;
+
+export interface NfsDriverOptions {
+  readonly node: NfsNode;
+  readonly records: Records<NfsRecord>;
+  /** Milliseconds of a clock that only goes forward; replaced in tests. */
+  readonly now?: () => number;
+}
+
+export class NfsDriver implements Driver {
+  readonly type = 'nfs';
+  readonly #node: NfsNode;
+  readonly #records: Records<NfsRecord>;
+  readonly #dead: DeadServers;
+
+  constructor({ node, records, now = () => performance.now() }: NfsDriverOptions) {
+    this.#node = node;
+    this.#records = records;
+    this.#dead = new DeadServers(now);
+  }
+
+  async capabilities(signal: AbortSignal): Promise<DriverCapabilities> {
+    const features = [
+      {
+        name: 'CapacityEnforcement',
+        available: false,
+        reason: Reason.NotEnforceable,
+        message: 'what an NFS server limits is its own affair',
+      },
+    ];
+    const no = (reason: Reason, message: string) => ({ supported: false, reason, message, features });
+    const lacking = this.#node.features.find(({ name, available }) => NEEDED_FEATURES.includes(name) && !available);
+    if (lacking !== undefined) return no(Reason.KernelFeatureMissing, lacking.message);
+    const { kernel, command } = await asDriver(Reason.HelperUnavailable, () => {
+      return this.#node.call('probeNfs', null, { signal });
+    });
+    if (!kernel) return no(Reason.KernelFeatureMissing, 'this kernel has no NFS client (module nfs)');
+    if (!command) return no(Reason.CommandMissing, 'mount.nfs is missing; install nfs-common');
+    return { supported: true, reason: Reason.Supported, message: '', features };
+  }
+
+  async observeVolume(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation> {
+    const record = recordOf(this.#records, volume);
+    const stageMount = stageMountOf(this.#node, volume.uid);
+    const staged = stageMount !== undefined && isExport(stageMount, volume);
+    return {
+      provisioned: record !== undefined,
+      enforcedBytes: undefined,
+      capacity: capacityOf(volume, record),
+      staged,
+      stageMount,
+      problem: await this.#problemOf(volume, stageMount, staged, signal),
+      ownedByUs: record?.created === true,
+    };
+  }
+
+  async provision(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    if (volume.capacityPolicy === 'Enforce') {
+      const message = 'capacityPolicy is Enforce, and what is written to an NFS server cannot be limited from here';
+      throw new DriverError(Reason.CapacityNotEnforceable, message, { terminal: true });
+    }
+    if (recordOf(this.#records, volume) !== undefined) return;
+    const { server, path, subPath } = sourceOf(volume);
+    const { entry, fsid } = await this.#mountNew(volume, signal);
+    const { totalBytes } = await this.#ask(volume, () => this.#statfs(entry.target, signal));
+    const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, signal);
+    this.#records.write(volume.uid, {
+      server,
+      path,
+      subPath: subPath ?? null,
+      created: found?.created ?? false,
+      ino: found === undefined ? null : String(found.ino),
+      fsid,
+      totalBytes: String(totalBytes),
+    });
+  }
+
+  async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    await this.#mount(volume, signal);
+  }
+
+  async observeMount(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<MountObservation> {
+    const target = targetOf(mount);
+    try {
+      const request = { target, own: this.#dataOf(volume) };
+      const seen = await this.#ask(volume, () => {
+        return this.#node.call('observeTarget', request, { signal, deadlineMs: PROBE_MS });
+      });
+      const judged = judgeTarget(seen, wantedOf(volume, mount));
+      if (judged.state !== 'mounted' && judged.state !== 'stale') return judged;
+      const trouble = await this.#trouble(volume, pathOf(target), signal);
+      if (trouble === undefined) return judged;
+      const state = trouble.reason === Reason.StaleHandle ? 'stale' : 'unresponsive';
+      return { ...judged, state, source: sourceNameOf(volume), message: trouble.message, reason: trouble.reason };
+    } catch (thrown) {
+      const failure = nfsFailure(thrown, sourceNameOf(volume), Reason.MountUnresponsive);
+      if (signal.aborted || failure.reason !== Reason.ServerUnreachable) throw failure;
+      return this.#unanswered(volume, target, failure);
+    }
+  }
+
+  async publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void> {
+    await this.#renew(volume, signal);
+    const { attributes } = nfsOptions(volume.mountOptions);
+    const request = {
+      source: this.#dataOf(volume),
+      target: targetOf(mount),
+      readOnly: mount.readOnly,
+      options: attributes,
+    };
+    await bindOrReplace({
+      bind: () => this.#ask(volume, () => this.#node.bindOwn(request, signal)),
+      observe: () => this.observeMount(volume, mount, signal),
+      unpublish: () => this.unpublish(volume, mount, signal),
+    });
+  }
+
+  async unpublish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<UnmountOutcome> {
+    const target = targetOf(mount);
+    const { state, entry, message } = await this.observeMount(volume, mount, signal);
+    if (state === 'foreign') throw new DriverError(Reason.MountTargetConflict, message);
+    if (state === 'overmounted') throw new DriverError(Reason.MountCovered, message);
+    const stage = stageMountOf(this.#node, volume.uid);
+    const of = entry ?? stage;
+    const was =
+      of === undefined ? {} : { was: { device: of.device, root: of.root, options: this.#attributes(volume) } };
+    // Asks no server: only the last mount of the export has something to write out.
+    return await unmounted(volume, () => {
+      return this.#node.unmount({ target, mountId: entry?.id, scope: 'copies', ...was }, signal);
+    });
+  }
+
+  async unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome> {
+    const entry = stageMountOf(this.#node, volume.uid);
+    if (entry !== undefined && !isExport(entry, volume)) {
+      throw new DriverError(Reason.MountCovered, `${entry.source} is mounted over the storage of the volume`);
+    }
+    const isLast = !this.#node.table.current().some(({ id, device }) => device === entry?.device && id !== entry.id);
+    // The last unmount of a filesystem waits for what is still in memory, however long that takes, and a kill would
+    // lose it. So it is written out first, by a call that may fail.
+    if (entry !== undefined && isLast) {
+      const isDead = await this.#sync(volume, entry, signal);
+      if (isDead) return await unmounted(volume, () => this.#cutOff(volume, entry, signal));
+    }
+    return await unmounted(volume, () => unmountStage(this.#node, volume.uid, signal));
+  }
+
+  async delete(volume: DriverVolume, signal: AbortSignal): Promise<Deletion> {
+    const record = recordOf(this.#records, volume);
+    const kept = this.#reasonToKeep(volume, record);
+    if (kept !== undefined || record?.subPath === null || record === undefined) {
+      await this.release(volume);
+      return { kept };
+    }
+    const { entry, fsid } = await this.#mountNew(volume, signal);
+    const { device, target } = entry;
+    const user = this.#node.table.current().find((other) => other.device === device && other.id !== entry.id);
+    if (user !== undefined) {
+      throw new DriverError(Reason.VolumeInUse, `${sourceNameOf(volume)} is still mounted at ${user.target}`);
+    }
+    const mount = stageTarget(this.#node, volume.uid);
+    const path = record.subPath;
+    const found = await this.#ask(volume, () => {
+      return this.#node.call('findDirectory', { mount, device, path }, { signal, deadlineMs: PROBE_MS });
+    });
+    const isOurs = found !== null && String(found.ino) === record.ino && fsid === record.fsid;
+    if (isOurs) {
+      await this.#ask(volume, () => this.#node.removeTree({ root: target, path }, signal), Reason.DeleteFailed);
+    }
+    this.#records.remove(volume.uid);
+    const outcome = await this.unstage(volume, signal);
+    if (outcome.outcome !== 'done') {
+      throw new DriverError(Reason.VolumeInUse, `${sourceNameOf(volume)} is still in use (${inUse(outcome)})`);
+    }
+    const other = `"${sourceNameOf(volume)}" is another directory than the one that was made for the volume.`;
+    return { kept: found === null || isOurs ? undefined : other };
+  }
+
+  async release({ uid }: Pick<DriverVolume, 'uid'>): Promise<void> {
+    // What was made and is kept stays known: somebody may look for it.
+    if (this.#records.read(uid)?.created !== true) this.#records.remove(uid);
+  }
+
+  async usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined> {
+    const entry = stageMountOf(this.#node, volume.uid);
+    if (entry === undefined || !isExport(entry, volume)) return undefined;
+    const { usedBytes, totalBytes } = await this.#ask(volume, () => this.#statfs(entry.target, signal));
+    return { usedBytes, totalBytes };
+  }
+
+  leftovers(): Promise<readonly DriverLeftover[]> {
+    const made = [...this.#records.all()].filter(([, { created }]) => created);
+    return Promise.resolve(
+      made.map(([volumeUID, { server, path, subPath }]) => {
+        return { volumeUID, path: `${server}:${path}/${subPath ?? ''}`, bytes: undefined };
+      }),
+    );
+  }
+
+  /** The mount of the stage step, made if it is not there. Nothing is ever mounted over something else. */
+  async #mount(volume: DriverVolume, signal: AbortSignal): Promise<MountEntry> {
+    const present = stageMountOf(this.#node, volume.uid);
+    if (present !== undefined && isExport(present, volume)) return present;
+    return (await this.#mountNew(volume, signal)).entry;
+  }
+
+  async #mountNew(volume: DriverVolume, signal: AbortSignal): Promise<NfsMounted> {
+    const { server, path } = sourceOf(volume);
+    const { client } = nfsOptions(volume.mountOptions);
+    const target = stageTarget(this.#node, volume.uid);
+    const request = { server, path, target, options: client, timeoutMs: MOUNT_MS };
+    return await this.#ask(volume, () => {
+      return this.#node.call('mountNfs', request, { signal, deadlineMs: MOUNT_MS + MARGIN_MS });
+    });
+  }
+
+  /** Makes the volume's own directory, or finds it; one that was there before and is gone is not made anew. */
+  async #directory(volume: DriverVolume, { device }: MountEntry, path: string, signal: AbortSignal) {
+    const mount = stageTarget(this.#node, volume.uid);
+    const options = { signal, deadlineMs: PROBE_MS };
+    if (!volume.wasProvisioned) {
+      const request = { mount, device, path, mode: DIRECTORY_MODE };
+      return await this.#ask(volume, () => this.#node.call('makeDirectory', request, options));
+    }
+    const found = await this.#ask(volume, () => this.#node.call('findDirectory', { mount, device, path }, options));
+    if (found !== null) return { ...found, created: false };
+    throw new DriverError(Reason.DataMissing, missing(volume), { terminal: true });
+  }
+
+  /** A stage whose handle the server does not know any more gives way to a new one, once nothing uses it. */
+  async #renew(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const entry = await this.#mount(volume, signal);
+    const trouble = await this.#trouble(volume, entry.target, signal);
+    if (trouble === undefined) return;
+    if (trouble.reason !== Reason.StaleHandle) throw trouble;
+    const outcome = await this.unstage(volume, signal);
+    if (outcome.outcome !== 'done') {
+      const message = `${trouble.message}; it is mounted anew when nothing uses the old mount (${inUse(outcome)})`;
+      throw new DriverError(Reason.StaleHandle, message);
+    }
+    await this.#mount(volume, signal);
+  }
+
+  /**
+   * Writes out what is in memory. @returns true when the server is dead and a person permits to lose it.
+   * @throws DriverError `ServerUnreachable` when nobody does.
+   */
+  async #sync(volume: DriverVolume, { target }: MountEntry, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#ask(volume, () => {
+        return this.#node.call('syncFilesystem', { path: target }, { signal, deadlineMs: SYNC_MS });
+      });
+      return false;
+    } catch (thrown) {
+      if (signal.aborted || !(thrown instanceof DriverError)) throw thrown;
+      // A server that does not know the handle takes nothing any more: there is nothing to wait for.
+      if (thrown.reason === Reason.StaleHandle) return false;
+      if (thrown.reason === Reason.ServerUnreachable && volume.mayLoseData) return true;
+      throw thrown;
+    }
+  }
+
+  /** Takes the last mount down without its server; what is in memory is lost, as a person has permitted. */
+  #cutOff({ uid }: DriverVolume, { id }: MountEntry, signal: AbortSignal): Promise<UnmountOutcome> {
+    return this.#node.unmount(
+      { target: stageTarget(this.#node, uid), mountId: id, scope: 'device', force: true },
+      signal,
+    );
+  }
+
+  async #problemOf(
+    volume: DriverVolume,
+    entry: MountEntry | undefined,
+    staged: boolean,
+    signal: AbortSignal,
+  ): Promise<VolumeObservation['problem']> {
+    try {
+      nfsOptions(volume.mountOptions);
+    } catch (thrown) {
+      const { reason, message } = nfsFailure(thrown, '', Reason.MountOptionNotAllowed);
+      return { reason, message, terminal: true };
+    }
+    if (entry === undefined) return undefined;
+    if (!staged) {
+      const message = `${entry.source} is mounted over the storage of the volume`;
+      return { reason: Reason.MountCovered, message, terminal: false };
+    }
+    const trouble = await this.#trouble(volume, entry.target, signal);
+    if (trouble !== undefined) return { reason: trouble.reason, message: trouble.message, terminal: false };
+    const { subPath } = sourceOf(volume);
+    if (subPath === undefined) return undefined;
+    const isMissing =
+      (await this.#trouble(volume, pathOf(this.#dataOf(volume)), signal))?.reason === Reason.DataMissing;
+    const isMade = volume.wasProvisioned || recordOf(this.#records, volume) !== undefined;
+    return isMissing && isMade ? { reason: Reason.DataMissing, message: missing(volume), terminal: true } : undefined;
+  }
+
+  /** Asks the server for a path of the export; undefined when it answers as it should. */
+  async #trouble(volume: DriverVolume, path: string, signal: AbortSignal): Promise<DriverError | undefined> {
+    try {
+      await this.#ask(volume, () => this.#statfs(path, signal), Reason.DataMissing);
+      return undefined;
+    } catch (thrown) {
+      if (signal.aborted || !(thrown instanceof DriverError)) throw thrown;
+      return thrown;
+    }
+  }
+
+  #statfs(path: string, signal: AbortSignal) {
+    return this.#node.call('statfs', { path }, { signal, deadlineMs: PROBE_MS });
+  }
+
+  /** Runs something that asks the server, unless it is known not to answer, and remembers whether it did. */
+  async #ask<T>(volume: DriverVolume, question: () => Promise<T>, otherwise: Reason = Reason.MountFailed): Promise<T> {
+    const server = serverOf(volume);
+    if (this.#dead.isDead(server)) throw unreachable(sourceNameOf(volume));
+    try {
+      const answer = await question();
+      this.#dead.answered(server);
+      return answer;
+    } catch (thrown) {
+      const failure = nfsFailure(thrown, sourceNameOf(volume), otherwise);
+      if (failure.reason === Reason.ServerUnreachable) this.#dead.died(server);
+      throw failure;
+    }
+  }
+
+  /** What the mount table alone can say of a target whose server did not answer. */
+  #unanswered(volume: DriverVolume, target: TargetPath, failure: DriverError): MountObservation {
+    const entry = this.#node.table.at(pathOf(target));
+    const { message, reason } = failure;
+    if (entry === undefined)
+      return { state: 'absent', entry, source: undefined, message: 'nothing is mounted', reason };
+    if (!isExport(entry, volume, 'bind')) {
+      return { state: 'foreign', entry, source: undefined, message: `${entry.source} is mounted at the target` };
+    }
+    return { state: 'unresponsive', entry, source: sourceNameOf(volume), message, reason };
+  }
+
+  #reasonToKeep(volume: DriverVolume, record: NfsRecord | undefined): string | undefined {
+    const name = `"${sourceNameOf(volume)}"`;
+    if (record === undefined) return `this node has no record of having made ${name}.`;
+    if (!record.created) return `${name} was there before the volume.`;
+    const others = [...this.#records.all()].filter(([uid, other]) => uid !== volume.uid && overlaps(other, record));
+    return others.length === 0 ? undefined : `another volume of this node uses ${name} too.`;
+  }
+
+  /** What workloads see of the volume. */
+  #dataOf(volume: DriverVolume): TargetPath {
+    const { root, path } = stageTarget(this.#node, volume.uid);
+    const { subPath } = sourceOf(volume);
+    return { root, path: subPath === undefined ? path : `${path}/${subPath}` };
+  }
+
+  #attributes(volume: DriverVolume): readonly string[] {
+    return nfsOptions(volume.mountOptions).attributes;
+  }
+}
+
+/** Volumes with other options (a port, a version) may well be answered where these are not. */
+function serverOf(volume: DriverVolume): string {
+  return [sourceOf(volume).server, ...nfsOptions(volume.mountOptions).client].join(' ');
+}
+
+async function unmounted(volume: DriverVolume, unmount: () => Promise<UnmountOutcome>): Promise<UnmountOutcome> {
+  try {
+    return await unmount();
+  } catch (thrown) {
+    throw nfsFailure(thrown, sourceNameOf(volume), Reason.UnmountFailed);
+  }
+}
+
+function missing(volume: DriverVolume): string {
+  return `"${sourceNameOf(volume)}" was there and is not any more; nothing new is made in its place. Bring it back or delete the volume.`;
+}
+
+function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
+  return { root: targetRoot, path: targetPath };
+}
+
+function wantedOf(volume: DriverVolume, mount: DriverMount): WantedMount {
+  return { readOnly: mount.readOnly, options: volume.mountOptions, sourceName: sourceNameOf(volume) };
+}

@@ -1,0 +1,41 @@
+/** What is remembered of an NFS volume on the node that owns it: what was found, and made, when it was provisioned. */
+
+export interface NfsRecord {
+  readonly server: string;
+  readonly path: string;
+  readonly subPath: string | null;
+  /** The directory `subPath` did not exist and was made for this volume. */
+  readonly created: boolean;
+  /** Inode number of that directory, as text: to tell it from another that took its name. */
+  readonly ino: string | null;
+  /** What the server called the filesystem; null where the kernel does not say. */
+  readonly fsid: string | null;
+  /** Size of the exported filesystem, in bytes, as text. */
+  readonly totalBytes: string;
+}
+
+export function isNfsRecord(value: unknown): value is NfsRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { server, path, subPath, created, ino, fsid, totalBytes } = value as Partial<Record<keyof NfsRecord, unknown>>;
+  return (
+    typeof server === 'string' &&
+    typeof path === 'string' &&
+    (subPath === null || typeof subPath === 'string') &&
+    typeof created === 'boolean' &&
+    (ino === null || typeof ino === 'string') &&
+    (fsid === null || typeof fsid === 'string') &&
+    typeof totalBytes === 'string'
+  );
+}
+
+/** The directory of one record lies in that of the other, or is the same. */
+export function overlaps(a: NfsRecord, b: NfsRecord): boolean {
+  if (a.server !== b.server) return false;
+  const [left, right] = [whole(a), whole(b)];
+  return left === right || left.startsWith(`${right}/`) || right.startsWith(`${left}/`);
+}
+
+function whole({ path, subPath }: NfsRecord): string {
+  const clean = path === '/' ? '' : path;
+  return subPath === null ? clean : `${clean}/${subPath}`;
+}

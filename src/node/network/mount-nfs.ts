@@ -1,0 +1,113 @@
+/** Mounts of NFS exports, by the kernel's client and nfs-utils' mount.nfs(8). */
+import { lookup } from 'node:dns/promises';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { release } from 'node:os';
+import { join } from 'node:path';
+import { run } from '../helper/command.ts';
+import type { HelperContext, RequestContext } from '../helper/context.ts';
+import { checkEmpty, makeTarget, setImmutable } from '../helper/target.ts';
+import type { MountEntry } from '../mount-entry.ts';
+import { NodeError } from '../node-error.ts';
+import type { MountNfs, NfsMounted } from './operations.ts';
+
+/** Called by itself and not through mount(8): a kill at the deadline then reaches the one process that may hang. */
+const COMMAND = 'mount.nfs';
+const SBIN = ['/sbin', '/usr/sbin', '/usr/local/sbin'];
+const VOLUMES = '/proc/fs/nfsfs/volumes';
+
+export async function mountNfs(
+  context: HelperContext,
+  request: MountNfs,
+  { signal }: RequestContext,
+): Promise<NfsMounted> {
+  const { libc, table } = context;
+  const source = nfsSource(request);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(request.timeoutMs)]);
+  using target = makeTarget(context, request.target);
+  const there = libc.statx(target.fd.number, '');
+  if (there.mountId !== target.parent.stat.mountId) {
+    const entry = table.byId(there.mountId);
+    if (entry !== undefined && isNfs(entry) && entry.source === source && table.at(target.path).length === 1) {
+      return { entry, created: false, immutableTarget: target.ours, fsid: fsidOf(entry) };
+    }
+    throw new NodeError('ForeignMount', `${target.path} has ${entry?.source ?? 'something'} mounted`, {
+      path: target.path,
+    });
+  }
+  if (!target.created) checkEmpty(target.fd, target.path);
+  const immutableTarget = target.ours && setImmutable(libc, target.fd, true);
+  await resolve(request.server, AbortSignal.any([signal, AbortSignal.timeout(request.timeoutMs / 2)]));
+  const argv = [COMMAND, source, target.path, '-o', request.options.join(',')] as const;
+  const { status, stderr } = await run({ argv: [...argv] }, { signal: limit });
+  if (status !== 0) throw new NodeError('CommandFailed', stderr.trim() || `${COMMAND} ended with ${status}`);
+  table.refresh();
+  const stack = table.at(target.path);
+  const [entry] = stack;
+  if (entry === undefined || stack.length > 1 || !isNfs(entry) || entry.source !== source) {
+    const found = stack.map((each) => `${each.source} (${each.fsType})`).join(', ') || 'nothing';
+    throw new NodeError('VerificationFailed', `${target.path} shows ${found} instead of ${source}`, {
+      path: target.path,
+    });
+  }
+  return { entry, created: true, immutableTarget, fsid: fsidOf(entry) };
+}
+
+/** A module counts: the kernel loads it with the first mount. */
+export function probeNfs(): { readonly kernel: boolean; readonly command: boolean } {
+  const isKnown = /\tnfs4?$/m.test(readText('/proc/filesystems'));
+  const modules =
+    readText(`/lib/modules/${release()}/modules.dep`) + readText(`/lib/modules/${release()}/modules.builtin`);
+  return {
+    kernel: isKnown || /\/nfs\.ko/.test(modules),
+    command: SBIN.some((folder) => isExecutable(join(folder, COMMAND))),
+  };
+}
+
+/** As the mount table shows it. */
+export function nfsSource({ server, path }: Pick<MountNfs, 'server' | 'path'>): string {
+  return `${isIP(server) === 6 ? `[${server}]` : server}:${path}`;
+}
+
+function isNfs({ fsType }: MountEntry): boolean {
+  return fsType === 'nfs' || fsType === 'nfs4';
+}
+
+/** Asked before, because mount.nfs keeps asking for minutes and then gives no reason that could be told from others. */
+async function resolve(server: string, signal: AbortSignal): Promise<void> {
+  if (isIP(server) !== 0) return;
+  const gaveUp = new Promise<never>((_, reject) => {
+    const stop = (): void => reject(new NodeError('NameNotResolved', `the name "${server}" was not resolved in time`));
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    await Promise.race([lookup(server), gaveUp]);
+  } catch (thrown) {
+    if (thrown instanceof NodeError) throw thrown;
+    const why = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
+    throw new NodeError('NameNotResolved', `the name "${server}" has no address (${why})`, { cause: thrown });
+  }
+}
+
+/** Lines are `NV SERVER PORT DEV FSID FSC`, where DEV is the device of the mount table. */
+function fsidOf({ device }: MountEntry): string | null {
+  for (const line of readText(VOLUMES).split('\n')) {
+    const [, , , dev, fsid] = line.trim().split(/\s+/);
+    if (dev === device) return fsid ?? null;
+  }
+  return null;
+}
+
+function readText(file: string): string {
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Small durable notes, one JSON file per name, in a directory of the state directory: what must be remembered of
+ * something that lies elsewhere. Written whole or not at all, and on disk when a write returns.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { uidSegment } from '../api/names.ts';
+
+const SUFFIX = '.json';
+
+export class Records<T> {
+  readonly #directory: string;
+  readonly #isRecord: (value: unknown) => value is T;
+
+  /** `isRecord` recognises what was written; anything else is as if it were not there. */
+  constructor(directory: string, isRecord: (value: unknown) => value is T) {
+    this.#directory = directory;
+    this.#isRecord = isRecord;
+  }
+
+  /** @throws NameError when the UID could not be part of a path. */
+  read(uid: string): T | undefined {
+    try {
+      const value: unknown = JSON.parse(readFileSync(this.#file(uid), 'utf8'));
+      return this.#isRecord(value) ? value : undefined;
+    } catch (error) {
+      if (error instanceof SyntaxError || isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  write(uid: string, record: T): void {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    const file = this.#file(uid);
+    const fresh = `${file}.new`;
+    const fd = openSync(fresh, 'w', 0o600);
+    try {
+      writeSync(fd, `${JSON.stringify(record)}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(fresh, file);
+    this.#syncDirectory();
+  }
+
+  remove(uid: string): void {
+    rmSync(this.#file(uid), { force: true });
+  }
+
+  /** Everything that is recorded, by UID. */
+  all(): ReadonlyMap<string, T> {
+    const found = new Map<string, T>();
+    for (const name of this.#names()) {
+      const uid = name.slice(0, -SUFFIX.length);
+      const record = this.read(uid);
+      if (record !== undefined) found.set(uid, record);
+    }
+    return found;
+  }
+
+  #names(): readonly string[] {
+    try {
+      return readdirSync(this.#directory).filter((name) => name.endsWith(SUFFIX));
+    } catch (error) {
+      if (isMissing(error)) return [];
+      throw error;
+    }
+  }
+
+  #file(uid: string): string {
+    return join(this.#directory, `${uidSegment('metadata.uid', uid)}${SUFFIX}`);
+  }
+
+  #syncDirectory(): void {
+    const fd = openSync(this.#directory, 'r');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === 'ENOENT';
+}
