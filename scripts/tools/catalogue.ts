@@ -93,7 +93,6 @@ const versitygw: Bundle = {
     cost: 'about 1 minute on 2 cores the first time, 30 MB of downloads',
   },
 };
-<<<<<<< HEAD
 /** A kubectl of another age, from the modules that Kubernetes builds it of. */
 const kubectl = (minor: number, version: string): Bundle => ({
   name: `kubectl-1.${minor}`,
@@ -110,9 +109,7 @@ const kubectl = (minor: number, version: string): Bundle => ({
     cost: 'about 1 minute on 2 cores the first time, 40 MB of downloads',
   },
 });
-=======
 const MULTIARCH = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
->>>>>>> 13631df (Mount volumes of NFS servers)
 
 const deb = (suite: string, ...packages: readonly string[]): DebSource => ({ kind: 'deb', suite, packages });
 

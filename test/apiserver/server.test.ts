@@ -163,6 +163,14 @@ describe('startApiServer', function () {
     expect((await ask(VOLUMES)).code).to.equal(200);
   });
 
+  it('deletes nothing for a dry run that is written as nobody reads it', async () => {
+    await ask(VOLUMES, { method: 'POST', body: JSON.stringify(volume('a')) });
+    const { code, text } = await ask(`${VOLUMES}/a`, { method: 'DELETE', body: '{"dryRun":"All"}' });
+    expect(code).to.equal(400);
+    expect(JSON.parse(text).message).to.include('DeleteOptions.dryRun of type []string');
+    expect((await ask(`${VOLUMES}/a`)).code).to.equal(200);
+  });
+
   it('serves others while a client is slow with its body', async () => {
     const { hostname, port } = new URL(server.url);
     const slow = connectTls({ host: hostname, port: Number(port), ca: server.caPem });
