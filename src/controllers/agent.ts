@@ -18,6 +18,7 @@ import {
 } from '../api/meta.ts';
 import type { StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
+import { volumeTypeOf } from '../api/volume.ts';
 import type { VolumeClass } from '../api/volume-class.ts';
 import type { VolumeMount } from '../api/volume-mount.ts';
 import type { Driver } from '../drivers/driver.ts';
@@ -184,7 +185,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       ),
       drift.mounts,
       storage.mounts,
-      timerSource('probe', clock, PROBE_MS, () => remoteMounts(stores)),
+      timerSource('probe', clock, PROBE_MS, () => mountsToProbe(stores, dependencies.drivers)),
       resyncSource('mount-resync', clock, RESYNC_MS, () => stores.mounts.keys()),
     ],
   });
@@ -299,13 +300,15 @@ function limitedVolumes({ volumes }: AgentStores): string[] {
     .map(keyOf);
 }
 
-/** Mounts of storage that is not on this node. */
-function remoteMounts({ mounts, volumes }: AgentStores): string[] {
+/** Mounts of storage that is not on this node, where the driver does not tell by itself that one has died. */
+function mountsToProbe({ mounts, volumes }: AgentStores, drivers: AgentDependencies['drivers']): string[] {
   return mounts
     .list()
     .filter((mount) => {
       const volume = volumes.get(volumeKeyOf(mount));
-      return volume !== undefined && !isNodeLocal(volume.spec);
+      if (volume === undefined || isNodeLocal(volume.spec)) return false;
+      const type = volumeTypeOf(volume.spec);
+      return type === undefined || drivers.get(type)?.onChange === undefined;
     })
     .map(keyOf);
 }

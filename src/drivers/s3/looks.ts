@@ -9,6 +9,8 @@ import { type PrefixContents, S3Objects, usageOf } from './objects.ts';
 
 /** How long an answer, or the lack of one, holds, in milliseconds. */
 const LOOK_HOLDS_MS = 8_000;
+/** How long it is believed what lies under a prefix while its bucket answers. */
+const CONTENTS_HOLD_MS = 600_000;
 /** Adding up the objects costs a request per thousand of them. */
 const USAGE_HOLDS_MS = 600_000;
 
@@ -16,10 +18,16 @@ interface Look {
   readonly at: number;
   readonly fingerprint: string;
   readonly answer: Promise<PrefixContents>;
+  /** It was answered without an error. */
+  isWell: boolean;
 }
 
 export class Looks {
   readonly #looks = new Map<string, Look>();
+  /** When each bucket answered last, by what is used to reach it. */
+  readonly #wellAt = new Map<string, number>();
+  /** Questions that are under way, by the same. */
+  readonly #asking = new Map<string, Promise<PrefixContents>>();
   readonly #usages = new Map<string, { readonly at: number; readonly usage: Usage }>();
   readonly #clients = new Map<string, Promise<S3Objects>>();
 
@@ -27,17 +35,41 @@ export class Looks {
   look(uid: string, location: S3Location, signal: AbortSignal): Promise<PrefixContents> {
     signal.throwIfAborted();
     const fingerprint = fingerprintOf(location);
+    const bucket = fingerprintOf({ ...location, prefix: '' });
     const last = this.#looks.get(uid);
-    if (last !== undefined && last.fingerprint === fingerprint && performance.now() - last.at < LOOK_HOLDS_MS) {
-      return last.answer;
-    }
+    const age = last?.fingerprint === fingerprint ? performance.now() - last.at : Number.POSITIVE_INFINITY;
+    if (last !== undefined && age < LOOK_HOLDS_MS) return last.answer;
+    const anew = (): Promise<PrefixContents> => this.#ask(uid, location, { fingerprint, bucket }, signal);
+    if (last === undefined || !last.isWell || age > CONTENTS_HOLD_MS) return anew();
+    // That the bucket answers another volume says as much about this one: what lies under its prefix changes nothing.
+    const sinceWell = performance.now() - (this.#wellAt.get(bucket) ?? Number.NEGATIVE_INFINITY);
+    if (sinceWell < LOOK_HOLDS_MS) return last.answer;
+    const asking = this.#asking.get(bucket);
+    return asking === undefined ? anew() : asking.then(() => last.answer, anew);
+  }
+
+  #ask(
+    uid: string,
+    location: S3Location,
+    { fingerprint, bucket }: { readonly fingerprint: string; readonly bucket: string },
+    signal: AbortSignal,
+  ): Promise<PrefixContents> {
     const answer = this.use(location, (objects) => objects.look(uid, signal));
-    const look = { at: performance.now(), fingerprint, answer };
+    const look: Look = { at: performance.now(), fingerprint, answer, isWell: false };
     this.#looks.set(uid, look);
-    answer.catch(() => {
+    this.#asking.set(bucket, answer);
+    const settle = (isWell: boolean): void => {
+      look.isWell = isWell;
+      if (this.#asking.get(bucket) === answer) this.#asking.delete(bucket);
+      if (isWell) this.#wellAt.set(bucket, performance.now());
+      else this.#wellAt.delete(bucket);
       // What was given up by its caller says nothing about the server.
-      if (signal.aborted && this.#looks.get(uid) === look) this.#looks.delete(uid);
-    });
+      if (!isWell && signal.aborted && this.#looks.get(uid) === look) this.#looks.delete(uid);
+    };
+    answer.then(
+      () => settle(true),
+      () => settle(false),
+    );
     return answer;
   }
 

@@ -46,6 +46,12 @@ export function attributesOf(options: readonly string[], readOnly: boolean): Att
   return { set, clear, readOnly, expected };
 }
 
+/** `f_flags` of a mount with this options field in mountinfo. */
+export function flagsOf(options: readonly string[]): number {
+  const own = WORDS.reduce((flags, [name, , flag]) => (options.includes(name) ? flags | flag : flags), 0);
+  return options.includes('ro') ? own | 1 : own;
+}
+
 /** The options field of mountinfo for a mount with these `f_flags`. */
 export function optionWords(flags: number): string[] {
   const words: string[] = [(flags & 1) === 0 ? 'rw' : 'ro'];

@@ -13,10 +13,11 @@ import { crashPoint } from '../crash-points.ts';
 import type { BindOwn, BindResult, BindUserPath, Location, MountTmpfs, TargetPath, UserPath } from '../layer.ts';
 import { DELETED_SUFFIX, hidesRoot, type MountEntry } from '../mount-entry.ts';
 import { NodeError } from '../node-error.ts';
-import { type Attributes, attributesOf, optionWords } from './attributes.ts';
+import { type Attributes, attributesOf, flagsOf, optionWords } from './attributes.ts';
 import type { HelperContext } from './context.ts';
 import { Fd } from './fd.ts';
 import { MNT_DETACH, MS_PRIVATE } from './libc.ts';
+import { isLocalFilesystem } from './local-filesystems.ts';
 import { type Located, locate, toLocation } from './location.ts';
 import { makeBeneath, openBeneath, openRoot } from './open-beneath.ts';
 import { refuseReserved, relativeToPrefix } from './paths.ts';
@@ -139,15 +140,16 @@ export function bindTo(
 
 /** Looks at the target anew, by name: what a workload will find must be what was meant. */
 function verify(
-  { libc }: HelperContext,
+  context: HelperContext,
   source: Source,
   path: string,
   target: Target,
   tree: Fd,
   attributes: Attributes,
 ): { readonly id: number; readonly flags: number } {
+  const { libc } = context;
   const made = libc.statx(tree.number, '');
-  const { flags } = libc.fstatfs(tree.number);
+  const flags = flagsOfMount(context, tree, source.located, made.mountId);
   let problem: string | undefined;
   try {
     using fd = openBeneath(libc, target.root, path, target.path);
@@ -165,6 +167,14 @@ function verify(
   throw new NodeError('VerificationFailed', `${target.path} is not what was asked for: ${problem}`, {
     path: target.path,
   });
+}
+
+/** `f_flags` of the mount that a descriptor was opened through. */
+function flagsOfMount({ libc, table }: HelperContext, fd: Fd, { mount }: Located, id: number): number {
+  if (isLocalFilesystem(mount.fsType)) return libc.fstatfs(fd.number).flags;
+  // statfs(2) would ask the server or the process behind the mount, and wait for the answer.
+  table.refresh();
+  return flagsOf(table.byId(id)?.options ?? []);
 }
 
 /** Something is mounted at the target: ours with the right attributes, ours to be corrected, or not ours. */
@@ -193,7 +203,7 @@ function adopt(context: HelperContext, source: Source, target: Target, attribute
       },
     );
   }
-  const { flags } = libc.fstatfs(target.fd.number);
+  const flags = flagsOfMount(context, target.fd, located, entry.id);
   const wrongMode = !attributes.readOnly && entry.options.includes('ro') && !located.mount.options.includes('ro');
   if ((flags & attributes.expected) === attributes.expected && !wrongMode) {
     return { entry, created: false, immutableTarget: target.ours };

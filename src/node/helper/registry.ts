@@ -27,6 +27,8 @@ export interface Handler<Params, Result> {
    * runs in a child process that is killed at the deadline.
    */
   paths?(params: Params): readonly string[];
+  /** Filesystems whose root (not what is below) it looks at in ways that never wait for anybody. */
+  readonly rootIsSafe?: (fsType: string) => boolean;
   /** Runs in such a child in any case: it may hang before the mount table shows why. */
   readonly alwaysIsolated?: true;
 }
@@ -48,7 +50,11 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
     inspectUserPath: { run: inspectUserPath, paths: ({ path }) => [path] },
     ensureUserPath: { run: ensureUserPath, paths: ({ path }) => [path] },
     bindUserPath: { run: bindUserPath, paths: ({ path, target }) => [path, targetName(target)] },
-    bindOwn: { run: bindOwn, paths: ({ source, target }) => [targetName(source), targetName(target)] },
+    bindOwn: {
+      run: bindOwn,
+      paths: ({ source, target }) => [targetName(source), targetName(target)],
+      rootIsSafe: isFuse,
+    },
     tmpfs: { run: tmpfs, paths: ({ target }) => [targetName(target)] },
     observeTarget: {
       run: observeTarget,
@@ -57,6 +63,7 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
         ...(user === undefined ? [] : [user.path]),
         ...(own === undefined ? [] : [targetName(own)]),
       ],
+      rootIsSafe: isFuse,
     },
     unmount: { run: unmount, paths: ({ target }) => [targetName(target)] },
     statfs: { run: statfs, paths: ({ path }) => [path] },
@@ -74,6 +81,15 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
     ...NETWORK_HANDLERS,
     ...(koffiProblem === undefined ? {} : withoutKoffi()),
   };
+}
+
+/**
+ * A path walk that ends at the root of a FUSE mount, `O_PATH`, and statx(2) without synchronising ask nothing of the process
+ * that serves it (the kernel's `fs/fuse`: the root is not looked up and has no revalidation, cached attributes do). Other
+ * filesystems, NFS among them, ask their server already at the end of the walk.
+ */
+function isFuse(fsType: string): boolean {
+  return fsType === 'fuse' || fsType.startsWith('fuse.');
 }
 
 /** What commands can do instead; the rest answers `Unsupported`. */

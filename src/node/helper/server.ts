@@ -126,7 +126,7 @@ export class HelperServer {
 
   #mayHang(handler: Handler<unknown, unknown>, params: unknown): boolean {
     if (handler.alwaysIsolated === true) return true;
-    return handler.paths?.(params).some((path) => this.#table.mayHang(path)) ?? false;
+    return handler.paths?.(params).some((path) => this.#table.mayHang(path, handler.rootIsSafe)) ?? false;
   }
 
   async #timed(request: Request, controller: AbortController, work: Promise<unknown>): Promise<unknown> {

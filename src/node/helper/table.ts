@@ -98,11 +98,14 @@ export class HelperTable {
     return orderStack(this.#byTarget.get(path) ?? []);
   }
 
-  /** True when a mount on the way to the path may leave a system call hanging, by the table alone. */
-  mayHang(path: string): boolean {
+  /**
+   * True when a mount on the way to the path may leave a system call hanging, by the table alone. `rootIsSafe`: of these
+   * filesystems only what lies below the root counts.
+   */
+  mayHang(path: string, rootIsSafe: (fsType: string) => boolean = () => false): boolean {
     this.#load();
-    for (const { target } of this.#mayHang.values()) {
-      if (isAtOrBelow(path, target)) return true;
+    for (const { target, fsType } of this.#mayHang.values()) {
+      if (isAtOrBelow(path, target) && !(path === target && rootIsSafe(fsType))) return true;
     }
     return false;
   }

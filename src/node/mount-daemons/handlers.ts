@@ -12,6 +12,8 @@ import { findProcess, forgetProcess, isAlive, logTail, removeCgroup, startProces
 type Started = MountDaemonOperations['startMountDaemon']['result'];
 
 const POLL_MS = 10;
+/** Mounts make events that the table follows by itself; reading it as well is for where there are none. */
+const REFRESH_MS = 50;
 /** How often an end is looked for where the kernel cannot tell of it. */
 const WITHOUT_PIDFD_POLL_MS = 250;
 
@@ -54,6 +56,16 @@ function prepare(context: HelperContext, request: StartMountDaemon, target: Targ
   return bare.ours && setImmutable(libc, bare.fd, true);
 }
 
+let refreshedAt = 0;
+
+/** Many wait at the same time: one reading serves them all. */
+function refreshNowAndThen(table: HelperContext['table']): void {
+  const now = performance.now();
+  if (now - refreshedAt < REFRESH_MS) return;
+  refreshedAt = now;
+  table.refresh();
+}
+
 async function untilMounted(
   { table }: HelperContext,
   request: StartMountDaemon,
@@ -64,7 +76,7 @@ async function untilMounted(
   let seen = false;
   for (;;) {
     const process = findProcess(directory);
-    table.refresh();
+    refreshNowAndThen(table);
     const entry = table.at(path).find((one) => isOurs(one, request));
     if (entry !== undefined && process !== undefined) return { entry, process };
     if (process === undefined && seen) {
