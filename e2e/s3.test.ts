@@ -7,7 +7,7 @@ import { CONFIG_MAPS, SECRETS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { Cgroup } from '../test/support/harness/cgroup.ts';
-import { isRunning } from '../test/support/harness/daemon.ts';
+import { commandLine, Daemon, isRunning } from '../test/support/harness/daemon.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 import { mountIds, mountsAt } from '../test/support/harness/mounts.ts';
@@ -160,6 +160,13 @@ describe('s3 volumes', function () {
     writeFileSync(join(target, 'file'), 'kept');
     await arrives(`${prefix}file`, 'kept');
     const pid = await pidOf(key);
+    const workload = new Daemon({
+      name: 'workload',
+      command: 'unshare',
+      args: ['--mount', '--propagation', 'private', 'sleep', '1000'],
+      logFile: join(machine.directory, 'workload.log'),
+    });
+    await waitFor(() => commandLine(workload.pid).startsWith('sleep'), { message: 'the workload to have its copy' });
     process.kill(pid, 'SIGKILL');
     for (const one of [name, `${name}-b`]) {
       await machine.waitFor<VolumeMount>(
@@ -176,6 +183,17 @@ describe('s3 volumes', function () {
     writeFileSync(join(target, 'again'), 'again');
     await arrives(`${prefix}again`, 'again');
     await eventsInclude('MountUnresponsive', 'Remounted');
+    const { message } = await machine.waitCondition(VOLUME_MOUNTS, key, 'Healthy', 'False', 'StaleInWorkload');
+    expect(message).to.include(`sleep (pid ${workload.pid})`);
+    await workload.killGroup();
+    const annotations = { 'storage.clawbernetes.io/reconcile-at': 'now' };
+    await machine.client.patch(
+      VOLUME_MOUNTS,
+      { namespace: ns, name },
+      { metadata: { annotations } },
+      { type: 'merge' },
+    );
+    await machine.waitCondition(VOLUME_MOUNTS, key, 'Healthy', 'True');
   });
 
   it('keeps its processes and its mounts when the whole cgroup of the agent is killed', async () => {

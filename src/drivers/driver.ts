@@ -70,6 +70,8 @@ export interface DriverMount {
   /** Path of the target below `targetRoot`, e.g. `NAMESPACE/NAME/data`. */
   readonly targetPath: string;
   readonly readOnly: boolean;
+  /** It was made anew before, so that others may still see the older one. */
+  readonly remounted?: boolean;
 }
 
 /** Everything a driver can see of a volume on this node. */

@@ -45,7 +45,8 @@ export async function actOnMount(
   if (obstacle === undefined) {
     await timed(metrics, driver.type, 'publish', () => driver.publish(volume, mount, signal));
   }
-  return { observation: await driver.observeMount(volume, mount, signal), obstacle };
+  const looked = step.step === 'republish' ? { ...mount, remounted: true } : mount;
+  return { observation: await driver.observeMount(volume, looked, signal), obstacle };
 }
 
 /** Takes a mount down. Undefined = no mount namespace of this host shows it any more. */

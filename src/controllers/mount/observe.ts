@@ -74,6 +74,7 @@ export function driverWords(
       targetRoot: target.root,
       targetPath: target.path,
       readOnly: wantsReadOnly(mount.spec, accessModeOf(volume.spec)),
+      remounted: (mount.status?.restarts ?? 0) > 0,
     },
   };
 }

@@ -137,7 +137,10 @@ async function converge(
   settled(worked.observation?.entry);
   await report(current, target.hostPath, worked, deps, context);
   const { outcome } = worked;
-  if (outcome.kind !== 'failed') return DONE;
+  if (outcome.kind !== 'failed') {
+    // A workload that ends makes no event.
+    return worked.observation?.reason === 'StaleInWorkload' ? { requeueAfterMs: LOOK_AGAIN_MS } : DONE;
+  }
   if (outcome.failure.cause !== undefined && !outcome.failure.stalled) throw retryOf(outcome.failure);
   return { requeueAfterMs: outcome.obstacle === undefined ? LOOK_AGAIN_MS : BLOCKED_RETRY_MS };
 

@@ -100,6 +100,9 @@ function mounted(facts: MountStatusFacts): readonly Input[] {
 /** Said only of a mount that is there. */
 function healthy(facts: MountStatusFacts): readonly Input[] {
   const { observation, outcome } = facts;
+  if (outcome.kind === 'mounted' && observation?.reason === 'StaleInWorkload') {
+    return [{ type: 'Healthy', status: 'False', reason: 'StaleInWorkload', message: observation.message }];
+  }
   if (outcome.kind === 'mounted') return [{ type: 'Healthy', status: 'True', reason: 'Healthy', message: '' }];
   if (observation === undefined) return kept(facts, 'Healthy');
   if (!isOurs(observation)) return [];

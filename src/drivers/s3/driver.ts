@@ -191,7 +191,9 @@ export class S3Driver implements Driver {
     if (state === 'absent' || state === 'overmounted' || entry?.source !== sourceOf(volume.uid)) return judged;
     // One that is served no more looks like any other: as dead as the stage, or of another filesystem than the new one.
     const isServed = entry.device === this.#stageMount(volume.uid)?.device;
-    if (state !== 'foreign' && isServed && (await this.#findDaemon(volume.uid, signal)) !== undefined) return judged;
+    if (state !== 'foreign' && isServed && (await this.#findDaemon(volume.uid, signal)) !== undefined) {
+      return state === 'mounted' && mount.remounted === true ? this.#lookAround(volume.uid, judged, signal) : judged;
+    }
     const source = locationName(locationOf(volume));
     return { ...judged, state: 'stale', source, message: 'the process that served the mount has ended' };
   }
@@ -212,7 +214,11 @@ export class S3Driver implements Driver {
     await bindOrReplace({
       bind: () => this.#node.bindOwn(request, signal),
       observe: () => this.observeMount(volume, mount, signal),
-      unpublish: () => this.#unbind(volume, mount, signal),
+      unpublish: async () => {
+        const outcome = await this.#unbind(volume, mount, signal);
+        // A copy elsewhere of what is dead holds nothing back; it is reported once the new one is there.
+        return outcome.outcome === 'in-use-by-other-namespace' ? { outcome: 'done' } : outcome;
+      },
     });
   }
 
@@ -330,6 +336,21 @@ export class S3Driver implements Driver {
       ...was,
     };
     return await asDriver(Reason.UnmountFailed, () => this.#node.unmount(request, signal));
+  }
+
+  /** After a remount: whether a workload with a private copy of the older mount is left. */
+  async #lookAround(uid: string, judged: MountObservation, signal: AbortSignal): Promise<MountObservation> {
+    const request = {
+      target: stageTarget(this.#node, uid),
+      fsType: FS_TYPE,
+      source: sourceOf(uid),
+      device: judged.entry?.device ?? '',
+    };
+    const holders = await asDriver(Reason.MountFailed, () => this.#node.call('staleCopies', request, { signal }));
+    if (holders.length === 0) return judged;
+    const who = holders.map(({ pid, comm }) => `${comm} (pid ${pid})`).join(', ');
+    const message = `${who} still see the older mount, which answers nothing any more; start them again, and bind the parent of the target with rslave propagation.`;
+    return { ...judged, reason: Reason.StaleInWorkload, message };
   }
 
   /** What the server does not have yet, after waiting a little for it. */

@@ -128,6 +128,47 @@ export function findCopies(
   return holders;
 }
 
+/** Mounts of ours that were replaced: what still shows an older one shows nothing any more. */
+export interface StaleQuery {
+  readonly fsType: string;
+  /** As the mount table names it. */
+  readonly source: string;
+  /** The filesystem that is served now. */
+  readonly device: string;
+  /** Where it is mounted first of all; another agent on this host mounts the same source elsewhere. */
+  readonly stage: Place;
+}
+
+/** Processes whose namespaces show an older filesystem of the same source. */
+export function findStale(views: readonly NamespaceView[], query: StaleQuery): Holder[] {
+  const holders: Holder[] = [];
+  for (const view of views) {
+    if (!hasStale(view, query)) continue;
+    for (const pid of view.pids) {
+      if (holders.length < 5) holders.push({ pid, comm: commOf(pid) });
+    }
+  }
+  return holders;
+}
+
+function hasStale(view: NamespaceView, { fsType, source, device, stage }: StaleQuery): boolean {
+  const older = [...view.byId.values()].filter(
+    (entry) => entry.fsType === fsType && entry.source === source && entry.device !== device,
+  );
+  const stageName = lastName(stage.root);
+  // What somebody else staged, in a directory of the same name, is alive.
+  const others = new Set(
+    older
+      .filter(({ target }) => lastName(target) === stageName)
+      .filter((entry) => {
+        const at = placeOf(entry, view.byId);
+        return at?.device !== stage.device || at.root !== stage.root;
+      })
+      .map((entry) => entry.device),
+  );
+  return older.some((entry) => !others.has(entry.device));
+}
+
 /** One reading, indexed for the many unmounts that share it. */
 export function viewOf(pids: readonly number[], entries: readonly MountEntry[]): NamespaceView {
   return {

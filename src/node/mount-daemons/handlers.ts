@@ -3,10 +3,15 @@ import { mkdirSync } from 'node:fs';
 import { crashPoint } from '../crash-points.ts';
 import type { HelperContext, RequestContext } from '../helper/context.ts';
 import { MNT_DETACH, UMOUNT_NOFOLLOW } from '../helper/libc.ts';
+import { joinRoot, locate } from '../helper/location.ts';
+import { findStale, NamespaceScanner } from '../helper/namespaces.ts';
+import { openBeneath, openRoot } from '../helper/open-beneath.ts';
+import { components } from '../helper/paths.ts';
 import { makeTarget, setImmutable, type Target, targetName } from '../helper/target.ts';
+import type { Holder } from '../layer.ts';
 import type { MountEntry } from '../mount-entry.ts';
 import { NodeError } from '../node-error.ts';
-import type { DaemonPlace, DaemonProcess, MountDaemonOperations, StartMountDaemon } from './operations.ts';
+import type { DaemonPlace, DaemonProcess, MountDaemonOperations, StaleCopies, StartMountDaemon } from './operations.ts';
 import { findProcess, forgetProcess, isAlive, logTail, removeCgroup, startProcess } from './processes.ts';
 
 type Started = MountDaemonOperations['startMountDaemon']['result'];
@@ -94,6 +99,20 @@ async function untilMounted(
 
 function isOurs({ fsType, source }: MountEntry, request: StartMountDaemon): boolean {
   return fsType === request.fsType && source === request.source;
+}
+
+const scanner = new NamespaceScanner();
+
+export async function staleCopies(
+  { libc, table }: HelperContext,
+  { target, ...query }: StaleCopies,
+): Promise<readonly Holder[]> {
+  const names = components(target.path);
+  using root = openRoot(libc, target.root);
+  using parent = openBeneath(libc, root, names.slice(0, -1).join('/'), targetName(target));
+  const { device, root: inside } = locate(libc, table, parent);
+  const stage = { device, root: joinRoot(inside, `/${names.at(-1) ?? ''}`) };
+  return findStale(await scanner.scan(), { ...query, stage });
 }
 
 export function findDaemon(_context: HelperContext, { directory }: DaemonPlace): DaemonProcess | null {

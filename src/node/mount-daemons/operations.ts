@@ -2,7 +2,7 @@
  * Filesystems served by a process (FUSE): the process outlives this helper and the agent, so that a restart of ours
  * leaves every mount in place. Declared here, registered in `helper/registry.ts`.
  */
-import type { BindResult, TargetPath } from '../layer.ts';
+import type { BindResult, Holder, TargetPath } from '../layer.ts';
 import type { Operation } from '../operations.ts';
 
 /** A directory of ours for one daemon; everything about it lies there: what it runs as, its log, its cache. */
@@ -26,6 +26,15 @@ export interface StartMountDaemon extends DaemonPlace {
   readonly source: string;
 }
 
+export interface StaleCopies {
+  /** Where it is mounted first of all. */
+  readonly target: TargetPath;
+  readonly fsType: string;
+  readonly source: string;
+  /** `major:minor` of what is served now. */
+  readonly device: string;
+}
+
 /** A process that runs, told apart from a later one with the same number by its start (proc_pid_stat(5), field 22). */
 export interface DaemonProcess {
   readonly pid: number;
@@ -38,6 +47,8 @@ export interface MountDaemonOperations {
    * process has died is detached first. Rejects with `CommandFailed` and the end of its log when it ends instead.
    */
   startMountDaemon: Operation<StartMountDaemon, BindResult & { readonly process: DaemonProcess }>;
+  /** At most five processes in other mount namespaces that still see an older mount than the one on `device`. */
+  staleCopies: Operation<StaleCopies, readonly Holder[]>;
   /** The process that was started for this place, while it runs. */
   findDaemon: Operation<DaemonPlace, DaemonProcess | null>;
   /** Answers when this process has ended, which may take for ever: call it with a long deadline. */

@@ -18,7 +18,7 @@ import { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import type { S3Location } from '../../../src/drivers/s3/location.ts';
 import { createNodeLayer, type RunningNodeLayer } from '../../../src/node/create-layer.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
-import { makePlace, mountsBelow, type Place, rejection, soon } from '../../node/support.ts';
+import { copyOfMounts, end, makePlace, mountsBelow, type Place, rejection, soon } from '../../node/support.ts';
 import { commandLine, isRunning } from '../../support/harness/daemon.ts';
 import { mountTable } from '../../support/harness/mounts.ts';
 import { S3Proxy } from '../../support/harness/s3-proxy.ts';
@@ -208,6 +208,24 @@ describe('mounts of S3 volumes', function () {
     } finally {
       await handle.close().catch(() => undefined);
     }
+  });
+
+  it('names workloads that still see the older mount, until they are gone', async () => {
+    const { volume, mount } = await setUp();
+    const copy = await copyOfMounts();
+    const remounted = { ...mount, remounted: true };
+    try {
+      expect((await driver.observeMount(volume, remounted, soon())).reason).to.equal(undefined);
+      process.kill(pidOf(volume), 'SIGKILL');
+      await waitFor(() => !isRunning(pidOf(volume)), { message: 'the process to end' });
+      await driver.publish(volume, mount, soon());
+      const seen = await driver.observeMount(volume, remounted, soon());
+      expect(seen).to.deep.include({ state: 'mounted', reason: 'StaleInWorkload' });
+      expect(seen.message).to.include(`sleep (pid ${copy.pid})`);
+    } finally {
+      await end(copy);
+    }
+    expect((await driver.observeMount(volume, remounted, soon())).reason).to.equal(undefined);
   });
 
   it('ends a process that hangs, and never waits on its mount', async () => {
