@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { parse } from 'yaml';
 import type { Case, Step } from './cases/support.ts';
@@ -21,6 +22,7 @@ export interface Answer {
 
 const UNTIL_MS = 30_000;
 const POLL_MS = 20;
+const INITIALIZING_MS = 500;
 
 /** Sends the requests of cases to one server. */
 export class CaseClient {
@@ -75,6 +77,10 @@ export class CaseClient {
       ...(body === undefined ? {} : { body }),
     });
     const said = await response.body.text();
+    if (isInitializing(response.statusCode, said)) {
+      await delay(INITIALIZING_MS);
+      return this.#send(step, names);
+    }
     const type = String(response.headers['content-type'] ?? '');
     const warnings = [response.headers['warning'] ?? []].flat();
     const json = parsed(type, said);
@@ -90,6 +96,11 @@ export class CaseClient {
   async close(): Promise<void> {
     await this.#agent.close();
   }
+}
+
+/** What the real server says of a kind whose CRD has just come; every client asks again (Retry-After). */
+function isInitializing(code: number, text: string): boolean {
+  return code === 429 && text.includes('storage is (re)initializing');
 }
 
 /** A watch is no JSON document but many, or none. */
