@@ -3,13 +3,13 @@ import { expect } from 'chai';
 import { after, before, beforeEach, describe, it } from 'mocha';
 import { volume } from './cases/support.ts';
 import { type RunningServer, SERVERS } from './servers.ts';
-import { RawClient } from './watch-client.ts';
+import { RawClient, until } from './watch-client.ts';
 
 const MERGE = 'application/merge-patch+json';
 
 for (const { name, start } of SERVERS) {
   describe(`watches and lists of the ${name} API server`, function () {
-    this.timeout(30_000);
+    this.timeout(90_000);
     let server: RunningServer;
     let client: RawClient;
     let volumes: string;
@@ -189,6 +189,77 @@ for (const { name, start } of SERVERS) {
         `${volumes}?resourceVersion=${metadata.resourceVersion}&resourceVersionMatch=NotOlderThan`,
       );
       expect(fresh.items?.map((item) => item.metadata.name)).to.deep.equal(['b']);
+    });
+
+    it('keeps a watcher that does not read from slowing anybody, and lets it go on where it was', async () => {
+      await make('a');
+      const { metadata } = await client.send('GET', volumes);
+      const slow = await client.watch(`${volumes}?resourceVersion=${metadata.resourceVersion}`);
+      const quick = await client.watch(`${volumes}?resourceVersion=${metadata.resourceVersion}`);
+      const CHANGES = 40;
+      for (let i = 1; i <= CHANGES; i++) {
+        const annotations = { step: String(i), ballast: 'x'.repeat(200_000) };
+        await client.send('PATCH', `${volumes}/a`, { metadata: { annotations } }, MERGE);
+        expect((await quick.next())?.object.metadata?.annotations?.['step']).to.equal(String(i));
+      }
+      quick.stop();
+      // It is cut off, or was given everything: in both cases what it saw has no gap, and the rest is still to be had.
+      const seen: string[] = [];
+      let last = metadata.resourceVersion;
+      const take = async (watch: typeof slow): Promise<void> => {
+        while (seen.length < CHANGES) {
+          const event = await watch.next().catch(() => undefined);
+          if (event === undefined) return;
+          seen.push(event.object.metadata?.annotations?.['step'] ?? '');
+          last = event.object.metadata?.resourceVersion ?? last;
+        }
+      };
+      await take(slow);
+      slow.stop();
+      if (seen.length < CHANGES) {
+        const again = await client.watch(`${volumes}?resourceVersion=${last}`);
+        await take(again);
+        again.stop();
+      }
+      expect(seen).to.deep.equal(Array.from({ length: CHANGES }, (_, i) => String(i + 1)));
+    });
+
+    it('says 410 of what was compacted away, and goes on after a restart', async () => {
+      await make('a', 'b', 'c');
+      const page = await client.send('GET', `${volumes}?limit=1`);
+      const old = page.metadata.resourceVersion;
+      await client.send('DELETE', `${volumes}/b`);
+      const latest = (await client.send('GET', volumes)).metadata.resourceVersion;
+      await server.compact(latest);
+      await server.restart();
+
+      // A server that has just started may ask for patience.
+      const watch = await until(
+        () => client.watch(`${volumes}?resourceVersion=${old}`),
+        ({ code }) => code !== 429,
+      );
+      // As the answer, or as the first event of one that has begun: clients know both.
+      const gone = watch.code === 200 ? (await watch.next())?.object['code'] : watch.code;
+      expect(gone).to.equal(410);
+      watch.stop();
+      const exact = await client.send('GET', `${volumes}?resourceVersion=${old}&resourceVersionMatch=Exact`);
+      expect(exact.code).to.equal(410);
+      const token = encodeURIComponent(page.metadata.continue ?? '');
+      const stale = await client.send('GET', `${volumes}?limit=1&continue=${token}`);
+      expect(stale.code).to.equal(410);
+      expect(stale['reason']).to.equal('Expired');
+      // The token of the refusal goes on with what there is now.
+      const rest = encodeURIComponent(stale.metadata.continue ?? '');
+      const fresh = await client.send('GET', `${volumes}?continue=${rest}`);
+      expect(fresh.items?.map((item) => item.metadata.name)).to.deep.equal(['c']);
+
+      const now = await client.send('GET', volumes);
+      expect(now.items?.map((item) => item.metadata.name)).to.deep.equal(['a', 'c']);
+      expect(Number(now.metadata.resourceVersion)).to.be.at.least(Number(latest));
+      const resumed = await client.watch(`${volumes}?resourceVersion=${now.metadata.resourceVersion}`);
+      await make('d');
+      expect(await resumed.take(1)).to.deep.equal(['ADDED d']);
+      resumed.stop();
     });
 
     it('gives every write a higher version', async () => {
