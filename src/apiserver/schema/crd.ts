@@ -24,6 +24,7 @@ export interface CrdVersion {
   readonly served: boolean;
   readonly storage: boolean;
   readonly schema?: { readonly openAPIV3Schema?: SchemaNode };
+  readonly subresources?: { readonly status?: unknown; readonly scale?: unknown };
   readonly additionalPrinterColumns?: readonly PrinterColumn[];
   readonly selectableFields?: readonly SelectableField[];
 }
@@ -55,6 +56,10 @@ export function validateCrd(crd: CustomResourceDefinition): FieldError[] {
       ),
     );
   }
+  // Objects are shown in the version that they were written in: nothing here converts.
+  if (versions.filter(({ served }) => served).length > 1) {
+    errors.push(forbidden('spec.versions', 'the embedded API server serves one version of a kind'));
+  }
   versions.forEach((version, index) => errors.push(...validateVersion(version, `spec.versions[${index}]`)));
   return errors;
 }
@@ -64,6 +69,9 @@ function validateVersion(version: CrdVersion, path: string): FieldError[] {
   const place = `${path}.schema.openAPIV3Schema`;
   if (schema === undefined) return [required(place, 'schemas are required')];
   const errors = validateSchema(schema, place);
+  if (version.subresources?.scale !== undefined) {
+    errors.push(forbidden(`${path}.subresources.scale`, 'the embedded API server does not serve it'));
+  }
   for (const [index, column] of (version.additionalPrinterColumns ?? []).entries()) {
     const at = `${path}.additionalPrinterColumns[${index}]`;
     if (!COLUMN_TYPES.includes(column.type)) errors.push(notSupported(`${at}.type`, column.type, COLUMN_TYPES));

@@ -34,6 +34,11 @@ describe('validateSchema', () => {
       's.properties[spec].additionalProperties: Forbidden',
     ],
     [
+      'an embedded object, which it would not check',
+      spec({ type: 'object', 'x-kubernetes-embedded-resource': true, 'x-kubernetes-preserve-unknown-fields': true }),
+      's.properties[spec].x-kubernetes-embedded-resource: Forbidden',
+    ],
+    [
       'both kinds of properties',
       spec({ type: 'object', properties: {}, additionalProperties: { type: 'string' } }),
       's.properties[spec].additionalProperties: Forbidden',
