@@ -169,6 +169,10 @@ describe('validateCrd', () => {
     expect(bad({ selectableFields: [{ jsonPath: '.spec' }] })).to.deep.equal([
       'spec.versions[0].selectableFields[0].jsonPath',
     ]);
+    expect(bad({ subresources: { scale: {} } })).to.deep.equal(['spec.versions[0].subresources.scale']);
+    const two = [version, { ...version, name: 'v2', storage: false }];
+    const spoken = validateCrd({ ...good, spec: { ...good.spec, versions: two } }).map(({ field }) => field);
+    expect(spoken, 'two served versions').to.deep.equal(['spec.versions']);
     expect(validateCrd({ ...good, metadata: { name: 'x' } }).map(({ field }) => field)).to.deep.equal([
       'metadata.name',
     ]);
