@@ -18,8 +18,9 @@ interface Line {
   readonly responseStatus?: { readonly code: number };
 }
 
+/** Empty while the file is being put aside. */
 const linesOf = (file: string): Line[] =>
-  readFileSync(file, 'utf8')
+  (existsSync(file) ? readFileSync(file, 'utf8') : '')
     .trim()
     .split('\n')
     .filter((line) => line !== '')

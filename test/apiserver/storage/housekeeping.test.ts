@@ -54,16 +54,16 @@ describe('Housekeeping', function () {
 
   it('keeps the file and the history small, however often the same objects are written', async () => {
     const sizes: number[] = [];
-    for (let round = 0; round < 200; round++) {
+    for (let round = 0; round < 100; round++) {
       await rewrite(round);
       expect(history(), 'changes that can be watched').to.be.at.most(LIMITS.changes * 1.25 + OBJECTS);
       if (round % 10 === 0) await housekeeping.run();
       sizes.push(sizeOf('db'));
     }
-    // 48 MB were written; a quarter of a MiB is alive.
+    // 24 MB were written; a quarter of a MiB is alive.
     expect(Math.max(...sizes)).to.be.below(6 * MIB);
     expect(sizeOf('db-wal')).to.be.below(40 * MIB);
-    expect(store.collection('g/things').get('ns/a0')?.object).to.deep.include({ round: 199 });
+    expect(store.collection('g/things').get('ns/a0')?.object).to.deep.include({ round: 99 });
   });
 
   it('needs no look in between when much is written at once', async () => {
