@@ -206,6 +206,7 @@ export const SUITES: readonly Suite[] = [
     specs: ['e2e/nfs*.test.ts'],
     namespaces: true,
     ownNetwork: true,
+    beside: true,
     deadlineSeconds: 300,
     fullDeadlineSeconds: 900,
     tools: ['linux.uml', 'ganesha.nfsd', 'kubectl'],

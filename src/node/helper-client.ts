@@ -11,6 +11,8 @@ import { Channel, type FromHelper, type ToHelper } from './protocol.ts';
 const DEFAULT_DEADLINE_MS = 10_000;
 /** Time past its deadline that a request may stay unanswered before the helper itself is taken to hang. */
 const GRACE_MS = 2_000;
+/** Time that the helper gets to say itself that the deadline has passed, and why. */
+const LATE_MS = 500;
 /** Pause before the n-th restart in a row, so that a helper which cannot start does not burn a core. */
 const RESTART_MS = [0, 100, 500, 2_000, 10_000];
 
@@ -118,7 +120,7 @@ export class HelperClient {
       const timer = setTimeout(() => {
         giveUp(new NodeError('DeadlineExceeded', `${operation} was not done within ${deadlineMs} ms`));
         this.#suspect(connection, sentAt);
-      }, deadlineMs + 50);
+      }, deadlineMs + LATE_MS);
       const settle = (): void => {
         connection.pending.delete(id);
         clearTimeout(timer);

@@ -168,7 +168,10 @@ describe('helper', function () {
         });
         expect((await bind('alive', 1_500)).created).to.equal(true);
         expect(settled).to.equal(false);
-        expect(await hung).to.include({ code: 'DeadlineExceeded' });
+        // A busy machine may not even have started the child by then.
+        expect(await hung)
+          .to.have.property('code')
+          .that.is.oneOf(['DeadlineExceeded', 'HelperLost']);
         expect(mountsAt(join(place.layer.mountRoot, 'ns/dead-sub/data'))).to.equal(0);
       } finally {
         libc.umount(dead, 2);

@@ -34,7 +34,7 @@ import { capacityOf, isExport, recordOf, sourceNameOf, sourceOf } from './volume
 /** Longest that one mount may take, resolving the name included, in milliseconds. */
 const MOUNT_MS = 8_000;
 /** Longest that a server may take to answer a look, in milliseconds. */
-const PROBE_MS = 3_000;
+const PROBE_MS = 5_000;
 /** Longest that one attempt to write out what is in memory may take before an unmount, in milliseconds. */
 const SYNC_MS = 20_000;
 /** A call's own deadline ends after what it runs. */

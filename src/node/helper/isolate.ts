@@ -12,8 +12,8 @@ export const ISOLATED = 'CLAWSTORE_HELPER_ISOLATED';
 
 /** Children kept for the next operation; a look at every network mount in turn needs one. */
 const MOST_IDLE = 2;
-/** How long one is kept, in milliseconds. */
-const IDLE_MS = 5_000;
+/** How long one is kept, in milliseconds: longer than the pause between two looks at network mounts. */
+const IDLE_MS = 8_000;
 /** The child's own deadline lies beyond any of ours: this side decides. */
 const NEVER_MS = 3_600_000;
 
@@ -67,6 +67,8 @@ class IsolatedChild {
   readonly #process: HelperProcess;
   readonly #channel: Channel<ToHelper, FromHelper>;
   #alive = true;
+  /** It has answered once: what is not done from now on is the filesystem's fault. */
+  #started = false;
   #work: Work | undefined;
   #serial = 1;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -93,9 +95,13 @@ class IsolatedChild {
     this.#channel.send({ type: 'request', id: this.#serial, operation, params, deadlineMs: NEVER_MS });
   }
 
-  /** Ends it at once; what it was doing fails with `DeadlineExceeded` and this message. */
+  /**
+   * Ends it at once; what it was doing fails with `DeadlineExceeded` and this message, or `HelperLost` when a busy
+   * machine had not even started it.
+   */
   kill(message: string): void {
-    this.#end(new NodeError('DeadlineExceeded', message));
+    const late = `the child for ${this.#work?.operation ?? 'nothing'} did not start in time`;
+    this.#end(this.#started ? new NodeError('DeadlineExceeded', message) : new NodeError('HelperLost', late));
   }
 
   killAfter(milliseconds: number, onKill: () => void): void {
@@ -110,6 +116,7 @@ class IsolatedChild {
   }
 
   #receive(message: FromHelper): void {
+    this.#started = true;
     if (message.type === 'table' || message.id !== this.#work?.id) return;
     const { settle } = this.#work;
     this.#work = undefined;
