@@ -102,6 +102,7 @@ describe('s3 volumes', function () {
     expect(readFileSync(join(target, 'sub/theirs'), 'utf8')).to.equal(`${prefix}sub/theirs`);
     const { status } = await machine.get<VolumeMount>(VOLUME_MOUNTS, key);
     expect(status?.source).to.equal(`s3://data/${prefix}`);
+    expect(await machine.kubectl.run(['describe', 'cvol', '-n', ns])).to.include('chmod and chown have no effect');
     const seen = await machine.kubectl.run(['get', 'cvol,cmnt', '-n', ns, '-o', 'yaml']);
     expect(seen).to.not.include(server.root.secretAccessKey);
   });

@@ -185,6 +185,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       ),
       drift.mounts,
       storage.mounts,
+      named.source('named-data-of-mounts', () => mountsNamingObjects(stores)),
       timerSource('probe', clock, PROBE_MS, () => mountsToProbe(stores, dependencies.drivers)),
       resyncSource('mount-resync', clock, RESYNC_MS, () => stores.mounts.keys()),
     ],
@@ -226,6 +227,11 @@ function nodeVolumes(manager: Manager, own: Selection, mounts: Cache<VolumeMount
     mounts,
     onListenerError: (err) => log.error({ err }, 'A listener threw'),
   });
+}
+
+/** Mounts of volumes that name a Secret or ConfigMap: of one that another node owns, only they are worked on here. */
+function mountsNamingObjects({ volumes, mounts }: AgentStores): string[] {
+  return keysNamingObjects(volumes.list()).flatMap((key) => mounts.byIndex(BY_VOLUME, key).map(keyOf));
 }
 
 /** What drivers notice by themselves, as keys of the volume and of its mounts, ahead of everything else. */

@@ -88,6 +88,8 @@ export interface VolumeObservation {
   readonly stageMount: MountEntry | undefined;
   /** Something wrong that a person should read, e.g. a read-only filesystem after an I/O error. */
   readonly problem: { readonly reason: string; readonly message: string; readonly terminal: boolean } | undefined;
+  /** What people should know of storage of this kind, as a sentence; shown while it is there. */
+  readonly note?: string;
   /** True where the storage was made by us and may be deleted by us. */
   readonly ownedByUs: boolean;
   /** When the storage was made anew, empty, because it had gone with its content: of storage in memory only. */

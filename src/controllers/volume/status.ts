@@ -84,7 +84,7 @@ function provisioned({ volume, observation, outcome }: VolumeStatusFacts): reado
       const message = `The volume is in memory, which was given back (the node was restarted, or it was unmounted): it was made again, empty, at ${formatTime(emptiedAt)}.`;
       return [{ type: 'Provisioned', status: 'True', reason: 'Emptied', message }];
     }
-    return [{ type: 'Provisioned', status: 'True', reason: 'Provisioned', message: '' }];
+    return [{ type: 'Provisioned', status: 'True', reason: 'Provisioned', message: observation.note ?? '' }];
   }
   // Not looked at: what was said last still stands.
   const old = volume.status?.conditions?.find(({ type }) => type === 'Provisioned');

@@ -59,6 +59,8 @@ const UPLOAD_POLL_MS = 100;
 const HUNG_MS = 10_000;
 const EXIT_PATIENCE_MS = 10_000;
 const FOLLOW_MS = 86_400_000;
+const NOTE =
+  'Objects as files: chmod and chown have no effect; links, FIFOs and extended attributes are errors; locks hold on one node; a rename copies; fsync does not wait for the server.';
 const CAPACITY: VolumeObservation['capacity'] = {
   enforced: false,
   reason: Reason.NotEnforceable,
@@ -125,7 +127,7 @@ export class S3Driver implements Driver {
       if (missingOf(volume) === undefined) writeSecrets(directory, location);
       limitLog(directory);
     }
-    const base = { enforcedBytes: undefined, capacity: CAPACITY, staged: daemon !== undefined, stageMount };
+    const base = { note: NOTE, enforcedBytes: undefined, capacity: CAPACITY, staged: daemon !== undefined, stageMount };
     if (stageMount !== undefined && !isOurs) {
       const message = `${stageMount.source} is mounted over the storage of the volume`;
       const problem = { reason: Reason.MountCovered, message, terminal: false };
