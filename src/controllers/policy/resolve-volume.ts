@@ -117,7 +117,7 @@ export function driverVolume(volume: Volume, resolved: ResolvedVolume, named: Na
 /** Whether the storage has been there before, as the status says: it is there now, or it is missed. */
 export function wasProvisioned(status: VolumeStatus | undefined): boolean {
   const said = findCondition(status?.conditions, 'Provisioned');
-  return said?.status === 'True' || said?.reason === 'DataMissing';
+  return said?.status === 'True' || said?.reason === 'DataMissing' || said?.reason === 'Emptied';
 }
 
 /**

@@ -52,7 +52,11 @@ export function conditionEvents(
   }
   const provisioned = findCondition(after, 'Provisioned');
   // The message has the time: each loss is news, also the second one.
-  if (provisioned?.reason === 'Emptied' && findCondition(before, 'Provisioned')?.message !== provisioned.message) {
+  if (
+    provisioned?.status === 'True' &&
+    provisioned.reason === 'Emptied' &&
+    findCondition(before, 'Provisioned')?.message !== provisioned.message
+  ) {
     events.push({ type: 'Warning', reason: provisioned.reason, message: provisioned.message });
   }
   return events;

@@ -6,7 +6,8 @@ import type { Reason } from '../../api/reasons.ts';
 import { isReason } from '../../api/reasons.ts';
 import type { Volume, VolumeConditionType, VolumeStatus, VolumeUsage } from '../../api/volume.ts';
 import type { Usage, VolumeObservation } from '../../drivers/driver.ts';
-import type { ResolvedVolume } from '../policy/resolve-volume.ts';
+import { type ResolvedVolume, wasProvisioned } from '../policy/resolve-volume.ts';
+import { sourceOf } from '../policy/sources/index.ts';
 import type { Failure } from '../support/failure.ts';
 
 /** How the reconcile ended. */
@@ -93,7 +94,10 @@ function provisioned({ volume, observation, outcome }: VolumeStatusFacts): reado
   }
   if (outcome.kind !== 'failed') return [];
   const { reason, message } = outcome.failure;
-  return [{ type: 'Provisioned', status: 'False', reason, message }];
+  // That it was there once is not forgotten while something else is in the way of it.
+  const wasThere = observation !== undefined && wasProvisioned(volume.status);
+  const word = wasThere ? (sourceOf(volume.spec)?.isPassing === true ? 'Emptied' : 'DataMissing') : reason;
+  return [{ type: 'Provisioned', status: 'False', reason: word, message }];
 }
 
 function capacityEnforced({ resolved, observation, outcome }: VolumeStatusFacts): readonly Input[] {

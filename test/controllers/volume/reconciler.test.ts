@@ -3,6 +3,7 @@ import { describe, it } from 'mocha';
 import { findCondition, isTrue } from '../../../src/api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import type { VolumeSpec, VolumeStatus } from '../../../src/api/volume.ts';
+import { wasProvisioned } from '../../../src/controllers/policy/resolve-volume.ts';
 import { DriverError } from '../../../src/drivers/driver.ts';
 import { AgentWorld } from '../support/agent-world.ts';
 import { condition, mount, volume } from '../support/objects.ts';
@@ -161,6 +162,28 @@ describe('volume on its node', () => {
       expect(findCondition(conditions, 'Provisioned')?.message).to.include(time);
       expect(on.events).to.deep.equal(['Warning Emptied Volume/data']);
     }
+  });
+
+  it('in memory is not forgotten to have been there when it cannot be made again at once', async () => {
+    const on = await ready({ emptyDir: { medium: 'Memory' } });
+    on.driver.provisioned.clear();
+    on.driver.failures.set('provision', new DriverError('MountFailed', 'no'));
+    await failing(on.volume());
+    expect(reasonOf(on, 'Ready')).to.equal('MountFailed');
+    expect(reasonOf(on, 'Provisioned')).to.equal('Emptied');
+    expect(on.events).to.deep.equal(['Warning MountFailed Volume/data']);
+    expect(wasProvisioned(statusOf(on))).to.equal(true);
+  });
+
+  it('is not forgotten to have been there while something covers where it was', async () => {
+    const on = await ready();
+    on.driver.provisioned.clear();
+    on.driver.problem = { reason: 'MountCovered', message: 'covered', terminal: false };
+    await on.volume();
+    on.driver.problem = undefined;
+    await on.volume();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(reasonOf(on, 'Ready')).to.equal('DataMissing');
   });
 
   it('stalls when its capacity is to be enforced and cannot be', async () => {
