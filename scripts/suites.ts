@@ -63,6 +63,7 @@ const E2E_TOOLS: readonly ToolName[] = ['kube-apiserver', 'kube-controller-manag
 const E2E_APART: readonly string[] = [
   'e2e/faults-*.test.ts',
   'e2e/power-cut*.test.ts',
+  'e2e/boot*.test.ts',
   'e2e/control-plane-*.test.ts',
   'e2e/nfs*.test.ts',
 ];
@@ -211,6 +212,17 @@ export const SUITES: readonly Suite[] = [
     fullDeadlineSeconds: 900,
     tools: ['linux.uml', 'ganesha.nfsd', 'kubectl'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
+  },
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'boot',
+    specs: ['e2e/boot*.test.ts'],
+    namespaces: true,
+    ownNetwork: true,
+    beside: true,
+    deadlineSeconds: 300,
+    tools: ['linux.uml'],
   },
 ];
 

@@ -15,6 +15,7 @@ import { createNodeLayer } from '../node/create-layer.ts';
 import { Pools } from '../node/pools/pools.ts';
 import { SpaceGuard } from '../node/pools/space-guard.ts';
 import { Records } from '../node/records.ts';
+import { serviceManager } from '../node/service-manager.ts';
 import { Manager } from '../runtime/manager.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { createLogger } from '../telemetry/log.ts';
@@ -30,6 +31,7 @@ import { nodeIdentity } from './node-identity.ts';
 import { poolReader } from './pool-reader.ts';
 import { runApiServer } from './run-apiserver.ts';
 import { serveHealth } from './serve-health.ts';
+import { serviceNotifier } from './service-notifier.ts';
 import { type Settings, UP_HOST_PATH_ALLOW } from './settings.ts';
 import { makeStateDir, writeInstance } from './state-dir.ts';
 import { productVersion } from './version.ts';
@@ -92,6 +94,8 @@ export async function compose(
       manager.addRunnable({ name: 'space-guard', run: (stop) => guard.run(stop) });
     }
 
+    const service = serviceManager();
+    if (service !== undefined) manager.addRunnable(serviceNotifier(service, manager.ready));
     const metricsUrl = await serveHealth(settings.metrics, manager, metrics, cleanups);
     if (isUp) await installDefaultClass(client, hostPathAllow, log, signal);
     const ended = new AbortController();

@@ -5,6 +5,7 @@
 
 import type { KubeClient } from '../kube/client.ts';
 import { forkHelper, type HelperProcess } from '../node/fork-helper.ts';
+import { serviceManager } from '../node/service-manager.ts';
 import { ExitCode } from './exit-code.ts';
 import type { Settings } from './settings.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -39,6 +40,8 @@ export async function startDaemon(
   signal: AbortSignal,
   options: Omit<DaemonOptions, 'helper'>,
 ): Promise<Daemon> {
+  // Found before there are children, who must not inherit it.
+  serviceManager();
   const helper = roles.includes('agent') ? forkHelper() : undefined;
   const { compose } = await import('./compose.ts');
   try {

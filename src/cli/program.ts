@@ -3,8 +3,10 @@
  * not pay for the API server.
  */
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { CliError, ExitCode } from './exit-code.ts';
+import type { UnitOptions } from './install/install.ts';
 import { OUTPUT_FORMATS, parseFormat, render } from './output.ts';
 import {
   DEFAULT_CONFIG_FILE,
@@ -166,6 +168,27 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
       );
     });
 
+  withUnit(
+    withSettings(program.command('install'))
+      .description('write a systemd unit that starts the product at boot, with the settings given here')
+      .argument('[part]', 'up, agent, controller or apiserver', 'up')
+      .option('--now', 'also start it, or restart it when the unit has changed'),
+  ).action(async (part: string, options: UnitFlags, command: Command) => {
+    const settings = await settingsOf(command);
+    const { install } = await import('./install/install.ts');
+    exit(await install(settings, { ...unitOptions(options), role: part, args: givenSettings(command) }));
+  });
+
+  withUnit(
+    program
+      .command('uninstall')
+      .description('disable and remove the systemd unit; mounts and data stay')
+      .option('--now', 'also stop what it started'),
+  ).action(async (options: UnitFlags) => {
+    const { uninstall } = await import('./install/install.ts');
+    exit(await uninstall(unitOptions(options)));
+  });
+
   withSettings(program.command('doctor'))
     .description('what this host lacks, and what that turns off')
     .addOption(formatOption())
@@ -227,9 +250,42 @@ interface DownFlags {
   readonly timeout: string;
 }
 
+interface UnitFlags {
+  readonly unit: string;
+  readonly unitDir: string;
+  readonly now?: boolean;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+  readonly timeout: string;
+}
+
 interface InvokeFlags {
   readonly output: string;
   readonly timeout: string;
+}
+
+function withUnit(command: Command): Command {
+  return command
+    .option('--unit <name>', 'name of the unit, where there are several', 'clawstore')
+    .option('--unit-dir <dir>', 'where units are', '/etc/systemd/system')
+    .option('--dry-run', 'change nothing, and show what would be done')
+    .option('--force', 'also when the unit was edited, or the package lies where it may not stay')
+    .addOption(timeoutOption('how long to wait for systemd'));
+}
+
+function unitOptions({ unit, unitDir, now, dryRun, force, timeout }: UnitFlags): UnitOptions {
+  const timeoutMs = seconds('--timeout', timeout);
+  return { unit, unitDir, now: now === true, dryRun: dryRun === true, force: force === true, timeoutMs };
+}
+
+/** The settings that a command was given, by flag or variable, as the arguments that say the same at every boot. */
+function givenSettings(command: Command): readonly string[] {
+  const given = (key: string): boolean => ['cli', 'env'].includes(command.getOptionValueSource(key) ?? '');
+  const args = SETTING_FLAGS.filter(({ key }) => given(key)).flatMap(({ flags, key }) => [
+    flags.split(' ')[0] ?? '',
+    String(command.getOptionValue(key)),
+  ]);
+  return given('config') ? [...args, '--config', resolve(String(command.getOptionValue('config')))] : args;
 }
 
 function timeoutOption(help: string): Option {

@@ -1,9 +1,10 @@
 /** `clawstore up`: everything for one machine, in the foreground. A second one attaches to the first. */
 import type { KubeClient } from '../kube/client.ts';
+import { serviceManager } from '../node/service-manager.ts';
 import { type Applied, applyManifests, type Manifest, readManifests } from './apply-dir.ts';
 import { connectTo } from './connect.ts';
 import { startDaemon } from './daemon.ts';
-import { ExitCode } from './exit-code.ts';
+import { CliError, ExitCode } from './exit-code.ts';
 import { showLiveTable } from './live-table.ts';
 import { pause } from './pause.ts';
 import { requireMountPrivilege } from './preflight.ts';
@@ -35,6 +36,11 @@ export async function up(settings: Settings, { applyDir, ...rest }: UpOptions): 
   const options = { ...rest, manifests: applyDir === undefined ? undefined : await readManifests(applyDir) };
   const stop = stopSignal();
   const running = readInstance(settings.stateDir);
+  if (running !== undefined && serviceManager() !== undefined) {
+    // A view of another one is nothing that a service could be; systemd tries again.
+    const message = `clawstore runs on ${settings.stateDir} already (pid ${running.pid}), not started by this service: stop it first`;
+    throw new CliError(ExitCode.refused, message);
+  }
   if (running !== undefined) return attach(running, settings, options, stop);
   const quiet = options.live || options.untilReadyMs !== undefined;
   const start = performance.now();
@@ -42,7 +48,7 @@ export async function up(settings: Settings, { applyDir, ...rest }: UpOptions): 
   try {
     const log = quiet ? `; its log is ${stateDirOf(settings.stateDir).logFile}` : '';
     say(`clawstore runs on node ${settings.nodeName}, started in ${secondsSince(start)} s${log}`);
-    if (options.untilReadyMs === undefined) {
+    if (options.untilReadyMs === undefined && serviceManager() === undefined) {
       for (const line of howToUse(settings, readInstance(settings.stateDir)?.metrics)) say(line);
       say('Ctrl-C stops it and leaves every mount in place.');
     }

@@ -1,12 +1,11 @@
 /** A node whose kernel is a guest's: the agent of the product in User-Mode Linux, told what to do over the network. */
-import { connect } from 'node:net';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { CLAWSTORE } from './clawstore.ts';
 import type { ExecResult } from './exec.ts';
+import { GuestShell, TAKES_COMMANDS, takeCommands } from './guest-shell.ts';
 import { Guest, type GuestNetwork } from './uml.ts';
 import { waitFor } from './wait.ts';
 
-const PORT = 7000;
 /** In the guest, in memory. */
 export const GUEST_STATE = '/mnt/state';
 export const GUEST_MOUNTS = '/mnt/mounts';
@@ -24,48 +23,35 @@ export interface GuestNodeOptions {
 export class GuestNode {
   readonly guest: Guest;
   readonly #options: GuestNodeOptions;
+  readonly #shell: GuestShell;
 
   private constructor(guest: Guest, options: GuestNodeOptions) {
     this.guest = guest;
     this.#options = options;
+    this.#shell = new GuestShell(options.network.guestAddress);
   }
 
   /** Boots the guest; {@link startAgent} starts what is tested. */
   static async boot(options: GuestNodeOptions): Promise<GuestNode> {
     const { name, network, modules } = options;
-    const commands = join(import.meta.dirname, 'guest-commands.ts');
     const script = `
 export PATH='${dirname(process.execPath)}':$PATH
 ip route add default via ${network.hostAddress}
 mkdir -p ${GUEST_STATE} ${GUEST_DATA}
-exec node --disable-warning=ExperimentalWarning '${commands}' ${network.guestAddress} ${PORT}`;
+exec ${takeCommands(network.guestAddress)}`;
     const guest = await Guest.boot({ name, script, network, modules });
-    await guest.waitFor('guest: takes commands');
+    await guest.waitFor(TAKES_COMMANDS);
     return new GuestNode(guest, options);
   }
 
   /** Runs a command in the guest. Never throws for how it ends. */
-  exec(argv: readonly [string, ...string[]], deadline = 20_000): Promise<ExecResult> {
-    return new Promise((resolve, reject) => {
-      const socket = connect(PORT, this.#options.network.guestAddress);
-      let text = '';
-      socket.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      socket.setTimeout(deadline + 20_000, () =>
-        socket.destroy(new Error(`${argv.join(' ')}: no answer of the guest`)),
-      );
-      socket.once('error', reject);
-      socket.once('close', () => (text === '' ? undefined : resolve(JSON.parse(text) as ExecResult)));
-      socket.end(JSON.stringify({ argv, deadline }));
-    });
+  exec(argv: readonly [string, ...string[]], deadline?: number): Promise<ExecResult> {
+    return this.#shell.exec(argv, deadline);
   }
 
   /** Runs a shell script in the guest. @throws Error with its output when it fails. */
-  async sh(script: string, deadline?: number): Promise<string> {
-    const { code, stdout, stderr } = await this.exec(['sh', '-ec', script], deadline);
-    if (code !== 0) throw new Error(`in the guest: ${script}\nended with ${code}: ${stderr}${stdout}`);
-    return stdout;
+  sh(script: string, deadline?: number): Promise<string> {
+    return this.#shell.sh(script, deadline);
   }
 
   async startAgent(): Promise<void> {

@@ -57,6 +57,8 @@ export interface GuestOptions {
    * `/mnt` in memory are its own. When the script ends the guest powers itself off.
    */
   readonly script: string;
+  /** What the guest's process 1 becomes after the script, e.g. systemd, instead of powering off. */
+  readonly becomes?: string;
   readonly network?: GuestNetwork;
   /** Image files, in the guest /dev/ubda, /dev/ubdb and so on. */
   readonly disks?: readonly string[];
@@ -155,7 +157,7 @@ function preload(): Promise<string> {
   return preloaded;
 }
 
-function initScript({ script, network }: GuestOptions, modules: readonly string[]): string {
+function initScript({ script, network, becomes }: GuestOptions, modules: readonly string[]): string {
   return `#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/mnt TMPDIR=/mnt
 mount -t proc proc /proc
@@ -168,7 +170,7 @@ cat >/mnt/script <<'END-OF-SCRIPT'
 ${script}
 END-OF-SCRIPT
 echo '${UP}'
-sh -eu /mnt/script </dev/null
+sh -eu /mnt/script </dev/null${becomes === undefined ? '' : ` && exec ${becomes}`}
 echo '${ENDED}' $?
 echo o >/proc/sysrq-trigger
 sleep 60

@@ -1,0 +1,121 @@
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { findCondition, isTrue } from '../src/api/conditions.ts';
+import { EVENTS, type KubeObjectBase, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import type { Volume, VolumeSpec } from '../src/api/volume.ts';
+import type { VolumeMount } from '../src/api/volume-mount.ts';
+import type { KubeClient } from '../src/kube/client.ts';
+import { CLAWSTORE } from '../test/support/harness/clawstore.ts';
+import { GuestMachine } from '../test/support/harness/guest-machine.ts';
+import { mount, volume } from '../test/support/harness/manifests.ts';
+import { waitFor } from '../test/support/harness/wait.ts';
+
+const SPECS: Readonly<Record<string, Omit<VolumeSpec, 'accessModes'>>> = {
+  image: { emptyDir: {}, capacity: '32Mi' },
+  memory: { emptyDir: { medium: 'Memory' }, capacity: '4Mi' },
+  host: { hostPath: { path: '/mnt/disk/host/data', type: 'DirectoryOrCreate' } },
+};
+interface Event extends KubeObjectBase {
+  readonly reason: string;
+  readonly involvedObject: { readonly name: string };
+}
+
+const NAMES = Object.keys(SPECS);
+const KUBECONFIG = '/mnt/disk/state/kubeconfig';
+const fileOf = (name: string): string => `/run/clawstore/mounts/default/${name}/data/file`;
+
+describe('a machine on which clawstore is installed', function () {
+  this.timeout(120_000);
+  let machine: GuestMachine;
+  let client: KubeClient;
+
+  before(async () => {
+    machine = await GuestMachine.make();
+    await machine.switchOn();
+  });
+  after(() => machine.end());
+
+  const mounts = async () => (await client.list<VolumeMount>(VOLUME_MOUNTS)).items;
+  const allReady = (times: number) =>
+    waitFor(
+      async () => {
+        const volumes = (await client.list<Volume>(VOLUMES)).items;
+        const made = await mounts();
+        const isReady = ({ status }: Volume | VolumeMount) => isTrue(status?.conditions, 'Ready');
+        const all = [...volumes, ...made];
+        return (
+          all.length === 2 * NAMES.length &&
+          all.every(isReady) &&
+          // What the status says may be of the time before.
+          made.every(({ status }) => (status?.restarts ?? 0) >= times)
+        );
+      },
+      { deadline: 60_000, message: 'every volume and mount to be Ready', instead: () => machine.tail() },
+    );
+  const mountTable = () => machine.run('awk \'$5 ~ "^/run/clawstore/" { print $1, $3, $5 }\' /proc/self/mountinfo');
+  const untilActive = () => machine.run('until systemctl -q is-active clawstore; do sleep 0.1; done');
+
+  it('starts it at once, and ends the start when it is ready', async () => {
+    const said = await machine.run(
+      `${CLAWSTORE} install up --now --force --state-dir /mnt/disk/state --host-path-allow /mnt/disk/host --listen ${machine.address}:6443`,
+    );
+    expect(said).to.include('/etc/systemd/system/clawstore.service is written').and.include('clawstore runs');
+    expect(await machine.run('systemctl is-active clawstore; systemctl is-enabled clawstore')).to.equal('active\nenabled');
+    client = await machine.connect(KUBECONFIG);
+    for (const [name, spec] of Object.entries(SPECS)) {
+      await client.create(VOLUMES, volume('default', name, { ...spec, accessModes: ['ReadWriteOnce'] }));
+      await client.create(VOLUME_MOUNTS, mount('default', name, name));
+    }
+    await allReady(0);
+    for (const name of NAMES) await machine.run(`echo content of ${name} >${fileOf(name)}`);
+    await machine.run('sync');
+  });
+
+  it('keeps every mount, and every process behind one, over a kill, after which it starts again by itself', async () => {
+    const before = await mountTable();
+    expect(before.split('\n').length).to.be.greaterThan(NAMES.length);
+    // In the place of a mount's own process that could not leave the service's cgroup.
+    const left = await machine.run(`sleep 1000 >/dev/null 2>&1 &
+echo $! >/sys/fs/cgroup/system.slice/clawstore.service/cgroup.procs
+echo $!`);
+    await machine.run(`kill -9 $(systemctl show --value --property MainPID clawstore)
+until [ "$(systemctl show --value --property NRestarts clawstore)" = 1 ]; do sleep 0.1; done`);
+    await untilActive();
+    expect(await mountTable()).to.equal(before);
+    await machine.run(`kill -0 ${left}`);
+  });
+
+  it('has everything Ready again by itself after a power cut, and says what memory has lost', async () => {
+    await machine.cutPower();
+    await machine.switchOn();
+    await untilActive();
+    client = await machine.connect(KUBECONFIG);
+    await allReady(1);
+    for (const name of ['image', 'host']) {
+      expect(await machine.run(`cat ${fileOf(name)}`)).to.equal(`content of ${name}`);
+    }
+    await machine.run(`test ! -e ${fileOf('memory')}; echo again >${fileOf('memory')}`);
+    const reasonOf = async (name: string) => {
+      const { status } = await client.get<Volume>(VOLUMES, { namespace: 'default', name });
+      return findCondition(status?.conditions, 'Provisioned')?.reason;
+    };
+    for (const name of NAMES) expect(await reasonOf(name)).to.equal(name === 'memory' ? 'Emptied' : 'Provisioned');
+    const told = await waitFor(
+      async () => {
+        const events = (await client.list<Event>(EVENTS)).items.filter(({ reason }) => reason === 'Emptied');
+        return events.length > 0 && events;
+      },
+      { message: 'the event' },
+    );
+    expect(told.map(({ involvedObject }) => involvedObject.name)).to.deep.equal(['memory']);
+  });
+
+  it('keeps mounts and data when it is taken off, and does not start it any more', async () => {
+    const before = await mountTable();
+    const said = await machine.run(`${CLAWSTORE} uninstall --now`);
+    expect(said).to.include('/etc/systemd/system/clawstore.service is removed').and.include('mounts and data stay');
+    expect(await mountTable()).to.equal(before);
+    expect(await machine.run('systemctl is-active clawstore || true')).to.equal('inactive');
+    expect(await machine.run('find /etc/systemd/system -name "clawstore*"')).to.equal('');
+  });
+});
