@@ -60,7 +60,9 @@ describe('a machine on which clawstore is installed', function () {
       `${CLAWSTORE} install up --now --force --state-dir /mnt/disk/state --host-path-allow /mnt/disk/host --listen ${machine.address}:6443`,
     );
     expect(said).to.include('/etc/systemd/system/clawstore.service is written').and.include('clawstore runs');
-    expect(await machine.run('systemctl is-active clawstore; systemctl is-enabled clawstore')).to.equal('active\nenabled');
+    expect(await machine.run('systemctl is-active clawstore; systemctl is-enabled clawstore')).to.equal(
+      'active\nenabled',
+    );
     client = await machine.connect(KUBECONFIG);
     for (const [name, spec] of Object.entries(SPECS)) {
       await client.create(VOLUMES, volume('default', name, { ...spec, accessModes: ['ReadWriteOnce'] }));
