@@ -34,6 +34,18 @@ export function record(
   return owned;
 }
 
+/** The same for what an apply has made of `live`, where updates of the past may get an entry (`before-first-apply`). */
+export function ownedByHand(resource: Resource, object: JsonObject, live: JsonObject | null): JsonObject {
+  const { structs } = resource.strategy;
+  const metadata = object['metadata'];
+  if (object === live || structs === undefined || !isObject(metadata) || metadata['managedFields'] === undefined) {
+    return object;
+  }
+  const owned = { ...object, metadata: { ...metadata, managedFields: structuredClone(metadata['managedFields']) } };
+  disownStructs(owned, structs);
+  return owned;
+}
+
 /** What a Go type always has is there without anybody's doing: empty values, and the presence of a struct. */
 export function disownStructs(object: JsonObject, structs: readonly string[]): void {
   const entries = (object['metadata'] as JsonObject)['managedFields'];

@@ -24,7 +24,7 @@ import { invalidObject } from './invalid.ts';
 import { validateMeta, validateMetaUpdate } from './meta-validation.ts';
 import { generateName } from './names.ts';
 import { checkNamespace, copyForWrite, draft, metadataOf, storedForm } from './objects.ts';
-import { record, resetFieldsOf } from './owners.ts';
+import { ownedByHand, record, resetFieldsOf } from './owners.ts';
 import type { Subresource, WriteContext } from './request.ts';
 import { countGeneration, isReleased, keepSystemFields, prepareForUpdate } from './updates.ts';
 
@@ -231,7 +231,7 @@ export class Writes {
         config,
         force,
       });
-      return result.object as JsonObject;
+      return ownedByHand(resource, result.object as JsonObject, live);
     } catch (error) {
       if (!(error instanceof ApplyError)) throw error;
       const { message, reason, details, code } = error.status();

@@ -192,10 +192,13 @@ export class Lane implements Present {
     const metadata = list['metadata'] as JsonObject;
     if (typeof metadata['continue'] === 'string') this.continue = metadata['continue'];
     if (typeof metadata['resourceVersion'] === 'string') this.head = metadata['resourceVersion'];
-    const items = (list['items'] ?? list['rows']) as JsonObject[];
-    const limit = Number(new URLSearchParams(query).get('limit') ?? 0);
+    // An empty list of metadata alone has null, as in Kubernetes.
+    const items = (list['items'] ?? list['rows'] ?? []) as JsonObject[];
+    const parameters = new URLSearchParams(query);
+    // At version 0 the limit is not looked at.
+    const limit = parameters.get('resourceVersion') === '0' ? 0 : Number(parameters.get('limit') ?? 0);
     if (limit > 0 && items.length > limit) throw new Error(`${items.length} items with a limit of ${limit}`);
-    if (list['items'] === undefined) return;
+    if (list['rows'] !== undefined) return;
     let previous = '';
     for (const item of items) {
       const { name = '', namespace } = item['metadata'] as { name?: string; namespace?: string };

@@ -7,6 +7,7 @@ import {
   JSON_PATCH,
   type Json,
   jsonPatch,
+  LEASES,
   MAPS,
   make,
   merge,
@@ -38,6 +39,7 @@ const statusAs = (manager: string, status: Json, query = ''): Step =>
     status,
   });
 const item = (name: string, more: Json = {}): Json => ({ name, ...more });
+const lease = (spec: Json): Json => named('Lease', 'coordination.k8s.io/v1', 'l', { spec });
 const saved = { save: { rv: 'metadata.resourceVersion', uid: 'metadata.uid' } };
 const LAST = 'kubectl.kubernetes.io/last-applied-configuration';
 
@@ -531,6 +533,18 @@ const OTHERS: readonly Case[] = [
         `${A}?fieldManager=five&force=true`,
         volume('a', { spec: { hostPath: { path: '/data/x' }, capacity: '3Gi' } }),
       ),
+    ],
+  },
+  {
+    name: 'the first apply to a lease whose owners were forgotten, and an update after it',
+    steps: [
+      post(LEASES, lease({ holderIdentity: 'a', leaseDurationSeconds: 15 })),
+      merge(`${LEASES}/l`, { metadata: { managedFields: [{}] } }),
+      {
+        ...apply(`${LEASES}/l?fieldManager=me&force=true`, lease({ holderIdentity: 'b' })),
+        save: { rv: 'metadata.resourceVersion' },
+      },
+      merge(`${LEASES}/l`, { spec: { leaseDurationSeconds: 15 } }),
     ],
   },
   {
