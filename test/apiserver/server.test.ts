@@ -163,6 +163,18 @@ describe('startApiServer', function () {
     expect((await ask(VOLUMES)).code).to.equal(200);
   });
 
+  it('refuses a list for a text with a format, which a real kube-apiserver lets pass and then never applies to again', async () => {
+    await ask(VOLUMES, { method: 'POST', body: JSON.stringify(volume('a')) });
+    const condition = { type: 'Ready', status: 'True', reason: 'Test', message: '', lastTransitionTime: [1] };
+    const { code, text } = await ask(`${VOLUMES}/a/status`, {
+      method: 'PATCH',
+      body: JSON.stringify({ status: { conditions: [condition] } }),
+      headers: { 'content-type': 'application/merge-patch+json' },
+    });
+    expect(code).to.equal(422);
+    expect(JSON.parse(text).message).to.include('conditions[0].lastTransitionTime in body must be of type date-time');
+  });
+
   it('deletes nothing for a dry run that is written as nobody reads it', async () => {
     await ask(VOLUMES, { method: 'POST', body: JSON.stringify(volume('a')) });
     const { code, text } = await ask(`${VOLUMES}/a`, { method: 'DELETE', body: '{"dryRun":"All"}' });
