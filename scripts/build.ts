@@ -3,7 +3,7 @@
  *
  *   cli.js     every command; what only some commands need (the Kubernetes client, the daemon) is split off and loaded then
  *   apiserver-thread.js  the API server beside the other parts of `clawstore up`
- *   yaml-worker.js    the thread that reads and writes long YAML
+ *   yaml-worker.js    the thread that reads long YAML
  *   commit-worker.js  the thread that writes the API server's database
  *   helper.js  the node helper: koffi and nothing else, because it must start before anything large is loaded
  *

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline, type Writable } from 'node:stream';
 import { createGzip, gzip } from 'node:zlib';
 import type { FailureBody, StatusError } from './errors.ts';
-import { writeYaml } from './yaml.ts';
+import { yamlOfJson } from './yaml-text.ts';
 
 /** Answers of this size are compressed when the client can read it (apiserver, `defaultGzipThresholdBytes`). */
 const GZIP_BYTES = 128 * 1024;
@@ -13,6 +13,9 @@ const GZIP_LEVEL = 1;
 /** A list that is longer leaves in pieces. */
 const STREAM_CHARACTERS = 2 * 1024 * 1024;
 const PIECE_CHARACTERS = 256 * 1024;
+
+/** What is longer is not written anew as YAML, which holds up everybody. */
+const YAML_CHARACTERS = 64 * 1024;
 
 /** What is longer is not made pretty: nobody reads it. */
 const PRETTY_CHARACTERS = 1024 * 1024;
@@ -32,10 +35,9 @@ export function sendJson(
   if (response.headersSent || response.destroyed) return;
   const agent = request.headers['user-agent'];
   if (wantsYaml(request)) {
-    writeYaml(json).then(
-      (text) => send(request, response, code, text, headersOf('application/yaml', warnings), retryAfter),
-      () => response.destroy(),
-    );
+    // JSON is YAML too: what would take long to write stays as it is.
+    const yaml = json.length < YAML_CHARACTERS ? yamlOfJson(json) : json;
+    send(request, response, code, yaml, headersOf('application/yaml', warnings), retryAfter);
     return;
   }
   const isPretty = json.length < PRETTY_CHARACTERS && wantsPretty(request.url, agent);

@@ -1,13 +1,8 @@
 import { Worker } from 'node:worker_threads';
-import { jsonOfYaml, type ReadYaml, yamlOfJson } from './yaml-text.ts';
+import { jsonOfYaml, type ReadYaml } from './yaml-text.ts';
 
-/** What the YAML thread is asked. */
-export interface YamlRequest {
-  readonly kind: 'read' | 'write';
-  readonly text: string;
-}
-
-export type YamlReply = { readonly read: ReadYaml } | { readonly written: string } | { readonly error: string };
+/** What the YAML thread answers to a text. */
+export type YamlReply = { readonly read: ReadYaml } | { readonly error: string };
 
 /** A text that is no YAML, or that nobody wants to wait for. */
 export class YamlError extends Error {
@@ -15,7 +10,7 @@ export class YamlError extends Error {
 }
 
 /** What is shorter is done at once: the worst of it takes milliseconds, and most manifests are not longer. */
-const SHORT = { read: 4 * 1024, write: 64 * 1024 } as const;
+const SHORT = 4 * 1024;
 /** What takes longer is given up: reading half a megabyte of ordinary YAML takes a second. */
 const DEADLINE_MS = 5_000;
 /** So many may wait for the thread. */
@@ -29,26 +24,9 @@ const PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './yaml-worker.ts' : '
 
 /** Turns YAML into JSON. Throws YamlError. */
 export async function readYaml(text: string): Promise<ReadYaml> {
-  const reply = await convert({ kind: 'read', text });
-  return 'read' in reply ? reply.read : { json: 'null', duplicates: [] };
-}
-
-/** Turns JSON into YAML. Throws YamlError. */
-export async function writeYaml(json: string): Promise<string> {
-  const reply = await convert({ kind: 'write', text: json });
-  return 'written' in reply ? reply.written : '';
-}
-
-type Done = Exclude<YamlReply, { readonly error: string }>;
-
-function convertNow({ kind, text }: YamlRequest): Done {
-  return kind === 'read' ? { read: jsonOfYaml(text) } : { written: yamlOfJson(text) };
-}
-
-async function convert(request: YamlRequest): Promise<Done> {
-  if (request.text.length > SHORT[request.kind]) return thread.ask(request);
+  if (text.length > SHORT) return thread.ask(text);
   try {
-    return convertNow(request);
+    return jsonOfYaml(text);
   } catch (cause) {
     throw new YamlError((cause as Error).message, { cause });
   }
@@ -61,10 +39,10 @@ class YamlThread {
   #turn: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
-  async ask(request: YamlRequest): Promise<Done> {
+  async ask(text: string): Promise<ReadYaml> {
     if (this.#waiting >= MAX_WAITING) throw new YamlError('too many large YAML documents at once, try again later');
     this.#waiting++;
-    const mine = this.#turn.then(() => this.#run(request));
+    const mine = this.#turn.then(() => this.#run(text));
     this.#turn = mine.catch(() => {});
     try {
       return await mine;
@@ -73,11 +51,11 @@ class YamlThread {
     }
   }
 
-  #run(request: YamlRequest): Promise<Done> {
+  #run(text: string): Promise<ReadYaml> {
     clearTimeout(this.#idle);
     const worker = (this.#worker ??= new Worker(PROGRAM, { resourceLimits: LIMITS, name: 'clawstore-yaml' }));
     worker.ref();
-    return new Promise<Done>((resolve, reject) => {
+    return new Promise<ReadYaml>((resolve, reject) => {
       const settle = (act: () => void, ended: boolean): void => {
         clearTimeout(deadline);
         worker.removeAllListeners();
@@ -90,11 +68,11 @@ class YamlThread {
         DEADLINE_MS,
       );
       worker.on('message', (reply: YamlReply) =>
-        settle(() => ('error' in reply ? reject(new YamlError(reply.error)) : resolve(reply)), false),
+        settle(() => ('error' in reply ? reject(new YamlError(reply.error)) : resolve(reply.read)), false),
       );
       worker.on('error', (cause) => settle(() => reject(new YamlError('it takes too much memory', { cause })), true));
       worker.on('exit', () => settle(() => reject(new YamlError('the thread that reads it has ended')), true));
-      worker.postMessage(request);
+      worker.postMessage(text);
     });
   }
 
