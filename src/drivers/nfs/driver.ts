@@ -342,7 +342,7 @@ export class NfsDriver implements Driver {
     const isMissing =
       (await this.#trouble(volume, pathOf(this.#dataOf(volume)), signal))?.reason === Reason.DataMissing;
     const isMade = volume.wasProvisioned || recordOf(this.#records, volume) !== undefined;
-    return isMissing && isMade ? { reason: Reason.DataMissing, message: missing(volume), terminal: true } : undefined;
+    return isMissing && isMade ? { reason: Reason.DataMissing, message: missing(volume), terminal: false } : undefined;
   }
 
   /** Asks the server for a path of the export; undefined when it answers as it should. */
