@@ -98,9 +98,9 @@ export async function end(child: ChildProcess): Promise<void> {
 }
 
 /** Waits for a condition; throws when it does not come true within the runner's patience. */
-export async function until(condition: () => boolean): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 20_000;
-  while (!condition()) {
+  while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`never became true: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
