@@ -26,6 +26,7 @@ describe('objects of an S3 volume', function () {
   before(async () => {
     server = await S3Server.start();
     await server.createBucket('data');
+    await server.createBucket('whole');
   });
 
   const freshPrefix = (): string => {
@@ -203,7 +204,6 @@ describe('objects of an S3 volume', function () {
     });
 
     it('never owns a whole bucket', async () => {
-      await server.createBucket('whole');
       const objects = await S3Objects.open(server.location('whole', ''));
       expect(await objects.claim(UID, soon())).to.equal(false);
       expect(await server.keys('whole')).to.deep.equal([]);
