@@ -22,7 +22,7 @@ setup-node:
 setup-test:
 	@scripts/setup.sh test
 
-tools: setup-test ## the test servers (kube-apiserver, etcd, kubectl, promtool), into a cache outside the checkout
+tools: setup-test ## the test servers (kube-apiserver, etcd, kubectl, promtool, versitygw, rclone), into a cache outside the checkout
 	@node scripts/tools.ts ensure
 
 build: setup-node ## dist/, bundled

@@ -10,7 +10,7 @@ import { randomInt } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { SUITES, type Suite, unclaimedFiles } from './suites.ts';
+import { SUITES, type Suite, specFiles, unclaimedFiles } from './suites.ts';
 import { failUnlistedSkips, parseAllowedSkips, staleEntries } from './test/allowed-skips.ts';
 import { runInLanes } from './test/lanes.ts';
 import type { Outcome } from './test/results.ts';
@@ -45,6 +45,15 @@ function choose(all: readonly Suite[]): readonly Suite[] {
   );
 }
 
+/** Of suites that know the files, those alone; a file that none of them knows is run by all, as was asked. */
+function withSpecs(suites: readonly Suite[], specs: readonly string[] | undefined): readonly Suite[] {
+  if (specs === undefined) return suites;
+  const knowing = suites.filter(
+    (suite) => suite.type === 'mocha' && specFiles(suite, root).some((file) => specs.includes(file)),
+  );
+  return knowing.length > 0 ? knowing : suites;
+}
+
 /** `faults` chooses `faults-embedded` and `faults-real` too. */
 function matchesName(suite: Suite, name: string): boolean {
   return suite.name === name || suite.name.startsWith(`${name}-`);
@@ -75,7 +84,8 @@ async function main(): Promise<Outcome[]> {
     values.suites === undefined
       ? SUITES
       : ((await import(resolve(values.suites))) as { readonly SUITES: readonly Suite[] }).SUITES;
-  const suites = choose(loaded);
+  const specs = values.spec?.split(',');
+  const suites = withSpecs(choose(loaded), specs);
   const skipFile = join(root, 'test/allowed-skips.txt');
   const allowed = existsSync(skipFile) ? parseAllowedSkips(readFileSync(skipFile, 'utf8')) : [];
   process.env['CLAWSTORE_SEED'] ??= String(randomInt(2 ** 31));
@@ -85,7 +95,6 @@ async function main(): Promise<Outcome[]> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
 
   await provideTools(suites);
-  const specs = values.spec?.split(',');
   const options = { root, full, specs, pattern: values.grep, signal: stop.signal };
   const outcomes = [
     ...(await runInLanes(suites, (suite, output) => runSuite(suite, { ...options, output }), stop.signal)),
