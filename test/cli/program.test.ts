@@ -29,7 +29,18 @@ describe('the command line', function () {
   it('says in its help how to start, what the exit codes mean, and every command', () => {
     const { code, stdout } = clawstore('--help');
     expect(code).to.equal(ExitCode.ok);
-    for (const name of ['up', 'apiserver', 'controller', 'agent', 'down', 'doctor', 'invoke', 'version']) {
+    for (const name of [
+      'up',
+      'apiserver',
+      'controller',
+      'agent',
+      'install',
+      'uninstall',
+      'down',
+      'doctor',
+      'invoke',
+      'version',
+    ]) {
       expect(stdout).to.match(new RegExp(`^ {2}${name}\\b`, 'm'));
     }
     expect(stdout).to.include('export KUBECONFIG=/var/lib/clawstore/kubeconfig');
