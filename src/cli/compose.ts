@@ -31,7 +31,7 @@ import { nodeIdentity } from './node-identity.ts';
 import { poolReader } from './pool-reader.ts';
 import { runApiServer } from './run-apiserver.ts';
 import { serveHealth } from './serve-health.ts';
-import { serviceNotifier } from './service-notifier.ts';
+import { notifyService } from './service-notifier.ts';
 import { type Settings, UP_HOST_PATH_ALLOW } from './settings.ts';
 import { makeStateDir, writeInstance } from './state-dir.ts';
 import { productVersion } from './version.ts';
@@ -94,12 +94,13 @@ export async function compose(
       manager.addRunnable({ name: 'space-guard', run: (stop) => guard.run(stop) });
     }
 
-    const service = serviceManager();
-    if (service !== undefined) manager.addRunnable(serviceNotifier(service, manager.ready));
     const metricsUrl = await serveHealth(settings.metrics, manager, metrics, cleanups);
     if (isUp) await installDefaultClass(client, hostPathAllow, log, signal);
     const ended = new AbortController();
     const stop = AbortSignal.any([signal, ended.signal]);
+    const service = serviceManager();
+    // Beside the claim of the node, which waits for the API server.
+    if (service !== undefined) void notifyService(service, manager.ready, stop);
     const done = claim(stop)
       .then(() => manager.run(stop))
       .finally(() => ended.abort());

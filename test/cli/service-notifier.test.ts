@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { serviceNotifier } from '../../src/cli/service-notifier.ts';
+import { notifyService } from '../../src/cli/service-notifier.ts';
 import { HealthChecks } from '../../src/telemetry/health.ts';
 
 describe('what the service manager is told', () => {
@@ -13,7 +13,7 @@ describe('what the service manager is told', () => {
       if (asked < 4) throw new Error('not synced: volumes');
     });
     const stop = new AbortController();
-    await serviceNotifier({ notify: (...words) => told.push(words) }, ready).run(stop.signal);
+    await notifyService({ notify: (...words) => told.push(words) }, ready, stop.signal);
     expect(told).to.deep.equal([['STATUS=[-]caches failed: not synced: volumes'], ['READY=1', 'STATUS=Ready']]);
     stop.abort();
     expect(told.at(-1)).to.deep.equal(['STOPPING=1']);
@@ -27,7 +27,7 @@ describe('what the service manager is told', () => {
       stop.abort();
       throw new Error('not synced');
     });
-    await serviceNotifier({ notify: (...words) => told.push(words) }, ready).run(stop.signal);
+    await notifyService({ notify: (...words) => told.push(words) }, ready, stop.signal);
     expect(told.flat()).to.include('STOPPING=1').and.not.include('READY=1');
   });
 });
