@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { createNodeLayer } from '../../src/node/create-layer.ts';
 import type { BindUserPath } from '../../src/node/layer.ts';
-import { end, makePlace, mountsAt, mountsBelow, type Place, rejection, soon } from './support.ts';
+import { end, makePlace, mountsAt, mountsBelow, type Place, rejection, soon, until } from './support.ts';
 
 describe('binding a user path', function () {
   this.timeout(60_000);
@@ -226,6 +226,8 @@ describe('binding a user path', function () {
     await place.layer.bindUserPath(bind, soon());
     expect(readFileSync(join(path, 'disk/file'), 'utf8')).to.equal('content');
     expect(() => writeFileSync(join(path, 'disk/file'), 'other')).to.throw('EROFS');
+    // The table learns of what came along by an event, when it had not heard of it below the source yet.
+    await until(() => place.layer.table.at(join(path, 'disk')) !== undefined);
     expect(place.layer.table.at(join(path, 'disk'))?.options).to.include.members(['ro', 'nosuid', 'nodev']);
     execFileSync('mount', ['-t', 'tmpfs', 'later', join(source, 'later')]);
     expect(mountsAt(join(path, 'later'))).to.equal(0);
