@@ -41,32 +41,46 @@ export function ownedByHand(resource: Resource, object: JsonObject, live: JsonOb
   if (object === live || structs === undefined || !isObject(metadata) || metadata['managedFields'] === undefined) {
     return object;
   }
-  const owned = { ...object, metadata: { ...metadata, managedFields: structuredClone(metadata['managedFields']) } };
+  const owned = { ...object, metadata: { ...metadata } };
   disownStructs(owned, structs);
   return owned;
 }
 
-/** What a Go type always has is there without anybody's doing: empty values, and the presence of a struct. */
+/**
+ * What a Go type always has is there without anybody's doing: empty values, and the presence of a struct. The object's
+ * metadata are its own; its entries may be shared with others and are not changed.
+ */
 export function disownStructs(object: JsonObject, structs: readonly string[]): void {
-  const entries = (object['metadata'] as JsonObject)['managedFields'];
+  const metadata = object['metadata'] as JsonObject;
+  const entries = metadata['managedFields'];
   if (!Array.isArray(entries)) return;
-  for (const entry of entries) {
-    const fields = isObject(entry) && entry['operation'] === 'Update' ? entry['fieldsV1'] : undefined;
-    if (!isObject(fields)) continue;
-    for (const name of structs) {
-      const field = fields[`f:${name}`];
-      if (object[name] === null || object[name] === '') delete fields[`f:${name}`];
-      else if (isObject(field)) {
-        delete field['.'];
-        const value = object[name];
-        if (isObject(value) && Object.keys(value).length === 0) delete fields[`f:${name}`];
-      }
+  const kept = entries
+    .map((entry) => {
+      const fields = isObject(entry) && entry['operation'] === 'Update' ? entry['fieldsV1'] : undefined;
+      if (!isObject(entry) || !isObject(fields)) return entry;
+      const left = withoutStructs(object, fields, structs);
+      return left === fields ? entry : { ...entry, fieldsV1: left };
+    })
+    .filter((entry) => !isObject(entry) || !isObject(entry['fieldsV1']) || Object.keys(entry['fieldsV1']).length > 0);
+  if (kept.length > 0) metadata['managedFields'] = kept;
+  else delete metadata['managedFields'];
+}
+
+function withoutStructs(object: JsonObject, fields: JsonObject, structs: readonly string[]): JsonObject {
+  let left = fields;
+  for (const name of structs) {
+    const key = `f:${name}`;
+    const field = left[key];
+    if (field === undefined) continue;
+    const value = object[name];
+    const isEmpty = value === null || value === '' || (isObject(value) && Object.keys(value).length === 0);
+    if (isEmpty) {
+      const { [key]: _, ...rest } = left;
+      left = rest;
+    } else if (isObject(field) && field['.'] !== undefined) {
+      const { '.': _, ...rest } = field;
+      left = { ...left, [key]: rest };
     }
   }
-  const kept = entries.filter(
-    (entry) => !isObject(entry) || !isObject(entry['fieldsV1']) || Object.keys(entry['fieldsV1']).length > 0,
-  );
-  if (kept.length === entries.length) return;
-  if (kept.length > 0) (object['metadata'] as JsonObject)['managedFields'] = kept;
-  else delete (object['metadata'] as JsonObject)['managedFields'];
+  return left;
 }
