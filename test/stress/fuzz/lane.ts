@@ -223,7 +223,7 @@ export class Lane implements Present {
     const settled = before === undefined || after === undefined ? undefined : before.text === after.text;
     if (after === undefined) this.#known.delete(path);
     else this.#known.set(path, after);
-    if (isVolatile(aim, before?.object) || isVolatile(aim, after?.object)) {
+    if ([before?.object, after?.object, answered(response)].some((object) => isVolatile(aim, object))) {
       this.#newest = Math.max(this.#newest, after?.version ?? 0);
       return;
     }
@@ -295,6 +295,15 @@ function createdPath({ collection }: Aim, { code, headers, body }: RawResponse):
   };
   const name = metadata.name ?? rows?.[0]?.object?.metadata?.name;
   return name === undefined ? undefined : `${collection}/${name}`;
+}
+
+/** The object of an answer, as far as its form shows one: what was there before may not be known. */
+function answered({ code, headers, body }: RawResponse): JsonObject | undefined {
+  if (code >= 300 || headers.get('content-type') !== 'application/json') return undefined;
+  const answer = JSON.parse(body.toString()) as JsonObject;
+  const [row] = Array.isArray(answer['rows']) ? answer['rows'] : [];
+  const object = answer['kind'] === 'Table' ? (row as JsonObject | undefined)?.['object'] : answer;
+  return isObject(object) && isObject(object['metadata']) ? object : undefined;
 }
 
 /** The server's own controllers work on these too: the collector on owned objects, the namespace controller. */
