@@ -104,13 +104,16 @@ export class StatusPatcher {
 
   #isNeeded(resource: ResourceDescriptor, object: KubeObjectBase, status: object): boolean {
     const { uid, resourceVersion } = object.metadata;
+    const last = this.#last.get(`${resource.plural}/${uid}`);
+    if (last !== undefined && resourceVersion !== last.resultVersion) {
+      // The object may be as it was before our last apply: that it shows what is wanted says nothing then.
+      if (last.digest !== digestOf(status)) return true;
+      if (resourceVersion === last.baseVersion) return false;
+    }
     const live = (object as { readonly status?: unknown }).status;
     const owned = ownedStatus(object, this.fieldManager);
     if (owned !== undefined && !differs(status, live, owned)) return false;
-    const last = this.#last.get(`${resource.plural}/${uid}`);
-    if (last === undefined || resourceVersion === undefined) return true;
-    const isOurs = resourceVersion === last.resultVersion || resourceVersion === last.baseVersion;
-    return !isOurs || last.digest !== digestOf(status);
+    return resourceVersion === undefined || resourceVersion !== last?.resultVersion || last.digest !== digestOf(status);
   }
 
   async #write<T extends KubeObjectBase>(
