@@ -54,12 +54,13 @@ export function validateTwice(object: JsonObject): FieldError[] {
     .map((key) => invalid(`data[${key}]`, key, 'duplicate of key present in binaryData'));
 }
 
-const SECRET_KEYS: Readonly<Record<string, readonly string[]>> = {
-  'kubernetes.io/dockercfg': ['.dockercfg'],
-  'kubernetes.io/dockerconfigjson': ['.dockerconfigjson'],
-  'kubernetes.io/ssh-auth': ['ssh-privatekey'],
-  'kubernetes.io/tls': ['tls.crt', 'tls.key'],
-};
+/** A map, since clients choose the type: an object has more keys than it was given. */
+const SECRET_KEYS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['kubernetes.io/dockercfg', ['.dockercfg']],
+  ['kubernetes.io/dockerconfigjson', ['.dockerconfigjson']],
+  ['kubernetes.io/ssh-auth', ['ssh-privatekey']],
+  ['kubernetes.io/tls', ['tls.crt', 'tls.key']],
+]);
 
 /** Secrets of well-known types have the keys of their type (kubernetes, `validation.ValidateSecret`). */
 export function validateSecretType(secret: JsonObject): FieldError[] {
@@ -69,7 +70,7 @@ export function validateSecretType(secret: JsonObject): FieldError[] {
     const keys = ['username', 'password'];
     return keys.some((key) => Object.hasOwn(data, key)) ? [] : keys.map((key) => required(`data[${key}]`));
   }
-  const keys = SECRET_KEYS[type] ?? [];
+  const keys = SECRET_KEYS.get(type) ?? [];
   const missing = keys.filter((key) => !Object.hasOwn(data, key)).map((key) => required(`data[${key}]`));
   if (missing.length > 0 || !type.startsWith('kubernetes.io/dockerc')) return missing;
   const key = keys[0] as string;

@@ -97,11 +97,11 @@ describe('controllers and agent, on a real kube-apiserver with real mounts', fun
     // The second write of the controller is the phase, once the mount is there; a third when the mount came late, and a
     // fourth when a slow machine lets more than the gathering time pass between "provisioned" and "mounted".
     const byController = of('volumes').filter((by) => by === 'clawstore-controller/status');
-    expect(of('volumes').filter((by) => by !== 'clawstore-controller/status')).to.have.members([
-      'clawstore-agent',
-      'clawstore-agent/status',
-    ]);
     expect(byController.length).to.be.within(2, 4);
+    // The finalizer is sent again when the controller wrote in between.
+    const byAgent = of('volumes').filter((by) => by !== 'clawstore-controller/status');
+    expect(new Set(byAgent)).to.deep.equal(new Set(['clawstore-agent', 'clawstore-agent/status']));
+    expect(byAgent.length).to.be.at.most(3);
   });
 
   it('mounts again what somebody unmounted, and counts it', async () => {

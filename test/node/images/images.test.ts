@@ -161,7 +161,8 @@ describe('volume images', () => {
     const error = await node.call('growImage', request, { signal: never }).catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(NodeError).with.property('code', 'NoSpace');
     expect(statSync(file).size).to.equal(Number(64n * MIB));
-    expect(statfsSync(pool.directory).bavail).to.be.within(before - 16, before + 16);
+    // More may be free than before: what earlier images held is given back in the background.
+    expect(statfsSync(pool.directory).bavail).to.be.at.least(before - 16);
   });
 
   it('that do not fit are refused and leave nothing behind', async () => {
