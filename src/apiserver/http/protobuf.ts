@@ -190,7 +190,8 @@ export function decodeProtobuf(body: Buffer): JsonObject {
   if (!isProtobuf(body)) throw badRequest('the body does not start with the protobuf prefix');
   const envelope = decode(body.subarray(4), UNKNOWN);
   const { apiVersion, kind } = (envelope['typeMeta'] ?? {}) as { apiVersion?: string; kind?: string };
-  const message = MESSAGES[`${apiVersion} ${kind}`] ?? MESSAGES[kind ?? ''];
+  const name = [`${apiVersion} ${kind}`, kind ?? ''].find((one) => Object.hasOwn(MESSAGES, one));
+  const message = name === undefined ? undefined : MESSAGES[name];
   if (message === undefined || apiVersion === undefined) {
     throw badRequest(`protobuf is not supported for ${kind ?? 'an object without kind'}; send application/json`);
   }
