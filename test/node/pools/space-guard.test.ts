@@ -36,6 +36,7 @@ describe('the space guard on a full host', function () {
   let target: TargetPath;
   let device: string;
   let writer: ChildProcess;
+  let isWriting = false;
   let recordFile: string;
 
   before(async () => {
@@ -83,13 +84,20 @@ describe('the space guard on a full host', function () {
       },
     });
   };
+  /** One look of the guard between any two steps of the writer. */
+  const lookAndWrite = async (guard: SpaceGuard): Promise<void> => {
+    await guard.look(soon());
+    if (isWriting || guard.held) return;
+    isWriting = true;
+    writer.stdin?.write('\n');
+  };
   const written = join('written');
   const path = (): string => join(target.root, target.path, written);
   const waitUntil = async (holds: () => boolean | Promise<boolean>, what: string): Promise<void> => {
     const deadline = Date.now() + 60_000;
     while (!(await holds())) {
       if (Date.now() > deadline) throw new Error(`not reached in time: ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
   };
 
@@ -97,11 +105,15 @@ describe('the space guard on a full host', function () {
     const ballast = HOST_MIB - Math.ceil(statSync(pool.file?.path ?? '').size / MIB) - LEFT_MIB;
     execFileSync('fallocate', ['-l', `${ballast}M`, join(host, 'ballast')]);
     const guard = makeGuard();
-    // Slow enough for a look between two steps; direct, so that what is written has reached the pool.
-    const script = `for i in $(seq 1 ${WRITE_MIB / 4}); do dd if=/dev/urandom of=${path()} bs=4M count=1 seek=$((i-1)) conv=notrunc oflag=direct status=none || exit 9; done`;
-    writer = spawn('bash', ['-c', script], { stdio: 'ignore' });
+    // A step when it is told to, however busy the machine; direct, so that what is written has reached the pool.
+    const script = `for i in $(seq 1 ${WRITE_MIB / 4}); do read -r _ || exit 8; dd if=/dev/urandom of=${path()} bs=4M count=1 seek=$((i-1)) conv=notrunc oflag=direct status=none || exit 9; echo; done`;
+    writer = spawn('bash', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore'] });
+    writer.stdin?.on('error', () => undefined);
+    writer.stdout?.on('data', () => {
+      isWriting = false;
+    });
     await waitUntil(async () => {
-      await guard.look(soon());
+      await lookAndWrite(guard);
       return guard.held;
     }, 'the writers are held');
     expect(existsSync(recordFile)).to.equal(true);
@@ -123,7 +135,7 @@ describe('the space guard on a full host', function () {
     rmSync(join(host, 'ballast'));
     const guard = makeGuard();
     await waitUntil(async () => {
-      await guard.look(soon());
+      await lookAndWrite(guard);
       return writer.exitCode !== null;
     }, 'the writer ends');
     expect(writer.exitCode).to.equal(0);
