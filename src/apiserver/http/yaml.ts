@@ -33,11 +33,16 @@ export async function readYaml(text: string): Promise<ReadYaml> {
 }
 
 /** One thread for all, started when it is needed, one text after the other. */
-class YamlThread {
+export class YamlThread {
+  readonly #start: () => Worker;
   #worker: Worker | undefined;
   #idle: NodeJS.Timeout | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+
+  constructor(start: () => Worker) {
+    this.#start = start;
+  }
 
   async ask(text: string): Promise<ReadYaml> {
     if (this.#waiting >= MAX_WAITING) throw new YamlError('too many large YAML documents at once, try again later');
@@ -53,12 +58,15 @@ class YamlThread {
 
   #run(text: string): Promise<ReadYaml> {
     clearTimeout(this.#idle);
-    const worker = (this.#worker ??= new Worker(PROGRAM, { resourceLimits: LIMITS, name: 'clawstore-yaml' }));
+    const worker = (this.#worker ??= this.#start());
     worker.ref();
     return new Promise<ReadYaml>((resolve, reject) => {
       const settle = (act: () => void, ended: boolean): void => {
         clearTimeout(deadline);
         worker.removeAllListeners();
+        // A thread may still run out of memory after it was given up: an error that nobody hears would end the process.
+        worker.on('error', () => this.#forget(worker));
+        worker.on('exit', () => this.#forget(worker));
         if (ended) this.#end();
         else this.#rest(worker);
         act();
@@ -81,6 +89,10 @@ class YamlThread {
     this.#idle = setTimeout(() => this.#end(), IDLE_MS).unref();
   }
 
+  #forget(worker: Worker): void {
+    if (this.#worker === worker) this.#worker = undefined;
+  }
+
   #end(): void {
     const worker = this.#worker;
     this.#worker = undefined;
@@ -89,4 +101,4 @@ class YamlThread {
   }
 }
 
-const thread = new YamlThread();
+const thread = new YamlThread(() => new Worker(PROGRAM, { resourceLimits: LIMITS, name: 'clawstore-yaml' }));
