@@ -32,10 +32,21 @@ export async function readYaml(text: string): Promise<ReadYaml> {
   }
 }
 
-/** One thread for all, started when it is needed, one text after the other. */
+/** What waits for the thread's answer. */
+interface Job {
+  readonly resolve: (read: ReadYaml) => void;
+  readonly reject: (error: YamlError) => void;
+}
+
+/**
+ * One thread for all, started when it is needed, one text after the other. Its listeners stay as long as it lives: Node
+ * hangs its own on the same emitter, and a thread that was given up may still run out of memory, which would end the
+ * process if nobody heard of it.
+ */
 export class YamlThread {
   readonly #start: () => Worker;
   #worker: Worker | undefined;
+  #job: Job | undefined;
   #idle: NodeJS.Timeout | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -56,41 +67,44 @@ export class YamlThread {
     }
   }
 
-  #run(text: string): Promise<ReadYaml> {
+  async #run(text: string): Promise<ReadYaml> {
     clearTimeout(this.#idle);
-    const worker = (this.#worker ??= this.#start());
+    const worker = (this.#worker ??= this.#open());
     worker.ref();
-    return new Promise<ReadYaml>((resolve, reject) => {
-      const settle = (act: () => void, ended: boolean): void => {
-        clearTimeout(deadline);
-        worker.removeAllListeners();
-        // A thread may still run out of memory after it was given up: an error that nobody hears would end the process.
-        worker.on('error', () => this.#forget(worker));
-        worker.on('exit', () => this.#forget(worker));
-        if (ended) this.#end();
-        else this.#rest(worker);
-        act();
-      };
-      const deadline = setTimeout(
-        () => settle(() => reject(new YamlError(`it is not read after ${DEADLINE_MS / 1000} s`)), true),
-        DEADLINE_MS,
-      );
-      worker.on('message', (reply: YamlReply) =>
-        settle(() => ('error' in reply ? reject(new YamlError(reply.error)) : resolve(reply.read)), false),
-      );
-      worker.on('error', (cause) => settle(() => reject(new YamlError('it takes too much memory', { cause })), true));
-      worker.on('exit', () => settle(() => reject(new YamlError('the thread that reads it has ended')), true));
-      worker.postMessage(text);
+    const deadline = setTimeout(
+      () => this.#giveUp(worker, new YamlError(`it is not read after ${DEADLINE_MS / 1000} s`)),
+      DEADLINE_MS,
+    );
+    try {
+      return await new Promise<ReadYaml>((resolve, reject) => {
+        this.#job = { resolve, reject };
+        worker.postMessage(text);
+      });
+    } finally {
+      clearTimeout(deadline);
+      this.#job = undefined;
+      worker.unref();
+      this.#idle = setTimeout(() => this.#end(), IDLE_MS).unref();
+    }
+  }
+
+  #open(): Worker {
+    const worker = this.#start();
+    worker.on('message', (reply: YamlReply) => {
+      if (this.#worker !== worker) return;
+      if ('error' in reply) this.#job?.reject(new YamlError(reply.error));
+      else this.#job?.resolve(reply.read);
     });
+    worker.on('error', (cause) => this.#giveUp(worker, new YamlError('it takes too much memory', { cause })));
+    worker.on('exit', () => this.#giveUp(worker, new YamlError('the thread that reads it has ended')));
+    return worker;
   }
 
-  #rest(worker: Worker): void {
-    worker.unref();
-    this.#idle = setTimeout(() => this.#end(), IDLE_MS).unref();
-  }
-
-  #forget(worker: Worker): void {
-    if (this.#worker === worker) this.#worker = undefined;
+  /** Does nothing for a thread that was given up before. */
+  #giveUp(worker: Worker, error: YamlError): void {
+    if (this.#worker !== worker) return;
+    this.#end();
+    this.#job?.reject(error);
   }
 
   #end(): void {
