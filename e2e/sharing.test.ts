@@ -12,6 +12,7 @@ import { codeFrom } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 import { mountsAt, mountsBelow } from '../test/support/harness/mounts.ts';
+import { waitFor } from '../test/support/harness/wait.ts';
 
 describe(`sharing and letting go, ${controlPlaneKind} API server`, function () {
   this.timeout(120_000);
@@ -45,6 +46,10 @@ describe(`sharing and letting go, ${controlPlaneKind} API server`, function () {
     await new Promise((resolve, reject) => {
       child.once('error', reject);
       child.stdout.once('data', resolve);
+    });
+    // The word comes from the shell, which becomes the sleep a moment later.
+    await waitFor(() => readFileSync(`/proc/${child.pid ?? 0}/comm`, 'utf8').trim() === 'sleep', {
+      message: 'the shell to become a sleep',
     });
     const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     return {
