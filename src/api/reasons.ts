@@ -113,6 +113,8 @@ export const REASONS = {
   AgentReady: 'The agent of the node works.',
   AgentStarting: 'The agent of the node is starting.',
   HelperUnavailable: 'The mount helper of the agent does not answer; it is being started again.',
+  MountHolderUnavailable:
+    'The process that starts the processes of mounts on this node does not answer, or cannot work for the agent.',
   Supported: 'Everything that is needed is there.',
   CommandMissing: 'A program that is needed is not installed.',
   KernelFeatureMissing: 'The kernel does not offer a feature that is needed.',

@@ -45,7 +45,7 @@ export async function compose(
   signal: AbortSignal,
   { quiet, helper }: DaemonOptions,
 ): Promise<Daemon> {
-  const { nodeName, mountRoot } = settings;
+  const { nodeName, mountRoot, mountHolder } = settings;
   const state = makeStateDir(settings.stateDir);
   const isUp = roles.size === 3;
   const hostPathAllow = settings.hostPathAllow ?? (isUp ? UP_HOST_PATH_ALLOW : []);
@@ -70,7 +70,7 @@ export async function compose(
     let claim = (_stop: AbortSignal): Promise<void> => Promise.resolve();
     if (roles.has('controller')) addControllers(manager, { client, log, metrics, leaderOnly: elector !== undefined });
     if (roles.has('agent')) {
-      const layer = { stateDir: state.root, mountRoot, ...(helper === undefined ? {} : { helper }) };
+      const layer = { stateDir: state.root, mountRoot, mountHolder, ...(helper === undefined ? {} : { helper }) };
       const node = await createNodeLayer(layer, signal);
       cleanups.add(() => node.close());
       cleanups.add(await lockNode(node, state, signal));

@@ -58,7 +58,8 @@ export async function down(settings: Settings, options: DownOptions): Promise<Ex
   const outside = isState ? await targetsOutside(settings, mountRoot) : [];
   const unmounted = outside === undefined || !isState ? `everything below ${mountRoot} is` : 'everything is';
   const signal = AbortSignal.timeout(options.timeoutMs);
-  const node = await createNodeLayer({ stateDir: settings.stateDir, mountRoot, helper: forkHelper() }, signal);
+  const { stateDir, mountHolder } = settings;
+  const node = await createNodeLayer({ stateDir, mountRoot, mountHolder, helper: forkHelper() }, signal);
   try {
     const problems = await takeDown(node, outside ?? [], options, signal);
     for (const problem of problems) process.stderr.write(`clawstore: ${problem}\n`);

@@ -149,6 +149,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
       exit(await runDaemon(['agent'], settings));
     });
 
+  withSettings(program.command('mount-holder'))
+    .description('start the processes of s3 mounts for an agent with --mount-holder on, and outlive its pod')
+    .action(async (_options: unknown, command: Command) => {
+      const settings = await settingsOf(command);
+      const { mountHolder } = await import('./mount-holder.ts');
+      exit(await mountHolder(settings));
+    });
+
   withSettings(program.command('down'))
     .description('stop what runs on this state directory and unmount everything; data stays')
     .option('--purge', 'also delete the state directory with all volumes made in it')

@@ -26,6 +26,8 @@ export interface Settings {
   readonly auditLog: string | undefined;
   readonly nodeName: string;
   readonly mountRoot: string;
+  /** Processes that serve mounts are started by `clawstore mount-holder`, not by the agent. */
+  readonly mountHolder: boolean;
   /** undefined = not said: each command has its own default. */
   readonly hostPathAllow: readonly string[] | undefined;
   /** undefined = no metrics and health server. */
@@ -94,6 +96,13 @@ export const SETTING_FLAGS: readonly SettingFlag[] = [
     env: 'CLAWSTORE_MOUNT_ROOT',
     help: 'directory below which volumes are mounted; never inside the state directory',
     fallback: DEFAULT_MOUNT_ROOT,
+  },
+  {
+    flags: '--mount-holder <on|off>',
+    key: 'mountHolder',
+    env: 'CLAWSTORE_MOUNT_HOLDER',
+    help: 'have the processes of s3 mounts started by clawstore mount-holder, so that they outlive the pod of the agent',
+    fallback: 'off',
   },
   {
     flags: '--host-path-allow <prefix,...>',
@@ -178,6 +187,7 @@ export function resolveSettings(raw: RawSettings): Settings {
     auditLog: auditLog === undefined || auditLog === 'off' ? undefined : absolute('--audit-log', auditLog),
     nodeName,
     mountRoot,
+    mountHolder: onOrOff('--mount-holder', text(raw, 'mountHolder') ?? 'off'),
     hostPathAllow: allow === undefined ? undefined : parsePrefixes(allow),
     metrics: metrics === undefined || metrics === 'off' ? undefined : parseAddress('--metrics', metrics),
     logLevel: parseLevel(text(raw, 'logLevel') ?? 'info'),
@@ -224,6 +234,11 @@ function parseAddress(flag: string, value: string): ListenAddress {
   }
   const host = match[1] ?? match[2] ?? '';
   return { host: host === '' ? '127.0.0.1' : host, port };
+}
+
+function onOrOff(flag: string, value: string): boolean {
+  if (value !== 'on' && value !== 'off') throw usage(flag, `"${value}" is neither on nor off`);
+  return value === 'on';
 }
 
 function parseLevel(value: string): LogLevel {

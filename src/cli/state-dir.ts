@@ -3,6 +3,7 @@ import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from '
 import { join } from 'node:path';
 import { makePrivateDirectory } from '../apiserver/storage/private-file.ts';
 import { processIdentity } from '../apiserver/storage/process-identity.ts';
+import { HOLDER_LOCK, HOLDER_SOCKET } from '../node/mount-daemons/holder-protocol.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 
 /** What a running `clawstore up` leaves in the state directory for other commands to read. */
@@ -81,7 +82,15 @@ export function isStateDir(root: string): boolean {
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
   const { lockFile, agentLockFile, apiserver, pools, nfs, s3, logFile, nodeIdFile } = stateDirOf(root);
-  const files = [lockFile, agentLockFile, logFile, join(root, 'kubeconfig'), instanceFile(root), newInstanceFile(root)];
+  const files = [
+    lockFile,
+    agentLockFile,
+    ...holderFiles(root),
+    logFile,
+    join(root, 'kubeconfig'),
+    instanceFile(root),
+    newInstanceFile(root),
+  ];
   return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, nfs, s3];
 }
 
@@ -111,6 +120,11 @@ export function writeInstance(root: string, instance: Omit<Instance, 'pid' | 'id
   const text = JSON.stringify({ pid: process.pid, identity, ...instance } satisfies Instance, null, 2);
   writeFileSync(newInstanceFile(root), `${text}\n`, { mode: 0o600 });
   renameSync(newInstanceFile(root), instanceFile(root));
+}
+
+/** What the mount holder keeps there. */
+function holderFiles(root: string): readonly string[] {
+  return [HOLDER_LOCK, HOLDER_SOCKET].map((name) => join(root, name));
 }
 
 function instanceFile(root: string): string {

@@ -19,6 +19,7 @@ const REASON_BY_CODE: Partial<Record<NodeErrorCode, Reason>> = {
   Busy: Reason.Busy,
   DeadlineExceeded: Reason.DeadlineExceeded,
   HelperLost: Reason.HelperUnavailable,
+  HolderUnavailable: Reason.MountHolderUnavailable,
 };
 
 /** `otherwise` is the reason when the code alone does not give one, e.g. `MountFailed`. */

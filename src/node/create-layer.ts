@@ -10,6 +10,8 @@ import { NodeError } from './node-error.ts';
 export interface NodeLayerOptions {
   readonly stateDir: string;
   readonly mountRoot: string;
+  /** Processes that serve mounts are started by the mount holder of the node (`mount-daemons/holder.ts`). */
+  readonly mountHolder?: boolean;
   /** The helper that was forked first of all, where there is one. */
   readonly helper?: HelperProcess;
   readonly fork?: HelperClientOptions['fork'];
@@ -33,7 +35,7 @@ export async function createNodeLayer(options: NodeLayerOptions, signal: AbortSi
     throw new NodeError('InvalidRequest', `the mount root ${mountRoot} and the state directory ${stateDir} overlap`);
   }
   const client = new HelperClient({
-    settings: { stateDir, mountRoot },
+    settings: { stateDir, mountRoot, mountHolder: options.mountHolder === true },
     ...(options.helper === undefined ? {} : { first: options.helper }),
     ...(options.fork === undefined ? {} : { fork: options.fork }),
   });

@@ -96,6 +96,8 @@ export type NodeErrorCode =
   | 'Aborted'
   /** The helper died while the request was under way: it may or may not have been done. */
   | 'HelperLost'
+  /** The mount holder of the node does not answer, or cannot work for this agent. */
+  | 'HolderUnavailable'
   /** A command ended with a non-zero status; its last lines are in the message. */
   | 'CommandFailed'
   | 'InvalidRequest'
@@ -116,6 +118,7 @@ const RETRYABLE: ReadonlySet<NodeErrorCode> = new Set<NodeErrorCode>([
   'DeadlineExceeded',
   'Aborted',
   'HelperLost',
+  'HolderUnavailable',
   'CommandFailed',
   'Failed',
 ]);

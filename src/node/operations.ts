@@ -31,10 +31,13 @@ export interface Operation<Params, Result> {
   readonly result: Result;
 }
 
-/** Directories that no user's path may meet: known to the helper from its first request on. */
+/** Known to the helper from its first request on. */
 export interface HelperSettings {
+  /** No user's path may meet this directory or the mount root. */
   readonly stateDir: string;
   readonly mountRoot: string;
+  /** Processes that serve mounts are started by the mount holder of the node. */
+  readonly mountHolder: boolean;
 }
 
 export interface MountOperations {

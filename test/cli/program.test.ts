@@ -34,6 +34,7 @@ describe('the command line', function () {
       'apiserver',
       'controller',
       'agent',
+      'mount-holder',
       'install',
       'uninstall',
       'down',

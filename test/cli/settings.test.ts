@@ -29,6 +29,7 @@ describe('settings', () => {
     [{ metrics: '9090' }, '--metrics'],
     [{ hostPathAllow: '/' }, '--host-path-allow'],
     [{ hostPathAllow: 'data' }, '--host-path-allow'],
+    [{ mountHolder: 'yes' }, '--mount-holder'],
     [{ logLevel: 'loud' }, '--log-level'],
     [{ invokeNamespace: '../x' }, '--invoke-namespace'],
   ];

@@ -11,6 +11,8 @@ import { NodeError } from '../../src/node/node-error.ts';
 import { skipBecause } from '../support/skip.ts';
 import { makePlace, mountsAt, mountsBelow, type Place, rejection, soon, until } from './support.ts';
 
+const SETTINGS = { stateDir: '/nonexistent/state', mountRoot: '/nonexistent/mounts', mountHolder: false };
+
 describe('helper', function () {
   this.timeout(60_000);
 
@@ -18,7 +20,7 @@ describe('helper', function () {
     let client: HelperClient;
 
     beforeEach(() => {
-      client = new HelperClient({ settings: { stateDir: '/nonexistent/state', mountRoot: '/nonexistent/mounts' } });
+      client = new HelperClient({ settings: SETTINGS });
     });
 
     afterEach(async () => {
@@ -107,7 +109,7 @@ describe('helper', function () {
 
     it('says what is missing where koffi does not load', async () => {
       const without = new HelperClient({
-        settings: { stateDir: '/nonexistent/state', mountRoot: '/nonexistent/mounts' },
+        settings: SETTINGS,
         fork: () => forkHelper({ CLAWSTORE_WITHOUT_KOFFI: '1' }),
       });
       try {

@@ -19,14 +19,18 @@ export interface Place {
   dispose(): Promise<readonly string[]>;
 }
 
-export async function makePlace(overrides: Partial<NodeLayerOptions> = {}): Promise<Place> {
+/** @param overrides Of the layer; `stateName` is the name of its state directory. */
+export async function makePlace(
+  overrides: Partial<Omit<NodeLayerOptions, 'stateDir'>> & { readonly stateName?: string } = {},
+): Promise<Place> {
+  const { stateName = 'state', ...others } = overrides;
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'clawstore-node-')));
   // Private: what is mounted here must not reach other namespaces by itself.
   execFileSync('mount', ['--bind', dir, dir]);
   execFileSync('mount', ['--make-private', dir]);
   const data = join(dir, 'data');
   mkdirSync(data);
-  const options = { stateDir: join(dir, 'state'), mountRoot: join(dir, 'mounts'), ...overrides };
+  const options = { stateDir: join(dir, stateName), mountRoot: join(dir, 'mounts'), ...others };
   let layer: RunningNodeLayer | undefined;
   try {
     layer = await createNodeLayer(options, soon());

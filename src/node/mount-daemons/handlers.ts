@@ -11,8 +11,10 @@ import { makeTarget, setImmutable, type Target, targetName } from '../helper/tar
 import type { Holder } from '../layer.ts';
 import type { MountEntry } from '../mount-entry.ts';
 import { NodeError } from '../node-error.ts';
+import { launchByHolder } from './holder-client.ts';
+import { launch, removeCgroup } from './launch.ts';
 import type { DaemonPlace, DaemonProcess, MountDaemonOperations, StaleCopies, StartMountDaemon } from './operations.ts';
-import { findProcess, forgetProcess, isAlive, logTail, removeCgroup, startProcess } from './processes.ts';
+import { findProcess, forgetProcess, isAlive, logTail, prepareProcess } from './processes.ts';
 
 type Started = MountDaemonOperations['startMountDaemon']['result'];
 
@@ -34,7 +36,9 @@ export async function startMountDaemon(
   let created = false;
   if (findProcess(directory) === undefined) {
     forgetProcess(directory);
-    await startProcess(request, cgroupRoot(context));
+    prepareProcess(request);
+    if (context.settings.mountHolder) await launchByHolder(context.settings.stateDir, request, signal);
+    else await launch(request, cgroupRoot(context));
     crashPoint('daemon.after-start');
     created = true;
   }
@@ -72,7 +76,7 @@ function refreshNowAndThen(table: HelperContext['table']): void {
 }
 
 async function untilMounted(
-  { table }: HelperContext,
+  { table, settings }: HelperContext,
   request: StartMountDaemon,
   { path }: Target,
   signal: AbortSignal,
@@ -90,7 +94,8 @@ async function untilMounted(
     seen ||= process !== undefined;
     if (signal.aborted) {
       if (process !== undefined) kill(process, 'SIGKILL');
-      const said = logTail(directory);
+      const hint = 'what the mount holder mounts may not reach this process: both pods need Bidirectional propagation';
+      const said = logTail(directory) || (settings.mountHolder && process !== undefined ? hint : '');
       throw new NodeError('DeadlineExceeded', `${request.name} did not mount in time${said === '' ? '' : `: ${said}`}`);
     }
     await pause(POLL_MS, signal);
