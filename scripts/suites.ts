@@ -96,6 +96,9 @@ function e2eSuites(
 /** End-to-end tests of s3 volumes, which need an S3 server beside the control plane. */
 const S3_E2E: readonly string[] = ['e2e/s3*.test.ts'];
 
+/** What heals by itself, in containers too: these files need an S3 server and an OCI runtime beside the control plane. */
+const HEALING: readonly string[] = ['e2e/containers*.test.ts', 'e2e/faults-random*.test.ts'];
+
 /** Tests of the S3 driver, which need its server and its engine. */
 const S3_SPECS = 'test/drivers/s3/**/*.test.ts';
 
@@ -164,8 +167,20 @@ export const SUITES: readonly Suite[] = [
     deadlineSeconds: 300,
     tools: ['kubectl'],
   },
-  ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE, ...S3_E2E] }, 600),
-  ...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], beside: true }, 600),
+  ...e2eSuites('e2e', { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE, ...S3_E2E, ...HEALING] }, 600),
+  ...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], exclude: HEALING, beside: true }, 600),
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'healing',
+    specs: HEALING,
+    namespaces: true,
+    beside: true,
+    deadlineSeconds: 300,
+    fullDeadlineSeconds: 3600,
+    tools: ['kubectl', 'versitygw', 'rclone', 'crun', 'busybox'],
+    env: { E2E_CONTROL_PLANE: 'embedded' },
+  },
   {
     type: 'mocha',
     kind: 'e2e',

@@ -58,6 +58,8 @@ export type ToolName =
   | 'rclone'
   | 'versitygw'
   | 'ganesha.nfsd'
+  | 'crun'
+  | 'busybox'
   | 'go';
 
 const KUBE_VERSION = 'v1.34.4';
@@ -279,6 +281,29 @@ export const TOOLS: readonly Tool[] = [
     // What the tests expect of its words and of its configuration is this version's.
     fromPath: false,
     libraries: [`usr/lib/${MULTIARCH}`, 'usr/lib/ganesha'],
+    always: false,
+  },
+  {
+    // Starts containers as Docker and Kubernetes do: what they say of a bind's propagation is its word.
+    name: 'crun',
+    env: 'CRUN',
+    bundle: { name: 'crun', source: deb('bookworm', 'crun', 'libyajl2') },
+    file: 'usr/bin/crun',
+    versionArgs: ['--version'],
+    minimum: [1, 8],
+    fromPath: false,
+    libraries: [`usr/lib/${MULTIARCH}`],
+    always: false,
+  },
+  {
+    // What the containers of the tests have in them.
+    name: 'busybox',
+    env: 'BUSYBOX',
+    bundle: { name: 'busybox', source: deb('bookworm', 'busybox-static') },
+    file: 'bin/busybox',
+    versionArgs: ['--help'],
+    minimum: [1, 35],
+    fromPath: false,
     always: false,
   },
   {
