@@ -7,6 +7,7 @@ const port = parentPort;
 if (port === null) throw new TypeError('commit-worker runs as a worker thread');
 const { file, synchronous } = workerData as WorkerData;
 const log = new RevisionLog(file, synchronous);
+log.reserve();
 
 function execute(request: WorkerRequest): void {
   switch (request.kind) {

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 
 /** One change on disk: the whole object, or null when it was deleted. */
@@ -16,6 +16,11 @@ export class StorageError extends Error {
 
 /** How much durability a commit has; `OFF` exists for the test that shows why `FULL` is needed. */
 export type Synchronous = 'FULL' | 'OFF';
+
+/** After so many pages the write-ahead log is emptied into the database, and written anew from its beginning. */
+const WAL_PAGES = 1000;
+/** Room for these pages of 4 KiB with the header of each (24 bytes), and for what a batch has above them. */
+const WAL_BYTES = 5 * 1024 * 1024;
 
 /** Of the database's tables. */
 export const SCHEMA_VERSION = 1;
@@ -41,7 +46,7 @@ export class RevisionLog {
       this.#db = new DatabaseSync(file);
       // A new file takes `auto_vacuum` only before anything is written to it, and WAL mode is written to it.
       this.#db.exec(`PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=${synchronous};
-        PRAGMA busy_timeout=2000; PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=33554432;
+        PRAGMA busy_timeout=2000; PRAGMA wal_autocheckpoint=${WAL_PAGES}; PRAGMA journal_size_limit=33554432;
         CREATE TABLE IF NOT EXISTS log(revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value TEXT);
         CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;`);
       this.#meta = this.#db.prepare('INSERT OR REPLACE INTO meta VALUES(?, ?)');
@@ -61,6 +66,29 @@ export class RevisionLog {
         ? '; put a copy of it back, or move it and what has its name with -wal and -shm away: objects are then gone, while mounts and data stay and are listed as orphans'
         : '';
       throw new StorageError(`cannot open the database ${file}: ${why}${hint}`, { cause });
+    }
+  }
+
+  /**
+   * Makes room for the write-ahead log before it is needed. A commit that makes a file longer waits for the filesystem's
+   * journal too, one that writes over what is there for its own pages alone: a third less. Only for the one who writes to
+   * the database, before its first write.
+   */
+  reserve(): void {
+    try {
+      // Closing a file of SQLite's lets go of this process's locks on it; it has none on this one.
+      const wal = openSync(`${this.#file}-wal`, 'r+');
+      try {
+        // Zeros behind what is written are no frames: they have no checksum (https://sqlite.org/fileformat2.html#walformat).
+        const { size } = fstatSync(wal);
+        if (size >= WAL_BYTES) return;
+        writeSync(wal, Buffer.alloc(WAL_BYTES - size), 0, WAL_BYTES - size, size);
+        fsyncSync(wal);
+      } finally {
+        closeSync(wal);
+      }
+    } catch {
+      // Commits take longer, and say themselves when the disk is full.
     }
   }
 

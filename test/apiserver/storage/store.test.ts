@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -52,6 +52,17 @@ describe('Store', () => {
     expect(error).to.be.instanceOf(StorageError);
     expect((error as Error).message).to.include('was removed or replaced');
     expect([...things.values()].map(({ key }) => key)).to.deep.equal(['ns/a']);
+  });
+
+  it('makes no file longer with a commit: that would wait for the journal of the filesystem', async () => {
+    const things = store.collection('g/things');
+    const sizes = new Set<number>();
+    for (let i = 0; i < 50; i++) {
+      store.put(things, `ns/${i}`, object('x'.repeat(5000), i));
+      await store.durable();
+      sizes.add(statSync(join(directory, 'db-wal')).size);
+    }
+    expect([...sizes]).to.have.length(1);
   });
 
   it('gives each write the next revision, which the object carries', () => {
