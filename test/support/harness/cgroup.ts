@@ -2,44 +2,44 @@
 import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mountTable } from './mounts.ts';
-import { onEnd, runID } from './run.ts';
+import { type Cleanup, onEnd, runID } from './run.ts';
 import { waitFor } from './wait.ts';
 
 export class Cgroup {
-  readonly #folder: string;
+  readonly folder: string;
 
   private constructor(folder: string) {
-    this.#folder = folder;
+    this.folder = folder;
   }
 
-  /** Undefined on a machine without cgroup v2. It is removed after the last test. */
-  static make(name: string): Cgroup | undefined {
+  /** Undefined on a machine without cgroup v2. It is removed after the last test, or when `atEnd` says. */
+  static make(name: string, atEnd: (cleanup: Cleanup) => void = onEnd): Cgroup | undefined {
     const root = mountTable().find(({ fsType, options }) => fsType === 'cgroup2' && options.includes('rw'))?.target;
     if (root === undefined) return undefined;
     const folder = join(root, `test-${runID}-${name}`);
     mkdirSync(folder);
     const cgroup = new Cgroup(folder);
-    onEnd(() => cgroup.#remove());
+    atEnd(() => cgroup.#remove());
     return cgroup;
   }
 
   /** Moves a process here; what it starts from now on is here too. */
   add(pid: number): void {
-    writeFileSync(join(this.#folder, 'cgroup.procs'), String(pid));
+    writeFileSync(join(this.folder, 'cgroup.procs'), String(pid));
   }
 
   /** SIGKILL to every process in it, however it was started. */
   kill(): void {
-    writeFileSync(join(this.#folder, 'cgroup.kill'), '1');
+    writeFileSync(join(this.folder, 'cgroup.kill'), '1');
   }
 
   async #remove(): Promise<void> {
     await waitFor(
       () => {
-        rmdirSync(this.#folder);
+        rmdirSync(this.folder);
         return true;
       },
-      { message: `${this.#folder} to be empty` },
+      { message: `${this.folder} to be empty` },
     );
   }
 }

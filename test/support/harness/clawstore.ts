@@ -21,8 +21,10 @@ export interface StartOptions {
   readonly logFile: string;
   /** Added to the environment, e.g. CLAWSTORE_CRASH_AT. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Run in a mount namespace of its own in which nothing below these directories is mounted. */
-  readonly ownNamespaceWithout?: readonly string[];
+  /** What runs the command elsewhere: in other namespaces, in a cgroup. It ends by becoming the command. */
+  readonly within?: readonly string[];
+  /** Address of its metrics server; loopback when absent. */
+  readonly address?: string;
   /** Further arguments. */
   readonly args?: readonly string[];
   /** Return without waiting for readiness: for starts that are meant to fail or to die. */
@@ -30,11 +32,13 @@ export interface StartOptions {
 }
 
 const READY_MS = 60_000;
+const LOOPBACK = '127.0.0.1';
 
 /** One long-running process of the product. */
 export class Clawstore extends Daemon {
   readonly part: Part;
   readonly metricsPort: number;
+  readonly #address: string;
 
   private constructor(part: Part, port: number, command: readonly string[], options: StartOptions) {
     const [file = '', ...args] = command;
@@ -47,23 +51,24 @@ export class Clawstore extends Daemon {
     });
     this.part = part;
     this.metricsPort = port;
+    this.#address = options.address ?? LOOPBACK;
   }
 
   /** Starts a part and waits until its own readiness check passes. */
   static async start(part: Part, settings: ClawstoreSettings, options: StartOptions): Promise<Clawstore> {
     const port = await freePort();
     const command = [
+      ...(options.within ?? []),
       CLAWSTORE,
       part,
       ...settingFlags(settings),
       '--metrics',
-      `127.0.0.1:${port}`,
+      `${options.address ?? LOOPBACK}:${port}`,
       '--log-level',
       'debug',
       ...(options.args ?? []),
     ];
-    const hidden = options.ownNamespaceWithout;
-    const daemon = new Clawstore(part, port, hidden === undefined ? command : inOwnNamespace(hidden, command), options);
+    const daemon = new Clawstore(part, port, command, options);
     if (options.unready !== true) {
       await daemon.waitReady().catch(async (error: unknown) => {
         await daemon.killGroup();
@@ -92,7 +97,9 @@ export class Clawstore extends Daemon {
 
   /** Asks its metrics and health server. */
   async http(path: string): Promise<{ readonly status: number; readonly text: string; readonly type: string }> {
-    const response = await fetch(`http://127.0.0.1:${this.metricsPort}${path}`, { signal: AbortSignal.timeout(5000) });
+    const response = await fetch(`http://${this.#address}:${this.metricsPort}${path}`, {
+      signal: AbortSignal.timeout(5000),
+    });
     return { status: response.status, text: await response.text(), type: response.headers.get('content-type') ?? '' };
   }
 
@@ -124,8 +131,14 @@ export function clawstore(
   args: readonly string[],
   options: { readonly input?: string; readonly deadline?: number } = {},
 ): Promise<ExecResult> {
+  const [file = '', ...rest] = clawstoreCommand(settings, args);
+  return exec(file, rest, { ...options, env: cleanEnvironment() });
+}
+
+/** A command of the binary with these settings, as the arguments of a program. */
+export function clawstoreCommand(settings: Partial<ClawstoreSettings>, args: readonly string[]): readonly string[] {
   const [command = '', ...rest] = args;
-  return exec(CLAWSTORE, [command, ...settingFlags(settings), ...rest], { ...options, env: cleanEnvironment() });
+  return [CLAWSTORE, command, ...settingFlags(settings), ...rest];
 }
 
 function settingFlags(settings: Partial<ClawstoreSettings>): readonly string[] {
@@ -139,19 +152,18 @@ function settingFlags(settings: Partial<ClawstoreSettings>): readonly string[] {
   ];
 }
 
+/**
+ * Runs a command in namespaces of its own (the options are those of unshare(1)) which have no copies of what is mounted
+ * below a directory: those are another node's.
+ */
+export function inOwnNamespaces(options: readonly string[], hidden: string, script = 'exec "$@"'): readonly string[] {
+  const hide = `awk -v p='${hidden}/' 'index($5, p) == 1 { print $5 }' /proc/self/mountinfo | tac | xargs -r -n 1 umount -l`;
+  return ['unshare', '--mount', '--propagation', 'private', ...options, 'sh', '-ec', `${hide}\n${script}`, 'node'];
+}
+
 /** Settings of the person who runs the tests must not reach what is tested. */
 function cleanEnvironment(): Readonly<Record<string, undefined>> {
   const keep = ['CLAWSTORE_DEV', 'CLAWSTORE_DEBUG'];
   const names = Object.keys(process.env).filter((name) => name.startsWith('CLAWSTORE_') && !keep.includes(name));
   return Object.fromEntries([...names, 'KUBECONFIG'].map((name) => [name, undefined]));
-}
-
-/** A second node of this machine: it must not have copies of the first one's mounts. */
-function inOwnNamespace(hidden: readonly string[], command: readonly string[]): readonly string[] {
-  const script = `
-    for hidden in ${hidden.map((path) => `'${path}'`).join(' ')}; do
-      awk -v p="$hidden/" 'index($5, p) == 1 { print $5 }' /proc/self/mountinfo | tac | xargs -r -n 1 umount -l
-    done
-    exec "$@"`;
-  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-ec', script, 'node', ...command];
 }

@@ -23,7 +23,7 @@ import type { KubeClient } from '../../../src/kube/client.ts';
 import { loadConfig } from '../../../src/kube/config.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import { connect } from '../../../src/kube/rest-client.ts';
-import { Clawstore, type ClawstoreSettings, clawstore, type StartOptions } from './clawstore.ts';
+import { Clawstore, type ClawstoreSettings, clawstore, inOwnNamespaces, type StartOptions } from './clawstore.ts';
 import { controlPlaneKind, realControlPlane } from './control-plane.ts';
 import { Daemon } from './daemon.ts';
 import { type ExecResult, run } from './exec.ts';
@@ -37,6 +37,8 @@ import { DEFAULT_DEADLINE_MS, waitFor } from './wait.ts';
 export interface MachineOptions {
   /** API server, controller and agent in processes of their own, whatever the control plane. */
   readonly separate?: boolean;
+  /** Without a node of its own: control plane and controller alone; implies `separate`. */
+  readonly nodeless?: boolean;
   /** Address on which an API server of its own listens, for nodes elsewhere; loopback when absent. */
   readonly listen?: string;
   /** Environment of the first start of the node's process. */
@@ -82,7 +84,7 @@ export class Machine {
   static async start(options: MachineOptions = {}): Promise<Machine> {
     serial += 1;
     const directory = makeDirectory(`m${serial}`);
-    const separate = options.separate === true || controlPlaneKind === 'real';
+    const separate = options.separate === true || options.nodeless === true || controlPlaneKind === 'real';
     const kubeconfig =
       controlPlaneKind === 'real' ? (await realControlPlane()).kubeconfig : join(directory, 'kubeconfig');
     const machine = new Machine(
@@ -106,7 +108,7 @@ export class Machine {
       await machine.apply(openClass(machine.settings.hostPathAllow));
       await machine.startController();
     }
-    await machine.startNode(options.env === undefined ? {} : { env: options.env });
+    if (options.nodeless !== true) await machine.startNode(options.env === undefined ? {} : { env: options.env });
     return machine;
   }
 
@@ -139,7 +141,7 @@ export class Machine {
 
   /** Starts the process with the node agent and waits until its StorageNode is Ready. */
   async startNode(options: Partial<StartOptions> = {}): Promise<Clawstore> {
-    const kubeconfig = await this.#kubeconfigOf('node', this.settings.nodeName);
+    const kubeconfig = await this.kubeconfigOf('node', this.settings.nodeName);
     this.#node = await Clawstore.start(
       this.separate ? 'agent' : 'up',
       { ...this.settings, kubeconfig },
@@ -160,7 +162,7 @@ export class Machine {
       {
         ...this.settings,
         stateDir: join(this.directory, 'controller'),
-        kubeconfig: await this.#kubeconfigOf('controller', 'controller'),
+        kubeconfig: await this.kubeconfigOf('controller', 'controller'),
       },
       { logFile: join(this.directory, 'controller.log') },
     );
@@ -208,13 +210,13 @@ export class Machine {
       mountRoot: join(this.directory, nodeName, 'mounts'),
     };
     mkdirSync(join(this.directory, nodeName));
-    const kubeconfig = await this.#kubeconfigOf('node', nodeName);
+    const kubeconfig = await this.kubeconfigOf('node', nodeName);
     const agent = await Clawstore.start(
       'agent',
       { ...settings, kubeconfig },
       {
         logFile: join(this.directory, `${nodeName}.log`),
-        ownNamespaceWithout: [this.directory],
+        within: inOwnNamespaces([], this.directory),
       },
     );
     this.#others.push(agent);
@@ -478,7 +480,7 @@ export class Machine {
   }
 
   /** Agents and controllers of an embedded control plane have rights of their own, and no more; `up` is everything. */
-  async #kubeconfigOf(role: 'node' | 'controller', name: string): Promise<string> {
+  async kubeconfigOf(role: 'node' | 'controller', name: string): Promise<string> {
     if (!this.separate || controlPlaneKind === 'real') return this.settings.kubeconfig;
     const file = join(this.directory, `${role}-${name}.kubeconfig`);
     if (existsSync(file)) return file;

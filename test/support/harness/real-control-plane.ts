@@ -158,6 +158,8 @@ export class RealControlPlane {
       `--cert-dir=${this.#file('certs')}`,
       `--token-auth-file=${this.#file('tokens.csv')}`,
       '--authorization-mode=RBAC',
+      // As kubeadm has it: a pod that mounts must be privileged.
+      '--allow-privileged=true',
       '--service-account-issuer=https://kubernetes.default.svc',
       `--service-account-key-file=${this.#file('sa.key')}`,
       `--service-account-signing-key-file=${this.#file('sa.key')}`,

@@ -23,6 +23,8 @@ export interface S3User {
 export interface S3ServerOptions {
   readonly tls?: boolean;
   readonly region?: string;
+  /** Where it listens; loopback when absent. */
+  readonly address?: string;
 }
 
 const ROOT: S3User = { accessKeyId: 'test-root', secretAccessKey: 'test-root-secret' };
@@ -38,35 +40,47 @@ export class S3Server {
   #daemon: Daemon | undefined;
   #client: sdk.S3Client | undefined;
 
-  private constructor(directory: string, port: number, region: string, ca: string | undefined) {
+  readonly #address: string;
+
+  private constructor(
+    directory: string,
+    [address, port]: readonly [string, number],
+    region: string,
+    ca: string | undefined,
+  ) {
     const binary = process.env['VERSITYGW'];
     if (binary === undefined)
       throw new Error('VERSITYGW is not set: the suite must name the tool in scripts/suites.ts');
     this.#binary = binary;
     this.directory = directory;
+    this.#address = address;
     this.port = port;
     this.region = region;
     this.ca = ca;
   }
 
   /** Starts one; it ends with the run. */
-  static async start({ tls = false, region = 'us-east-1' }: S3ServerOptions = {}): Promise<S3Server> {
+  static async start({
+    tls = false,
+    region = 'us-east-1',
+    address = '127.0.0.1',
+  }: S3ServerOptions = {}): Promise<S3Server> {
     const directory = makeDirectory('s3');
     for (const name of ['buckets', 'versions', 'users', 'tls']) mkdirSync(join(directory, name));
     let ca: string | undefined;
     if (tls) {
-      const pair = await servingPair(join(directory, 'tls'), ['127.0.0.1'], Date.now());
+      const pair = await servingPair(join(directory, 'tls'), [address], Date.now());
       writePrivate(join(directory, 'tls/serving.key'), pair.key);
       ca = pair.ca;
     }
-    const server = new S3Server(directory, await freePort(), region, ca);
+    const server = new S3Server(directory, [address, await freePort()], region, ca);
     onEnd(() => server.end());
     await server.up();
     return server;
   }
 
   get endpoint(): string {
-    return `${this.ca === undefined ? 'http' : 'https'}://127.0.0.1:${this.port}`;
+    return `${this.ca === undefined ? 'http' : 'https'}://${this.#address}:${this.port}`;
   }
 
   /** Starts it again on the same data and port. */
@@ -78,7 +92,7 @@ export class S3Server {
       logFile: join(this.directory, 'log'),
       args: [
         '--port',
-        `127.0.0.1:${this.port}`,
+        `${this.#address}:${this.port}`,
         '--region',
         this.region,
         '--iam-dir',
