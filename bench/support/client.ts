@@ -1,6 +1,7 @@
 /** Runs one of the clients as a process of its own. */
 import { join } from 'node:path';
 import type { CreateRequest, CreateResult } from '../clients/create-pairs.ts';
+import type { MountLatencyRequest, MountLatencyResult } from '../clients/mount-latency.ts';
 import { run } from './scope.ts';
 
 const CLIENTS = join(import.meta.dirname, '../clients');
@@ -16,4 +17,8 @@ export async function runClient<R>(name: string, request: unknown): Promise<R> {
 
 export function createPairs(request: CreateRequest): Promise<CreateResult> {
   return runClient('create-pairs', request);
+}
+
+export function mountLatency(request: MountLatencyRequest): Promise<MountLatencyResult> {
+  return runClient('mount-latency', request);
 }

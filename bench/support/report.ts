@@ -23,6 +23,18 @@ const ORDER = [
   'idle-writes',
   'idle-cpu',
   'idle-memory',
+  'mount-latency-hostpath',
+  'mount-latency-emptydir-memory',
+  'mount-latency-emptydir-image',
+  'mount-latency-s3',
+  's3-write-big',
+  's3-read-big',
+  's3-write-small',
+  's3-read-small',
+  's3-200-memory',
+  's3-200-idle-cpu',
+  's3-200-outage-other',
+  's3-200-outage-cpu',
 ];
 
 export interface Result {
