@@ -8,6 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import PQueue from 'p-queue';
+import { KubeError } from '../kube/errors.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -15,7 +16,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { controllerMetrics, queueObserver } from './controller-metrics.ts';
 import type { RateLimiterOptions } from './rate-limiter.ts';
 import type { ReconcileContext, Reconciler, Result } from './reconciler.ts';
-import { StallingError, WaitingError } from './reconciler.ts';
+import { ReconcileError, StallingError, WaitingError } from './reconciler.ts';
 import type { Source } from './source.ts';
 import type { Work } from './work-queue.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -194,12 +195,12 @@ export class Controller {
         if (isProgrammingError(outcome.error)) this.#metrics.panic();
         this.#metrics.result('error');
         this.queue.add(key, { rateLimited: true, priority });
-        context.log.error({ err: outcome.error, retries: context.retries }, 'Reconcile failed');
+        this.#tellFailure(outcome.error, context);
         return;
       case 'terminal':
         this.#metrics.result('terminal');
         this.queue.forget(key);
-        context.log.error({ err: outcome.error }, 'Reconcile failed until something changes');
+        this.#tellStalled(outcome.error, context);
         return;
       case 'requeueAfter':
         this.#metrics.result('requeue_after');
@@ -214,6 +215,22 @@ export class Controller {
         this.#metrics.result('success');
         this.queue.forget(key);
     }
+  }
+
+  /** What has a reason of ours stands in a status already, and a write that came second is read again: no error of ours. */
+  #tellFailure(error: unknown, { log, retries }: Context): void {
+    if (isExpected(error)) {
+      const { reason, message } = error;
+      log.info({ reason, message, retries }, 'Reconcile is tried again');
+    } else log.error({ err: error, retries }, 'Reconcile failed');
+  }
+
+  /** Somebody has to mend it, and reads in the status why. */
+  #tellStalled(error: StallingError, { log }: Context): void {
+    if (isExpected(error)) {
+      const { reason, message } = error;
+      log.warn({ reason, message }, 'Reconcile waits until something changes');
+    } else log.error({ err: error }, 'Reconcile failed until something changes');
   }
 
   async #drain(deadlineMs: number): Promise<void> {
@@ -260,6 +277,13 @@ class Context implements ReconcileContext {
 }
 
 /** Go would have panicked: a mistake of ours, or something thrown that is not an Error at all. */
+/** Says whether a failure is part of what happens to storage and to writers, and no fault of the program. */
+function isExpected(thrown: unknown): thrown is ReconcileError | KubeError {
+  // One with causes is about fields that somebody else owns: it stays until a person decides.
+  if (thrown instanceof KubeError) return thrown.isConflict && thrown.causes.length === 0;
+  return thrown instanceof ReconcileError && (thrown.cause === undefined || !isProgrammingError(thrown.cause));
+}
+
 function isProgrammingError(thrown: unknown): boolean {
   return (
     thrown instanceof TypeError ||

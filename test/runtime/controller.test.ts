@@ -1,12 +1,14 @@
+import { PassThrough } from 'node:stream';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { KubeError } from '../../src/kube/errors.ts';
 import type { ControllerOptions } from '../../src/runtime/controller.ts';
 import { Controller } from '../../src/runtime/controller.ts';
 import type { ReconcileContext, Result } from '../../src/runtime/reconciler.ts';
 import { DONE, ReconcileError, StallingError, WaitingError } from '../../src/runtime/reconciler.ts';
 import type { ChannelSource, Source } from '../../src/runtime/source.ts';
 import { channelSource, timerSource } from '../../src/runtime/source.ts';
-import { silentLogger } from '../../src/telemetry/log.ts';
+import { createLogger, silentLogger } from '../../src/telemetry/log.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
@@ -17,6 +19,7 @@ describe('Controller', () => {
   let stop: AbortController;
   let channel: ChannelSource;
   let running: Promise<void>;
+  let log = silentLogger;
 
   beforeEach(() => {
     clock = new FakeClock();
@@ -24,6 +27,7 @@ describe('Controller', () => {
     stop = new AbortController();
     channel = channelSource('test');
     running = Promise.resolve();
+    log = silentLogger;
   });
 
   afterEach(async () => {
@@ -37,7 +41,7 @@ describe('Controller', () => {
   async function start(script: Script, options: Partial<ControllerOptions> = {}): Promise<Controller> {
     const controller = new Controller(
       { name: 'test', reconcile: async (key, context) => script(key, context), sources: [channel], ...options },
-      { log: silentLogger, metrics, clock },
+      { log, metrics, clock },
     );
     running = controller.run(stop.signal);
     await settle();
@@ -260,6 +264,77 @@ describe('Controller', () => {
     expect(await metrics.registry.getSingleMetricAsString('controller_runtime_reconcile_timeouts_total')).to.contain(
       '} 1',
     );
+  });
+
+  describe('tells the log', () => {
+    const FAILURES: readonly (readonly [string, () => unknown, string, string | undefined])[] = [
+      [
+        'a failure of the storage, which a status tells',
+        () => new ReconcileError('NoSpace', 'full'),
+        'info',
+        'NoSpace',
+      ],
+      [
+        'one that came from a command',
+        () => new ReconcileError('MountFailed', 'busy', { cause: new Error('exit code 32') }),
+        'info',
+        'MountFailed',
+      ],
+      [
+        'a write that came second',
+        () => new KubeError({ reason: 'Conflict', status: 409, message: 'the object has been modified' }),
+        'info',
+        'Conflict',
+      ],
+      ['what a person must mend', () => new StallingError('BadSpec', 'look'), 'warn', 'BadSpec'],
+      [
+        'fields that somebody else owns',
+        () =>
+          new KubeError({
+            reason: 'Conflict',
+            status: 409,
+            message: 'owned',
+            details: { causes: [{ field: '.spec' }] },
+          }),
+        'error',
+        undefined,
+      ],
+      [
+        'a fault of the program under a reason of ours',
+        () => new ReconcileError('MountFailed', 'x', { cause: new TypeError('x') }),
+        'error',
+        undefined,
+      ],
+      [
+        'a fault of the program that stalls',
+        () => new StallingError('BadSpec', 'x', { cause: new TypeError('x') }),
+        'error',
+        undefined,
+      ],
+      ['anything else', () => new Error('broken'), 'error', undefined],
+    ];
+    for (const [what, make, level, reason] of FAILURES) {
+      it(`of ${what}: ${level}${reason === undefined ? '' : ', without a stack'}`, async () => {
+        const out = new PassThrough();
+        log = createLogger({ destination: out, format: 'json' });
+        await start(() => {
+          throw make();
+        });
+        channel.send('a');
+        await settle();
+        stop.abort();
+        await running;
+        const lines = String(out.read())
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as Record<string, unknown>)
+          .filter(({ key }) => key === 'a');
+        expect(lines).to.have.length(1);
+        expect(lines[0]).to.include({ level });
+        expect(lines[0]?.['reason']).to.equal(reason);
+        if (reason !== undefined) expect(lines[0]).not.to.have.property('err');
+      });
+    }
   });
 
   it('aborts running reconciles at the stop, waits for them and counts no error', async () => {
