@@ -237,8 +237,8 @@ export const SUITES: readonly Suite[] = [
     namespaces: true,
     ownNetwork: true,
     beside: true,
-    deadlineSeconds: 300,
-    tools: ['linux.uml'],
+    deadlineSeconds: 420,
+    tools: ['linux.uml', 'versitygw', 'rclone'],
   },
 ];
 

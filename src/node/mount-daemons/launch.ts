@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readlinkSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { NodeError } from '../node-error.ts';
 import type { StartMountDaemon } from './operations.ts';
-import { ENVIRONMENT, LOCK, LOG, RECORD } from './processes.ts';
+import { BOOT_ID, ENVIRONMENT, LOCK, LOG, RECORD } from './processes.ts';
 
 /** What is to run; its environment lies in its directory already. */
 export type Launch = Pick<StartMountDaemon, 'directory' | 'name' | 'argv' | 'discard'>;
@@ -24,20 +24,23 @@ if [ -n "$1" ]; then { echo $$ >"$1/cgroup.procs"; } 2>/dev/null; fi
 shift
 while [ "$1" != -- ]; do rm -f "./$1"; shift; done
 shift
-echo "$$ $(cut -d ' ' -f 22 /proc/$$/stat)" >./${RECORD}.new
+read -r boot <${BOOT_ID}
+echo "$$ $(cut -d ' ' -f 22 /proc/$$/stat) $boot" >./${RECORD}.new
 mv ./${RECORD}.new ./${RECORD}
 exec "$@" >>./${LOG} 2>&1 </dev/null
 `;
 
 /** By systemd where it runs, else by a double fork into a cgroup beside ours. Resolves when the starter has ended. */
 export function launch(what: Launch, cgroupRoot: string | undefined): Promise<void> {
-  const locked = lockedCommand(what, cgroupFor(cgroupRoot));
-  return runsSystemd() ? succeed(systemdRun(what, locked), what.directory) : launchForked(what, locked);
+  // A unit has a cgroup of its own, and systemd looks for its processes there.
+  if (runsSystemd()) return succeed(systemdRun(what, lockedCommand(what, undefined)), what.directory, 'pipe');
+  return launchForked(what, lockedCommand(what, cgroupFor(cgroupRoot)));
 }
 
 /** By a double fork, in the cgroup and the namespaces of this process. */
 export function launchForked(what: Launch, command = lockedCommand(what, undefined)): Promise<void> {
-  return succeed(['setsid', '--fork', ...command], what.directory);
+  // No pipes: the program would hold them open for as long as it lives.
+  return succeed(['setsid', '--fork', ...command], what.directory, 'ignore');
 }
 
 /** The cgroup goes with the last process in it. */
@@ -76,7 +79,8 @@ function systemdRun({ name, directory }: Launch, command: readonly string[]): re
     '--property=KillMode=process',
     '--property=OOMScoreAdjust=-500',
     '--',
-    ...command,
+    // systemd takes `$` for a variable of its own, and `$$` for a `$` (systemd.service(5)).
+    ...command.map((word) => word.replaceAll('$', '$$$$')),
   ];
 }
 
@@ -92,18 +96,28 @@ function cgroupFor(root: string | undefined): string | undefined {
   }
 }
 
-function succeed(argv: readonly string[], directory: string): Promise<void> {
+/** `errors`: what becomes of what it says on stderr; in a pipe, it ends up in the error. */
+function succeed(argv: readonly string[], directory: string, errors: 'pipe' | 'ignore'): Promise<void> {
   const [program = '', ...args] = argv;
   return new Promise((resolve, reject) => {
-    // No pipes: the program would hold them open for as long as it lives.
-    const child = spawn(program, args, { cwd: directory, stdio: 'ignore', env: { PATH, LC_ALL: 'C' }, detached: true });
+    const child = spawn(program, args, {
+      cwd: directory,
+      stdio: ['ignore', 'ignore', errors],
+      env: { PATH, LC_ALL: 'C' },
+      detached: true,
+    });
+    let said = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
     child.once('error', (cause: NodeJS.ErrnoException) => {
       const code = cause.code === 'ENOENT' ? 'Unsupported' : 'Failed';
       reject(new NodeError(code, `${program} cannot be started: ${cause.code}`, { cause }));
     });
-    child.once('exit', (status) => {
-      if (status === 0) resolve();
-      else reject(new NodeError('CommandFailed', `${program} ended with status ${status}`));
+    child.once('close', (status) => {
+      if (status === 0) return resolve();
+      const words = said.trim() === '' ? '' : `: ${said.trim()}`;
+      reject(new NodeError('CommandFailed', `${program} ended with status ${status}${words}`));
     });
   });
 }

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { NodeError } from '../node-error.ts';
 import type { DaemonProcess, StartMountDaemon } from './operations.ts';
 
-/** Written by the program's own shell before it becomes the program: `PID START-TIME`. */
+/** Written by the program's own shell before it becomes the program: `PID START-TIME BOOT-ID`. */
 export const RECORD = 'process';
+/** Numbers and start times begin anew with every boot; this does not come again (random(4)). */
+export const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 export const LOCK = 'lock';
 export const ENVIRONMENT = 'environment';
 export const LOG = 'log';
@@ -19,7 +21,8 @@ export function findProcess(directory: string): DaemonProcess | undefined {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw NodeError.from(thrown);
   }
-  const [pid = '', startTime = ''] = text.trim().split(' ');
+  const [pid = '', startTime = '', boot] = text.trim().split(' ');
+  if (boot !== undefined && boot !== readFileSync(BOOT_ID, 'utf8').trim()) return undefined;
   const recorded = { pid: Number(pid), startTime };
   return isAlive(recorded) ? recorded : undefined;
 }

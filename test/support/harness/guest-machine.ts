@@ -22,24 +22,31 @@ const SYSTEMD =
 export class GuestMachine {
   readonly #directory: string;
   readonly #network: GuestNetwork;
+  readonly #programs: readonly string[];
   #guest: Guest | undefined;
   #client: KubeClient | undefined;
 
-  private constructor(directory: string, network: GuestNetwork) {
+  private constructor(directory: string, network: GuestNetwork, programs: readonly string[]) {
     this.#directory = directory;
     this.#network = network;
+    this.#programs = programs;
   }
 
-  /** Makes the machine with an empty disk; it is off. */
-  static async make(): Promise<GuestMachine> {
+  /** Makes the machine with an empty disk; it is off. `programs`: paths of what is installed there besides. */
+  static async make({ programs = [] }: { readonly programs?: readonly string[] } = {}): Promise<GuestMachine> {
     const directory = makeDirectory('guest-machine');
-    const machine = new GuestMachine(directory, await GuestNetwork.create());
+    const machine = new GuestMachine(directory, await GuestNetwork.create(), programs);
     await makeDisk(machine.#disk, DISK_MIB);
     return machine;
   }
 
   get #disk(): string {
     return join(this.#directory, 'disk.img');
+  }
+
+  /** Address at which it reaches the host. */
+  get hostAddress(): string {
+    return this.#network.hostAddress;
   }
 
   /** Address at which the host reaches it. */
@@ -53,13 +60,15 @@ export class GuestMachine {
       name: 'machine',
       network: this.#network,
       disks: [this.#disk],
-      modules: ['loop'],
+      modules: ['loop', 'fuse'],
       script: `mkdir /mnt/disk
 mount -t ext4 /dev/ubda /mnt/disk
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /mnt/disk/units /run/systemd/system/multi-user.target.wants /run/systemd/system.conf.d
 mount --bind /mnt/disk/units /etc/systemd/system
+mount -t tmpfs -o mode=755 tmpfs /usr/local/sbin
+${this.#programs.map((file) => `ln -s '${file}' /usr/local/sbin/`).join('\n')}
 for unit in ${MASKED.join(' ')}; do ln -s /dev/null /run/systemd/system/$unit; done
 printf '[Manager]\\nDefaultStandardOutput=journal+console\\n' >/run/systemd/system.conf.d/console.conf
 printf '[Service]\\nExecStart=${takeCommands(this.address)}\\n' >/run/systemd/system/commands.service
