@@ -16,14 +16,14 @@ import { full } from '../test/support/harness/run.ts';
 import { GuestNetwork } from '../test/support/harness/uml.ts';
 
 /** The NFS client of Debian's User-Mode Linux, in the order in which its modules need each other. */
-const MODULES = ['netfs', 'fscache', 'sunrpc', 'grace', 'lockd', 'nfs', 'dns_resolver', 'nfsv4'];
+const MODULES = ['netfs', 'fscache', 'sunrpc', 'grace', 'lockd', 'nfs', 'dns_resolver', 'nfsv4', 'nfs_acl', 'nfsv3'];
 const GUEST = 'guest';
 /** Of a wait, in milliseconds: a server is looked at every few seconds, and a guest is slow on a busy machine. */
-const LONG_MS = 60_000;
+const LONG_MS = 120_000;
 const EXPORTS: readonly Export[] = [{ path: '/files' }, { path: '/other' }, { path: '/squashed', squash: 'root' }];
 
 describe('nfs volumes, on a kernel with an NFS client and a real server', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let network: GuestNetwork;
   let server: Ganesha;
   let machine: Machine;
@@ -48,8 +48,9 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
   after(async () => {
     if (machine !== undefined) await machine.deleteAll();
     await node?.end();
-    await machine?.end();
+    // Before the machine: its mount namespace keeps copies of what that has mounted.
     await server?.end();
+    await machine?.end();
     await network?.end();
   });
 
@@ -60,6 +61,14 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
     const mountOptions = [`port=${server.port}`];
     await machine.create(volume(namespace, name, { nfs, mountOptions, ...spec }));
   };
+  /** Without an rpcbind to ask, each port is said; locks are the node's own. */
+  const version3 = (): readonly string[] => [
+    'vers=3',
+    'proto=tcp',
+    `port=${server.port}`,
+    `mountport=${server.mountPort}`,
+    'nolock',
+  ];
   const createMounted = async (name: string, source: Partial<NfsSource> = {}, spec: VolumeSpec = {}) => {
     await create(name, source, spec);
     await machine.create(mount(namespace, name, name));
@@ -99,11 +108,23 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
     expect(capacity?.message).to.include('64Mi');
   });
 
+  it('mounts with version 3 where the volume asks for it', async () => {
+    await createMounted('three', { subPath: 'teams/three' }, { mountOptions: version3() });
+    const { status } = await mounted('three');
+    expect(status).to.deep.include({ source: `${network.hostAddress}:/files/teams/three` });
+    const row = await node.sh(`grep ' ${target('three')} ' /proc/self/mountinfo`);
+    expect(row).to.match(/nosuid,nodev.* - nfs .*vers=3,.*local_lock=all/);
+    await node.sh(`cd ${target('three')}; echo hello >f; flock f cat f; mkdir d; mv f d/g`);
+    expect(readFileSync(join(server.data, 'files/teams/three/d/g'), 'utf8')).to.equal('hello\n');
+    expect(await node.sh(`cat ${target('three')}/d/g`)).to.equal('hello\n');
+  });
+
   it('leaves a mount alone whose server is silent, holds up nothing else, and goes on when it answers', async () => {
-    const before = (await node.mounts()).get(target('data'));
+    const before = await node.mounts();
     server.freeze();
     try {
       await says(VOLUME_MOUNTS, 'data', 'Healthy', 'ServerUnreachable');
+      await says(VOLUME_MOUNTS, 'three', 'Healthy', 'ServerUnreachable');
       await says(VOLUMES, 'data', 'Ready', 'ServerUnreachable');
       await create('late', { subPath: 'late' });
       await machine.create(
@@ -119,8 +140,9 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
     } finally {
       server.thaw();
     }
-    await Promise.all([mounted('data'), provisioned('data'), provisioned('late')]);
-    expect((await node.mounts()).get(target('data'))).to.equal(before);
+    await Promise.all([mounted('data'), mounted('three'), provisioned('data'), provisioned('late')]);
+    const after = await node.mounts();
+    for (const name of ['data', 'three']) expect(after.get(target(name))).to.equal(before.get(target(name)));
     expect(existsSync(join(server.data, 'files/late'))).to.equal(true);
   });
 
@@ -147,6 +169,18 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
     const others = ['nobody', 'denied', 'old', 'elsewhere'];
     for (const name of others) await machine.delete(VOLUMES, key(name));
     for (const name of others) await gone(VOLUMES, name);
+  });
+
+  it('says what a server of version 3 objects to, whose mounts are asked for at a port of their own', async () => {
+    await Promise.all([
+      create('absent3', { path: '/absent' }, { mountOptions: version3() }),
+      create('mountd3', { path: '/other' }, { mountOptions: [...version3(), 'mountport=9'] }),
+    ]);
+    // What this server says of a path that it does not export.
+    await says(VOLUMES, 'absent3', 'Ready', 'AccessDenied');
+    await says(VOLUMES, 'mountd3', 'Ready', 'ServerUnreachable');
+    for (const name of ['absent3', 'mountd3']) await machine.delete(VOLUMES, key(name));
+    for (const name of ['absent3', 'mountd3']) await gone(VOLUMES, name);
   });
 
   it('mounts anew what the server does not know any more, once it exports it again', async () => {
@@ -208,14 +242,16 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
   });
 
   it('takes a mount down while its server is dead, and gives the volume up when that has everything', async () => {
-    await node.sh(`echo last >${target('data')}/last`);
+    await node.sh(`echo last >${target('data')}/last; echo last >${target('three')}/last`);
     const before = (await node.mounts()).get(target('gone'));
     await server.kill();
-    await says(VOLUME_MOUNTS, 'data', 'Ready', 'ServerUnreachable');
-    await machine.delete(VOLUME_MOUNTS, key('data'));
-    await gone(VOLUME_MOUNTS, 'data');
-    await machine.delete(VOLUMES, key('data'));
-    await says(VOLUMES, 'data', 'DeletionBlocked', 'ServerUnreachable');
+    for (const name of ['data', 'three']) {
+      await says(VOLUME_MOUNTS, name, 'Ready', 'ServerUnreachable');
+      await machine.delete(VOLUME_MOUNTS, key(name));
+      await gone(VOLUME_MOUNTS, name);
+      await machine.delete(VOLUMES, key(name));
+      await says(VOLUMES, name, 'DeletionBlocked', 'ServerUnreachable');
+    }
     await machine.delete(VOLUME_MOUNTS, key('nowhere'));
     await machine.delete(VOLUMES, key('nowhere'));
     await gone(VOLUME_MOUNTS, 'nowhere');
@@ -224,6 +260,8 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
     await gone(VOLUMES, 'nowhere');
     await server.start();
     await gone(VOLUMES, 'data');
+    await gone(VOLUMES, 'three');
+    expect(readFileSync(join(server.data, 'files/teams/three/last'), 'utf8')).to.equal('last\n');
     expect(readFileSync(join(server.data, 'files/teams/a/last'), 'utf8')).to.equal('last\n');
     // What was not taken down has outlived the crash.
     await mounted('gone');

@@ -224,7 +224,7 @@ export const SUITES: readonly Suite[] = [
     namespaces: true,
     ownNetwork: true,
     beside: true,
-    deadlineSeconds: 300,
+    deadlineSeconds: 600,
     fullDeadlineSeconds: 900,
     tools: ['linux.uml', 'ganesha.nfsd', 'kubectl'],
     env: { E2E_CONTROL_PLANE: 'embedded' },

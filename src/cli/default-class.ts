@@ -9,7 +9,7 @@ import type { Logger } from '../telemetry/log.ts';
 /** What mounts of NFS need to be asked for by those who own the machine; none of it lifts a restriction. */
 const NFS_OPTIONS: readonly string[] = (
   'vers=* port=* proto=* sec=* nconnect=* rsize=* wsize=* timeo=* retrans=* ' +
-  'hard soft softerr nolock noresvport actimeo=* noac lookupcache=*'
+  'hard soft softerr nolock local_lock=* mountport=* mountproto=* noresvport actimeo=* noac lookupcache=*'
 ).split(' ');
 
 /**

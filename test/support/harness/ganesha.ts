@@ -1,10 +1,10 @@
-/** A real NFS server in user space (nfs-ganesha), with exports that a test changes. Serves NFSv4 over TCP. */
+/** A real NFS server in user space (nfs-ganesha), with exports that a test changes. Serves NFSv3 and NFSv4 over TCP. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { toolPath, toolRuntime } from '../../../scripts/tools.ts';
 import { Daemon } from './daemon.ts';
 import { run } from './exec.ts';
-import { freePort } from './ports.ts';
+import { freePorts } from './ports.ts';
 import { makeDirectory } from './run.ts';
 import { waitFor } from './wait.ts';
 
@@ -18,25 +18,39 @@ export interface Export {
   readonly security?: 'sys' | 'krb5';
 }
 
+/**
+ * Speaking version 3, it registers itself with an rpcbind of this machine or does not start. Both get a /run of their own,
+ * so that none of the host's is meant, nor told.
+ */
+const WITH_RPCBIND = `
+mount -t tmpfs run /run
+rpcbind -f &
+until [ -S /run/rpcbind.sock ]; do sleep 0.05; done
+exec env "$@"`;
+
 export class Ganesha {
   readonly directory: string;
   readonly address: string;
   readonly port: number;
+  /** Where clients of version 3 ask for an export (its mountd). */
+  readonly mountPort: number;
   /** What is exported lies below it. */
   readonly data: string;
   #daemon: Daemon | undefined;
   #exports: readonly Export[] = [];
 
-  private constructor(directory: string, address: string, port: number) {
+  private constructor(directory: string, address: string, port: number, mountPort: number) {
     this.directory = directory;
     this.address = address;
     this.port = port;
+    this.mountPort = mountPort;
     this.data = join(directory, 'data');
   }
 
   /** Prepares a server on an address of this network namespace; `start` starts it. */
   static async create(address: string): Promise<Ganesha> {
-    const server = new Ganesha(makeDirectory('ganesha'), address, await freePort());
+    const [port = 0, mountPort = 0] = await freePorts(2);
+    const server = new Ganesha(makeDirectory('ganesha'), address, port, mountPort);
     mkdirSync(server.data);
     mkdirSync(join(server.directory, 'recovery'));
     // Its handles need a filesystem that has some; the size is what clients see.
@@ -58,20 +72,22 @@ export class Ganesha {
     const config = join(this.directory, 'ganesha.conf');
     writeFileSync(config, this.#config(dirname(dirname(dirname(binary)))));
     const log = join(this.directory, 'ganesha.log');
+    const runtime = Object.entries(await toolRuntime('ganesha.nfsd')).map(([name, value]) => `${name}=${value}`);
+    const command = [binary, '-F', '-f', config, '-L', log, '-p', join(this.directory, 'pid'), '-N', 'EVENT'];
     const daemon = new Daemon({
       name: 'nfs-ganesha',
-      command: binary,
-      args: ['-F', '-f', config, '-L', log, '-p', join(this.directory, 'pid'), '-N', 'EVENT'],
+      command: 'unshare',
+      args: ['--mount', 'sh', '-euc', WITH_RPCBIND, 'ganesha', ...runtime, ...command],
       logFile: join(this.directory, 'output.log'),
-      env: await toolRuntime('ganesha.nfsd'),
     });
     this.#daemon = daemon;
     await waitFor(
       async () => {
         daemon.assertRunning();
-        return (await run('ss', ['-Hltn', `sport = :${this.port}`])) !== '';
+        const listening = await run('ss', ['-Hltn', `sport = :${this.port} or sport = :${this.mountPort}`]);
+        return listening.trim().split('\n').length === 2;
       },
-      { message: 'the NFS server to listen' },
+      { message: 'the NFS server to listen', instead: () => daemon.tail() },
     );
   }
 
@@ -122,10 +138,13 @@ EXPORT {
     );
     return `
 NFS_CORE_PARAM {
-  Protocols = 4;
+  Protocols = 3, 4;
   NFS_Port = ${this.port};
+  MNT_Port = ${this.mountPort};
+  mount_path_pseudo = true;
   Bind_addr = ${this.address};
   Enable_NLM = false;
+  Enable_UDP = false;
   Enable_RQUOTA = false;
   Plugins_Dir = ${plugins};
 }

@@ -38,6 +38,6 @@ export function openClass(hostPathPrefixes: readonly string[]): VolumeClass {
     allowedS3Buckets: ['*'],
     allowAmbientCredentials: true,
     allowedNfsServers: ['*'],
-    allowedMountOptions: ['vers=*', 'port=*', 'timeo=*', 'retrans=*', 'actimeo=*'],
+    allowedMountOptions: ['vers=*', 'port=*', 'proto=*', 'mountport=*', 'nolock', 'timeo=*', 'retrans=*', 'actimeo=*'],
   });
 }
