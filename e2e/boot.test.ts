@@ -119,6 +119,7 @@ describe('a machine on which clawstore is installed', function () {
       `ControlGroup=/system.slice/${unit}\nActiveState=active\nTransient=yes`,
     );
     expect(await machine.run(`cat /proc/${await processOf(unit)}/comm`)).to.equal('rclone');
+    expect(await machine.run(`cat /proc/${await processOf(unit)}/cgroup`)).to.equal(`0::/system.slice/${unit}`);
     const shown = await machine.run(`systemctl show ${unit}; cat /proc/*/cmdline | tr '\\0' ' '`);
     expect(shown).to.not.include(server.root.secretAccessKey);
   });
