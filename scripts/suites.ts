@@ -66,6 +66,7 @@ const E2E_APART: readonly string[] = [
   'e2e/boot*.test.ts',
   'e2e/control-plane-*.test.ts',
   'e2e/nfs*.test.ts',
+  'e2e/quota*.test.ts',
 ];
 
 /** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
@@ -227,6 +228,18 @@ export const SUITES: readonly Suite[] = [
     deadlineSeconds: 600,
     fullDeadlineSeconds: 900,
     tools: ['linux.uml', 'ganesha.nfsd', 'kubectl'],
+    env: { E2E_CONTROL_PLANE: 'embedded' },
+  },
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'quota',
+    specs: ['e2e/quota*.test.ts'],
+    namespaces: true,
+    ownNetwork: true,
+    beside: true,
+    deadlineSeconds: 420,
+    tools: ['linux.uml', 'kubectl'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   },
   {

@@ -8,6 +8,7 @@ import { addControllers } from '../controllers/controller-manager.ts';
 import { claimNode } from '../controllers/node/claim.ts';
 import { EmptyDirDriver } from '../drivers/emptydir/emptydir-driver.ts';
 import { createHostPathDriver } from '../drivers/hostpath/driver.ts';
+import { isProjectRecord } from '../drivers/hostpath/project.ts';
 import { NfsDriver } from '../drivers/nfs/driver.ts';
 import { isNfsRecord } from '../drivers/nfs/record.ts';
 import { S3Driver } from '../drivers/s3/driver.ts';
@@ -86,7 +87,8 @@ export async function compose(
         onError: (err) => log.warn({ err }, 'the space of the pools could not be looked at'),
       });
       const nfs = new NfsDriver({ node, records: new Records(state.nfs, isNfsRecord) });
-      const drivers = [emptyDir, createHostPathDriver(node), nfs, new S3Driver(node)];
+      const hostPath = createHostPathDriver(node, new Records(state.projects, isProjectRecord));
+      const drivers = [emptyDir, hostPath, nfs, new S3Driver(node)];
       const identity = nodeIdentity(state, node.mountRoot, nodeName);
       const agent = { client, log, metrics, nodeName, identity, node, drivers, hostPathAllow, watchAll: isUp };
       addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools) });

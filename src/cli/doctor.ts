@@ -2,10 +2,13 @@
 import { accessSync, constants, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { isProjectRecord } from '../drivers/hostpath/project.ts';
+import { DirectoryQuota } from '../drivers/hostpath/quota.ts';
 import { S3Driver } from '../drivers/s3/driver.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { forkHelper } from '../node/fork-helper.ts';
 import { NodeError } from '../node/node-error.ts';
+import { Records } from '../node/records.ts';
 import { ExitCode } from './exit-code.ts';
 import { type OutputFormat, render, renderTable } from './output.ts';
 import { mayResizeMounted } from './preflight.ts';
@@ -113,10 +116,17 @@ async function kernel(settings: Settings): Promise<readonly Check[]> {
       message: hasNfs ? '' : 'this kernel has no module nfs; off without it: volumes on an NFS server',
       required: false,
     };
+    const quota = new DirectoryQuota(node, new Records(join(folder, 'projects'), isProjectRecord)).feature();
     const s3 = await new S3Driver(node).capabilities(signal);
     return [
       ...features,
       nfs,
+      {
+        check: 'XFS project quota',
+        status: quota.available ? 'ok' : 'missing',
+        message: quota.available ? quota.message : `off: size limits of hostPath volumes: ${quota.message}`,
+        required: false,
+      },
       await cloneCheck(() => node.call('probeClone', { directory: probe }, { signal })),
       {
         check: 's3',

@@ -4,12 +4,15 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { VOLUME_MOUNTS } from '../api/meta.ts';
 import type { VolumeMount } from '../api/volume-mount.ts';
+import { isProjectRecord } from '../drivers/hostpath/project.ts';
+import { DirectoryQuota } from '../drivers/hostpath/quota.ts';
 import { FS_TYPE } from '../drivers/s3/engine.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { forkHelper } from '../node/fork-helper.ts';
 import type { NodeLayer, TargetPath } from '../node/layer.ts';
 import { hidesRoot, type MountEntry } from '../node/mount-entry.ts';
 import { NodeError } from '../node/node-error.ts';
+import { Records } from '../node/records.ts';
 import { silentLogger } from '../telemetry/log.ts';
 import { connectTo } from './connect.ts';
 import { giveBackS3 } from './down-s3.ts';
@@ -68,7 +71,10 @@ export async function down(settings: Settings, options: DownOptions): Promise<Ex
       process.stdout.write(`${unmounted} unmounted; ${settings.stateDir} holds no data of clawstore\n`);
       return ExitCode.ok;
     }
-    if (options.purge) purge(node);
+    if (options.purge) {
+      await takeLimitsOff(node, signal);
+      purge(node);
+    }
     process.stdout.write(
       options.purge
         ? `${unmounted} unmounted, and ${settings.stateDir} is deleted with the volumes made in it\n`
@@ -191,6 +197,14 @@ async function takeDown(
     if (problems.length > 0) return problems;
   }
   return problems;
+}
+
+/** Without their records nobody could tell later whose the numbers in people's directories are. */
+async function takeLimitsOff(node: NodeLayer, signal: AbortSignal): Promise<void> {
+  const records = new Records(stateDirOf(node.stateDir).projects, isProjectRecord);
+  for (const problem of await new DirectoryQuota(node, records).clearAll(signal)) {
+    process.stderr.write(`clawstore: ${problem}\n`);
+  }
 }
 
 async function holdsFiles(node: NodeLayer, entry: MountEntry, signal: AbortSignal): Promise<boolean> {

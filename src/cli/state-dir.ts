@@ -29,6 +29,8 @@ export interface StateDir {
   readonly pools: string;
   /** What is remembered of volumes on NFS servers. */
   readonly nfs: string;
+  /** Which project limits the directory of which hostPath volume. */
+  readonly projects: string;
   /** There while writers of Thin volumes are held for lack of space. */
   readonly heldFile: string;
   /** Where logs go while a table is on the screen. */
@@ -48,6 +50,7 @@ export function stateDirOf(root: string): StateDir {
     apiserver: join(root, 'apiserver'),
     pools: join(root, 'pools'),
     nfs: join(root, 'nfs'),
+    projects: join(root, 'projects'),
     s3: join(root, 's3'),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),

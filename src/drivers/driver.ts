@@ -81,7 +81,13 @@ export interface VolumeObservation {
   /** Size that is in force, in bytes; undefined when nothing limits it. */
   readonly enforcedBytes: bigint | undefined;
   /** Whether a size is really enforced, and if not, why (reason constant and sentence). */
-  readonly capacity: { readonly enforced: boolean; readonly reason: string; readonly message: string };
+  readonly capacity: {
+    readonly enforced: boolean;
+    readonly reason: string;
+    readonly message: string;
+    /** It is not as wanted yet, and provisioning makes it so. */
+    readonly pending?: boolean;
+  };
   /** Storage is present on the node (image mounted, server mounted); true for drivers without a stage step. */
   readonly staged: boolean;
   /** The mount of the stage step, where there is one. */

@@ -79,6 +79,8 @@ export type NodeErrorCode =
   | 'VerificationFailed'
   /** A mount below the directory that was to be removed. */
   | 'MountBelow'
+  /** The directory belongs to a project (of a quota) that is not the one that was meant. */
+  | 'OtherProject'
   /** The name of a server has no address. */
   | 'NameNotResolved'
   /** Another process holds the lock; the message names its pid. */
@@ -110,6 +112,7 @@ const RETRYABLE: ReadonlySet<NodeErrorCode> = new Set<NodeErrorCode>([
   'TargetNotEmpty',
   'VerificationFailed',
   'MountBelow',
+  'OtherProject',
   'NameNotResolved',
   'Locked',
   'NoSpace',

@@ -41,5 +41,5 @@ function capacityIsEnforceable(
   if (spec.capacityPolicy !== 'Enforce' || capacityBytes === undefined || capacity.enforced) return undefined;
   // What is not made yet has no limit yet, unless it never can.
   if (capacity.reason !== 'CapacityNotEnforceable' && !provisioned) return undefined;
-  return { reason: 'CapacityNotEnforceable', message: capacity.message, stalled: true };
+  return { reason: 'CapacityNotEnforceable', message: capacity.message, stalled: capacity.pending !== true };
 }

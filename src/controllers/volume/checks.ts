@@ -22,6 +22,7 @@ type Check = (facts: VolumeFacts) => VolumeStep | undefined;
 const CHECKS: readonly Check[] = [
   policyAllows,
   driverIsThere,
+  limitIsSet,
   storageIsUsable,
   dataIsWhereItWas,
   isProvisioned,
@@ -46,6 +47,12 @@ function driverIsThere({ resolution, driver }: VolumeFacts): VolumeStep | undefi
   if (driver !== undefined || !resolution.ok) return undefined;
   const message = `This node has no driver for ${resolution.resolved.type} volumes.`;
   return refuse({ reason: 'TypeNotSupported', message, stalled: true });
+}
+
+/** Before it is judged: with `capacityPolicy: Enforce` storage is of use only once its limit is there. */
+function limitIsSet({ observation }: VolumeFacts): VolumeStep | undefined {
+  if (observation === undefined || observation.problem !== undefined || !observation.provisioned) return undefined;
+  return observation.capacity.pending === true ? { step: 'provision' } : undefined;
 }
 
 function storageIsUsable({ volume, observation, resolution }: VolumeFacts): VolumeStep | undefined {

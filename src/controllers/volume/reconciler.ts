@@ -172,12 +172,13 @@ async function report(
   if (usage !== undefined) deps.metrics?.volumeUsed.set(labels, Number(usage.usedBytes));
 }
 
-/** Space in use of storage that is mounted and limited. A figure that cannot be had is no failure of the volume. */
+/** Space in use of storage that is mounted, or present and limited. A figure that cannot be had is no failure of the volume. */
 async function usageOf(volume: Volume, facts: VolumeFacts | undefined, signal: AbortSignal) {
   const { driver, wanted, observation } = facts ?? {};
   // Not for a volume that has just been made: its first Ready must not wait for it.
   if (driver === undefined || wanted === undefined || volume.status?.conditions === undefined) return undefined;
-  if (observation?.stageMount === undefined) return undefined;
+  const isLimited = observation?.enforcedBytes !== undefined && observation.staged;
+  if (observation?.stageMount === undefined && !isLimited) return undefined;
   return driver.usage(wanted, signal).catch(() => undefined);
 }
 

@@ -1,11 +1,12 @@
 /**
  * hostPath: a directory of the host that its owner named. Provisioning checks it (and makes it, for
  * DirectoryOrCreate); publishing binds it, recursively, without following a link below the allowed prefix. The data is
- * never ours: nothing here deletes any.
+ * never ours: nothing here deletes any. Where its filesystem can limit a directory, the capacity is a limit (`quota.ts`).
  */
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath, UserPath } from '../../node/layer.ts';
 import { DELETED_SUFFIX, isAtOrBelow, type MountEntry } from '../../node/mount-entry.ts';
+import type { Records } from '../../node/records.ts';
 import { bindOrReplace } from '../bind-or-replace.ts';
 import {
   type Driver,
@@ -19,6 +20,8 @@ import {
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { judgeTarget } from '../target-state.ts';
+import type { ProjectRecord } from './project.ts';
+import { DirectoryQuota } from './quota.ts';
 
 /** What the driver needs of the node layer. */
 export type HostPathNode = Pick<
@@ -26,6 +29,8 @@ export type HostPathNode = Pick<
   | 'features'
   | 'mountRoot'
   | 'table'
+  | 'stateDir'
+  | 'call'
   | 'inspectUserPath'
   | 'ensureUserPath'
   | 'bindUserPath'
@@ -35,72 +40,80 @@ export type HostPathNode = Pick<
 
 const NEEDED_FEATURES = ['Koffi', 'UserPaths', 'BindMounts'];
 
-export function createHostPathDriver(node: HostPathNode): Driver {
+/** @param records What is remembered of the projects that limit directories. */
+export function createHostPathDriver(node: HostPathNode, records: Records<ProjectRecord>): Driver {
+  const quota = new DirectoryQuota(node, records);
+  const release = (volume: DriverVolume, signal: AbortSignal): Promise<void> =>
+    quota.clear({ volume, ...formerPath(volume) }, signal);
   return {
     type: 'hostPath',
-    capabilities: () => Promise.resolve(capabilities(node)),
-    observeVolume: (volume, signal) => observeVolume(node, volume, signal),
-    provision: (volume, signal) => provision(node, volume, signal),
+    capabilities: () => Promise.resolve(capabilities(node, quota)),
+    observeVolume: (volume, signal) => observeVolume(node, quota, volume, signal),
+    provision: (volume, signal) => provision(node, quota, volume, signal),
     stage: () => Promise.resolve(),
     observeMount: (volume, mount, signal) => observeMount(node, volume, mount, signal),
     publish: (volume, mount, signal) => publish(node, volume, mount, signal),
     unpublish: (volume, mount, signal) => unpublish(node, volume, mount, signal),
     unstage: () => Promise.resolve({ outcome: 'done' }),
-    delete: (volume) => Promise.resolve({ kept: `"${hostPathOf(volume).path}" was there before the volume.` }),
-    // statfs would tell the whole filesystem's use, and walking the tree costs as much as reading it: neither is the
-    // volume's usage at a price that can be paid every minute.
-    usage: () => Promise.resolve(undefined),
-    leftovers: () => Promise.resolve([]),
+    delete: async (volume, signal) => {
+      await release(volume, signal);
+      return { kept: `"${hostPathOf(volume).path}" was there before the volume.` };
+    },
+    release,
+    // Without a limit: statfs would tell the whole filesystem's use, and walking the tree costs as much as reading it.
+    // Neither is the volume's usage at a price that can be paid every minute.
+    usage: (volume, signal) => quota.usage({ volume, ...formerPath(volume) }, signal),
+    leftovers: () => Promise.resolve(quota.marked()),
   };
 }
 
-function capabilities(node: HostPathNode): DriverCapabilities {
+function capabilities(node: HostPathNode, quota: DirectoryQuota): DriverCapabilities {
   const lacking = node.features.find(({ name, available }) => NEEDED_FEATURES.includes(name) && !available);
-  const features = [
-    {
-      name: 'CapacityEnforcement',
-      available: false,
-      reason: Reason.CapacityNotEnforceable,
-      message: 'a directory of the host has no size of its own',
-    },
-  ];
+  const features = [quota.feature()];
   if (lacking === undefined) return { supported: true, reason: Reason.Supported, message: '', features };
   return { supported: false, reason: Reason.KernelFeatureMissing, message: lacking.message, features };
 }
 
 async function observeVolume(
   node: HostPathNode,
+  quota: DirectoryQuota,
   volume: DriverVolume,
   signal: AbortSignal,
 ): Promise<VolumeObservation> {
-  const base = { enforcedBytes: undefined, capacity: capacityOf(volume), stageMount: undefined, ownedByUs: false };
+  const base = { stageMount: undefined, ownedByUs: false };
   try {
-    const location = await node.inspectUserPath(userPath(volume), signal);
+    const path = userPath(volume);
+    const location = await node.inspectUserPath(path, signal);
     const provisioned = location !== null;
-    return { ...base, provisioned, staged: provisioned, problem: undefined };
+    const limit = location === null ? UNKNOWN : await quota.observe({ volume, ...path }, location, signal);
+    return { ...base, ...limit, provisioned, staged: provisioned, problem: undefined };
   } catch (error) {
     const failure = toDriverError(error, Reason.ProvisionFailed);
     // What passes by itself (a helper that is started anew, a disk that does not answer) says nothing of the directory.
     if (signal.aborted || !failure.terminal) throw failure;
     const { reason, message, terminal } = failure;
-    return { ...base, provisioned: false, staged: false, problem: { reason, message, terminal } };
+    return { ...base, ...UNKNOWN, provisioned: false, staged: false, problem: { reason, message, terminal } };
   }
 }
 
-function capacityOf({ capacityPolicy }: DriverVolume): VolumeObservation['capacity'] {
-  const message = 'a directory of the host is limited by its filesystem alone';
-  const reason = capacityPolicy === 'Enforce' ? Reason.CapacityNotEnforceable : Reason.CapacityAdvisory;
-  return { enforced: false, reason, message };
-}
+/** Of a directory that is not there. */
+const UNKNOWN: Pick<VolumeObservation, 'capacity' | 'enforcedBytes'> = {
+  enforcedBytes: undefined,
+  capacity: { enforced: false, reason: Reason.CapacityAdvisory, message: 'the directory is not there' },
+};
 
-async function provision(node: HostPathNode, volume: DriverVolume, signal: AbortSignal): Promise<void> {
-  if (volume.capacityPolicy === 'Enforce') {
-    const message = 'capacityPolicy is Enforce, and the size of a hostPath cannot be limited';
-    throw new DriverError(Reason.CapacityNotEnforceable, message, { terminal: true });
-  }
-  await asDriver(Reason.ProvisionFailed, () => {
-    return node.ensureUserPath({ ...userPath(volume), create: mayCreate(volume) }, signal);
+async function provision(
+  node: HostPathNode,
+  quota: DirectoryQuota,
+  volume: DriverVolume,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = userPath(volume);
+  quota.refuseInVain(volume, path.path);
+  const location = await asDriver(Reason.ProvisionFailed, () => {
+    return node.ensureUserPath({ ...path, create: mayCreate(volume) }, signal);
   });
+  await quota.apply({ volume, ...path }, location, signal);
 }
 
 async function observeMount(

@@ -1,6 +1,7 @@
 /** What this kernel lets the helper do, tried rather than inferred from a version. */
 import type { NodeFeature } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
+import { probeQuotaCalls } from '../quota/project-quota.ts';
 import type { HelperContext } from './context.ts';
 import { Fd } from './fd.ts';
 import { AT_FDCWD, MOUNT_ATTR, MS_PRIVATE, O_DIRECTORY, O_PATH, RESOLVE_NO_SYMLINKS } from './libc.ts';
@@ -31,6 +32,7 @@ export function probeFeatures(context: HelperContext, koffiProblem: string | und
       using table = new Fd(libc, libc.openat2(AT_FDCWD, '/proc/self/mountinfo', 0, 0));
       libc.onMountEvent(table.number, () => undefined).close();
     }),
+    probe('QuotaCalls', 'quotactl_fd', () => probeQuotaCalls(libc)),
   ];
 }
 

@@ -36,6 +36,7 @@ const SYS = {
   mountSetattr: 442,
   pidfdGetfd: 438,
   pidfdOpen: 434,
+  quotactlFd: 443,
 } as const;
 
 export const AT_FDCWD = -100;
@@ -62,6 +63,10 @@ const STATX_ATTR_MOUNT_ROOT = 0x2000n;
 const FS_IOC_GETFLAGS = 0x80086601n;
 const FS_IOC_SETFLAGS = 0x40086602n;
 const FS_IMMUTABLE_FL = 0x10;
+const FS_IOC_FSGETXATTR = 0x801c581fn;
+const FS_IOC_FSSETXATTR = 0x401c5820n;
+const FS_XFLAG_PROJINHERIT = 0x200;
+const PRJQUOTA = 2;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const EPOLL_CTL_ADD = 1;
@@ -111,6 +116,14 @@ export interface Statfs {
   readonly flags: number;
 }
 
+/** To which project a file belongs, whose quota counts it. */
+export interface Project {
+  /** 0 = none. */
+  readonly id: number;
+  /** Of a directory: what is made in it belongs to the project too. */
+  readonly inherited: boolean;
+}
+
 export interface Libc {
   openat2(dirfd: number, path: string, flags: number, resolve: number): number;
   /** Like `openat2`, but -1 where there is no such name: a common answer, and errors are slow to make. */
@@ -139,6 +152,11 @@ export interface Libc {
   /** Sets or clears the immutable attribute; false where the filesystem has no such thing. */
   setImmutable(fd: number, immutable: boolean): boolean;
   isImmutable(fd: number): boolean;
+  /** The project of an open file; undefined where the filesystem has no such thing. */
+  projectOf(fd: number): Project | undefined;
+  setProject(fd: number, project: Project): void;
+  /** quotactl_fd(2) for the project quota of the filesystem that the descriptor is on. */
+  projectQuotactl(fd: number, command: number, id: number, buffer: Buffer): void;
   /** Locks the description behind another process's descriptor; false when someone else holds it. */
   lockForeignDescription(pid: number, fd: number): boolean;
   /** Resolves when the process has ended, zombies included; throws with `ESRCH` when there is none. */
@@ -195,6 +213,7 @@ export function loadLibc(): Libc {
   const mount = native('mount', 'int', ['str', 'str', 'str', 'ulong', 'str']);
   const umount2 = native('umount2', 'int', ['str', 'int']);
   const ioctl = native('ioctl', 'int', ['int', 'ulong', 'void *']);
+  const quotactlFd = native('syscall', 'long', ['long', 'uint', 'uint', 'uint', 'void *']);
   const flock = native('flock', 'int', ['int', 'int']);
   const poll = native('poll', 'int', ['void *', 'ulong', 'int']);
   const epollCreate1 = native('epoll_create1', 'int', ['int']);
@@ -219,6 +238,7 @@ export function loadLibc(): Libc {
   const statfsBuffer = Buffer.alloc(128);
   const flagsBuffer = Buffer.alloc(8);
   const pollBuffer = Buffer.alloc(8);
+  const fsxattr = Buffer.alloc(28);
 
   const open = (dirfd: number, path: string, flags: number, resolve: number): number => {
     how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
@@ -312,6 +332,24 @@ export function loadLibc(): Libc {
     },
     isImmutable(fd) {
       return ioctl(fd, FS_IOC_GETFLAGS, flagsBuffer) >= 0 && (flagsBuffer.readUInt32LE(0) & FS_IMMUTABLE_FL) !== 0;
+    },
+    projectOf(fd) {
+      if (ioctl(fd, FS_IOC_FSGETXATTR, fsxattr) < 0) {
+        if (['ENOTTY', 'EOPNOTSUPP'].includes(errnoName())) return undefined;
+        throw systemError('ioctl FS_IOC_FSGETXATTR', errnoName(), '');
+      }
+      return { id: fsxattr.readUInt32LE(12), inherited: (fsxattr.readUInt32LE(0) & FS_XFLAG_PROJINHERIT) !== 0 };
+    },
+    setProject(fd, { id, inherited }) {
+      // Everything else in the structure stays as it is.
+      check(ioctl(fd, FS_IOC_FSGETXATTR, fsxattr), 'ioctl FS_IOC_FSGETXATTR', '');
+      const flags = fsxattr.readUInt32LE(0);
+      fsxattr.writeUInt32LE((inherited ? flags | FS_XFLAG_PROJINHERIT : flags & ~FS_XFLAG_PROJINHERIT) >>> 0, 0);
+      fsxattr.writeUInt32LE(id, 12);
+      check(ioctl(fd, FS_IOC_FSSETXATTR, fsxattr), 'ioctl FS_IOC_FSSETXATTR', '');
+    },
+    projectQuotactl(fd, command, id, buffer) {
+      check(quotactlFd(SYS.quotactlFd, fd, ((command << 8) | PRJQUOTA) >>> 0, id, buffer), 'quotactl_fd', '');
     },
     lockForeignDescription(pid, fd) {
       const process = check(pidfd(SYS.pidfdOpen, pid, 0, 0), 'pidfd_open', String(pid));

@@ -37,6 +37,8 @@ export class FakeDriver implements Driver {
   /** What was made although it had been there before. */
   readonly emptied = new Map<string, Date>();
   enforced: bigint | undefined;
+  /** A limit is possible and not there yet. */
+  limitPending = false;
   unmountOutcome: UnmountOutcome = { outcome: 'done' };
   /** The same of the stage; undefined = as for a target. */
   unstageOutcome: UnmountOutcome | undefined;
@@ -64,6 +66,7 @@ export class FakeDriver implements Driver {
         enforced,
         reason: enforced ? '' : capacityPolicy === 'Enforce' ? 'CapacityNotEnforceable' : 'CapacityAdvisory',
         message: enforced ? '' : 'nothing limits it',
+        ...(this.limitPending ? { pending: true } : {}),
       },
       staged: this.staged.has(uid),
       stageMount: this.staged.has(uid) ? mountEntry(`/stage/${uid}`) : undefined,
@@ -77,6 +80,7 @@ export class FakeDriver implements Driver {
     this.#call('provision', volume);
     this.provisioned.add(volume.uid);
     if (volume.capacityBytes !== undefined) this.enforced = volume.capacityBytes;
+    this.limitPending = false;
   }
 
   async stage(volume: DriverVolume): Promise<void> {

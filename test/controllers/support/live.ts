@@ -7,13 +7,13 @@ import { poolReader } from '../../../src/cli/pool-reader.ts';
 import { addAgent } from '../../../src/controllers/agent.ts';
 import { addControllers, buildControllerManager } from '../../../src/controllers/controller-manager.ts';
 import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts';
-import { createHostPathDriver } from '../../../src/drivers/hostpath/driver.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import { Pools } from '../../../src/node/pools/pools.ts';
 import { Manager } from '../../../src/runtime/manager.ts';
 import { silentLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
+import { hostPathDriver } from '../../drivers/hostpath/support.ts';
 import type { Place } from '../../node/support.ts';
 
 /** One write as the API server saw it. */
@@ -87,7 +87,7 @@ export function startLive(client: KubeClient, place: Place, nodeName: string, se
     nodeName,
     version: '0.0.0-test',
     node: place.layer,
-    drivers: [createHostPathDriver(place.layer), new EmptyDirDriver({ node: place.layer, pools })],
+    drivers: [hostPathDriver(place.layer), new EmptyDirDriver({ node: place.layer, pools })],
     pools: poolReader(pools),
     hostPathAllow: [place.data],
     watchAll: !separate,

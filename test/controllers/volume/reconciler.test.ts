@@ -193,6 +193,16 @@ describe('volume on its node', () => {
     expect(reasonOf(on, 'Ready')).to.equal('CapacityNotEnforceable');
   });
 
+  it('gets a limit that is possible and not there yet, although it needs no making', async () => {
+    const on = world({ capacityPolicy: 'Enforce' });
+    on.driver.provisioned.add('uid-data');
+    on.driver.limitPending = true;
+    await on.volume();
+    expect(on.driver.calls).to.deep.equal(['provision data']);
+    expect(reasonOf(on, 'CapacityEnforced')).to.equal('CapacityEnforced');
+    expect(reasonOf(on, 'Ready')).to.equal('Provisioned');
+  });
+
   it('is staged only while a mount wants it', async () => {
     const on = await ready();
     on.driver.staged.add('uid-data');

@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import type { Driver } from '../../../src/drivers/driver.ts';
-import { createHostPathDriver } from '../../../src/drivers/hostpath/driver.ts';
 import { NodeError } from '../../../src/node/node-error.ts';
 import { makePlace, mountsBelow, type Place, rejection, soon } from '../../node/support.ts';
-import { hostPathVolume } from './support.ts';
+import { hostPathDriver, hostPathVolume } from './support.ts';
 
 describe('hostPath driver', function () {
   this.timeout(30_000);
@@ -16,7 +15,7 @@ describe('hostPath driver', function () {
 
   before(async () => {
     place = await makePlace();
-    driver = createHostPathDriver(place.layer);
+    driver = hostPathDriver(place.layer);
   });
 
   after(async () => {
@@ -67,7 +66,7 @@ describe('hostPath driver', function () {
 
   it('says nothing of a directory while nobody can look at it', async () => {
     const lost = new NodeError('HelperLost', 'the helper ended');
-    const blind = createHostPathDriver({ ...place.layer, inspectUserPath: () => Promise.reject(lost) });
+    const blind = hostPathDriver({ ...place.layer, inspectUserPath: () => Promise.reject(lost) });
     const volume = hostPathVolume('blind', join(place.data, 'blind'), [place.data]);
     expect(await rejection(blind.observeVolume(volume, soon()))).to.include({
       reason: 'HelperUnavailable',

@@ -18,6 +18,10 @@ export interface GuestNodeOptions {
   readonly network: GuestNetwork;
   /** Modules of the guest's kernel, in the order in which they need each other. */
   readonly modules: readonly string[];
+  /** Image files, in the guest /dev/ubda, /dev/ubdb and so on. */
+  readonly disks?: readonly string[];
+  /** Shell commands before everything else, e.g. to mount the disks below {@link GUEST_DATA}. */
+  readonly prepare?: string;
 }
 
 export class GuestNode {
@@ -33,13 +37,14 @@ export class GuestNode {
 
   /** Boots the guest; {@link startAgent} starts what is tested. */
   static async boot(options: GuestNodeOptions): Promise<GuestNode> {
-    const { name, network, modules } = options;
+    const { name, network, modules, disks = [], prepare = '' } = options;
     const script = `
 export PATH='${dirname(process.execPath)}':$PATH
 ip route add default via ${network.hostAddress}
 mkdir -p ${GUEST_STATE} ${GUEST_DATA}
+${prepare}
 exec ${takeCommands(network.guestAddress)}`;
-    const guest = await Guest.boot({ name, script, network, modules });
+    const guest = await Guest.boot({ name, script, network, modules, disks });
     await guest.waitFor(TAKES_COMMANDS);
     return new GuestNode(guest, options);
   }
