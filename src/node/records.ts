@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -37,6 +38,11 @@ export class Records<T> {
       if (error instanceof SyntaxError || isMissing(error)) return undefined;
       throw error;
     }
+  }
+
+  /** Whether there may be a record: for questions that are asked often and mostly answered with no. */
+  mayHave(uid: string): boolean {
+    return existsSync(this.#file(uid));
   }
 
   write(uid: string, record: T): void {

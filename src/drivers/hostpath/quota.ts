@@ -74,7 +74,8 @@ export class DirectoryQuota {
     const { volume } = directory;
     const wants = wantsLimit(volume);
     if (!wants) {
-      const isMarked = this.#records.read(volume.uid) !== undefined;
+      const { uid } = volume;
+      const isMarked = this.#records.mayHave(uid) && this.#records.read(uid) !== undefined;
       return unlimited({ ...ADVISORY, ...(isMarked ? { pending: true } : {}) });
     }
     const objection = this.#objection(location);
