@@ -27,7 +27,7 @@ const KUBECONFIG = '/mnt/disk/state/kubeconfig';
 const fileOf = (name: string): string => `/run/clawstore/mounts/default/${name}/data/file`;
 
 describe('a machine on which clawstore is installed', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let machine: GuestMachine;
   let server: S3Server;
   let client: KubeClient;
@@ -57,7 +57,7 @@ describe('a machine on which clawstore is installed', function () {
           made.every(({ status }) => (status?.restarts ?? 0) >= times)
         );
       },
-      { deadline: 60_000, message: 'every volume and mount to be Ready', instead: () => machine.tail() },
+      { deadline: 120_000, message: 'every volume and mount to be Ready', instead: () => machine.tail() },
     );
   const mountTable = () => machine.run('awk \'$5 ~ "^/run/clawstore/" { print $1, $3, $5 }\' /proc/self/mountinfo');
   const unitOfBucket = async (): Promise<string> => {
@@ -67,7 +67,7 @@ describe('a machine on which clawstore is installed', function () {
   const processOf = (unit: string): Promise<string> => machine.run(`systemctl show --value --property MainPID ${unit}`);
   const arrives = (key: string, content: string) =>
     waitFor(async () => (await server.read('data', key)) === content, {
-      deadline: 60_000,
+      deadline: 120_000,
       message: `${key} to reach the server`,
     });
   const endsWithItsMount = async () => {
@@ -76,7 +76,7 @@ describe('a machine on which clawstore is installed', function () {
     await client.delete(VOLUME_MOUNTS, { namespace: 'default', name: 'bucket' });
     await machine.run(`until ! systemctl -q is-active ${unit}; do sleep 1; done`);
     await waitFor(async () => (await mounts()).every(({ metadata }) => metadata.name !== 'bucket'), {
-      deadline: 60_000,
+      deadline: 120_000,
       message: 'the mount to be gone',
     });
     expect(await machine.run("systemctl list-units --all --plain --no-legend 'clawstore-s3-*'")).to.equal('');

@@ -96,6 +96,8 @@ describe('size limits of directories, on a kernel with project quota', function 
     };
     expect(await feature(GUEST)).to.deep.include({ available: true, message: `directories can be limited on ${XFS}` });
     expect(await feature(machine.settings.nodeName)).to.deep.include({ available: false });
+    const doctor = await node.sh(`${CLAWSTORE} doctor --state-dir ${GUEST_STATE} | grep 'XFS project quota'`, LONG_MS);
+    expect(doctor).to.match(/^XFS project quota +ok/);
   });
 
   it('stops writers at the capacity, with what was there before counted', async () => {

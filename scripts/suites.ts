@@ -250,7 +250,7 @@ export const SUITES: readonly Suite[] = [
     namespaces: true,
     ownNetwork: true,
     beside: true,
-    deadlineSeconds: 420,
+    deadlineSeconds: 600,
     tools: ['linux.uml', 'versitygw', 'rclone'],
   },
 ];

@@ -12,7 +12,7 @@ import { makeDirectory } from './run.ts';
 import { Guest, GuestNetwork, makeDisk } from './uml.ts';
 
 const DISK_MIB = 2048;
-const COMMAND_MS = 60_000;
+const COMMAND_MS = 120_000;
 /** What a machine like this has no use for, and what cannot work on a read-only root. */
 const MASKED = ['console-getty.service', 'getty.target', 'systemd-logind.service', 'dbus.service', 'dbus.socket'];
 const SYSTEMD =
