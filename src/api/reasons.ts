@@ -104,6 +104,7 @@ export const REASONS = {
   MountGone: 'The mount is no longer in the mount table.',
   MountCovered: 'Something else is mounted over the target.',
   MountDrifted: 'The mount is there with another source or other options than wanted.',
+  FilesystemFailed: 'The kernel has made the filesystem read-only or shut it down, as it does after an I/O error.',
   MountUnresponsive: 'The mount does not answer within the deadline.',
   StaleInWorkload: 'A workload still sees an older, dead copy of the mount.',
   DataMissing: 'The storage that was provisioned is no longer where it was.',

@@ -118,7 +118,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   addAgentIndexes(stores, node.mountRoot);
   const reporter = { component: FIELD_MANAGERS.agent, host: nodeName, gatherMs: EVENTS_GATHER_MS };
   const events = new EventRecorder({ client, ...reporter, log, metrics, clock });
-  const drift = new DriftWatch(mounts.store, node.table);
+  const drift = new DriftWatch({ mounts: mounts.store, volumes: volumes.store }, node);
   const named = new NamedDataWatch({
     secrets: manager.objects<Secret>(SECRETS),
     configMaps: manager.objects<ConfigMap>(CONFIG_MAPS),
@@ -149,7 +149,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   manager.addController({
     name: 'volume',
     concurrency,
-    reconcile: volumeReconciler({ ...dependencies, onStaged: (key, target) => drift.onStaged(key, target) }),
+    reconcile: volumeReconciler(dependencies),
     sources: [
       deltaSource(volumes, volumeKeys),
       deltaSource(mounts, mountToVolumeKeys),

@@ -22,11 +22,15 @@ const REASON_BY_CODE: Partial<Record<NodeErrorCode, Reason>> = {
   HolderUnavailable: Reason.MountHolderUnavailable,
 };
 
+/** The filesystem was shut down, or is damaged: nothing that is asked of it works. */
+const BROKEN: readonly string[] = ['EIO', 'EUCLEAN'];
+
 /** `otherwise` is the reason when the code alone does not give one, e.g. `MountFailed`. */
 export function toDriverError(thrown: unknown, otherwise: Reason): DriverError {
   if (thrown instanceof DriverError) return thrown;
   const error = NodeError.from(thrown);
-  return new DriverError(REASON_BY_CODE[error.code] ?? otherwise, error.message, {
+  const byErrno = error.errno !== undefined && BROKEN.includes(error.errno) ? Reason.FilesystemFailed : undefined;
+  return new DriverError(REASON_BY_CODE[error.code] ?? byErrno ?? otherwise, error.message, {
     terminal: !error.retryable,
     cause: thrown,
   });

@@ -21,6 +21,14 @@ export function stageMounts({ mountRoot, table }: Pick<NodeLayer, 'mountRoot' | 
   return table.below(join(mountRoot, STAGE_FOLDER));
 }
 
+/** The UID of the volume that is staged at a path, as far as its name says; undefined for any other path. */
+export function stagedUid({ mountRoot }: Pick<NodeLayer, 'mountRoot'>, path: string): string | undefined {
+  const folder = `${join(mountRoot, STAGE_FOLDER)}/`;
+  if (!path.startsWith(folder)) return undefined;
+  const name = path.slice(folder.length);
+  return name.includes('/') ? undefined : name;
+}
+
 /** Takes the stage mount down; done only when no mount namespace shows its filesystem any more. */
 export function unmountStage(
   node: Pick<NodeLayer, 'mountRoot' | 'table' | 'unmount'>,

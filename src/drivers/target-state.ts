@@ -1,6 +1,7 @@
 /** What a look at a target means, for every driver that publishes by bind mount. Pure. */
+import { Reason } from '../api/reasons.ts';
 import type { TargetObservation } from '../node/layer.ts';
-import { DELETED_SUFFIX, hidesRoot, type MountEntry } from '../node/mount-entry.ts';
+import { DELETED_SUFFIX, hasGivenUp, hidesRoot, type MountEntry } from '../node/mount-entry.ts';
 import type { MountObservation, MountState } from './driver.ts';
 
 /** What should be mounted at a target. */
@@ -10,6 +11,8 @@ export interface WantedMount {
   readonly options: readonly string[];
   /** What the data comes from, for people. */
   readonly sourceName: string;
+  /** The filesystem was made for the volume: it is read-only for no reason but a failure. */
+  readonly ownFilesystem?: boolean;
 }
 
 /** Attributes that restrict: each that is wanted must be there. */
@@ -29,6 +32,11 @@ export function judgeTarget(seen: TargetObservation, wanted: WantedMount): Mount
   if (top === undefined) return answer('absent', 'nothing is mounted at the target', undefined);
   if (visible === undefined) {
     return answer('overmounted', 'the mount is there, but a walk to the target does not meet it: a parent is covered');
+  }
+  if (isBroken(seen, visible, wanted)) {
+    const message =
+      'the kernel made its filesystem read-only or shut it down, as it does after an I/O error; see dmesg';
+    return { ...answer('unresponsive', message), source: wanted.sourceName, reason: Reason.FilesystemFailed };
   }
   if (seen.problem !== null && seen.source === null) return answer('stale', seen.problem.message);
   const isVisibleOurs = isOurs(visible, seen);
@@ -50,6 +58,17 @@ export function judgeTarget(seen: TargetObservation, wanted: WantedMount): Mount
   if (!wanted.readOnly && isReadOnly && seen.source?.readOnly !== true)
     return answer('wrong-options', 'the mount is read-only and should be writable');
   return answer('mounted', '');
+}
+
+/** What is mounted there is of a filesystem that has given up: the wanted one, as far as it can still be asked. */
+function isBroken(
+  { source, problem, visible: inode }: TargetObservation,
+  visible: MountEntry,
+  { ownFilesystem }: WantedMount,
+): boolean {
+  if (source === null) return inode === null && problem?.errno === 'EIO';
+  if (visible.device !== source.device) return false;
+  return hasGivenUp(visible) || (ownFilesystem === true && visible.superOptions.includes('ro'));
 }
 
 function isOurs(entry: MountEntry, { source, visible, visibleMountId }: TargetObservation): boolean {

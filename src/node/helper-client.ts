@@ -3,6 +3,7 @@
  */
 import { forkHelper, type HelperProcess } from './fork-helper.ts';
 import type { CallOptions } from './layer.ts';
+import type { MountEntry } from './mount-entry.ts';
 import { LiveMountTable } from './mount-table.ts';
 import { NodeError } from './node-error.ts';
 import type { HelperSettings, Operations } from './operations.ts';
@@ -179,9 +180,14 @@ export class HelperClient {
     if (connection !== this.#connection) return;
     if (message.type === 'table') {
       if (connection.synced) this.table.apply(message.upsert, message.remove);
-      else this.table.reset(message.upsert);
+      else {
+        this.table.reset(message.upsert);
+        // What the kernel complained of while there was no helper was heard by nobody.
+        if (this.#restarts > 0) this.table.complain(devicesOf(message.upsert));
+      }
       connection.synced = true;
-    } else if (message.type === 'result') connection.pending.get(message.id)?.resolve(message.value);
+    } else if (message.type === 'complaint') this.table.complain(message.devices);
+    else if (message.type === 'result') connection.pending.get(message.id)?.resolve(message.value);
     else connection.pending.get(message.id)?.reject(NodeError.fromWire(message.error));
   }
 
@@ -221,4 +227,9 @@ function lost(operation: string): NodeError {
 
 function aborted(operation: string): NodeError {
   return new NodeError('Aborted', `${operation} was aborted`);
+}
+
+/** Devices (`major:minor`) of what lies on a disk, which can fail. */
+function devicesOf(entries: readonly MountEntry[]): readonly string[] {
+  return [...new Set(entries.filter(({ source }) => source.startsWith('/dev/')).map(({ device }) => device))];
 }

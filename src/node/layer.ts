@@ -167,7 +167,7 @@ export interface TargetObservation {
   /** The wanted source; null when it does not exist or none was named. */
   readonly source: Location | null;
   /** Why the wanted source could not be looked at, or the mount does not answer. */
-  readonly problem: { readonly code: string; readonly message: string } | null;
+  readonly problem: { readonly code: string; readonly message: string; readonly errno?: string | undefined } | null;
   /** The directory at the target exists. */
   readonly targetExists: boolean;
 }
@@ -246,7 +246,7 @@ export interface MountTable {
   below(path: string): readonly MountEntry[];
   /** The mount that holds `path`, by name alone. */
   containing(path: string): MountEntry | undefined;
-  /** Calls back after each change, with what changed; returns the function that ends it. */
+  /** Calls back after each change, with what changed, and for mounts that may not work any more; returns the function that ends it. */
   onChange(listener: (change: MountTableChange) => void): () => void;
 }
 
@@ -255,4 +255,6 @@ export interface MountTableChange {
   readonly removed: readonly MountEntry[];
   /** Same mount, other options, place or propagation. */
   readonly changed: readonly { readonly before: MountEntry; readonly after: MountEntry }[];
+  /** Mounts of devices that the kernel complained of: the same as before in the table, and worth a look. */
+  readonly suspect: readonly MountEntry[];
 }

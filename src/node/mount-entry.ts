@@ -34,6 +34,14 @@ export interface Propagation {
 
 const PRIVATE: Propagation = { shared: undefined, master: undefined, unbindable: false };
 
+/** Shown by filesystems that have given up after an error: ext4 since Linux 6.15, of which `ro` says nothing. */
+const GIVEN_UP: readonly string[] = ['emergency_ro', 'shutdown'];
+
+/** The kernel lets nobody write to the filesystem any more, because of an error. Not every filesystem shows it. */
+export function hasGivenUp({ superOptions }: Pick<MountEntry, 'superOptions'>): boolean {
+  return GIVEN_UP.some((word) => superOptions.includes(word));
+}
+
 /** Suffix that the kernel puts on `root` when the mounted directory was removed from its filesystem. */
 export const DELETED_SUFFIX = '//deleted';
 

@@ -46,11 +46,12 @@ export class LiveMountTable implements MountTable {
 
   /** Applies one difference and tells the listeners what really changed. */
   apply(upsert: readonly MountEntry[], remove: readonly number[]): void {
-    const change: { added: MountEntry[]; removed: MountEntry[]; changed: MountTableChange['changed'][number][] } = {
-      added: [],
-      removed: [],
-      changed: [],
-    };
+    const change: {
+      added: MountEntry[];
+      removed: MountEntry[];
+      changed: MountTableChange['changed'][number][];
+      suspect: [];
+    } = { added: [], removed: [], changed: [], suspect: [] };
     for (const id of remove) {
       const before = this.#byId.get(id);
       if (before === undefined) continue;
@@ -78,6 +79,14 @@ export class LiveMountTable implements MountTable {
       entries,
       [...this.#byId.keys()].filter((id) => !ids.has(id)),
     );
+  }
+
+  /** Tells the listeners of the mounts of devices (`major:minor`) that the kernel complained of. */
+  complain(devices: readonly string[]): void {
+    const named = new Set(devices);
+    const suspect = this.current().filter(({ device }) => named.has(device));
+    if (suspect.length === 0) return;
+    for (const listener of this.#listeners) listener({ added: [], removed: [], changed: [], suspect });
   }
 
   #index(entry: MountEntry): void {

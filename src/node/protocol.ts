@@ -21,7 +21,9 @@ export type ToHelper =
 export type FromHelper =
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: NodeErrorWire }
-  | { readonly type: 'table'; readonly upsert: readonly MountEntry[]; readonly remove: readonly number[] };
+  | { readonly type: 'table'; readonly upsert: readonly MountEntry[]; readonly remove: readonly number[] }
+  /** Devices (`major:minor`) that the kernel complained of; sent after what the table says of them. */
+  | { readonly type: 'complaint'; readonly devices: readonly string[] };
 
 /** Sends and receives messages over a stream; what is sent in one turn of the event loop goes as one frame. */
 export class Channel<Out, In> {

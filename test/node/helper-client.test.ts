@@ -73,11 +73,16 @@ describe('helper', function () {
       const first = (await client.call('ping', null, { signal: soon() })).pid;
       const call = rejection(client.call('run', { argv: ['sleep', '300'] }, { signal: soon() }));
       await client.call('ping', null, { signal: soon() });
+      let suspects = 0;
+      client.table.onChange(({ suspect }) => {
+        suspects += suspect.length;
+      });
       process.kill(first, 'SIGKILL');
       expect(await call).to.include({ code: 'HelperLost', retryable: true });
       const second = (await client.call('ping', null, { signal: soon() })).pid;
       expect(second).to.not.equal(first);
       expect(client.restarts).to.equal(1);
+      expect(suspects, 'what went wrong meanwhile was heard by nobody').to.be.greaterThan(0);
       expect(client.table.current().length).to.be.greaterThan(0);
     });
 

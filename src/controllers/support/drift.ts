@@ -4,7 +4,9 @@
  */
 
 import { keyOf } from '../../api/meta.ts';
+import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
+import { stagedUid } from '../../drivers/stage.ts';
 import type { MountTable, MountTableChange } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import { isAtOrBelow } from '../../node/mount-entry.ts';
@@ -12,10 +14,22 @@ import { mountsDiffer } from '../../node/mount-table.ts';
 import type { ChannelSource } from '../../runtime/source.ts';
 import { channelSource } from '../../runtime/source.ts';
 import type { ReadStore } from '../../runtime/store.ts';
-import { BY_TARGET } from './indexes.ts';
+import { BY_TARGET, BY_UID, BY_VOLUME } from './indexes.ts';
 
 /** Drift goes before everything else: a workload is looking at a bare directory. */
 export const DRIFT = { priority: 100 } as const;
+
+export interface DriftStores {
+  /** Indexed by {@link BY_TARGET} and {@link BY_VOLUME}. */
+  readonly mounts: ReadStore<VolumeMount>;
+  /** Indexed by {@link BY_UID}. */
+  readonly volumes: ReadStore<Volume>;
+}
+
+export interface DriftNode {
+  readonly mountRoot: string;
+  readonly table: MountTable;
+}
 
 /** Follows the mount table of one agent. */
 export class DriftWatch {
@@ -24,35 +38,23 @@ export class DriftWatch {
   /** Keys of Volumes whose staged storage changed. */
   readonly volumes: ChannelSource = channelSource('stage-table');
   readonly #store: ReadStore<VolumeMount>;
+  readonly #volumeStore: ReadStore<Volume>;
+  readonly #node: DriftNode;
   readonly #table: MountTable;
   /** Keys that are being worked on, with whether their targets changed meanwhile. */
   readonly #quiet = new Map<string, { changed: boolean }>();
-  /** Where volumes are staged, as their reconciles saw it last. */
-  readonly #staged = new Map<string, string>();
-  readonly #stageTargets = new Map<string, string>();
 
-  constructor(store: ReadStore<VolumeMount>, table: MountTable) {
-    this.#store = store;
-    this.#table = table;
+  constructor({ mounts, volumes }: DriftStores, node: DriftNode) {
+    this.#store = mounts;
+    this.#volumeStore = volumes;
+    this.#node = node;
+    this.#table = node.table;
   }
 
   /** Listens until the signal aborts. */
   run(signal: AbortSignal): void {
     const stop = this.#table.onChange((change) => this.#onChange(change));
     signal.addEventListener('abort', stop, { once: true });
-  }
-
-  /** Remembers where a volume is staged; undefined = nowhere. */
-  onStaged(key: string, target: string | undefined): void {
-    const before = this.#staged.get(key);
-    if (before === target) return;
-    if (before !== undefined) this.#stageTargets.delete(before);
-    if (target === undefined) {
-      this.#staged.delete(key);
-      return;
-    }
-    this.#staged.set(key, target);
-    this.#stageTargets.set(target, key);
   }
 
   /**
@@ -78,17 +80,31 @@ export class DriftWatch {
     }
   }
 
-  #onChange({ added, removed, changed }: MountTableChange): void {
+  #onChange({ added, removed, changed, suspect }: MountTableChange): void {
     const targets = new Set<string>();
     for (const { target } of added) targets.add(target);
     for (const { target } of removed) targets.add(target);
     for (const { before, after } of changed) targets.add(before.target).add(after.target);
+    for (const { target } of suspect) targets.add(target);
     for (const target of targets) {
-      const volume = this.#stageTargets.get(target);
-      if (volume !== undefined) this.volumes.send(volume, DRIFT);
+      const uid = stagedUid(this.#node, target);
+      if (uid !== undefined) {
+        const isMade = added.some((entry) => entry.target === target) && this.#table.stackAt(target).length === 1;
+        if (!isMade) this.#tellVolume(uid);
+        continue;
+      }
       const mounts = this.#store.byIndex(BY_TARGET, target);
       for (const mount of mounts) this.#tell(keyOf(mount));
       if (mounts.length === 0) this.#tellBelow(target);
+    }
+  }
+
+  /** The storage of a volume, and with it what its mounts show. Its first making is looked at by whoever makes it. */
+  #tellVolume(uid: string): void {
+    for (const volume of this.#volumeStore.byIndex(BY_UID, uid)) {
+      const key = keyOf(volume);
+      this.volumes.send(key, DRIFT);
+      for (const mount of this.#store.byIndex(BY_VOLUME, key)) this.mounts.send(keyOf(mount), DRIFT);
     }
   }
 

@@ -23,6 +23,7 @@ const CHECKS: readonly Check[] = [
   policyAllows,
   driverIsThere,
   limitIsSet,
+  failedIsGivenBack,
   storageIsUsable,
   dataIsWhereItWas,
   isProvisioned,
@@ -53,6 +54,11 @@ function driverIsThere({ resolution, driver }: VolumeFacts): VolumeStep | undefi
 function limitIsSet({ observation }: VolumeFacts): VolumeStep | undefined {
   if (observation === undefined || observation.problem !== undefined || !observation.provisioned) return undefined;
   return observation.capacity.pending === true ? { step: 'provision' } : undefined;
+}
+
+/** A filesystem that has failed is mounted anew by its next mount, once no present one keeps it. */
+function failedIsGivenBack(facts: VolumeFacts): VolumeStep | undefined {
+  return facts.observation?.problem?.reason === 'FilesystemFailed' ? isStagedOnlyWhenWanted(facts) : undefined;
 }
 
 function storageIsUsable({ volume, observation, resolution }: VolumeFacts): VolumeStep | undefined {

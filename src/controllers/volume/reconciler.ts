@@ -30,36 +30,25 @@ const BLOCKED_RETRY_MS = 2000;
 /** Steps that one reconcile takes at most: provision, then unstage. More would mean that a step does not do its work. */
 const MAX_STEPS = 3;
 
-export interface VolumeDependencies extends AgentDependencies {
-  /** Told where a volume is staged, so that a change there is noticed; undefined = not staged. */
-  readonly onStaged: (key: string, target: string | undefined) => void;
-}
-
-export function volumeReconciler(dependencies: VolumeDependencies): Reconciler {
+export function volumeReconciler(dependencies: AgentDependencies): Reconciler {
   return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
 }
 
-async function reconcile(key: string, deps: VolumeDependencies, context: ReconcileContext): Promise<Result> {
+async function reconcile(key: string, deps: AgentDependencies, context: ReconcileContext): Promise<Result> {
   const volume = deps.stores.volumes.get(key);
   if (volume === undefined || volume.status?.nodeName !== deps.nodeName) {
-    deps.onStaged(key, undefined);
     return DONE;
   }
   const uid = volume.metadata.uid ?? '';
-  if (isDeleting(volume)) return deps.locks.run(uid, () => remove(key, volume, deps, context));
+  if (isDeleting(volume)) return deps.locks.run(uid, () => remove(volume, deps, context));
   if (isPaused(volume)) {
     await report(volume, undefined, { kind: 'paused' }, deps, context);
     return DONE;
   }
-  return deps.locks.run(uid, () => converge(key, volume, deps, context));
+  return deps.locks.run(uid, () => converge(volume, deps, context));
 }
 
-async function converge(
-  key: string,
-  volume: Volume,
-  deps: VolumeDependencies,
-  context: ReconcileContext,
-): Promise<Result> {
+async function converge(volume: Volume, deps: AgentDependencies, context: ReconcileContext): Promise<Result> {
   const { signal } = context;
   let current = volume;
   let facts: VolumeFacts | undefined;
@@ -87,7 +76,6 @@ async function converge(
     // Adopted storage (made before a crash, or a host directory) gets its finalizer here.
     current = await deps.writer.addFinalizer(VOLUMES, current, FINALIZERS.volume, signal);
   }
-  deps.onStaged(key, facts?.observation?.stageMount?.target);
   const outcome: VolumeOutcome = failure === undefined ? { kind: 'ready' } : { kind: 'failed', failure };
   await report(current, facts, outcome, deps, context);
   if (failure === undefined) return DONE;
@@ -95,12 +83,7 @@ async function converge(
   throw retryOf(failure);
 }
 
-async function remove(
-  key: string,
-  volume: Volume,
-  deps: VolumeDependencies,
-  context: ReconcileContext,
-): Promise<Result> {
+async function remove(volume: Volume, deps: AgentDependencies, context: ReconcileContext): Promise<Result> {
   const { signal } = context;
   if (!hasFinalizer(volume, FINALIZERS.volume)) return DONE;
   const block = async (outcome: VolumeOutcome, requeueAfterMs?: number): Promise<Result> => {
@@ -144,7 +127,6 @@ async function remove(
   } else {
     deps.events.record(volume, 'Normal', 'Deleted', 'What was made for the volume is removed.');
   }
-  deps.onStaged(key, undefined);
   await deps.writer.removeFinalizer(VOLUMES, volume, FINALIZERS.volume, signal);
   forgetMetrics(volume, deps);
   return DONE;
@@ -155,7 +137,7 @@ async function report(
   volume: Volume,
   facts: VolumeFacts | undefined,
   outcome: VolumeOutcome,
-  deps: VolumeDependencies,
+  deps: AgentDependencies,
   context: ReconcileContext,
 ): Promise<void> {
   const { signal, clock } = context;
@@ -182,7 +164,7 @@ async function usageOf(volume: Volume, facts: VolumeFacts | undefined, signal: A
   return driver.usage(wanted, signal).catch(() => undefined);
 }
 
-function forgetMetrics({ metadata }: Volume, { metrics }: VolumeDependencies): void {
+function forgetMetrics({ metadata }: Volume, { metrics }: AgentDependencies): void {
   const labels = { namespace: metadata.namespace ?? '', name: metadata.name };
   metrics?.volumeReady.remove(labels);
   metrics?.volumeCapacity.remove(labels);

@@ -180,7 +180,7 @@ export class EmptyDirDriver implements Driver {
 
   #wanted(volume: DriverVolume, mount: DriverMount): WantedMount {
     const sourceName = this.#medium(volume).sourceName(volume);
-    return { readOnly: mount.readOnly, options: volume.mountOptions, sourceName };
+    return { readOnly: mount.readOnly, options: volume.mountOptions, sourceName, ownFilesystem: true };
   }
 }
 

@@ -14,11 +14,11 @@ import { NodeError } from '../../node/node-error.ts';
 import type { Pool, Pools } from '../../node/pools/pools.ts';
 import type { ThinMount } from '../../node/pools/space-guard.ts';
 import { DriverError, type DriverLeftover, type DriverVolume, type VolumeObservation } from '../driver.ts';
-import { asDriver } from '../failure.ts';
+import { asDriver, toDriverError } from '../failure.ts';
 import { inUse, pathOf, stageMountOf, stageMounts, stageTarget, unmountStage } from '../stage.ts';
 import { formatImageName, type ImageName, parseImageName } from './image-name.ts';
 import { Overcommitment } from './overcommitment.ts';
-import { DATA, DATA_MODE, ENFORCED, type Medium, NOTHING, problemOf } from './stage.ts';
+import { DATA, DATA_MODE, dataDirectory, ENFORCED, FAILED, type Medium, NOTHING, problemOf } from './stage.ts';
 
 const MIB = 1024n * 1024n;
 /** mkfs.xfs refuses less; below it the image has ext4. */
@@ -74,7 +74,8 @@ export class ImageMedium implements Medium {
   ): Promise<VolumeObservation> {
     const image = (await this.#find(volume, signal))[0];
     const isOurs = stageMount !== undefined && backingFileOf(stageMount.device)?.includes(volume.uid) === true;
-    const problem = problemOf(stageMount, isOurs);
+    const problem =
+      problemOf(stageMount, isOurs) ?? (isOurs && (await this.#isShutDown(volume, signal)) ? FAILED : undefined);
     if (image === undefined) return { ...NOTHING, stageMount, staged: false, problem };
     return {
       provisioned: true,
@@ -125,7 +126,10 @@ export class ImageMedium implements Medium {
     if (mount !== undefined && image?.name.provisioning === 'Thin') {
       // A frozen filesystem that is unmounted could never be thawed.
       const request = { target: stageTarget(this.#node, volume.uid), device: mount.device, frozen: false };
-      await asDriver('UnmountFailed', () => this.#node.call('freeze', request, { signal }));
+      await asDriver('UnmountFailed', () => this.#node.call('freeze', request, { signal })).catch((error: unknown) => {
+        // One that was shut down holds nobody, and answers nothing.
+        if (toDriverError(error, 'UnmountFailed').reason !== 'FilesystemFailed') throw error;
+      });
     }
     // Mounted nowhere here but still attached: some other namespace shows it.
     const attached = image === undefined ? undefined : loopsOf(image.file)[0];
@@ -168,6 +172,13 @@ export class ImageMedium implements Medium {
       const stage = stageTarget(this.#node, name.volumeUID);
       return pathOf(stage) === target ? [{ device, target: stage }] : [];
     });
+  }
+
+  /** XFS shows nothing of it in the mount table. */
+  async #isShutDown({ uid }: DriverVolume, signal: AbortSignal): Promise<boolean> {
+    const request = { target: stageTarget(this.#node, uid), own: dataDirectory(this.#node, uid) };
+    const { problem } = await asDriver('ProvisionFailed', () => this.#node.observeTarget(request, signal));
+    return problem?.errno === 'EIO';
   }
 
   async #capacityOf({ pool }: DriverVolume, { name }: Image): Promise<VolumeObservation['capacity']> {

@@ -1,6 +1,6 @@
 /** What both media share: what workloads see of a volume, and what is said of it. */
 import type { NodeLayer, TargetPath, UnmountOutcome } from '../../node/layer.ts';
-import type { MountEntry } from '../../node/mount-entry.ts';
+import { hasGivenUp, type MountEntry } from '../../node/mount-entry.ts';
 import type { DriverLeftover, DriverVolume, VolumeObservation } from '../driver.ts';
 import { stageTarget } from '../stage.ts';
 
@@ -44,6 +44,14 @@ export const NOTHING: VolumeObservation = {
   ownedByUs: true,
 };
 
+/** Reported and not repaired: only a person knows whether the disk below can be trusted again. */
+export const FAILED: NonNullable<VolumeObservation['problem']> = {
+  reason: 'FilesystemFailed',
+  message:
+    'The kernel made the filesystem of the volume read-only or shut it down, as it does after an I/O error; see dmesg. When the cause is gone, delete the VolumeMounts and make them again: it is then mounted anew, with what had reached the disk.',
+  terminal: true,
+};
+
 export function dataDirectory(node: Pick<NodeLayer, 'mountRoot'>, uid: string): TargetPath {
   const { root, path } = stageTarget(node, uid);
   return { root, path: `${path}/${DATA}` };
@@ -59,10 +67,5 @@ export function problemOf(mount: MountEntry | undefined, isOurs: boolean): Volum
       terminal: false,
     };
   }
-  if (!mount.superOptions.includes('ro')) return undefined;
-  return {
-    reason: 'MountDrifted',
-    message: 'The kernel made the filesystem of the volume read-only, as it does after an I/O error; see dmesg.',
-    terminal: true,
-  };
+  return mount.superOptions.includes('ro') || hasGivenUp(mount) ? FAILED : undefined;
 }

@@ -117,7 +117,7 @@ class IsolatedChild {
 
   #receive(message: FromHelper): void {
     this.#started = true;
-    if (message.type === 'table' || message.id !== this.#work?.id) return;
+    if (message.type === 'table' || message.type === 'complaint' || message.id !== this.#work?.id) return;
     const { settle } = this.#work;
     this.#work = undefined;
     settle(message.type === 'result' ? { value: message.value } : { error: NodeError.fromWire(message.error) });

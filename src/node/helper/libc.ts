@@ -72,6 +72,7 @@ const LOCK_NB = 4;
 const EPOLL_CTL_ADD = 1;
 const EPOLLPRI = 2;
 const POLLPRI = 2;
+const SEEK_END = 2;
 const EPOLLERR = 8;
 
 export const MNT_FORCE = 1;
@@ -163,6 +164,10 @@ export interface Libc {
   watchProcess(pid: number): { readonly done: Promise<void>; close(): void };
   /** Calls back when the mount table behind the open mountinfo descriptor has changed. */
   onMountEvent(mountinfoFd: number, callback: () => void): PollHandle;
+  /** Calls back while the descriptor, of something that can be waited for, has something to read. */
+  onReadable(fd: number, callback: () => void): PollHandle;
+  /** Sets the position behind the last byte (lseek(2) with SEEK_END). */
+  seekToEnd(fd: number): void;
   /** True once after the mount table has changed since this descriptor was last asked. It must be used for nothing else. */
   takeMountEvent(mountinfoFd: number): boolean;
 }
@@ -216,6 +221,7 @@ export function loadLibc(): Libc {
   const quotactlFd = native('syscall', 'long', ['long', 'uint', 'uint', 'uint', 'void *']);
   const flock = native('flock', 'int', ['int', 'int']);
   const poll = native('poll', 'int', ['void *', 'ulong', 'int']);
+  const lseek = native('lseek', 'long', ['int', 'long', 'int']);
   const epollCreate1 = native('epoll_create1', 'int', ['int']);
   const epollCtl = native('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
   const epollWait = native('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
@@ -390,6 +396,10 @@ export function loadLibc(): Libc {
       pollBuffer.writeInt16LE(POLLPRI, 4);
       pollBuffer.writeInt16LE(0, 6);
       return poll(pollBuffer, 1, 0) > 0;
+    },
+    onReadable: (fd, callback) => koffi.node.poll(fd, { readable: true }, callback),
+    seekToEnd(fd) {
+      check(lseek(fd, 0, SEEK_END), 'lseek', String(fd));
     },
     onMountEvent(mountinfoFd, callback) {
       // mountinfo signals POLLPRI, which Node's loop cannot wait for; an epoll set around it turns readable instead.

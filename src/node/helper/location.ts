@@ -1,5 +1,5 @@
 /** Where an open directory is: the mount it was reached through, and the path inside that filesystem. */
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import type { Location } from '../layer.ts';
 import type { MountEntry } from '../mount-entry.ts';
 import { isAtOrBelow } from '../mount-entry.ts';
@@ -42,6 +42,19 @@ export function locate(libc: Libc, table: HelperTable, fd: Fd): Located {
     stat,
     realPath,
   };
+}
+
+/** The mount that an open directory was reached through. A filesystem that was shut down answers no statx(2). */
+export function mountIdOf(libc: Libc, fd: Fd): number {
+  try {
+    return libc.statx(fd.number, '').mountId;
+  } catch (error) {
+    if (!(error instanceof NodeError) || error.errno !== 'EIO') throw error;
+    // proc_pid_fdinfo(5)
+    const id = /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd.number}`, 'utf8'))?.[1];
+    if (id === undefined) throw error;
+    return Number(id);
+  }
 }
 
 /** Only what may cross the channel. */

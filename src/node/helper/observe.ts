@@ -4,7 +4,7 @@ import { NodeError } from '../node-error.ts';
 import type { HelperContext } from './context.ts';
 import { Fd } from './fd.ts';
 import { AT_FDCWD, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS } from './libc.ts';
-import { locate, toLocation } from './location.ts';
+import { locate, mountIdOf, toLocation } from './location.ts';
 import { openBeneath, openRoot } from './open-beneath.ts';
 import { components, relativeToPrefix } from './paths.ts';
 import { targetName } from './target.ts';
@@ -36,7 +36,7 @@ export function observeTarget(context: HelperContext, request: ObserveTarget): T
       ...base,
       stack,
       visibleMountId: mounted ? seen.mountId : null,
-      visible: mounted ? { stDev: seen.dev, stIno: seen.ino } : null,
+      visible: mounted ? seen.inode : null,
       targetExists: seen !== undefined,
     };
   } catch (error) {
@@ -50,10 +50,23 @@ export function observeTarget(context: HelperContext, request: ObserveTarget): T
   }
 }
 
-function look({ libc }: HelperContext, parentFd: Fd, name: string): ReturnType<typeof libc.statx> | undefined {
+interface Seen {
+  readonly mountId: number;
+  /** null where the filesystem was shut down and answers nothing. */
+  readonly inode: TargetObservation['visible'];
+}
+
+function look({ libc }: HelperContext, parentFd: Fd, name: string): Seen | undefined {
   try {
     using fd = new Fd(libc, libc.openat2(parentFd.number, name, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH));
-    return libc.statx(fd.number, '');
+    const mountId = mountIdOf(libc, fd);
+    try {
+      const { dev, ino } = libc.statx(fd.number, '');
+      return { mountId, inode: { stDev: dev, stIno: ino } };
+    } catch (error) {
+      if (error instanceof NodeError && error.errno === 'EIO') return { mountId, inode: null };
+      throw error;
+    }
   } catch (error) {
     if (error instanceof NodeError && error.code === 'NotFound') return undefined;
     throw error;
@@ -79,8 +92,8 @@ function observeSource(
     }
     return { source: null, problem: null };
   } catch (error) {
-    const { code, message } = NodeError.from(error);
-    return { source: null, problem: { code, message } };
+    const { code, message, errno } = NodeError.from(error);
+    return { source: null, problem: { code, message, errno } };
   }
 }
 

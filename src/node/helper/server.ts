@@ -5,6 +5,7 @@ import type { HelperSettings, Operations } from '../operations.ts';
 import type { FromHelper, ToHelper } from '../protocol.ts';
 import type { HelperContext } from './context.ts';
 import { IsolatedChildren } from './isolate.ts';
+import { followComplaints } from './kernel-log.ts';
 import type { Libc, PollHandle } from './libc.ts';
 import { createHandlers, type Handler } from './registry.ts';
 import { HelperTable } from './table.ts';
@@ -30,6 +31,8 @@ const REST_FACTOR = 3;
 const BURST_MS = 25;
 /** Without events, the table is read this often. */
 const POLL_MS = 1_000;
+/** The same where the kernel's log may not be read: some of what goes wrong makes no event of the mount table. */
+const UNTOLD_MS = 10_000;
 /** How often it is asked whether an event was missed, in milliseconds. */
 const SPARE_LOOK_MS = 500;
 
@@ -164,6 +167,8 @@ export class HelperServer {
       setInterval(() => {
         if (libc.takeMountEvent(spare)) this.#onEvent();
       }, SPARE_LOOK_MS).unref();
+      const told = followComplaints(libc, (words) => this.#onComplaint(words));
+      if (told === undefined) setInterval(() => this.#onEvent(), UNTOLD_MS).unref();
     } catch (error) {
       if (!(error instanceof NodeError) || error.code !== 'Unsupported') throw error;
       setInterval(() => this.#table.refresh(), POLL_MS);
@@ -171,6 +176,18 @@ export class HelperServer {
     this.#options.send({ type: 'table', ...this.#table.snapshot() });
     this.#table.refresh();
     return null;
+  }
+
+  /** Passes on which devices of mounts the kernel complained of, after a reading: a failure may show in the options. */
+  #onComplaint(words: ReadonlySet<string>): void {
+    const devices = new Set<string>();
+    for (const { source, device } of this.#table.entries()) {
+      if (source.startsWith('/dev/') && words.has(source.slice('/dev/'.length))) devices.add(device);
+    }
+    if (devices.size === 0) return;
+    this.#table.refresh();
+    this.#options.send({ type: 'complaint', devices: [...devices] });
+    this.#options.flush();
   }
 
   /** Reads at once when the last reading is long enough ago, else as soon as it is: a burst is read a few times only. */

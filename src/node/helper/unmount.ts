@@ -11,7 +11,7 @@ import type { HelperContext, RequestContext } from './context.ts';
 import { Fd } from './fd.ts';
 import { findHolders } from './holders.ts';
 import { MNT_DETACH, MNT_FORCE, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, UMOUNT_NOFOLLOW } from './libc.ts';
-import { joinRoot, type Located, locate } from './location.ts';
+import { joinRoot, type Located, locate, mountIdOf } from './location.ts';
 import { type CopyQuery, findCopies, NamespaceScanner, type Place, stripDeleted } from './namespaces.ts';
 import { openBeneath, openRoot } from './open-beneath.ts';
 import { components, refuseReserved } from './paths.ts';
@@ -79,7 +79,7 @@ export function mountedAt(context: HelperContext, parentFd: Fd, parent: Located,
   let id: number;
   try {
     using fd = new Fd(libc, libc.openat2(parentFd.number, name, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH));
-    id = libc.statx(fd.number, '').mountId;
+    id = mountIdOf(libc, fd);
   } catch (error) {
     if (error instanceof NodeError && error.code === 'NotFound') return undefined;
     throw error;

@@ -69,7 +69,20 @@ function shows(device: string, file: string): boolean {
 /** STORAGE choices: 4096-byte sectors work with direct I/O on clones; no discard of a file that is empty anyway. */
 const MKFS: Readonly<Record<ImageFilesystem, (file: string) => readonly [string, ...string[]]>> = {
   xfs: (file) => ['mkfs.xfs', '-q', '-K', '-f', '-s', 'size=4096', '-m', 'reflink=1', file],
-  ext4: (file) => ['mkfs.ext4', '-q', '-F', '-b', '4096', '-m', '0', '-E', 'nodiscard,lazy_itable_init=1', file],
+  ext4: (file) => [
+    'mkfs.ext4',
+    '-q',
+    '-F',
+    '-b',
+    '4096',
+    '-m',
+    '0',
+    '-e',
+    'remount-ro',
+    '-E',
+    'nodiscard,lazy_itable_init=1',
+    file,
+  ],
 };
 
 export async function createImage(
@@ -119,16 +132,10 @@ export async function mountImage(context: HelperContext, request: MountImage): P
       makeInside(context, { ...request.inside, target: request.target, device: entry.device });
     return { entry, created: false, immutableTarget: target.ours };
   }
-  // The same filesystem mounted from two devices would destroy itself.
-  const elsewhere = loopsOf(file);
-  if (elsewhere.length > 0) {
-    throw new NodeError('Busy', `${file} is attached to ${elsewhere.map(({ path }) => path).join(', ')} already`, {
-      path: file,
-    });
-  }
+  const present = presentLoop(context, file);
   checkEmpty(target.fd, target.path);
   const immutableTarget = target.ours && setImmutable(libc, target.fd, true);
-  const loop = blockCalls().attach(file);
+  const loop = present ?? blockCalls().attach(file);
   try {
     crashPoint('image.after-attach');
     const flags = request.discard ? ['discard'] : [];
@@ -150,6 +157,31 @@ export async function mountImage(context: HelperContext, request: MountImage): P
   } finally {
     closeSync(loop.fd);
   }
+}
+
+/**
+ * The device that shows the image elsewhere in this namespace: its mount here went behind our back while binds of it stay,
+ * and another mount of the same device is the same filesystem. Undefined when the image is attached nowhere.
+ *
+ * @throws NodeError `Busy` when it is attached and not mounted here: from two devices it would destroy itself.
+ */
+function presentLoop(
+  { table }: HelperContext,
+  file: string,
+): { readonly path: string; readonly fd: number } | undefined {
+  const loops = loopsOf(file);
+  const [only] = loops;
+  if (only === undefined) return undefined;
+  table.refresh();
+  if (loops.length === 1 && [...table.entries()].some(({ device }) => device === only.device)) {
+    const fd = openSync(only.path, constants.O_RDWR);
+    // It may have been given to another file between the two calls.
+    if (shows(only.device, file)) return { path: only.path, fd };
+    closeSync(fd);
+  }
+  throw new NodeError('Busy', `${file} is attached to ${loops.map(({ path }) => path).join(', ')} already`, {
+    path: file,
+  });
 }
 
 export async function growImage(

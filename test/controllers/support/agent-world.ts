@@ -65,7 +65,7 @@ export class AgentWorld extends World {
   }
 
   volume(name = 'data'): Promise<Result> {
-    const reconcile = volumeReconciler({ ...this.#dependencies, onStaged: () => undefined });
+    const reconcile = volumeReconciler(this.#dependencies);
     return reconcile(`team/${name}`, this.context());
   }
 

@@ -1,17 +1,18 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import type { Volume } from '../../../src/api/volume.ts';
 import type { VolumeMount } from '../../../src/api/volume-mount.ts';
 import { conditionEvents } from '../../../src/controllers/support/condition-events.ts';
 import { DriftWatch } from '../../../src/controllers/support/drift.ts';
 import { isFresh } from '../../../src/controllers/support/fresh.ts';
-import { BY_TARGET } from '../../../src/controllers/support/indexes.ts';
+import { BY_TARGET, BY_UID, BY_VOLUME, uidOf, volumeOfMount } from '../../../src/controllers/support/indexes.ts';
 import { KeyedLock } from '../../../src/controllers/support/keyed-lock.ts';
 import { concernsAgent } from '../../../src/controllers/support/relevance.ts';
 import type { MountTable, MountTableChange } from '../../../src/node/layer.ts';
 import type { MountEntry } from '../../../src/node/mount-entry.ts';
 import { Store } from '../../../src/runtime/store.ts';
 import { mountEntry } from './fake-driver.ts';
-import { condition, mount, NOW } from './objects.ts';
+import { condition, mount, NOW, volume } from './objects.ts';
 
 describe('KeyedLock', () => {
   it('lets one at a time work on a key, in order, and others on other keys', async () => {
@@ -100,21 +101,30 @@ describe('DriftWatch', () => {
     store.set(mount('m', {}, { hostPath: '/mnt/m' }));
     let listener: (change: MountTableChange) => void = () => undefined;
     const at = new Map<string, MountEntry>();
+    const stacks = new Map<string, readonly MountEntry[]>();
     const table = {
       at: (path: string) => at.get(path),
+      stackAt: (path: string) => stacks.get(path) ?? [],
       onChange: (heard: typeof listener) => {
         listener = heard;
         return () => undefined;
       },
     } as unknown as MountTable;
-    const drift = new DriftWatch(store, table);
+    const volumes = new Store<Volume>();
+    volumes.addIndex(BY_UID, uidOf);
+    volumes.set(volume('data', {}, {}, { uid: 'u-1' }));
+    store.addIndex(BY_VOLUME, volumeOfMount);
+    const drift = new DriftWatch({ mounts: store, volumes }, { mountRoot: '/mnt', table });
     const keys: string[] = [];
     const signal = new AbortController().signal;
     drift.mounts.start((key) => keys.push(key), signal);
     drift.volumes.start((key) => keys.push(`volume ${key}`), signal);
     drift.run(signal);
-    const removed = (target: string) => listener({ added: [], removed: [mountEntry(target)], changed: [] });
-    return { drift, keys, removed, at };
+    const nothing = { added: [], removed: [], changed: [], suspect: [] };
+    const removed = (target: string) => listener({ ...nothing, removed: [mountEntry(target)] });
+    const added = (target: string) => listener({ ...nothing, added: [mountEntry(target)] });
+    const suspect = (target: string) => listener({ ...nothing, suspect: [mountEntry(target)] });
+    return { drift, keys, removed, added, suspect, at, stacks };
   }
 
   it('names the mount whose target changed, also when something above it did', () => {
@@ -126,12 +136,26 @@ describe('DriftWatch', () => {
   });
 
   it('names the volume whose stage changed', () => {
-    const { drift, keys, removed } = watch();
-    drift.onStaged('team/data', '/stage/1');
-    removed('/stage/1');
-    drift.onStaged('team/data', undefined);
-    removed('/stage/1');
-    expect(keys).to.deep.equal(['volume team/data']);
+    const { keys, removed, added, stacks } = watch();
+    removed('/mnt/.volumes/u-1');
+    removed('/mnt/.volumes/u-1/below');
+    removed('/mnt/.volumes/u-2');
+    expect(keys, 'and what its mounts show').to.deep.equal(['volume team/data', 'team/m']);
+    const stage = mountEntry('/mnt/.volumes/u-1');
+    stacks.set('/mnt/.volumes/u-1', [stage]);
+    added('/mnt/.volumes/u-1');
+    expect(keys, 'who made it looks at it').to.have.length(2);
+    stacks.set('/mnt/.volumes/u-1', [stage, stage]);
+    added('/mnt/.volumes/u-1');
+    expect(keys, 'mounted over').to.have.length(4);
+  });
+
+  it('names what the kernel complained of, though nothing changed in the table', () => {
+    const { keys, suspect } = watch();
+    suspect('/mnt/.volumes/u-1');
+    expect(keys).to.deep.equal(['volume team/data', 'team/m']);
+    suspect('/mnt/m');
+    expect(keys).to.have.length(3);
   });
 
   it('keeps quiet about our own work, but not about who was faster', async () => {

@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   realpathSync,
@@ -213,6 +214,24 @@ describe('volume images', () => {
     } finally {
       execFileSync('losetup', ['--detach', loop]);
       execFileSync('umount', [other]);
+    }
+  });
+
+  it('are mounted again from the device that still shows them, when their mount went and a bind of it stays', async () => {
+    await create('ext4', 16n);
+    const { entry } = await mount('ext4');
+    const bind = join(folder, 'bind');
+    mkdirSync(bind);
+    execFileSync('mount', ['--bind', join(path(), 'data'), bind]);
+    try {
+      execFileSync('umount', [path()]);
+      const again = await mount('ext4');
+      expect(again).to.have.nested.property('entry.device', entry.device);
+      writeFileSync(join(path(), 'data/file'), 'seen');
+      expect(readFileSync(join(bind, 'file'), 'utf8')).to.equal('seen');
+      expect(loopsOf(file)).to.have.length(1);
+    } finally {
+      execFileSync('umount', [bind]);
     }
   });
 
