@@ -19,7 +19,7 @@ export interface ServerProcess extends Started {
 
 const PROGRAM = join(import.meta.dirname, 'server-process.ts');
 /** As `bin/clawstore` runs it. */
-const FLAGS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'];
+const FLAGS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4', '--no-parallel-scavenge'];
 const STOP_MS = 20_000;
 
 /** Starts a server on a state directory of its own, or on one that is there. */
