@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { api } from './cases/api.ts';
 import { emptyDirs } from './cases/emptydir.ts';
+import { healing } from './cases/healing.ts';
 import { hostPathCases } from './cases/hostpath.ts';
 import { lifecycle } from './cases/lifecycle.ts';
 import { mountLatencies } from './cases/mount-latency.ts';
@@ -22,6 +23,7 @@ import { s3Throughput } from './cases/s3-throughput.ts';
 import { start } from './cases/start.ts';
 import type { Case, Options } from './support/case.ts';
 import { machineFacts } from './support/facts.ts';
+import { writeHealingTable } from './support/healing-table.ts';
 import { resultOf, writeResult, writeTable } from './support/report.ts';
 import { Scope } from './support/scope.ts';
 
@@ -33,6 +35,7 @@ const CASES: readonly Case[] = [
   mountLatencies,
   s3Throughput,
   s3Many,
+  healing,
   api,
 ];
 const INSIDE = 'CLAWSTORE_BENCH_NAMESPACE';
@@ -48,6 +51,7 @@ async function main(): Promise<number> {
   });
   if (values.table) {
     writeTable();
+    writeHealingTable();
     return 0;
   }
   const unknown = positionals.filter((name) => !CASES.some((one) => one.name === name));
@@ -61,6 +65,7 @@ async function main(): Promise<number> {
   let failed = 0;
   for (const one of chosen) if (!(await runCase(one, options))) failed += 1;
   writeTable();
+  writeHealingTable();
   return failed === 0 ? 0 : 1;
 }
 

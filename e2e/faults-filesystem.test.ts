@@ -87,7 +87,6 @@ describe(`filesystems that fail, ${controlPlaneKind} API server`, function () {
 
       await machine.delete(VOLUME_MOUNTS, key);
       await machine.waitGone(VOLUME_MOUNTS, key);
-      await machine.waitReady(VOLUMES, key);
       await machine.create(mount(ns, name, name));
       await machine.waitReady(VOLUME_MOUNTS, key);
       await machine.waitReady(VOLUMES, key);
@@ -114,6 +113,22 @@ describe(`filesystems that fail, ${controlPlaneKind} API server`, function () {
     await machine.waitReady(VOLUMES, key);
     await machine.waitReady(VOLUME_MOUNTS, key);
     writeFileSync(join(target, 'more'), '');
+  });
+
+  it('leaves the mounts of memory whose storage somebody detached, with their files, and says so', async () => {
+    const key = `${ns}/memory`;
+    await machine.create(volume(ns, 'memory', { emptyDir: { medium: 'Memory' }, capacity: '4Mi' }));
+    await machine.create(mount(ns, 'memory', 'memory'));
+    await machine.waitReady(VOLUME_MOUNTS, key);
+    const target = machine.target(ns, 'memory');
+    writeFileSync(join(target, 'file'), 'kept');
+    const { metadata } = await machine.get<Volume>(VOLUMES, key);
+    await run('umount', ['-l', join(machine.settings.mountRoot, '.volumes', metadata.uid ?? '')]);
+    await machine.waitCondition(VOLUMES, key, 'Provisioned', 'True', 'Emptied', BY_EVENT_MS);
+    await machine.waitCondition(VOLUME_MOUNTS, key, 'Ready', 'False', 'MountDrifted', BY_EVENT_MS);
+    expect(readFileSync(join(target, 'file'), 'utf8')).to.equal('kept');
+    await run('umount', [target]);
+    await machine.waitReady(VOLUME_MOUNTS, key);
   });
 
   it('takes what was there when the agent starts for what it is', async () => {

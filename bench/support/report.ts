@@ -88,23 +88,32 @@ export function writeResult(result: Result): void {
   writeFileSync(join(RESULTS, `${result.measurement.name}.json`), `${rounded}\n`);
 }
 
+/** Every result that there is, in no order. */
+export function readResults(): readonly Result[] {
+  const names = existsSync(RESULTS) ? readdirSync(RESULTS).filter((name) => name.endsWith('.json')) : [];
+  return names.map((name) => JSON.parse(readFileSync(join(RESULTS, name), 'utf8')) as Result);
+}
+
 /** Puts the table of all results that there are between the marks of the README. */
 export function writeTable(): void {
-  const results = existsSync(RESULTS) ? readdirSync(RESULTS).filter((name) => name.endsWith('.json')) : [];
   const rank = (name: string): number => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
-  const rows = results
-    .map((name) => JSON.parse(readFileSync(join(RESULTS, name), 'utf8')) as Result)
-    .sort(({ measurement: a }, { measurement: b }) => rank(a.name) - rank(b.name) || (a.name < b.name ? -1 : 1))
+  const rows = readResults()
+    .toSorted(({ measurement: a }, { measurement: b }) => rank(a.name) - rank(b.name) || (a.name < b.name ? -1 : 1))
     .map(rowOf);
   const table = [
     '| what | goal | ours | beside it | ratio | goal met | samples | calibration |',
     '|---|---|---|---|---|---|---|---|',
     ...rows,
   ].join('\n');
-  const text = readFileSync(README, 'utf8');
+  writeBetweenMarks(README, table);
+}
+
+/** Replaces what stands between the marks of a document. @throws Error when it has none. */
+export function writeBetweenMarks(file: string, table: string): void {
+  const text = readFileSync(file, 'utf8');
   const [start, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (start < 0 || end < start) throw new Error(`${README} lacks its marks`);
-  writeFileSync(README, `${text.slice(0, start + BEGIN.length)}\n${table}\n${text.slice(end)}`);
+  if (start < 0 || end < start) throw new Error(`${file} lacks its marks`);
+  writeFileSync(file, `${text.slice(0, start + BEGIN.length)}\n${table}\n${text.slice(end)}`);
 }
 
 function rowOf({ measurement, facts, value, ratio, met }: Result): string {

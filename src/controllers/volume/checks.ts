@@ -40,6 +40,12 @@ export function nextVolumeStep(facts: VolumeFacts): VolumeStep {
   return { step: 'none' };
 }
 
+/** What speaks against storage that could not be given back; undefined when it may be used as it is. */
+export function storageRefusal(facts: VolumeFacts): Failure | undefined {
+  const step = storageIsUsable(facts);
+  return step?.step === 'refuse' ? step.failure : undefined;
+}
+
 function policyAllows({ resolution }: VolumeFacts): VolumeStep | undefined {
   return resolution.ok ? undefined : refuse(resolution.refusal);
 }
@@ -56,9 +62,10 @@ function limitIsSet({ observation }: VolumeFacts): VolumeStep | undefined {
   return observation.capacity.pending === true ? { step: 'provision' } : undefined;
 }
 
-/** A filesystem that has failed is mounted anew by its next mount, once no present one keeps it. */
-function failedIsGivenBack(facts: VolumeFacts): VolumeStep | undefined {
-  return facts.observation?.problem?.reason === 'FilesystemFailed' ? isStagedOnlyWhenWanted(facts) : undefined;
+/** A filesystem that has failed works again only when it is mounted anew: given back as soon as no mount keeps it. */
+function failedIsGivenBack({ observation }: VolumeFacts): VolumeStep | undefined {
+  if (observation?.problem?.reason !== 'FilesystemFailed' || observation.stageMount === undefined) return undefined;
+  return { step: 'unstage' };
 }
 
 function storageIsUsable({ volume, observation, resolution }: VolumeFacts): VolumeStep | undefined {

@@ -17,7 +17,7 @@ import type { Failure } from '../support/failure.ts';
 import { failureOf, retryOf } from '../support/failure.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { actOnVolume, removeVolume } from './act.ts';
-import { nextVolumeStep } from './checks.ts';
+import { nextVolumeStep, storageRefusal } from './checks.ts';
 import type { VolumeFacts } from './observe.ts';
 import { observeRemoval, observeVolume } from './observe.ts';
 import type { VolumeOutcome } from './status.ts';
@@ -59,7 +59,10 @@ async function converge(volume: Volume, deps: AgentDependencies, context: Reconc
       const before = facts?.observation?.stageMount?.id;
       facts = await observeVolume(volume, deps, signal);
       // A busy unstage changes nothing; it is tried again when a mount goes.
-      if (operation === 'UnmountFailed' && facts.observation?.stageMount?.id === before) break;
+      if (operation === 'UnmountFailed' && facts.observation?.stageMount?.id === before) {
+        failure = storageRefusal(facts);
+        break;
+      }
       const step = nextVolumeStep(facts);
       if (step.step === 'refuse') failure = step.failure;
       const { driver, wanted } = facts;

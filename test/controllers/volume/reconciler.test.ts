@@ -186,6 +186,20 @@ describe('volume on its node', () => {
     expect(reasonOf(on, 'Ready')).to.equal('DataMissing');
   });
 
+  it('gives a filesystem that has failed back although it is wanted, and stalls while a mount keeps it', async () => {
+    const on = await ready();
+    on.driver.staged.add('uid-data');
+    on.driver.problem = { reason: 'FilesystemFailed', message: 'see dmesg', terminal: true };
+    on.driver.unmountOutcome = { outcome: 'busy', holders: [], mounts: ['/mnt/m'] };
+    on.add(mount('m'));
+    await on.volume();
+    expect(on.driver.calls).to.deep.equal(['unstage data']);
+    expect(reasonOf(on, 'Stalled')).to.equal('FilesystemFailed');
+    on.driver.unmountOutcome = { outcome: 'done' };
+    await on.volume();
+    expect(on.driver.staged.size).to.equal(0);
+  });
+
   it('stalls when its capacity is to be enforced and cannot be', async () => {
     const on = world({ capacityPolicy: 'Enforce' });
     await on.volume();
