@@ -13,8 +13,8 @@ export function writeHealingTable(): void {
     .map(({ measurement: { title, ours, other }, facts }) =>
       [
         title,
-        `${inWords(median(ours))}`,
-        `${inWords(quantile(ours, 0.99))}`,
+        inWords(median(ours)),
+        inWords(quantile(ours, 0.99)),
         other === undefined ? '' : `${inWords(median(other.samples))}: ${other.title}`,
         String(ours.length),
         `${facts.calibration.wallMs.toFixed(0)} ms`,

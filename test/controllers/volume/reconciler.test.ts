@@ -194,7 +194,7 @@ describe('volume on its node', () => {
     on.add(mount('m'));
     await on.volume();
     expect(on.driver.calls).to.deep.equal(['unstage data']);
-    expect(reasonOf(on, 'Stalled')).to.equal('FilesystemFailed');
+    expect(reasonOf(on, 'Ready')).to.equal('FilesystemFailed');
     on.driver.unmountOutcome = { outcome: 'done' };
     await on.volume();
     expect(on.driver.staged.size).to.equal(0);
