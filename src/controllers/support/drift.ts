@@ -94,7 +94,11 @@ export class DriftWatch {
         continue;
       }
       const mounts = this.#store.byIndex(BY_TARGET, target);
-      for (const mount of mounts) this.#tell(keyOf(mount));
+      const isSuspect = suspect.some((entry) => entry.target === target);
+      for (const mount of mounts) {
+        if (isSuspect) this.mounts.send(keyOf(mount), DRIFT);
+        else this.#tell(keyOf(mount));
+      }
       if (mounts.length === 0) this.#tellBelow(target);
     }
   }
@@ -108,11 +112,14 @@ export class DriftWatch {
     }
   }
 
-  /** A mount over a directory above our targets hides them all. Rare, and looked for only where targets can be. */
+  /**
+   * A mount over a directory above our targets hides them all. Rare, and looked for only where targets can be. It is no work
+   * of ours, and shows at no target: who is looking just now may have looked before.
+   */
   #tellBelow(target: string): void {
     for (const mount of this.#store.list()) {
       const { hostPath } = mount.status ?? {};
-      if (hostPath !== undefined && isAtOrBelow(hostPath, target)) this.#tell(keyOf(mount));
+      if (hostPath !== undefined && isAtOrBelow(hostPath, target)) this.mounts.send(keyOf(mount), DRIFT);
     }
   }
 

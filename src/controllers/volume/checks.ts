@@ -63,8 +63,10 @@ function limitIsSet({ observation }: VolumeFacts): VolumeStep | undefined {
 }
 
 /** A filesystem that has failed works again only when it is mounted anew: given back as soon as no mount keeps it. */
-function failedIsGivenBack({ observation }: VolumeFacts): VolumeStep | undefined {
+function failedIsGivenBack({ observation, shownByMount }: VolumeFacts): VolumeStep | undefined {
   if (observation?.problem?.reason !== 'FilesystemFailed' || observation.stageMount === undefined) return undefined;
+  // Looking for who else keeps it takes long, and what has failed is to be reported at once.
+  if (shownByMount) return undefined;
   return { step: 'unstage' };
 }
 

@@ -1,4 +1,5 @@
 /** The facts of one volume on its node: the object, who wants it, what the policy says, what the driver sees. */
+import { isTrue } from '../../api/conditions.ts';
 import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting, keyOf } from '../../api/meta.ts';
 import type { Volume } from '../../api/volume.ts';
@@ -22,6 +23,8 @@ export interface VolumeFacts {
   readonly observation: VolumeObservation | undefined;
   /** A mount that is not being deleted wants the volume on this node. */
   readonly wantedByMount: boolean;
+  /** A mount says that it is there. */
+  readonly shownByMount: boolean;
 }
 
 /** Gathers the facts of a volume that is to be kept. */
@@ -33,13 +36,22 @@ export async function observeVolume(
   const resolution = resolveVolume(policyFacts(dependencies, volume));
   const mounts = dependencies.stores.mounts.byIndex(BY_VOLUME, keyOf(volume));
   const wantedByMount = mounts.some((mount) => !isDeleting(mount));
+  const shownByMount = mounts.some(({ status }) => isTrue(status?.conditions, 'Mounted'));
   if (!resolution.ok) {
-    return { volume, resolution, driver: undefined, wanted: undefined, observation: undefined, wantedByMount };
+    return {
+      volume,
+      resolution,
+      driver: undefined,
+      wanted: undefined,
+      observation: undefined,
+      wantedByMount,
+      shownByMount,
+    };
   }
   const driver = dependencies.drivers.get(resolution.resolved.type);
   const wanted = driverVolume(volume, resolution.resolved, dependencies.named);
   const observation = await driver?.observeVolume(wanted, signal);
-  return { volume, resolution, driver, wanted, observation, wantedByMount };
+  return { volume, resolution, driver, wanted, observation, wantedByMount, shownByMount };
 }
 
 /** What is needed to take a volume down, whether or not today's policy would still allow it. */

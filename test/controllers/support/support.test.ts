@@ -179,6 +179,18 @@ describe('DriftWatch', () => {
     expect(keys).to.deep.equal(['team/m', 'team/m']);
   });
 
+  it('tells of a cover above the target although a look at it is going on', async () => {
+    const { drift, keys, added, suspect, at } = watch();
+    at.set('/mnt/m', mountEntry('/mnt/m', 5));
+    await drift.quietly('team/m', '/mnt/m', async (settled) => {
+      settled(mountEntry('/mnt/m', 5));
+      added('/mnt');
+      expect(keys).to.deep.equal(['team/m']);
+      suspect('/mnt/m');
+    });
+    expect(keys).to.deep.equal(['team/m', 'team/m']);
+  });
+
   it('loses no change during work that ended without a look', async () => {
     const { drift, keys, removed } = watch();
     await drift.quietly('team/m', '/mnt/m', async () => removed('/mnt/m'));
