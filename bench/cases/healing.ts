@@ -1,6 +1,6 @@
 /** Faults, and how long it takes until they are healed or, where only a person can end them, reported. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toolPath } from '../../scripts/tools.ts';
@@ -15,13 +15,14 @@ const DEADLINE_MS = 60_000;
 /** Between two samples: what the last one left to be reported is reported. */
 const REST_MS = 100;
 
-/** One kind of fault. `strike` makes it and returns when it has been made; `healed` says whether it is over. */
+/** One kind of fault. `strike` makes it; `healed` says whether it is over. */
 interface Fault {
   readonly name: string;
   readonly title: string;
   /** Samples per round that the options ask for. */
   readonly per: number;
-  readonly strike: () => Promise<void> | void;
+  /** Gives the time from which is measured; undefined = when it returns. */
+  readonly strike: () => Promise<void> | number | void;
   readonly healed: () => Promise<boolean> | boolean;
   /** Ends what only a person ends; not measured. */
   readonly mend?: () => Promise<void> | void;
@@ -102,8 +103,11 @@ function faults(api: Api, machine: Machine, s3: S3): readonly Fault[] {
   let stagePath = '';
   let before: MountEntry | undefined;
   let pid = 0;
-  const serving = async (): Promise<number> =>
-    Number(readFileSync(machine.scope.path('state/s3', await uid('bucket'), 'process'), 'utf8').split(' ')[0]);
+  /** 0 between two processes. */
+  const serving = async (): Promise<number> => {
+    const file = machine.scope.path('state/s3', await uid('bucket'), 'process');
+    return existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[0]) : 0;
+  };
   /** In a process of its own: a mount that hangs must hang nobody else. */
   const shows = (): boolean =>
     spawnSync('cat', [join(target('bucket'), 'file')], { timeout: 2000 }).stdout.toString() === 'bucket';
@@ -120,7 +124,7 @@ function faults(api: Api, machine: Machine, s3: S3): readonly Fault[] {
       name: 'unmounted',
       title: 'target unmounted, until it is mounted again (hostPath)',
       per: 20,
-      strike: () => command('umount', target('host')),
+      strike: () => since('umount', target('host')),
       healed: () => isMounted('host'),
       byHand: {
         title: '`mount --bind`',
@@ -131,14 +135,14 @@ function faults(api: Api, machine: Machine, s3: S3): readonly Fault[] {
       name: 'read-only',
       title: 'mount made read-only, until it is writable again (hostPath)',
       per: 20,
-      strike: () => command('mount', '-o', 'remount,bind,ro', target('host')),
+      strike: () => since('mount', '-o', 'remount,bind,ro', target('host')),
       healed: () => isMounted('host') && mountsAt(target('host'))[0]?.options.includes('rw') === true,
     },
     {
       name: 'covered',
       title: 'target mounted over, until `MountCovered` is in the API',
       per: 10,
-      strike: () => command('mount', '-t', 'tmpfs', 'cover', target('host')),
+      strike: () => since('mount', '-t', 'tmpfs', 'cover', target('host')),
       healed: says('volumemounts', 'host', 'MountCovered'),
       mend: () => command('umount', target('host')),
     },
@@ -161,7 +165,7 @@ function faults(api: Api, machine: Machine, s3: S3): readonly Fault[] {
       name: 'xfs-shutdown',
       title: 'XFS shut down, until `FilesystemFailed` is in the API',
       per: 3,
-      strike: () => command('xfs_io', '-x', '-c', 'shutdown', target('xfs')),
+      strike: () => since('xfs_io', '-x', '-c', 'shutdown', target('xfs')),
       healed: says('volumes', 'xfs', 'FilesystemFailed'),
       mend: () => again('xfs'),
     },
@@ -184,7 +188,7 @@ function faults(api: Api, machine: Machine, s3: S3): readonly Fault[] {
         pid = await serving();
         process.kill(pid, 'SIGKILL');
       },
-      healed: async () => (await serving()) !== pid && shows(),
+      healed: async () => ![0, pid].includes(await serving()) && shows(),
     },
     {
       name: 'rclone-stopped',
@@ -194,7 +198,7 @@ function faults(api: Api, machine: Machine, s3: S3): readonly Fault[] {
         pid = await serving();
         process.kill(pid, 'SIGSTOP');
       },
-      healed: async () => (await serving()) !== pid && shows(),
+      healed: async () => ![0, pid].includes(await serving()) && shows(),
     },
     {
       name: 'server-killed',
@@ -221,7 +225,7 @@ function faults(api: Api, machine: Machine, s3: S3): readonly Fault[] {
       per: 3,
       strike: () => {
         process.kill(helperOf(machine), 'SIGKILL');
-        command('umount', target('host'));
+        return since('umount', target('host'));
       },
       healed: () => isMounted('host'),
     },
@@ -246,8 +250,7 @@ async function measure(fault: Fault, api: Api, { options, progress, scope }: Con
   const ours: number[] = [];
   const bare: number[] = [];
   for (let index = 0; index < fault.per * options.rounds; index++) {
-    await fault.strike();
-    const start = performance.now();
+    const start = (await fault.strike()) ?? performance.now();
     await until(fault.healed, fault.title);
     ours.push(performance.now() - start);
     await fault.mend?.();
@@ -274,9 +277,8 @@ async function measure(fault: Fault, api: Api, { options, progress, scope }: Con
   };
 }
 
-/** Those that the design names. */
+/** The one that the design names; the other, a mount that vanishes, is measured among a thousand by the case `thousand`. */
 function goalOf({ name }: Fault): Pick<Measurement, 'goal'> {
-  if (name === 'unmounted') return { goal: { text: 'p99 < 50 ms', limit: 50, on: 'value' } };
   return name === 'rclone-killed' ? { goal: { text: 'p99 < 1 s', limit: 1000, on: 'value' } } : {};
 }
 
@@ -319,6 +321,13 @@ async function until(holds: () => Promise<boolean> | boolean, what: string): Pro
     if (performance.now() > deadline) throw new Error(`gave up waiting for ${what}`);
     await delay(1);
   }
+}
+
+/** Runs a command and gives the time of its start: what it does may be healed before it has ended. */
+function since(name: string, ...args: readonly string[]): number {
+  const start = performance.now();
+  command(name, ...args);
+  return start;
 }
 
 function command(name: string, ...args: readonly string[]): void {
