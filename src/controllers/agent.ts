@@ -80,7 +80,7 @@ export interface AgentOptions {
   readonly concurrency?: number | undefined;
 }
 
-/** How often mounts of storage on a server are looked at, in milliseconds: a server that dies makes no event. */
+/** How often storage on a server is looked at where its driver does not do that, in milliseconds: it makes no event. */
 const PROBE_MS = 5_000;
 /** How often the node itself and the space its volumes use are looked at, in milliseconds. */
 const LOOK_MS = 60_000;
@@ -165,7 +165,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       storage.volumes,
       named.source('named-data', () => keysNamingObjects(stores.volumes.list())),
       timerSource('usage', clock, LOOK_MS, () => limitedVolumes(stores)),
-      timerSource('probe', clock, PROBE_MS, () => remoteVolumes(stores)),
+      timerSource('probe', clock, PROBE_MS, () => remoteVolumes(stores, dependencies.drivers)),
       resyncSource('volume-resync', clock, RESYNC_MS, () => stores.volumes.keys()),
     ],
   });
@@ -312,18 +312,22 @@ function mountsToProbe({ mounts, volumes }: AgentStores, drivers: AgentDependenc
     .list()
     .filter((mount) => {
       const volume = volumes.get(volumeKeyOf(mount));
-      if (volume === undefined || isNodeLocal(volume.spec)) return false;
-      const type = volumeTypeOf(volume.spec);
-      return type === undefined || drivers.get(type)?.onChange === undefined;
+      return volume !== undefined && mustBeProbed(volume, drivers);
     })
     .map(keyOf);
 }
 
+function mustBeProbed({ spec }: Volume, drivers: AgentDependencies['drivers']): boolean {
+  if (isNodeLocal(spec)) return false;
+  const type = volumeTypeOf(spec);
+  return type === undefined || drivers.get(type)?.onChange === undefined;
+}
+
 /** The volumes of those mounts, and those whose server was not as it should be: it makes no event when it is back. */
-function remoteVolumes({ mounts, volumes }: AgentStores): string[] {
+function remoteVolumes({ mounts, volumes }: AgentStores, drivers: AgentDependencies['drivers']): string[] {
   return volumes
     .list()
-    .filter(({ spec, status }) => !isNodeLocal(spec) && !isTrue(status?.conditions, 'Stalled'))
+    .filter((volume) => mustBeProbed(volume, drivers) && !isTrue(volume.status?.conditions, 'Stalled'))
     .filter(
       (volume) => mounts.byIndex(BY_VOLUME, keyOf(volume)).length > 0 || !isTrue(volume.status?.conditions, 'Ready'),
     )

@@ -183,7 +183,8 @@ export interface Driver {
   readonly type: DriverType;
   /**
    * Calls back with the UID of a volume whose storage changed in a way that the mount table does not show: the process
-   * that serves it died. Absent where there is no such thing. Returns what ends it.
+   * that serves it died, its server answers otherwise than before. Absent where a driver cannot tell: such volumes are
+   * looked at every few seconds. Returns what ends it.
    */
   onChange?(listener: (volumeUID: string) => void): () => void;
 

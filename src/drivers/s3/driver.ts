@@ -47,6 +47,7 @@ import {
 import { locationName, type S3Location } from './location.ts';
 import { Looks } from './looks.ts';
 import { ping, pushUploads } from './rc.ts';
+import { Watch } from './watch.ts';
 
 const NEEDED_FEATURES: readonly string[] = ['Koffi', 'BindMounts'];
 const MINIMUM = [1, 68] as const;
@@ -59,6 +60,8 @@ const UPLOAD_POLL_MS = 100;
 const HUNG_MS = 10_000;
 const EXIT_PATIENCE_MS = 10_000;
 const FOLLOW_MS = 86_400_000;
+/** A server that dies makes no event. */
+const WATCH_MS = 5_000;
 const NOTE =
   'Objects as files: chmod and chown have no effect; links, FIFOs and extended attributes are errors; locks hold on one node; a rename copies; fsync does not wait for the server.';
 const CAPACITY: VolumeObservation['capacity'] = {
@@ -66,6 +69,11 @@ const CAPACITY: VolumeObservation['capacity'] = {
   reason: Reason.NotEnforceable,
   message: 'A bucket has no size; the capacity is only a statement.',
 };
+
+export interface S3DriverOptions {
+  readonly hungMs?: number;
+  readonly watchMs?: number;
+}
 
 export class S3Driver implements Driver {
   readonly type = 's3';
@@ -76,17 +84,35 @@ export class S3Driver implements Driver {
   /** Processes whose end is awaited, by volume UID. */
   readonly #followed = new Map<string, DaemonProcess>();
   readonly #pingedAt = new Map<string, number>();
+  readonly #watchMs: number;
+  /** Runs while somebody listens. */
+  #watch: Watch | undefined;
   #probed: { readonly file: string; readonly changedMs: number; readonly version: string } | undefined;
 
-  /** @param hungMs How long the process that serves a mount may stay silent. */
-  constructor(node: NodeLayer, hungMs: number = HUNG_MS) {
+  /**
+   * @param options.hungMs How long the process that serves a mount may stay silent.
+   * @param options.watchMs How often servers are asked whether they still answer.
+   */
+  constructor(node: NodeLayer, { hungMs = HUNG_MS, watchMs = WATCH_MS }: S3DriverOptions = {}) {
     this.#node = node;
     this.#hungMs = hungMs;
+    this.#watchMs = watchMs;
   }
 
   onChange(listener: (volumeUID: string) => void): () => void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.#watch ??= new Watch({
+      looks: this.#looks,
+      periodMs: this.#watchMs,
+      pingProcess: (uid) => this.#pingProcess(uid),
+      onServerChange: (uid) => this.#tell(uid),
+    });
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      this.#watch?.stop();
+      this.#watch = undefined;
+    };
   }
 
   async capabilities(signal: AbortSignal): Promise<DriverCapabilities> {
@@ -135,6 +161,7 @@ export class S3Driver implements Driver {
     }
     try {
       this.#requireMaterial(volume);
+      this.#watch?.follow(volume.uid, location);
       const { empty, ours } = await this.#looks.look(volume.uid, location, signal);
       const provisioned = ours || !empty || location.prefix === '' || volume.wasProvisioned;
       return { ...base, provisioned, ownedByUs: ours, problem: undefined };
@@ -288,6 +315,7 @@ export class S3Driver implements Driver {
     const missing = missingOf(volume);
     if (missing?.confirmed === true) return { kept: missing.message };
     this.#requireMaterial(volume);
+    this.#watch?.forget(uid);
     try {
       const { deleted, kept, why } = await this.#looks.use(location, (objects) => objects.purge(uid, signal));
       if (kept > 0) {
@@ -413,7 +441,7 @@ export class S3Driver implements Driver {
           if (!isCurrent()) return;
           this.#followed.delete(uid);
           this.#pingedAt.delete(uid);
-          for (const listener of this.#listeners) listener(uid);
+          this.#tell(uid);
         },
         (thrown: unknown) => {
           if (!isCurrent()) return;
@@ -425,6 +453,17 @@ export class S3Driver implements Driver {
       );
     };
     wait();
+  }
+
+  async #pingProcess(uid: string): Promise<void> {
+    // One that has not mounted yet cannot be asked.
+    if (this.#stageMount(uid)?.source !== sourceOf(uid)) return;
+    const daemon = await this.#liveDaemon(uid, new AbortController().signal);
+    if (daemon !== undefined) limitLog(directoryOf(this.#node, uid));
+  }
+
+  #tell(uid: string): void {
+    for (const listener of this.#listeners) listener(uid);
   }
 
   #stageMount(uid: string): MountEntry | undefined {

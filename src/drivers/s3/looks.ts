@@ -3,7 +3,9 @@
  * must cost each volume one wait in a while, not one per question.
  */
 import { createHash } from 'node:crypto';
-import type { Usage } from '../driver.ts';
+import { Reason } from '../../api/reasons.ts';
+import { DriverError, type Usage } from '../driver.ts';
+import { toS3Error } from './errors.ts';
 import { type S3Location } from './location.ts';
 import { type PrefixContents, S3Objects, usageOf } from './objects.ts';
 
@@ -11,6 +13,9 @@ import { type PrefixContents, S3Objects, usageOf } from './objects.ts';
 const LOOK_HOLDS_MS = 8_000;
 /** How long it is believed what lies under a prefix while its bucket answers. */
 const CONTENTS_HOLD_MS = 600_000;
+/** How long it is believed of a bucket that it cannot be reached; it is asked anew more often (`watch.ts`). */
+const AWAY_HOLDS_MS = 20_000;
+const AWAY: ReadonlySet<string> = new Set([Reason.ServerUnreachable, Reason.ServerNameNotResolved]);
 /** Adding up the objects costs a request per thousand of them. */
 const USAGE_HOLDS_MS = 600_000;
 
@@ -28,6 +33,8 @@ export class Looks {
   readonly #wellAt = new Map<string, number>();
   /** Questions that are under way, by the same. */
   readonly #asking = new Map<string, Promise<PrefixContents>>();
+  /** Buckets that could not be reached at all, by the same: what holds for one volume holds for all. */
+  readonly #away = new Map<string, { readonly at: number; readonly error: DriverError }>();
   readonly #usages = new Map<string, { readonly at: number; readonly usage: Usage }>();
   readonly #clients = new Map<string, Promise<S3Objects>>();
 
@@ -35,17 +42,37 @@ export class Looks {
   look(uid: string, location: S3Location, signal: AbortSignal): Promise<PrefixContents> {
     signal.throwIfAborted();
     const fingerprint = fingerprintOf(location);
-    const bucket = fingerprintOf({ ...location, prefix: '' });
+    const bucket = this.bucketOf(location);
+    const away = this.#away.get(bucket);
+    if (away !== undefined && performance.now() - away.at < AWAY_HOLDS_MS) {
+      return Promise.reject(toS3Error(away.error.cause ?? away.error, location, 'Listing'));
+    }
     const last = this.#looks.get(uid);
     const age = last?.fingerprint === fingerprint ? performance.now() - last.at : Number.POSITIVE_INFINITY;
-    if (last !== undefined && age < LOOK_HOLDS_MS) return last.answer;
+    const wellAt = this.#wellAt.get(bucket) ?? Number.NEGATIVE_INFINITY;
+    // A failure counts no more once the bucket has answered anybody.
+    if (last !== undefined && age < LOOK_HOLDS_MS && (last.isWell || last.at > wellAt)) return last.answer;
     const anew = (): Promise<PrefixContents> => this.#ask(uid, location, { fingerprint, bucket }, signal);
     if (last === undefined || !last.isWell || age > CONTENTS_HOLD_MS) return anew();
     // That the bucket answers another volume says as much about this one: what lies under its prefix changes nothing.
-    const sinceWell = performance.now() - (this.#wellAt.get(bucket) ?? Number.NEGATIVE_INFINITY);
-    if (sinceWell < LOOK_HOLDS_MS) return last.answer;
+    if (performance.now() - wellAt < LOOK_HOLDS_MS) return last.answer;
     const asking = this.#asking.get(bucket);
-    return asking === undefined ? anew() : asking.then(() => last.answer, anew);
+    return asking === undefined
+      ? anew()
+      : asking.then(
+          () => last.answer,
+          () => this.look(uid, location, signal),
+        );
+  }
+
+  /** What lies at the location now. */
+  lookAnew(uid: string, location: S3Location, signal: AbortSignal): Promise<PrefixContents> {
+    return this.#ask(uid, location, { fingerprint: fingerprintOf(location), bucket: this.bucketOf(location) }, signal);
+  }
+
+  /** Tells buckets, and the credentials with which they are reached, apart. */
+  bucketOf(location: S3Location): string {
+    return fingerprintOf({ ...location, prefix: '' });
   }
 
   #ask(
@@ -58,8 +85,11 @@ export class Looks {
     const look: Look = { at: performance.now(), fingerprint, answer, isWell: false };
     this.#looks.set(uid, look);
     this.#asking.set(bucket, answer);
-    const settle = (isWell: boolean): void => {
+    const settle = (isWell: boolean, error?: unknown): void => {
       look.isWell = isWell;
+      if (error instanceof DriverError && AWAY.has(error.reason))
+        this.#away.set(bucket, { at: performance.now(), error });
+      else if (!signal.aborted) this.#away.delete(bucket);
       if (this.#asking.get(bucket) === answer) this.#asking.delete(bucket);
       if (isWell) this.#wellAt.set(bucket, performance.now());
       else this.#wellAt.delete(bucket);
@@ -68,7 +98,7 @@ export class Looks {
     };
     answer.then(
       () => settle(true),
-      () => settle(false),
+      (thrown: unknown) => settle(false, thrown),
     );
     return answer;
   }

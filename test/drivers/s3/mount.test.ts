@@ -45,7 +45,7 @@ describe('mounts of S3 volumes', function () {
     server = await S3Server.start();
     proxy = await S3Proxy.start(server);
     await server.createBucket('data');
-    driver = new S3Driver(layer, HUNG_MS);
+    driver = new S3Driver(layer, { hungMs: HUNG_MS });
   });
 
   afterEach(async () => {
@@ -142,7 +142,7 @@ describe('mounts of S3 volumes', function () {
     const options = { stateDir: layer.stateDir, mountRoot: layer.mountRoot };
     const next = await createNodeLayer(options, soon());
     try {
-      const other = new S3Driver(next, HUNG_MS);
+      const other = new S3Driver(next, { hungMs: HUNG_MS });
       expect(await other.observeVolume(volume, soon())).to.deep.include({ staged: true, problem: undefined });
       await other.stage(volume, soon());
       expect((await other.observeMount(volume, mount, soon())).state).to.equal('mounted');
