@@ -408,8 +408,8 @@ export class S3Driver implements Driver {
   }
 
   /** The process that serves the volume, if it answers; one that hangs is ended. */
-  async #liveDaemon(uid: string, signal: AbortSignal): Promise<DaemonProcess | undefined> {
-    const daemon = await this.#findDaemon(uid, signal);
+  async #liveDaemon(uid: string, signal: AbortSignal, known?: DaemonProcess): Promise<DaemonProcess | undefined> {
+    const daemon = known ?? (await this.#findDaemon(uid, signal));
     const pingedAt = this.#pingedAt.get(uid) ?? Number.NEGATIVE_INFINITY;
     if (daemon === undefined || performance.now() - pingedAt < this.#hungMs / 2) return daemon;
     if (await ping(daemon, signal, this.#hungMs)) {
@@ -458,7 +458,8 @@ export class S3Driver implements Driver {
   async #pingProcess(uid: string): Promise<void> {
     // One that has not mounted yet cannot be asked.
     if (this.#stageMount(uid)?.source !== sourceOf(uid)) return;
-    const daemon = await this.#liveDaemon(uid, new AbortController().signal);
+    // The end of one that is followed would have been told of: the helper need not be asked whether it runs.
+    const daemon = await this.#liveDaemon(uid, new AbortController().signal, this.#followed.get(uid));
     if (daemon !== undefined) limitLog(directoryOf(this.#node, uid));
   }
 
