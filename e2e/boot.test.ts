@@ -43,22 +43,27 @@ describe('a machine on which clawstore is installed', function () {
   after(() => machine.end());
 
   const mounts = async () => (await client.list<VolumeMount>(VOLUME_MOUNTS)).items;
-  const allReady = (times: number) =>
-    waitFor(
+  const allReady = (times: number) => {
+    let lacking: readonly string[] = [];
+    return waitFor(
       async () => {
         const volumes = (await client.list<Volume>(VOLUMES)).items;
         const made = await mounts();
         const isReady = ({ status }: Volume | VolumeMount) => isTrue(status?.conditions, 'Ready');
+        // What the status says may be of the time before.
+        const isOld = ({ status }: VolumeMount) => (status?.restarts ?? 0) < times;
         const all = [...volumes, ...made];
-        return (
-          all.length === 2 * names.length &&
-          all.every(isReady) &&
-          // What the status says may be of the time before.
-          made.every(({ status }) => (status?.restarts ?? 0) >= times)
-        );
+        const wanting = [...all.filter((each) => !isReady(each)), ...made.filter(isOld)];
+        lacking = wanting.map(({ kind, metadata, status }) => `${kind} ${metadata.name} ${JSON.stringify(status)}`);
+        return all.length === 2 * names.length && wanting.length === 0;
       },
-      { deadline: 120_000, message: 'every volume and mount to be Ready', instead: () => machine.tail() },
+      {
+        deadline: 120_000,
+        message: 'every volume and mount to be Ready',
+        instead: () => `${lacking.join(', ')}\n${machine.tail()}`,
+      },
     );
+  };
   const mountTable = () => machine.run('awk \'$5 ~ "^/run/clawstore/" { print $1, $3, $5 }\' /proc/self/mountinfo');
   const unitOfBucket = async (): Promise<string> => {
     const { uid = '' } = (await client.get<Volume>(VOLUMES, { namespace: 'default', name: 'bucket' })).metadata;
