@@ -19,6 +19,7 @@ export const CATEGORY = 'clawstore';
 export const FINALIZERS = {
   volume: `${GROUP}/volume`,
   mount: `${GROUP}/mount`,
+  snapshot: `${GROUP}/snapshot`,
 } as const;
 
 /**

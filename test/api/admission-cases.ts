@@ -747,6 +747,101 @@ const nodes: readonly AdmissionCase[] = [
   refused('refuses a spec on a node', object('StorageNode', { a: 1 }), 'spec', 'unknown field'),
 ];
 
+const snapshotSpec = { volumeRef: { name: 'data' } };
+const snapshot = (spec: unknown, name?: string): AdmissionObject => object('Snapshot', spec, name);
+const snapshotUpdate = (name: string, spec: unknown, field: string): AdmissionCase => {
+  const before = snapshot({ ...snapshotSpec, consistency: 'Crash', freezeTimeout: '5s' });
+  return { name, before, object: snapshot(spec, before.metadata.name), refused: { field, message: 'immutable' } };
+};
+
+const snapshots: readonly AdmissionCase[] = [
+  accepted('accepts the smallest snapshot, and fills in nothing', snapshot(snapshotSpec), {
+    'spec.consistency': undefined,
+    'spec.freezeTimeout': undefined,
+    'spec.ttl': undefined,
+    'spec.deletionPolicy': undefined,
+    'status.observedGeneration': -1,
+  }),
+  accepted(
+    'accepts a snapshot with everything',
+    snapshot({
+      ...snapshotSpec,
+      consistency: 'Filesystem',
+      freezeTimeout: '500ms',
+      ttl: '72h',
+      deletionPolicy: 'Retain',
+    }),
+  ),
+  refused('refuses a snapshot of nothing', snapshot({}), 'spec.volumeRef', 'Required value'),
+  refused(
+    'refuses an unknown consistency',
+    snapshot({ ...snapshotSpec, consistency: 'App' }),
+    'spec.consistency',
+    'Crash',
+  ),
+  refused(
+    'refuses to hold writers for more than a minute',
+    snapshot({ ...snapshotSpec, freezeTimeout: '61s' }),
+    'spec.freezeTimeout',
+    'must be more than 0 and at most 60s',
+  ),
+  refused(
+    'refuses to hold writers for no time',
+    snapshot({ ...snapshotSpec, freezeTimeout: '0ms' }),
+    'spec.freezeTimeout',
+    'must be more than 0 and at most 60s',
+  ),
+  refused(
+    'refuses a freezeTimeout without a unit',
+    snapshot({ ...snapshotSpec, freezeTimeout: '10' }),
+    'spec.freezeTimeout',
+    PATTERN,
+  ),
+  refused(
+    'refuses a ttl of less than a minute',
+    snapshot({ ...snapshotSpec, ttl: '59s' }),
+    'spec.ttl',
+    'must be between 1m and 876000h',
+  ),
+  snapshotUpdate(
+    'keeps the volume of a snapshot',
+    { volumeRef: { name: 'other' }, consistency: 'Crash', freezeTimeout: '5s' },
+    'spec.volumeRef',
+  ),
+  snapshotUpdate('keeps the consistency of a snapshot', { ...snapshotSpec, freezeTimeout: '5s' }, 'spec.consistency'),
+  snapshotUpdate(
+    'keeps the freezeTimeout of a snapshot',
+    { ...snapshotSpec, consistency: 'Crash', freezeTimeout: '6s' },
+    'spec.freezeTimeout',
+  ),
+  accepted(
+    'accepts a volume that starts from a snapshot',
+    volume({ emptyDir: {}, dataSource: { snapshotRef: { name: 'a' } } }),
+  ),
+  accepted(
+    'accepts a volume that starts as a copy of another',
+    volume({ emptyDir: {}, dataSource: { volumeRef: { name: 'a' } } }),
+  ),
+  refused(
+    'refuses a volume that starts from two things',
+    volume({ emptyDir: {}, dataSource: { volumeRef: { name: 'a' }, snapshotRef: { name: 'a' } } }),
+    'spec.dataSource',
+    'exactly one of snapshotRef and volumeRef must be set',
+  ),
+  refused(
+    'refuses a volume that starts from nothing named',
+    volume({ emptyDir: {}, dataSource: {} }),
+    'spec.dataSource',
+    'exactly one of snapshotRef and volumeRef must be set',
+  ),
+  {
+    name: 'keeps the dataSource of a volume',
+    before: volume({ emptyDir: {}, dataSource: { volumeRef: { name: 'a' } } }, 'case-data-source'),
+    object: volume({ emptyDir: {}, dataSource: { volumeRef: { name: 'b' } } }, 'case-data-source'),
+    refused: { field: 'spec.dataSource', message: 'immutable' },
+  },
+];
+
 /** Every case. Names of cases and of objects are unique. */
 export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...volumes,
@@ -754,4 +849,5 @@ export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...mounts,
   ...classes,
   ...nodes,
+  ...snapshots,
 ];

@@ -15,6 +15,7 @@ export interface Schema {
   readonly maxLength?: number;
   readonly pattern?: string;
   readonly 'x-kubernetes-list-type'?: string;
+  readonly 'x-kubernetes-preserve-unknown-fields'?: boolean;
   readonly 'x-kubernetes-validations'?: readonly { readonly rule: string; readonly message?: string }[];
 }
 

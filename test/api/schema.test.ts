@@ -5,6 +5,7 @@ import type { Condition } from '../../src/api/meta.ts';
 import { OUR_RESOURCES } from '../../src/api/meta.ts';
 import { MAX_MOUNT_NAME, MAX_VOLUME_NAME, mountName } from '../../src/api/names.ts';
 import { MAX_PATH } from '../../src/api/paths.ts';
+import type { SnapshotSpec, SnapshotStatus } from '../../src/api/snapshot.ts';
 import type { StorageNodeStatus } from '../../src/api/storage-node.ts';
 import type { VolumeSpec, VolumeStatus } from '../../src/api/volume.ts';
 import { VOLUME_TYPES } from '../../src/api/volume.ts';
@@ -68,6 +69,14 @@ const volumeSpec: Shape<VolumeSpec> = {
     nodeName: text,
     nodeSelector: { optional: { map: 'string' } },
     reclaimPolicy: { optional: { words: { Delete: true, Retain: true } } },
+    dataSource: {
+      optional: {
+        fields: {
+          snapshotRef: { optional: { fields: { name: mustText } } },
+          volumeRef: { optional: { fields: { name: mustText } } },
+        },
+      },
+    },
   },
 };
 
@@ -92,8 +101,42 @@ const volumeStatus: Shape<Omit<VolumeStatus, 'conditions'>> = {
       },
     },
     mounts: { optional: { fields: { desired: { required: 'integer' }, ready: { required: 'integer' } } } },
+    lastSnapshotTime: text,
   },
 };
+
+const snapshotSpec: Shape<SnapshotSpec> = {
+  fields: {
+    volumeRef: { required: { fields: { name: mustText } } },
+    consistency: { optional: { words: { Crash: true, Filesystem: true } } },
+    freezeTimeout: text,
+    ttl: text,
+    deletionPolicy: { optional: { words: { Delete: true, Retain: true } } },
+  },
+};
+
+const bytes = { required: 'integer' } as const;
+
+/** `volumeSpec` is whatever a Volume's spec is, and compared there. */
+const snapshotStatus = {
+  fields: {
+    observedGeneration: { optional: 'integer' },
+    nodeName: text,
+    source: {
+      optional: { fields: { volumeName: mustText, volumeUID: mustText, volumeSpec: { required: 'anything' } } },
+    },
+    readyToUse: { optional: 'boolean' },
+    creationTime: text,
+    restoreSize: text,
+    method: {
+      optional: {
+        words: { Reflink: true, Subvolume: true, ReflinkTree: true, Copy: true, ServerSideCopy: true },
+      },
+    },
+    usedBytes: { optional: 'integer' },
+    progress: { optional: { fields: { bytesDone: bytes, bytesTotal: bytes } } },
+  },
+} satisfies { readonly fields: Record<keyof Omit<SnapshotStatus, 'conditions'>, unknown> };
 
 const mountSpec: Shape<VolumeMountSpec> = {
   fields: {
@@ -243,6 +286,8 @@ const SHAPES: readonly (readonly [kind: string, part: string, shape: unknown])[]
   ['Volume', 'status', withConditions(volumeStatus)],
   ['VolumeMount', 'spec', mountSpec],
   ['VolumeMount', 'status', withConditions(mountStatus)],
+  ['Snapshot', 'spec', snapshotSpec],
+  ['Snapshot', 'status', withConditions(snapshotStatus)],
   ['VolumeClass', 'spec', classSpec],
   ['StorageNode', 'status', withConditions(nodeStatus)],
 ];
@@ -295,6 +340,7 @@ describe('the CRDs', () => {
   const COLUMNS: Readonly<Record<string, readonly [shorts: string, columns: string, wide: string]>> = {
     Volume: ['cvol', 'Phase,Capacity,Node,Ready,Reason,Age', 'Access Mode,Reclaim,Used Bytes,Mounts'],
     VolumeMount: ['cmnt', 'Volume,Phase,Node,Mount Path,Ready,Reason,Age', 'Host Path,Workload'],
+    Snapshot: ['csnap', 'Volume,Ready To Use,Restore Size,Consistent,Reason,Created,Age', 'Method,Node'],
     VolumeClass: ['cvc', 'Types,Pool,Provisioning,Reclaim,Age', 'Host Paths'],
     StorageNode: ['cnode', 'Capacity,Free,Ready,Reason,Orphans,Age', 'Reserved,Version,Kernel'],
   };
