@@ -30,9 +30,11 @@ export interface StateDir {
   readonly nfs: string;
   /** There while writers of Thin volumes are held for lack of space. */
   readonly heldFile: string;
-  /** Where logs go while a table is on the screen. */
   /** What s3 volumes keep on this node: files that have not reached their server among it. */
   readonly s3: string;
+  /** What is remembered of snapshots, and those that are files of their own. */
+  readonly snapshots: string;
+  /** Where logs go while a table is on the screen. */
   readonly logFile: string;
   /** Who this installation is, for the Lease of its node. */
   readonly nodeIdFile: string;
@@ -48,6 +50,7 @@ export function stateDirOf(root: string): StateDir {
     pools: join(root, 'pools'),
     nfs: join(root, 'nfs'),
     s3: join(root, 's3'),
+    snapshots: join(root, 'snapshots'),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),
     nodeIdFile: join(root, 'node-id'),
@@ -80,9 +83,9 @@ export function isStateDir(root: string): boolean {
 
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
-  const { lockFile, agentLockFile, apiserver, pools, nfs, s3, logFile, nodeIdFile } = stateDirOf(root);
+  const { lockFile, agentLockFile, apiserver, pools, nfs, s3, snapshots, logFile, nodeIdFile } = stateDirOf(root);
   const files = [lockFile, agentLockFile, logFile, join(root, 'kubeconfig'), instanceFile(root), newInstanceFile(root)];
-  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, nfs, s3];
+  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, nfs, s3, snapshots];
 }
 
 /** Returns the instance that runs on this state directory, or undefined when none does. */
