@@ -39,10 +39,20 @@ export const ANNOTATIONS = {
   nodeFenced: `${GROUP}/node-fenced`,
 } as const;
 
+/** Annotations that a schedule sets on what it makes. */
+export const RUN_ANNOTATIONS = {
+  /** UID of the schedule. */
+  scheduleUID: `${GROUP}/schedule-uid`,
+  /** The scheduled time, RFC 3339. */
+  scheduledAt: `${GROUP}/scheduled-at`,
+} as const;
+
 /** Labels we set on what we make, and understand on StorageNodes. */
 export const LABELS = {
   /** Name of the Volume a VolumeMount belongs to (Volume names are limited to 63 characters for this). */
   volume: `${GROUP}/volume`,
+  /** Name of the schedule that made an object. Another schedule of that name may have: {@link RUN_ANNOTATIONS}. */
+  schedule: `${GROUP}/schedule`,
   /** Set to `clawstore` on objects made by our commands. */
   managedBy: 'app.kubernetes.io/managed-by',
   /** Well-known node labels, published on each StorageNode. */

@@ -127,6 +127,7 @@ export const VOLUME_MOUNTS: ResourceDescriptor = ours('volumemounts', 'VolumeMou
 export const VOLUME_CLASSES: ResourceDescriptor = ours('volumeclasses', 'VolumeClass', false);
 export const STORAGE_NODES: ResourceDescriptor = ours('storagenodes', 'StorageNode', false);
 export const SNAPSHOTS: ResourceDescriptor = ours('snapshots', 'Snapshot', true);
+export const SNAPSHOT_SCHEDULES: ResourceDescriptor = ours('snapshotschedules', 'SnapshotSchedule', true);
 
 /** All kinds of our group, in the order in which their objects depend on each other. */
 export const OUR_RESOURCES: readonly ResourceDescriptor[] = [
@@ -135,6 +136,7 @@ export const OUR_RESOURCES: readonly ResourceDescriptor[] = [
   VOLUMES,
   VOLUME_MOUNTS,
   SNAPSHOTS,
+  SNAPSHOT_SCHEDULES,
 ];
 
 function core(plural: string, kind: string, namespaced: boolean): ResourceDescriptor {

@@ -842,6 +842,128 @@ const snapshots: readonly AdmissionCase[] = [
   },
 ];
 
+const schedule = (spec: unknown, name?: string): AdmissionObject => object('SnapshotSchedule', spec, name);
+const scheduleSpec = { schedule: '0 2 * * *', template: { spec: snapshotSpec } };
+const scheduleWith = (change: object): AdmissionObject => schedule({ ...scheduleSpec, ...change });
+
+const schedules: readonly AdmissionCase[] = [
+  accepted('accepts the smallest schedule of snapshots', schedule(scheduleSpec), {
+    'spec.concurrencyPolicy': 'Forbid',
+    'spec.failedHistoryLimit': 1,
+    'spec.timeZone': undefined,
+    'spec.template.spec.consistency': undefined,
+    'status.observedGeneration': -1,
+  }),
+  accepted(
+    'accepts a schedule of snapshots with everything',
+    schedule({
+      schedule: '*/15 8-18 1,15,L jan-dec MON-FRI',
+      timeZone: 'America/Argentina/Buenos_Aires',
+      jitter: '10m',
+      suspend: true,
+      concurrencyPolicy: 'Replace',
+      startingDeadlineSeconds: 600,
+      template: {
+        metadata: { labels: { team: 'ml' }, annotations: { 'example.com/why': 'nightly' } },
+        spec: { ...snapshotSpec, consistency: 'Crash', freezeTimeout: '5s', ttl: '72h', deletionPolicy: 'Delete' },
+      },
+      retention: { last: 1, hourly: 2, daily: 3, weekly: 4, monthly: 5, yearly: 6 },
+      failedHistoryLimit: 0,
+    }),
+  ),
+  ...['@hourly', '@daily', '@midnight', '@weekly', '@monthly', '@yearly', '@annually'].map((word) =>
+    accepted(`accepts the schedule ${word}`, scheduleWith({ schedule: word })),
+  ),
+  ...[
+    '',
+    '@reboot',
+    '* * * *',
+    '* * * * * *',
+    'TZ=UTC 0 2 * * *',
+    '2026-01-01T00:00:00',
+    '0 2 * * ?',
+    ' 0 2 * * *',
+  ].map((text) =>
+    refused(`refuses the schedule "${text}"`, scheduleWith({ schedule: text }), 'spec.schedule', PATTERN),
+  ),
+  ...['', '+01:00', '../etc/localtime', '/UTC', 'Europe/'].map((timeZone) =>
+    refused(`refuses the time zone "${timeZone}"`, scheduleWith({ timeZone }), 'spec.timeZone', PATTERN),
+  ),
+  refused(
+    'refuses a schedule without a time',
+    schedule({ template: { spec: snapshotSpec } }),
+    'spec.schedule',
+    'Required value',
+  ),
+  refused('refuses a schedule of nothing', schedule({ schedule: '@daily' }), 'spec.template', 'Required value'),
+  refused(
+    'refuses a schedule of snapshots of nothing',
+    scheduleWith({ template: { spec: {} } }),
+    'spec.template.spec.volumeRef',
+    'Required value',
+  ),
+  refused(
+    'refuses an unknown policy',
+    scheduleWith({ concurrencyPolicy: 'Queue' }),
+    'spec.concurrencyPolicy',
+    'Unsupported value',
+  ),
+  refused('refuses a jitter of more than a day', scheduleWith({ jitter: '25h' }), 'spec.jitter', 'must be at most 24h'),
+  refused('refuses a jitter without a unit', scheduleWith({ jitter: '10' }), 'spec.jitter', PATTERN),
+  refused(
+    'refuses a deadline that nothing can meet',
+    scheduleWith({ startingDeadlineSeconds: 9 }),
+    'spec.startingDeadlineSeconds',
+    'greater than or equal to 10',
+  ),
+  refused(
+    'refuses a retention that keeps nothing',
+    scheduleWith({ retention: {} }),
+    'spec.retention',
+    'at least one of last',
+  ),
+  refused(
+    'refuses a retention of none',
+    scheduleWith({ retention: { daily: 0 } }),
+    'spec.retention.daily',
+    'greater than or equal to 1',
+  ),
+  refused(
+    'refuses an unknown rule of retention',
+    scheduleWith({ retention: { minutely: 1 } }),
+    'spec.retention.minutely',
+    'unknown field',
+  ),
+  refused(
+    'refuses our own labels in a template',
+    scheduleWith({
+      template: { metadata: { labels: { 'storage.clawbernetes.io/schedule': 'other' } }, spec: snapshotSpec },
+    }),
+    'spec.template.metadata.labels',
+    'must not have keys of storage.clawbernetes.io',
+  ),
+  refused(
+    'refuses our own annotations in a template',
+    scheduleWith({
+      template: { metadata: { annotations: { 'storage.clawbernetes.io/paused': 'true' } }, spec: snapshotSpec },
+    }),
+    'spec.template.metadata.annotations',
+    'must not have keys of storage.clawbernetes.io',
+  ),
+  refused(
+    'refuses a bad ttl in a template',
+    scheduleWith({ template: { spec: { ...snapshotSpec, ttl: '1s' } } }),
+    'spec.template.spec.ttl',
+    'must be between 1m and 876000h',
+  ),
+  refused(
+    'refuses a name that leaves no room for the time of a run',
+    schedule(scheduleSpec, `s${'x'.repeat(50)}`),
+    'metadata.name',
+    'may not be more than 50',
+  ),
+];
+
 /** Every case. Names of cases and of objects are unique. */
 export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...volumes,
@@ -850,4 +972,5 @@ export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...classes,
   ...nodes,
   ...snapshots,
+  ...schedules,
 ];

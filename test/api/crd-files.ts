@@ -13,6 +13,7 @@ export interface Schema {
   readonly enum?: readonly string[];
   readonly default?: unknown;
   readonly maxLength?: number;
+  readonly maxItems?: number;
   readonly pattern?: string;
   readonly 'x-kubernetes-list-type'?: string;
   readonly 'x-kubernetes-preserve-unknown-fields'?: boolean;

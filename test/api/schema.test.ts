@@ -5,6 +5,8 @@ import type { Condition } from '../../src/api/meta.ts';
 import { OUR_RESOURCES } from '../../src/api/meta.ts';
 import { MAX_MOUNT_NAME, MAX_VOLUME_NAME, mountName } from '../../src/api/names.ts';
 import { MAX_PATH } from '../../src/api/paths.ts';
+import type { Retention, ScheduleSpec, ScheduleStatus } from '../../src/api/schedule.ts';
+import { MAX_ACTIVE, MAX_SCHEDULE_NAME } from '../../src/api/schedule.ts';
 import type { SnapshotSpec, SnapshotStatus } from '../../src/api/snapshot.ts';
 import type { StorageNodeStatus } from '../../src/api/storage-node.ts';
 import type { VolumeSpec, VolumeStatus } from '../../src/api/volume.ts';
@@ -137,6 +139,48 @@ const snapshotStatus = {
     progress: { optional: { fields: { bytesDone: bytes, bytesTotal: bytes } } },
   },
 } satisfies { readonly fields: Record<keyof Omit<SnapshotStatus, 'conditions'>, unknown> };
+
+const count = { optional: 'integer' } as const;
+
+const retention: Shape<Retention> = {
+  fields: { last: count, hourly: count, daily: count, weekly: count, monthly: count, yearly: count },
+};
+
+const scheduleSpec: Shape<ScheduleSpec<SnapshotSpec>> = {
+  fields: {
+    schedule: mustText,
+    timeZone: text,
+    jitter: text,
+    suspend: { optional: 'boolean' },
+    concurrencyPolicy: { optional: { words: { Forbid: true, Allow: true, Replace: true } } },
+    startingDeadlineSeconds: count,
+    template: {
+      required: {
+        fields: {
+          metadata: {
+            optional: {
+              fields: { labels: { optional: { map: 'string' } }, annotations: { optional: { map: 'string' } } },
+            },
+          },
+          spec: { required: snapshotSpec },
+        },
+      },
+    },
+    retention: { optional: retention },
+    failedHistoryLimit: count,
+  },
+};
+
+const scheduleStatus: Shape<Omit<ScheduleStatus, 'conditions'>> = {
+  fields: {
+    observedGeneration: count,
+    lastScheduleTime: text,
+    lastSuccessfulTime: text,
+    lastMissedTime: text,
+    nextScheduleTime: text,
+    active: { optional: { items: { fields: { name: mustText, uid: mustText } } } },
+  },
+};
 
 const mountSpec: Shape<VolumeMountSpec> = {
   fields: {
@@ -288,6 +332,8 @@ const SHAPES: readonly (readonly [kind: string, part: string, shape: unknown])[]
   ['VolumeMount', 'status', withConditions(mountStatus)],
   ['Snapshot', 'spec', snapshotSpec],
   ['Snapshot', 'status', withConditions(snapshotStatus)],
+  ['SnapshotSchedule', 'spec', scheduleSpec],
+  ['SnapshotSchedule', 'status', withConditions(scheduleStatus)],
   ['VolumeClass', 'spec', classSpec],
   ['StorageNode', 'status', withConditions(nodeStatus)],
 ];
@@ -328,6 +374,8 @@ describe('the CRDs and the types', () => {
     expect(schemaOf('Volume', 'metadata', 'name').maxLength).to.equal(MAX_VOLUME_NAME);
     expect(schemaOf('VolumeMount', 'metadata', 'name').maxLength).to.equal(MAX_MOUNT_NAME);
     expect(mountName('v'.repeat(MAX_VOLUME_NAME), 'w').length).to.be.at.most(MAX_MOUNT_NAME);
+    expect(schemaOf('SnapshotSchedule', 'metadata', 'name').maxLength).to.equal(MAX_SCHEDULE_NAME);
+    expect(schemaOf('SnapshotSchedule', 'status', 'active').maxItems).to.equal(MAX_ACTIVE);
     expect(schemaOf('Volume', 'spec', 'hostPath', 'path').maxLength).to.equal(MAX_PATH);
     expect(schemaOf('Volume', 'spec', 'hostPath', 'path').pattern).to.equal(undefined);
     const rules = schemaOf('Volume', 'spec', 'capacity')['x-kubernetes-validations'] ?? [];
@@ -341,6 +389,11 @@ describe('the CRDs', () => {
     Volume: ['cvol', 'Phase,Capacity,Node,Ready,Reason,Age', 'Access Mode,Reclaim,Used Bytes,Mounts'],
     VolumeMount: ['cmnt', 'Volume,Phase,Node,Mount Path,Ready,Reason,Age', 'Host Path,Workload'],
     Snapshot: ['csnap', 'Volume,Ready To Use,Restore Size,Consistent,Reason,Created,Age', 'Method,Node'],
+    SnapshotSchedule: [
+      'css',
+      'Volume,Schedule,Time Zone,Suspend,Ready,Last Schedule,Last Success,Age',
+      'Reason,Next Schedule',
+    ],
     VolumeClass: ['cvc', 'Types,Pool,Provisioning,Reclaim,Age', 'Host Paths'],
     StorageNode: ['cnode', 'Capacity,Free,Ready,Reason,Orphans,Age', 'Reserved,Version,Kernel'],
   };
