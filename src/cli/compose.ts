@@ -83,13 +83,15 @@ export async function compose(
         pools,
         recordFile: state.heldFile,
         thinMounts: (pool) => emptyDir.thinMounts(pool),
+        thickMounts: (pool) => emptyDir.thickMounts(pool),
+        reservedBytes: (pool) => emptyDir.reservedBytes(pool),
         onError: (err) => log.warn({ err }, 'the space of the pools could not be looked at'),
       });
       const nfs = new NfsDriver({ node, records: new Records(state.nfs, isNfsRecord) });
       const drivers = [emptyDir, createHostPathDriver(node), nfs, new S3Driver(node)];
       const identity = nodeIdentity(state, node.mountRoot, nodeName);
       const agent = { client, log, metrics, nodeName, identity, node, drivers, hostPathAllow, watchAll: isUp };
-      addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools) });
+      addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools, emptyDir) });
       claim = (stop) => claimNode({ client, nodeName, identity, clock: systemClock, log }, stop);
       manager.addRunnable({ name: 'space-guard', run: (stop) => guard.run(stop) });
     }

@@ -25,9 +25,14 @@ export interface SnapshotRecord {
   readonly path: string;
 }
 
+/** Where records are, and snapshots that are files of their own. */
+export function snapshotDirectory(stateDir: string): string {
+  return join(stateDir, FOLDER);
+}
+
 /** The records of every snapshot on this node, by the UID of the Snapshot; all drivers share them. */
 export function snapshotRecords(stateDir: string): Records<SnapshotRecord> {
-  return new Records(join(stateDir, FOLDER), isSnapshotRecord);
+  return new Records(snapshotDirectory(stateDir), isSnapshotRecord);
 }
 
 export function isSnapshotRecord(value: unknown): value is SnapshotRecord {

@@ -6,6 +6,7 @@ import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts
 import type { RunningNodeLayer } from '../../../src/node/create-layer.ts';
 import { DEFAULT_POOL, Pools } from '../../../src/node/pools/pools.ts';
 import { type DriverSubject, describeDriver } from '../../contract/driver-contract.ts';
+import { describeSnapshots, type SnapshotSubject } from '../../contract/snapshot-contract.ts';
 import { soon } from '../../node/support.ts';
 
 const MIB = 1024n * 1024n;
@@ -58,3 +59,30 @@ describeDriver('emptyDir in memory', ({ layer }) =>
     provisioning: 'Thin',
   })),
 );
+
+const asSnapshots = (driver: DriverSubject, consistentReason: string): SnapshotSubject => ({
+  ...driver,
+  hasSize: true,
+  consistentReason,
+});
+
+describeSnapshots('emptyDir of ext4, Thin', async ({ layer }) => {
+  const made = await subject(layer, () => ({ ...disk, capacityBytes: 32n * MIB, provisioning: 'Thin' }));
+  return asSnapshots(made, 'FilesystemConsistent');
+});
+describeSnapshots('emptyDir of xfs, Thin', async ({ layer }) => {
+  const made = await subject(layer, () => ({ ...disk, capacityBytes: 304n * MIB, provisioning: 'Thin' }));
+  return asSnapshots(made, 'FilesystemConsistent');
+});
+describeSnapshots('emptyDir of xfs, Thick', async ({ layer }) => {
+  const made = await subject(layer, () => ({ ...disk, capacityBytes: 304n * MIB, provisioning: 'Thick' }));
+  return asSnapshots(made, 'FilesystemConsistent');
+});
+describeSnapshots('emptyDir in memory', async ({ layer }) => {
+  const made = await subject(layer, () => ({
+    source: { type: 'emptyDir', medium: 'Memory' },
+    capacityBytes: 8n * MIB,
+    provisioning: 'Thin',
+  }));
+  return asSnapshots(made, 'Unchanged');
+});
