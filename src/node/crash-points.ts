@@ -37,6 +37,11 @@ export const CRASH_POINTS = [
   'snapshot.after-record',
   'snapshot.after-name',
   'daemon.after-start',
+  'tree.after-mkdir',
+  'tree.after-copy',
+  'tree.before-rename',
+  'tree.after-rename',
+  'tree.after-move',
   'helper.before-reply',
 ] as const;
 

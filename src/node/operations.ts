@@ -25,6 +25,7 @@ import type {
 import type { MountDaemonOperations } from './mount-daemons/operations.ts';
 import type { MountEntry } from './mount-entry.ts';
 import type { NetworkOperations } from './network/operations.ts';
+import type { TreeOperations } from './trees/operations.ts';
 
 export interface Operation<Params, Result> {
   readonly params: Params;
@@ -76,4 +77,9 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-export interface Operations extends MountOperations, ImageOperations, MountDaemonOperations, NetworkOperations {}
+export interface Operations
+  extends MountOperations,
+    ImageOperations,
+    MountDaemonOperations,
+    NetworkOperations,
+    TreeOperations {}

@@ -7,6 +7,7 @@ import { IMAGE_HANDLERS } from '../images/registry.ts';
 import { MOUNT_DAEMON_HANDLERS } from '../mount-daemons/registry.ts';
 import { NETWORK_HANDLERS } from '../network/registry.ts';
 import type { Operations } from '../operations.ts';
+import { TREE_HANDLERS } from '../trees/registry.ts';
 import { bindOwn, bindUserPath, ensureUserPath, inspectUserPath, tmpfs } from './bind.ts';
 import { run } from './command.ts';
 import * as commands from './command-mounts.ts';
@@ -79,6 +80,7 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
     ...IMAGE_HANDLERS,
     ...MOUNT_DAEMON_HANDLERS,
     ...NETWORK_HANDLERS,
+    ...TREE_HANDLERS,
     ...(koffiProblem === undefined ? {} : withoutKoffi()),
   };
 }
