@@ -6,7 +6,17 @@
 import { findCondition } from '../api/conditions.ts';
 import type { Lease, Namespace } from '../api/core.ts';
 import { CONTROLLER_LEASE, FIELD_MANAGERS, FINALIZERS, SYSTEM_NAMESPACE } from '../api/group.ts';
-import { keyOf, LEASES, NAMESPACES, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../api/meta.ts';
+import {
+  keyOf,
+  LEASES,
+  NAMESPACES,
+  SNAPSHOTS,
+  STORAGE_NODES,
+  VOLUME_CLASSES,
+  VOLUME_MOUNTS,
+  VOLUMES,
+} from '../api/meta.ts';
+import type { Snapshot } from '../api/snapshot.ts';
 import type { StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
 import type { VolumeClass } from '../api/volume-class.ts';
@@ -24,11 +34,12 @@ import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
 import type { PlacementStores } from './placement/observe.ts';
-import { addPlacementIndexes } from './placement/observe.ts';
+import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
+import { snapshotBindingReconciler } from './snapshot-binding/reconciler.ts';
 import { annotationsDiffer } from './support/annotations.ts';
 import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
-import { BY_NODE, BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
+import { BY_DATA_SOURCE, BY_NODE, BY_VOLUME, dataSourceKey, volumeKeyOf } from './support/indexes.ts';
 import { conditionsDiffer, ordersDiffer, wasTakenOver } from './support/relevance.ts';
 import type { Wanted } from './support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
@@ -77,6 +88,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
 
   const volumes = manager.cache<Volume>(VOLUMES);
   const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS);
+  const snapshots = manager.cache<Snapshot>(SNAPSHOTS);
   const nodes = manager.cache<StorageNode>(STORAGE_NODES);
   const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
   const namespaces = manager.cache<Namespace>(NAMESPACES);
@@ -84,6 +96,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
   const stores: PlacementStores = {
     volumes: volumes.store,
     mounts: mounts.store,
+    snapshots: snapshots.store,
     nodes: nodes.store,
     classes: classes.store,
     namespaces: namespaces.store,
@@ -104,6 +117,8 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     sources: [
       deltaSource(volumes, (delta) => volumeKeys(delta, stores, gatherMs)),
       deltaSource(mounts, mountKeys),
+      deltaSource(volumes, (delta) => unplacedClones('Volume', delta, stores)),
+      deltaSource(snapshots, (delta) => unplacedClones('Snapshot', delta, stores)),
       deltaSource(nodes, (delta) => nodeKeys(delta, stores, unplaced)),
       deltaSource(classes, () => unplaced()),
       deltaSource(namespaces, (delta) => {
@@ -113,6 +128,25 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       resyncSource('placement-resync', clock, RESYNC_MS, () => [
         ...new Set([...stores.volumes.keys(), ...stores.mounts.list().map(volumeKeyOf)]),
       ]),
+    ],
+  });
+  manager.addController({
+    name: 'snapshot-binding',
+    reconcile: snapshotBindingReconciler({
+      snapshots: snapshots.store,
+      volumes: volumes.store,
+      isLost: (nodeName) => isLost(stores, nodeName),
+      client,
+      writer,
+      events,
+    }),
+    concurrency,
+    leaderOnly,
+    sources: [
+      deltaSource(snapshots, snapshotKeys),
+      deltaSource(volumes, (delta) => unboundSnapshots(delta, stores)),
+      deltaSource(nodes, (delta) => snapshotsOfNode(delta, stores)),
+      resyncSource('snapshot-binding-resync', clock, RESYNC_MS, () => stores.snapshots.keys()),
     ],
   });
   manager.addController({
@@ -157,12 +191,57 @@ function mountKeys(delta: Delta<VolumeMount>): Wanted[] {
 function nodeKeys(delta: Delta<StorageNode>, stores: PlacementStores, unplaced: () => Wanted[]): Wanted[] {
   if (delta.type === 'updated' && !nodeDiffers(delta.old, delta.object)) return [];
   const keys = unplaced();
-  const isLost = (node: StorageNode): boolean => findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeLost';
-  const wasHere = delta.type === 'updated' && isLost(delta.old) === isLost(delta.object);
-  if (wasHere && !annotationsDiffer(delta.old, delta.object)) return keys;
+  if (!lossDiffers(delta) && delta.type === 'updated' && !annotationsDiffer(delta.old, delta.object)) return keys;
   for (const volume of stores.volumes.byIndex(BY_NODE, delta.key)) keys.push({ key: keyOf(volume) });
   for (const mount of stores.mounts.byIndex(BY_NODE, delta.key)) keys.push({ key: volumeKeyOf(mount) });
   return keys;
+}
+
+/** Whether a node came or went, was lost or is back. */
+function lossDiffers(delta: Delta<StorageNode>): boolean {
+  const saysLost = ({ status }: StorageNode) => findCondition(status?.conditions, 'Ready')?.reason === 'NodeLost';
+  return delta.type !== 'updated' || saysLost(delta.old) !== saysLost(delta.object);
+}
+
+/** What the binding reads of a Snapshot: what people say, and when it was taken. */
+function snapshotKeys(delta: Delta<Snapshot>): Wanted[] {
+  if (delta.type !== 'updated') return [{ key: delta.key }];
+  const { old, object } = delta;
+  const matters =
+    ordersDiffer(old, object) ||
+    wasTakenOver(old, object, FINALIZERS.snapshot) ||
+    conditionsDiffer(old, object, ['Ready']) ||
+    old.status?.creationTime !== object.status?.creationTime;
+  return matters ? [{ key: delta.key }] : [];
+}
+
+/** Snapshots that wait for a volume. */
+function unboundSnapshots(delta: Delta<Volume>, { snapshots }: PlacementStores): Wanted[] {
+  if (delta.type === 'updated') {
+    const { old, object } = delta;
+    if (!ordersDiffer(old, object) && !conditionsDiffer(old, object, ['Provisioned'])) return [];
+  }
+  return snapshots
+    .byIndex(BY_VOLUME, delta.key)
+    .filter(({ status }) => status?.nodeName === undefined)
+    .map((snapshot) => ({ key: keyOf(snapshot) }));
+}
+
+function snapshotsOfNode(delta: Delta<StorageNode>, { snapshots }: PlacementStores): Wanted[] {
+  if (!lossDiffers(delta)) return [];
+  return snapshots.byIndex(BY_NODE, delta.key).map((snapshot) => ({ key: keyOf(snapshot) }));
+}
+
+/** Volumes without a node that are to be made from something, and may be able to now. */
+function unplacedClones(
+  kind: 'Snapshot' | 'Volume',
+  delta: Delta<Snapshot> | Delta<Volume>,
+  { volumes }: PlacementStores,
+): Wanted[] {
+  return volumes
+    .byIndex(BY_DATA_SOURCE, dataSourceKey(kind, delta.key))
+    .filter(({ status }) => status?.nodeName === undefined)
+    .map((volume) => ({ key: keyOf(volume) }));
 }
 
 /** What placement reads of a StorageNode. */

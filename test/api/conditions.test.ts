@@ -172,7 +172,7 @@ describe('reasons', () => {
   });
 
   it('fit what every CRD allows', () => {
-    expect(CRDS.size).to.equal(4);
+    expect(CRDS.size).to.equal(5);
     expect(Math.max(...Object.keys(REASONS).map((name) => name.length))).to.be.at.most(1024);
     expect(isTrue(derive(ready), 'Ready')).to.equal(true);
   });

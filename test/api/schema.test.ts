@@ -307,7 +307,7 @@ const nodeStatus: Shape<Omit<StorageNodeStatus, 'conditions'>> = {
       optional: {
         items: {
           fields: {
-            kind: { required: { words: { Volume: true, VolumeMount: true } } },
+            kind: { required: { words: { Volume: true, VolumeMount: true, Snapshot: true } } },
             uid: mustText,
             namespace: mustText,
             name: mustText,

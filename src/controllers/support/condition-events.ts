@@ -14,9 +14,12 @@ const CALM: readonly string[] = [
   'Mounting',
   'Unmounting',
   'Resizing',
+  'Snapshotting',
+  'Cloning',
   'Deleting',
   'Paused',
   'VolumeNotReady',
+  'SnapshotNotReady',
   'WaitingForGrant',
   'WaitingForUnmount',
 ];
@@ -25,6 +28,7 @@ const CALM: readonly string[] = [
 const GOOD: Readonly<Record<string, string>> = {
   Provisioned: 'The volume is there and can be mounted.',
   Mounted: 'The volume is mounted.',
+  ReadyToUse: 'The snapshot is complete and on disk.',
   AgentReady: 'The agent is running.',
 };
 
