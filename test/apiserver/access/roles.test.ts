@@ -238,6 +238,34 @@ describe('roles', function () {
       expect((body['status'] as Record<string, unknown>)['nodeName']).to.equal('n1');
     });
 
+    it('writes what it saw of a snapshot, and not of which volume it is', async () => {
+      const path = `${DEFAULT}/snapshots/mine`;
+      const body = { apiVersion, kind: 'Snapshot', metadata: { name: 'mine' }, spec: { volumeRef: { name: 'mine' } } };
+      const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'of-moment' } };
+      await world.admin.ask(`${CORE}/secrets`, { method: 'POST', body: secret });
+      expect((await world.admin.ask(`${DEFAULT}/snapshots`, { method: 'POST', body })).code).to.equal(201);
+      expect((await node.ask(path)).code).to.equal(403);
+      expect((await node.ask(`${CORE}/secrets/of-moment`)).code).to.equal(403);
+      const volumeSpec = { s3: { bucket: 'b', credentialsSecretRef: { name: 'of-moment' } } };
+      const source = { volumeName: 'mine', volumeUID: 'uid', volumeSpec };
+      const bound = await world.admin.merge(`${path}/status`, { status: { nodeName: 'n1', source } });
+      expect(bound.code, bound.text).to.equal(200);
+      expect((await node.ask(path)).code).to.equal(200);
+      expect((await node.ask(`${OURS}/snapshots?fieldSelector=status.nodeName%3Dn1`)).code).to.equal(200);
+      expect((await node.ask(`${OURS}/snapshots`)).code).to.equal(403);
+      // Its volume may be gone, and with it what else would let the node read this.
+      expect((await node.ask(`${CORE}/secrets/of-moment`)).code).to.equal(200);
+      expect((await node.merge(`${path}/status`, { status: { readyToUse: true } })).code).to.equal(200);
+      expect((await node.merge(path, { metadata: { finalizers: [`${GROUP}/snapshot`] } })).code).to.equal(200);
+      await refused(node, `${path}/status`, { status: { nodeName: 'n2' } }, 'may not change status.nodeName');
+      const other = { source: { ...source, volumeUID: 'another' } };
+      await refused(node, `${path}/status`, { status: other }, 'may not change status.source');
+      await refused(node, path, { spec: { ttl: '1h' } }, 'may not change spec');
+      expect((await node.ask(path, { method: 'DELETE' })).code).to.equal(403);
+      await world.admin.merge(path, { metadata: { finalizers: null } });
+      await world.admin.ask(path, { method: 'DELETE' });
+    });
+
     it("changes no other node's objects, and makes and deletes none", async () => {
       for (const path of [
         `${DEFAULT}/volumes/other/status`,

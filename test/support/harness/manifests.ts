@@ -1,5 +1,6 @@
 /** Objects as a person would write them. */
 import { API_VERSION, DEFAULT_VOLUME_CLASS } from '../../../src/api/group.ts';
+import type { Snapshot, SnapshotSpec } from '../../../src/api/snapshot.ts';
 import type { Volume, VolumeSpec } from '../../../src/api/volume.ts';
 import { VOLUME_TYPES } from '../../../src/api/volume.ts';
 import type { VolumeClass, VolumeClassSpec } from '../../../src/api/volume-class.ts';
@@ -22,6 +23,16 @@ export function mount(
     metadata: { namespace, name },
     spec: { volumeRef: { name: volumeName }, workloadId: `w-${name}`, mountPath: '/data', ...spec },
   };
+}
+
+export function snapshot(
+  namespace: string,
+  name: string,
+  volumeName: string,
+  spec: Partial<SnapshotSpec> = {},
+): Snapshot {
+  const volumeRef = { name: volumeName };
+  return { apiVersion: API_VERSION, kind: 'Snapshot', metadata: { namespace, name }, spec: { volumeRef, ...spec } };
 }
 
 export function volumeClass(name: string, spec: VolumeClassSpec): VolumeClass {
