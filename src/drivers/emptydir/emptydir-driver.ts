@@ -28,7 +28,7 @@ import { stageMountOf } from '../stage.ts';
 import { judgeTarget, type WantedMount } from '../target-state.ts';
 import { ImageMedium } from './image-medium.ts';
 import { ImageSnapshots } from './image-snapshots.ts';
-import { type MediumSnapshots, snapshotsOfMedia } from './medium-snapshots.ts';
+import { isInMemory, type MediumSnapshots, snapshotsOfMedia } from './medium-snapshots.ts';
 import { createMemoryMedium, type MemoryMedium } from './memory-medium.ts';
 import { MemorySnapshots } from './memory-snapshots.ts';
 import { Room } from './room.ts';
@@ -176,6 +176,11 @@ export class EmptyDirDriver implements Driver {
   async fill(volume: DriverVolume, call: LongCall): Promise<void> {
     const { content } = volume;
     if (content === undefined) return this.provision(volume, call.signal);
+    const origin = content.from === 'snapshot' ? content.snapshot.volume : content.volume;
+    if (isInMemory(origin) !== isInMemory(volume)) {
+      const message = `volume ${volume.name} and ${origin.name}, which it is made from, have not the same medium`;
+      throw new DriverError('DataSourceMismatch', message, { terminal: true });
+    }
     await this.snapshots.fill(volume, content, call);
   }
 
@@ -205,8 +210,8 @@ export class EmptyDirDriver implements Driver {
     }
   }
 
-  #medium({ source }: DriverVolume): Medium {
-    return source.type === 'emptyDir' && source.medium === 'Memory' ? this.#memory : this.#images;
+  #medium(volume: DriverVolume): Medium {
+    return isInMemory(volume) ? this.#memory : this.#images;
   }
 
   #wanted(volume: DriverVolume, mount: DriverMount): WantedMount {

@@ -216,6 +216,8 @@ describe('the clone of an image', function () {
     it('with its whole process group: the filesystem is thawed all the same', async () => {
       await setUp('xfs');
       await stoppedWhileFrozen(async (pid) => {
+        const waiting = watchdogs().filter((one) => commandOf(one).startsWith('/bin/sh'));
+        expect(waiting.map(groupOf)).to.deep.equal(waiting);
         // The helper is of the group of whoever started it; here that is this test's. What is its own goes with it.
         for (const one of [pid, ...childrenOf(pid)]) killQuietly(one);
         await until(() => watchdogs().length === 0);
@@ -288,6 +290,12 @@ function childrenOf(parent: number): readonly number[] {
   if (!existsSync(children)) return [];
   const direct = readFileSync(children, 'utf8').trim().split(' ').filter(Boolean).map(Number);
   return direct.filter((pid) => !commandOf(pid).includes('clawstore-thaw')).flatMap((pid) => [pid, ...childrenOf(pid)]);
+}
+
+/** Process group, proc_pid_stat(5); the command may hold spaces. */
+function groupOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
 }
 
 function commandOf(pid: number): string {
