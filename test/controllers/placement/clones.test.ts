@@ -75,7 +75,7 @@ describe('placement of a volume that is made from something', () => {
 
   it('does not begin with what is being deleted', async () => {
     const gone = taken();
-    const world = new CloneWorld().add({ ...gone, metadata: { ...gone.metadata, ...deleting } } as never);
+    const world = new CloneWorld().add({ ...gone, metadata: { ...gone.metadata, ...deleting } });
     expect(await world.add(volume('copy', fromSnapshot)).place()).to.equal('SnapshotNotReady');
     const other = new CloneWorld().add(volume('data', {}, made, deleting), volume('copy', fromVolume));
     expect(await other.place()).to.equal('VolumeDeleting');

@@ -50,13 +50,13 @@ function hold(on: AgentWorld) {
   let isAborted = false;
   on.driver.work = ({ signal, onProgress }) => {
     onProgress({ bytesDone: GIB, bytesTotal: 20n * GIB });
-    return new Promise<void>((done, reject) => {
-      void promise.then(done);
+    const ended = new Promise<void>((_, reject) => {
       signal.addEventListener('abort', () => {
         isAborted = true;
         reject(new Error('ended'));
       });
     });
+    return Promise.race([promise, ended]);
   };
   return { release: resolve, wasEnded: () => isAborted };
 }
