@@ -1,5 +1,5 @@
 /**
- * The cluster-wide half: placement, grants, lost nodes. Runs once, under a Lease; knows API objects only and touches no
+ * The cluster-wide half: placement, grants, lost nodes, schedules. Runs once, under a Lease; knows API objects only and touches no
  * node.
  */
 
@@ -10,12 +10,14 @@ import {
   keyOf,
   LEASES,
   NAMESPACES,
+  SNAPSHOT_SCHEDULES,
   SNAPSHOTS,
   STORAGE_NODES,
   VOLUME_CLASSES,
   VOLUME_MOUNTS,
   VOLUMES,
 } from '../api/meta.ts';
+import type { SnapshotSchedule } from '../api/schedule.ts';
 import type { Snapshot } from '../api/snapshot.ts';
 import type { StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
@@ -36,6 +38,9 @@ import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconcile
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
+import { scheduleReconciler } from './schedule/reconciler.ts';
+import { BY_SCHEDULE, scheduleOf } from './schedule/runs.ts';
+import { SNAPSHOT_RUNS } from './schedule/snapshot-runs.ts';
 import { snapshotBindingReconciler } from './snapshot-binding/reconciler.ts';
 import { annotationsDiffer } from './support/annotations.ts';
 import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
@@ -158,6 +163,25 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
         predicate: (delta) => delta.type !== 'updated' || conditionsDiffer(delta.old, delta.object, ['Ready']),
       }),
       cacheSource(leases, { mapTo: (lease) => [nodeOfLease(lease)].filter((name) => name !== undefined) }),
+    ],
+  });
+  const schedules = manager.cache<SnapshotSchedule>(SNAPSHOT_SCHEDULES);
+  snapshots.store.addIndex(BY_SCHEDULE, scheduleOf);
+  manager.addController({
+    name: 'snapshot-schedule',
+    reconcile: scheduleReconciler({
+      kind: SNAPSHOT_RUNS,
+      schedules: schedules.store,
+      runs: snapshots.store,
+      client,
+      writer,
+      events,
+    }),
+    leaderOnly,
+    sources: [
+      cacheSource(schedules),
+      cacheSource(snapshots, { mapTo: scheduleOf }),
+      resyncSource('snapshot-schedule-resync', clock, RESYNC_MS, () => schedules.store.keys()),
     ],
   });
   manager.addRunnable(eventCloser('controller-events', events));

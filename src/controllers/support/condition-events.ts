@@ -30,6 +30,8 @@ const GOOD: Readonly<Record<string, string>> = {
   Mounted: 'The volume is mounted.',
   ReadyToUse: 'The snapshot is complete and on disk.',
   AgentReady: 'The agent is running.',
+  Ready: 'Runs are started at their times.',
+  Suspended: 'No runs are started.',
 };
 
 export interface ConditionEvent {

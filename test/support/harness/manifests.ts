@@ -1,5 +1,6 @@
 /** Objects as a person would write them. */
 import { API_VERSION, DEFAULT_VOLUME_CLASS } from '../../../src/api/group.ts';
+import type { ScheduleSpec, SnapshotSchedule } from '../../../src/api/schedule.ts';
 import type { Snapshot, SnapshotSpec } from '../../../src/api/snapshot.ts';
 import type { Volume, VolumeSpec } from '../../../src/api/volume.ts';
 import { VOLUME_TYPES } from '../../../src/api/volume.ts';
@@ -33,6 +34,21 @@ export function snapshot(
 ): Snapshot {
   const volumeRef = { name: volumeName };
   return { apiVersion: API_VERSION, kind: 'Snapshot', metadata: { namespace, name }, spec: { volumeRef, ...spec } };
+}
+
+/** Snapshots of a volume, at two in the morning unless said otherwise. */
+export function snapshotSchedule(
+  namespace: string,
+  name: string,
+  volumeName: string,
+  spec: Partial<ScheduleSpec<SnapshotSpec>> = {},
+): SnapshotSchedule {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'SnapshotSchedule',
+    metadata: { namespace, name },
+    spec: { schedule: '0 2 * * *', template: { spec: { volumeRef: { name: volumeName } } }, ...spec },
+  };
 }
 
 export function volumeClass(name: string, spec: VolumeClassSpec): VolumeClass {
