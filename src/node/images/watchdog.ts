@@ -7,11 +7,14 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { NodeError } from '../node-error.ts';
+import { findProgram } from '../programs.ts';
 
 /** Descriptor of the filesystem in the shell. */
 const FILESYSTEM = 3;
 /** `cat` ends with the pipe that only this process holds. */
 const SCRIPT = `timeout --foreground "$1" cat >/dev/null ${FILESYSTEM}<&-; exec fsfreeze --unfreeze /proc/self/fd/${FILESYSTEM}`;
+/** What the script needs; looked for before, since it would be too late when it does. */
+const PROGRAMS = ['timeout', 'cat', 'fsfreeze'] as const;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface Watchdog {
@@ -22,8 +25,13 @@ export interface Watchdog {
   end(): Promise<void>;
 }
 
-/** @param fd A real descriptor (not O_PATH) of a directory on the filesystem. */
+/**
+ * @param fd A real descriptor (not O_PATH) of a directory on the filesystem.
+ * @throws NodeError `Unsupported` where the machine lacks a program for it.
+ */
 export async function startWatchdog(fd: number, timeoutMs: number): Promise<Watchdog> {
+  const missing = PROGRAMS.find((name) => findProgram(name) === undefined);
+  if (missing !== undefined) throw new NodeError('Unsupported', `${missing} is not installed: nothing would thaw`);
   const seconds = String(Math.max(timeoutMs, 1) / 1000);
   const child = spawn('/bin/sh', ['-c', SCRIPT, 'clawstore-thaw', seconds], {
     detached: true,

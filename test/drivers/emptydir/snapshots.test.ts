@@ -306,7 +306,8 @@ describe('snapshots of emptyDir volumes', function () {
     await driver.snapshots.take(snapshot, long());
     expect(Number(await driver.reservedBytes(pool))).to.be.within(Number(32n * MIB), Number(64n * MIB));
     await remove(snapshot.uid);
-    expect(await driver.reservedBytes(pool)).to.equal(0n);
+    // XFS gives the blocks of a file back a moment after it is gone, and an answer is kept for a while.
+    await until(async () => (await new EmptyDirDriver({ node: place.layer, pools }).reservedBytes(pool)) === 0n);
   });
 
   it('of Thick volumes are refused where not every later overwrite fits, and leave nothing', async () => {
@@ -363,6 +364,29 @@ describe('snapshots of emptyDir volumes', function () {
     const torn = copying.snapshots.take(snapshotOf(volume, { freezeTimeoutMs: 0 }), long());
     expect(await rejection(torn)).to.include({ reason: 'FreezeTimeout' });
   });
+
+  for (const by of ['cloned', 'copied'] as const) {
+    it(`for which the pool gets full half way (${by}) are whole or not there, and leave nothing`, async () => {
+      const { volume, path } = await inUse(320n * MIB);
+      execFileSync('dd', ['if=/dev/urandom', `of=${join(path, 'file')}`, 'bs=1M', 'count=64', 'status=none']);
+      execFileSync('sync', ['-f', path]);
+      const believing = driverWith({ freeBytes: 50n * GIB }, { cloneable: by === 'cloned' });
+      const ballast = join(pool.directory, 'ballast');
+      const { freeBytes } = await pools.space(pool, soon());
+      execFileSync('fallocate', ['-l', String(freeBytes - 8n * MIB), ballast]);
+      const snapshot = snapshotOf(volume);
+      try {
+        const taking = believing.snapshots.take(snapshot, long());
+        if (by === 'copied') expect(await rejection(taking)).to.include({ reason: 'InsufficientCapacity' });
+        else await taking;
+        const left = readdirSync(pool.directory).filter((name) => name.includes(snapshot.uid));
+        expect(left.length).to.equal(by === 'copied' ? 0 : 1);
+      } finally {
+        rmSync(ballast);
+      }
+      expect((await observe(snapshot)).facts !== undefined).to.equal(by === 'cloned');
+    });
+  }
 
   it('that were given up while they are copied leave nothing', async () => {
     const { volume, path } = await inUse(1024n * MIB);
