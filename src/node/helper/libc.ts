@@ -128,6 +128,8 @@ export interface Libc {
   unlinkat(dirfd: number, name: Name, flags: number): void;
   /** renameat2(2) with RENAME_NOREPLACE: `EEXIST` where there is something of the new name. */
   renameNoReplace(fromDirfd: number, from: Name, toDirfd: number, to: Name): void;
+  /** Removes the ACLs of what a path leads to, as inherited from the directory above; none is success. */
+  removeAcls(path: string): void;
   /** Gives what `to` leads to the extended attributes of `from`, ACLs among them; both are paths. */
   copyAttributes(from: string, to: string): void;
   statx(dirfd: number, path: string): Statx;
@@ -202,6 +204,7 @@ export function loadLibc(): Libc {
   const renameat2 = native('renameat2', 'int', ['int', 'str', 'int', 'str', 'uint']);
   const listxattr = native('listxattr', 'int64_t', ['str', 'void *', 'size_t']);
   const getxattr = native('getxattr', 'int64_t', ['str', 'str', 'void *', 'size_t']);
+  const removexattr = native('removexattr', 'int', ['str', 'str']);
   const setxattr = native('setxattr', 'int', ['str', 'str', 'void *', 'size_t', 'int']);
   const statx = native('statx', 'int', ['int', 'str', 'int', 'uint', 'void *']);
   const syncfs = native('syncfs', 'int', ['int']);
@@ -267,6 +270,13 @@ export function loadLibc(): Libc {
     },
     renameNoReplace(fromDirfd, from, toDirfd, to) {
       check(renameat2(fromDirfd, text(from), toDirfd, text(to), RENAME_NOREPLACE), 'renameat2', to);
+    },
+    removeAcls(path) {
+      for (const name of ['system.posix_acl_access', 'system.posix_acl_default']) {
+        if (removexattr(text(path), name) === 0) continue;
+        const errno = errnoName();
+        if (errno !== 'ENODATA' && errno !== 'EOPNOTSUPP') throw systemError('removexattr', errno, path);
+      }
     },
     copyAttributes(from, to) {
       const names = Buffer.alloc(XATTR_MAX);

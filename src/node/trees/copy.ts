@@ -44,7 +44,10 @@ export async function copyTree(context: HelperContext, request: CopyTree, call: 
   using source = openPrivately(context, opened);
   await removeTree(context, request.destination, call);
   try {
-    return await copy(context, source, request, call);
+    // Before the first scan: where the source holds the directory of ours, this is a change to the source.
+    using target = makeTree(context, request.destination);
+    crashPoint('tree.after-mkdir');
+    return await copy(context, source, target, request, call);
   } catch (thrown) {
     // After an abort there may be no time for it; the next attempt, or the deletion, begins with it.
     if (!call.signal.aborted) await removeTree(context, request.destination, call);
@@ -55,17 +58,17 @@ export async function copyTree(context: HelperContext, request: CopyTree, call: 
 async function copy(
   context: HelperContext,
   source: Fd,
-  { destination, exclude }: CopyTree,
+  target: Fd,
+  request: CopyTree,
   { signal, onProgress }: RequestContext,
 ): Promise<CopiedTree> {
+  const exclude = presentIn(source, request.exclude);
   const scan = (since?: { readonly time: string; readonly inclusive: boolean }): Promise<Scan> =>
     scanTree({ directory: source.number, exclude, signal, ...(since === undefined ? {} : { since }) });
   const startedAt = Date.now();
   const { before, settled } = await settle(scan, signal);
-  using target = makeTree(context, destination);
-  crashPoint('tree.after-mkdir');
   const sharesBlocks = await probe(source, target, signal);
-  if (!sharesBlocks) checkRoom(context.libc, target, before.bytes, targetName(destination));
+  if (!sharesBlocks) checkRoom(context.libc, target, before.bytes, targetName(request.destination));
   // After the scan: pages that a mapping dirtied before are clean now, so that the next write through it sets the time.
   await synchronise(source, signal);
   const watch = new Watch(before, sharesBlocks, onProgress);
@@ -85,6 +88,12 @@ async function copy(
   const seen = changesBetween(before, after);
   const changes = vanished && seen.count === 0 ? { count: outcome.complaintCount, examples: [] } : seen;
   return { entries, bytes, sharesBlocks, startedAt, changes };
+}
+
+/** The name, where the directory has it: without one, cp does the whole of the work. */
+function presentIn(source: Fd, name: string | undefined): string | undefined {
+  if (name === undefined) return undefined;
+  return lstatSync(`${source.procPath}/${name}`, { throwIfNoEntry: false }) === undefined ? undefined : name;
 }
 
 /** Scans until the latest change is so old that a later one has a later time. `settled` is false when there is no rest. */
@@ -204,6 +213,7 @@ export function copyTop(libc: Libc, source: Fd, target: Fd): void {
   const { uid, gid, mode } = statSync(source.procPath);
   chownSync(target.procPath, uid, gid);
   chmodSync(target.procPath, mode & 0o7777);
+  libc.removeAcls(target.procPath);
   libc.copyAttributes(source.procPath, target.procPath);
 }
 

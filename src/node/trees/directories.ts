@@ -1,4 +1,5 @@
 /** The directories that a tree is copied from and to, opened so that no link and no later mount leads elsewhere. */
+import { chmodSync } from 'node:fs';
 import { openUserPath } from '../helper/bind.ts';
 import type { HelperContext } from '../helper/context.ts';
 import { Fd } from '../helper/fd.ts';
@@ -71,10 +72,21 @@ export function openPlace(
   return { parent, name: names.at(-1) ?? '', [Symbol.dispose]: () => parent[Symbol.dispose]() };
 }
 
-/** Opens a tree of ours, making it and what is above where it is missing. */
+/**
+ * Opens a tree of ours, making it and what is above where it is missing. It hands nothing down to what is made in it: cp
+ * takes an inherited set-group-ID bit for its own work and leaves it (coreutils 9.1).
+ */
 export function makeTree({ libc }: HelperContext, tree: TargetPath): Fd {
   using root = openRoot(libc, tree.root);
-  return makeBeneath(libc, root, tree.path, { mode: OWN_MODE, shownAs: targetName(tree) }).fd;
+  const { fd } = makeBeneath(libc, root, tree.path, { mode: OWN_MODE, shownAs: targetName(tree) });
+  try {
+    libc.removeAcls(fd.procPath);
+    chmodSync(fd.procPath, OWN_MODE);
+    return fd;
+  } catch (error) {
+    fd[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** True when an error says that there is no such directory. */

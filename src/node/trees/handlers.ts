@@ -16,11 +16,11 @@ const NAMES_SHOWN = 5;
 
 export function lookAtTree(
   context: HelperContext,
-  { source, exclude }: TreeOperations['lookAtTree']['params'],
+  { source, exclude = [] }: TreeOperations['lookAtTree']['params'],
 ): TreeLook | null {
   try {
     using opened = openSource(context, source);
-    const names = readdirSync(opened.fd.procPath).filter((name) => name !== exclude);
+    const names = readdirSync(opened.fd.procPath).filter((name) => !exclude.includes(name));
     const { device, root } = opened.located;
     return { device, root, names: names.slice(0, NAMES_SHOWN) };
   } catch (thrown) {

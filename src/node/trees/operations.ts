@@ -9,7 +9,7 @@ export interface CopyTree {
   readonly source: TreeSource;
   /** The directory that is made. What an earlier attempt left of it goes first: nobody else may use the name. */
   readonly destination: TargetPath;
-  /** A name at the top of the source that is left out, because it is ours. */
+  /** A directory at the top of the source that is left out, because it is ours. */
   readonly exclude?: string;
 }
 
@@ -60,8 +60,8 @@ export interface TreeOperations {
     { readonly source: TreeSource; readonly directory: TargetPath },
     { readonly sameFilesystem: boolean; readonly sharesBlocks: boolean }
   >;
-  /** Looks into a directory; null when it does not exist. `exclude` is not among the names. */
-  lookAtTree: Operation<{ readonly source: TreeSource; readonly exclude?: string }, TreeLook | null>;
+  /** Looks into a directory; null when it does not exist. What is in `exclude` is not among the names. */
+  lookAtTree: Operation<{ readonly source: TreeSource; readonly exclude?: readonly string[] }, TreeLook | null>;
   /** Renames a directory to a name beside it that is free, or an empty directory; on disk when the call resolves. */
   nameTree: Operation<{ readonly tree: TargetPath; readonly name: string }, null>;
   /**

@@ -63,6 +63,16 @@ describe('copies of trees', function () {
     expect(readdirSync(join(place.layer.stateDir, 'a')), 'odd names can be removed').to.deep.equal([]);
   });
 
+  it('takes nothing over from the directory in which it is made', async () => {
+    const [source, above] = [join(place.data, 'plain'), join(place.data, 'above')];
+    mkdirSync(join(source, 'deep'), { recursive: true });
+    writeFileSync(join(source, 'deep/file'), '');
+    mkdirSync(above);
+    fillOddly(above);
+    await copy({ source: fromUser(source), destination: { root: above, path: 'copy.new' } });
+    expect(seenOf(join(above, 'copy.new'))).to.deep.equal(seenOf(source));
+  });
+
   it('leaves out a name at the top, and keeps all else of it', async () => {
     const source = join(place.data, 'odd');
     mkdirSync(join(source, '.ours'), { recursive: true });
