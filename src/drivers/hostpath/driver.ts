@@ -4,8 +4,8 @@
  * never ours: nothing here deletes any.
  */
 import { Reason } from '../../api/reasons.ts';
-import type { NodeLayer, TargetPath, UserPath } from '../../node/layer.ts';
-import { DELETED_SUFFIX, isAtOrBelow, type MountEntry } from '../../node/mount-entry.ts';
+import type { NodeLayer, TargetPath } from '../../node/layer.ts';
+import { DELETED_SUFFIX, type MountEntry } from '../../node/mount-entry.ts';
 import { bindOrReplace } from '../bind-or-replace.ts';
 import {
   type Driver,
@@ -13,40 +13,41 @@ import {
   DriverError,
   type DriverMount,
   type DriverVolume,
+  type LongCall,
   type MountObservation,
   type UnmountOutcome,
   type VolumeObservation,
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { judgeTarget } from '../target-state.ts';
+import { type ContentNode, HostPathContent } from './content.ts';
+import { formerPath, hostPathOf, mayCreate, userPath } from './volume.ts';
 
 /** What the driver needs of the node layer. */
-export type HostPathNode = Pick<
-  NodeLayer,
-  | 'features'
-  | 'mountRoot'
-  | 'table'
-  | 'inspectUserPath'
-  | 'ensureUserPath'
-  | 'bindUserPath'
-  | 'observeTarget'
-  | 'unmount'
->;
+export type HostPathNode = ContentNode &
+  Pick<NodeLayer, 'features' | 'mountRoot' | 'bindUserPath' | 'observeTarget' | 'unmount'>;
 
 const NEEDED_FEATURES = ['Koffi', 'UserPaths', 'BindMounts'];
 
 export function createHostPathDriver(node: HostPathNode): Driver {
+  const content = new HostPathContent(node);
   return {
     type: 'hostPath',
     capabilities: () => Promise.resolve(capabilities(node)),
-    observeVolume: (volume, signal) => observeVolume(node, volume, signal),
+    observeVolume: (volume, signal) => observeVolume(node, content, volume, signal),
     provision: (volume, signal) => provision(node, volume, signal),
     stage: () => Promise.resolve(),
     observeMount: (volume, mount, signal) => observeMount(node, volume, mount, signal),
     publish: (volume, mount, signal) => publish(node, volume, mount, signal),
     unpublish: (volume, mount, signal) => unpublish(node, volume, mount, signal),
     unstage: () => Promise.resolve({ outcome: 'done' }),
-    delete: (volume) => Promise.resolve({ kept: `"${hostPathOf(volume).path}" was there before the volume.` }),
+    delete: async (volume, signal) => {
+      await content.forget(volume, signal);
+      return { kept: `"${hostPathOf(volume).path}" was there before the volume.` };
+    },
+    release: (volume, signal) => content.forget(volume, signal),
+    fill: (volume, call) => fill(content, volume, call),
+    snapshots: content.snapshots,
     // statfs would tell the whole filesystem's use, and walking the tree costs as much as reading it: neither is the
     // volume's usage at a price that can be paid every minute.
     usage: () => Promise.resolve(undefined),
@@ -70,14 +71,17 @@ function capabilities(node: HostPathNode): DriverCapabilities {
 
 async function observeVolume(
   node: HostPathNode,
+  content: HostPathContent,
   volume: DriverVolume,
   signal: AbortSignal,
 ): Promise<VolumeObservation> {
   const base = { enforcedBytes: undefined, capacity: capacityOf(volume), stageMount: undefined, ownedByUs: false };
   try {
     const location = await node.inspectUserPath(userPath(volume), signal);
-    const provisioned = location !== null;
-    return { ...base, provisioned, staged: provisioned, problem: undefined };
+    const { isFilled, note } = await content.look(volume, signal);
+    const provisioned = location !== null && isFilled;
+    const said = note === undefined ? {} : { note };
+    return { ...base, ...said, provisioned, staged: provisioned, problem: undefined };
   } catch (error) {
     const failure = toDriverError(error, Reason.ProvisionFailed);
     // What passes by itself (a helper that is started anew, a disk that does not answer) says nothing of the directory.
@@ -94,13 +98,21 @@ function capacityOf({ capacityPolicy }: DriverVolume): VolumeObservation['capaci
 }
 
 async function provision(node: HostPathNode, volume: DriverVolume, signal: AbortSignal): Promise<void> {
-  if (volume.capacityPolicy === 'Enforce') {
-    const message = 'capacityPolicy is Enforce, and the size of a hostPath cannot be limited';
-    throw new DriverError(Reason.CapacityNotEnforceable, message, { terminal: true });
-  }
+  refuseLimit(volume);
   await asDriver(Reason.ProvisionFailed, () => {
     return node.ensureUserPath({ ...userPath(volume), create: mayCreate(volume) }, signal);
   });
+}
+
+async function fill(content: HostPathContent, volume: DriverVolume, call: LongCall): Promise<void> {
+  refuseLimit(volume);
+  await content.fill(volume, call);
+}
+
+function refuseLimit({ capacityPolicy }: DriverVolume): void {
+  if (capacityPolicy !== 'Enforce') return;
+  const message = 'capacityPolicy is Enforce, and the size of a hostPath cannot be limited';
+  throw new DriverError(Reason.CapacityNotEnforceable, message, { terminal: true });
 }
 
 async function observeMount(
@@ -175,43 +187,6 @@ function refuseUnknown(node: HostPathNode, entry: MountEntry, { root }: TargetPa
   throw new DriverError(Reason.MountTargetConflict, message);
 }
 
-type HostPathSource = Extract<DriverVolume['source'], { readonly type: 'hostPath' }>;
-
-function hostPathOf({ source }: DriverVolume): HostPathSource {
-  if (source.type === 'hostPath') return source;
-  throw new DriverError(Reason.InvalidSpec, `a ${source.type} volume was given to the hostPath driver`, {
-    terminal: true,
-  });
-}
-
-function mayCreate(volume: DriverVolume): boolean {
-  return hostPathOf(volume).pathType === 'DirectoryOrCreate';
-}
-
 function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
   return { root: targetRoot, path: targetPath };
-}
-
-/** The path and the prefix that allows it. Throws `HostPathNotAllowed` when none does. */
-function userPath(volume: DriverVolume): UserPath {
-  const { path, allowedPrefixes } = hostPathOf(volume);
-  const prefix = narrowestPrefix(volume);
-  if (prefix === undefined) {
-    const message = `${JSON.stringify(path)} is below none of the allowed prefixes (${allowedPrefixes.join(', ') || 'none'})`;
-    throw new DriverError(Reason.HostPathNotAllowed, message, { terminal: true });
-  }
-  return { prefix, path };
-}
-
-/** For looking and for taking down: what was mounted while it was allowed must be recognised afterwards too. */
-function formerPath(volume: DriverVolume): UserPath {
-  return { prefix: narrowestPrefix(volume) ?? '/', path: hostPathOf(volume).path };
-}
-
-function narrowestPrefix(volume: DriverVolume): string | undefined {
-  const { path, allowedPrefixes } = hostPathOf(volume);
-  return allowedPrefixes
-    .filter((prefix) => isAtOrBelow(path, prefix))
-    .sort((a, b) => b.length - a.length)
-    .at(0);
 }
