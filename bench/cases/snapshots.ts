@@ -227,7 +227,10 @@ async function manyAtOnce(bench: Bench, { options, progress }: Context): Promise
     progress(`${AT_ONCE} at once: ${ours.at(-1)?.toFixed(0)} ms, bare ${other.at(-1)?.toFixed(0)} ms`);
   }
   for (const { volume } of pairs) await bench.remove(volume);
-  await run('umount', [...pairs.map(({ bareMount }) => bareMount)]);
+  await run(
+    'umount',
+    pairs.map(({ bareMount }) => bareMount),
+  );
   return {
     name: 'snapshots-80',
     title: `${AT_ONCE} snapshots at once, of ${AT_ONCE} images in use, until all are on disk`,
@@ -279,14 +282,15 @@ class Writer {
 }
 
 async function cloneOurs(bench: Bench, snapshot: DriverSnapshot): Promise<void> {
-  const volume: DriverVolume = { ...cloneOf(snapshot), content: { from: 'snapshot', snapshot } };
+  const volume = cloneOf(snapshot);
   await bench.driver.fill(volume, long());
   await bench.driver.stage(volume, long().signal);
   if (!existsSync(bench.dataOf(volume))) throw new Error('the clone has not what it should have');
 }
 
-function cloneOf({ uid, volume }: DriverSnapshot): DriverVolume {
-  return { ...volume, uid: `clone-${uid}`, name: `clone-${uid}` };
+function cloneOf(snapshot: DriverSnapshot): DriverVolume {
+  const name = `clone-${snapshot.uid}`;
+  return { ...snapshot.volume, uid: name, name, content: { from: 'snapshot', snapshot } };
 }
 
 function volumeOf(name: string, gib: number): DriverVolume {

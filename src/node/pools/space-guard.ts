@@ -106,9 +106,14 @@ export class SpaceGuard {
   }
 
   async #setFrozen(mounts: readonly ThinMount[], frozen: boolean, signal: AbortSignal): Promise<void> {
-    for (const mount of mounts) {
-      await this.#options.node.call('freeze', { ...mount, frozen }, { signal, deadlineMs: DEADLINE_MS });
-    }
+    // All at once: one that a snapshot holds just now answers late, and must not keep the others waiting.
+    const outcomes = await Promise.allSettled(
+      mounts.map((mount) =>
+        this.#options.node.call('freeze', { ...mount, frozen }, { signal, deadlineMs: DEADLINE_MS }),
+      ),
+    );
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   #record(held: boolean): void {
