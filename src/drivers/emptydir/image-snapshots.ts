@@ -163,7 +163,7 @@ export class ImageSnapshots implements MediumSnapshots {
       crashPoint('snapshot.before-record');
       records.write(uid, recordOf(facts, { driver: 'emptyDir', volumeUID: volume.uid, path: file }));
       crashPoint('snapshot.after-record');
-      await this.#name(file, null, 'SnapshotFailed', call.signal);
+      await this.#name(file, null, 'SnapshotFailed');
       crashPoint('snapshot.after-name');
     } catch (thrown) {
       await this.#undo(file);
@@ -197,7 +197,7 @@ export class ImageSnapshots implements MediumSnapshots {
     };
     try {
       await this.#clone(request, source.image, 'CloneFailed', call);
-      await this.#name(file, source.sizeBytes, 'CloneFailed', call.signal);
+      await this.#name(file, source.sizeBytes, 'CloneFailed');
     } catch (thrown) {
       await this.#undo(file);
       throw thrown;
@@ -254,13 +254,14 @@ export class ImageSnapshots implements MediumSnapshots {
     await node.call('freeze', { ...mounted, frozen: false }, options).catch(() => undefined);
   }
 
+  /** Nobody gives this up: a name that came after its record was taken back would be described by nothing. */
   async #name(
     file: string,
     filesystemBytes: bigint | null,
     otherwise: 'SnapshotFailed' | 'CloneFailed',
-    signal: AbortSignal,
   ): Promise<void> {
-    await asDriver(otherwise, () => this.#options.node.call('nameImage', { file, filesystemBytes }, { signal }));
+    const options = { signal: AbortSignal.timeout(DEADLINE_MS), deadlineMs: DEADLINE_MS };
+    await asDriver(otherwise, () => this.#options.node.call('nameImage', { file, filesystemBytes }, options));
   }
 
   /** Leaves nothing half: what has its name by now is whole. */

@@ -143,7 +143,8 @@ export class MemorySnapshots implements MediumSnapshots {
       crashPoint('snapshot.before-record');
       records.write(uid, recordOf(facts, { driver: 'emptyDir', volumeUID: volume.uid, path: file }));
       crashPoint('snapshot.after-record');
-      await node.call('nameImage', { file, filesystemBytes: null }, { signal: call.signal });
+      // Nobody gives this up: a name that came after its record was taken back would be described by nothing.
+      await node.call('nameImage', { file, filesystemBytes: null }, { signal: AbortSignal.timeout(DEADLINE_MS) });
       crashPoint('snapshot.after-name');
     } catch (thrown) {
       if (statSync(file, { throwIfNoEntry: false }) === undefined) {

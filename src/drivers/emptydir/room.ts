@@ -67,10 +67,10 @@ export class Room {
     if (!this.#options.pools.hasRoom(space, wanted)) throw refusal(pool, space, wanted, what);
   }
 
-  /** What a Thick image could overwrite and would have to be given once more, were all of it shared. */
+  /** What a Thick image would have to be given once more to overwrite it, from the next snapshot on. */
   async unsharedBytes(image: Image, signal: AbortSignal): Promise<bigint> {
     const use = await this.#use(image, signal);
-    return use === null ? image.allocatedBytes : max(0n, use.allocatedBytes - use.sharedBytes);
+    return use === null ? image.allocatedBytes : max(0n, use.writtenBytes - use.sharedBytes);
   }
 
   async #space(pool: Pool, wanted: bigint, signal: AbortSignal): Promise<PoolSpace> {

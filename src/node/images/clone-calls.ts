@@ -26,6 +26,7 @@ const EXTENT_SIZE = 56;
 const EXTENT_LENGTH = 16;
 const EXTENT_FLAGS = 40;
 const FIEMAP_EXTENT_LAST = 0x1;
+const FIEMAP_EXTENT_UNWRITTEN = 0x800;
 const FIEMAP_EXTENT_SHARED = 0x2000;
 const TO_THE_END = 0xffffffffffffffffn;
 const EXTENTS_PER_CALL = 2048;
@@ -36,6 +37,8 @@ const ERRNO_NAMES = new Map(Object.entries(os.errno).map(([name, value]) => [val
 export interface BlockUse {
   readonly extents: number;
   readonly allocatedBytes: bigint;
+  /** Of these, what was written: the rest is reserved by fallocate(2), and no clone shares it. */
+  readonly writtenBytes: bigint;
   /** Of these, what other files have too. */
   readonly sharedBytes: bigint;
 }
@@ -99,7 +102,7 @@ export function loadCloneCalls(): CloneCalls {
       return errno === null ? header.readUInt32LE(FIEMAP_MAPPED) : undefined;
     },
     async blockUse(fd, most) {
-      let [extents, allocatedBytes, sharedBytes, start] = [0, 0n, 0n, 0n];
+      let [extents, allocatedBytes, writtenBytes, sharedBytes, start] = [0, 0n, 0n, 0n, 0n];
       for (;;) {
         const buffer = fiemap(FIEMAP_SIZE + EXTENTS_PER_CALL * EXTENT_SIZE, start);
         buffer.writeUInt32LE(EXTENTS_PER_CALL, FIEMAP_COUNT);
@@ -112,11 +115,12 @@ export function loadCloneCalls(): CloneCalls {
           const length = buffer.readBigUInt64LE(at + EXTENT_LENGTH);
           const flags = buffer.readUInt32LE(at + EXTENT_FLAGS);
           allocatedBytes += length;
+          if ((flags & FIEMAP_EXTENT_UNWRITTEN) === 0) writtenBytes += length;
           if ((flags & FIEMAP_EXTENT_SHARED) !== 0) sharedBytes += length;
           isLast ||= (flags & FIEMAP_EXTENT_LAST) !== 0;
           start = buffer.readBigUInt64LE(at) + length;
         }
-        if (isLast) return { extents, allocatedBytes, sharedBytes };
+        if (isLast) return { extents, allocatedBytes, writtenBytes, sharedBytes };
       }
     },
   };
