@@ -11,6 +11,8 @@ import { createHostPathDriver } from '../drivers/hostpath/driver.ts';
 import { NfsDriver } from '../drivers/nfs/driver.ts';
 import { isNfsRecord } from '../drivers/nfs/record.ts';
 import { S3Driver } from '../drivers/s3/driver.ts';
+import { snapshotRecords } from '../drivers/snapshot-record.ts';
+import { fillRecords } from '../drivers/trees/fill.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { Pools } from '../node/pools/pools.ts';
 import { SpaceGuard } from '../node/pools/space-guard.ts';
@@ -87,7 +89,12 @@ export async function compose(
         reservedBytes: (pool) => emptyDir.reservedBytes(pool),
         onError: (err) => log.warn({ err }, 'the space of the pools could not be looked at'),
       });
-      const nfs = new NfsDriver({ node, records: new Records(state.nfs, isNfsRecord) });
+      const nfs = new NfsDriver({
+        node,
+        records: new Records(state.nfs, isNfsRecord),
+        snapshots: snapshotRecords(state.root),
+        fills: fillRecords(state.root),
+      });
       const drivers = [emptyDir, createHostPathDriver(node), nfs, new S3Driver(node)];
       const identity = nodeIdentity(state, node.mountRoot, nodeName);
       const agent = { client, log, metrics, nodeName, identity, node, drivers, hostPathAllow, watchAll: isUp };

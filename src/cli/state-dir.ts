@@ -34,6 +34,10 @@ export interface StateDir {
   readonly s3: string;
   /** What is remembered of snapshots, and those that are files of their own. */
   readonly snapshots: string;
+  /** Snapshots that are directories. */
+  readonly snapshotsData: string;
+  /** What is remembered of volumes that were made from something. */
+  readonly fills: string;
   /** Where logs go while a table is on the screen. */
   readonly logFile: string;
   /** Who this installation is, for the Lease of its node. */
@@ -51,6 +55,8 @@ export function stateDirOf(root: string): StateDir {
     nfs: join(root, 'nfs'),
     s3: join(root, 's3'),
     snapshots: join(root, 'snapshots'),
+    snapshotsData: join(root, 'snapshots-data'),
+    fills: join(root, 'fills'),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),
     nodeIdFile: join(root, 'node-id'),
@@ -83,9 +89,10 @@ export function isStateDir(root: string): boolean {
 
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
-  const { lockFile, agentLockFile, apiserver, pools, nfs, s3, snapshots, logFile, nodeIdFile } = stateDirOf(root);
+  const { lockFile, agentLockFile, apiserver, logFile, nodeIdFile, ...rest } = stateDirOf(root);
+  const { pools, nfs, s3, snapshots, snapshotsData, fills } = rest;
   const files = [lockFile, agentLockFile, logFile, join(root, 'kubeconfig'), instanceFile(root), newInstanceFile(root)];
-  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, nfs, s3, snapshots];
+  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, nfs, s3, snapshots, snapshotsData, fills];
 }
 
 /** Returns the instance that runs on this state directory, or undefined when none does. */

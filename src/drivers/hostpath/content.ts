@@ -8,17 +8,15 @@ import { dirname, join, relative } from 'node:path';
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath } from '../../node/layer.ts';
 import { isAtOrBelow } from '../../node/mount-entry.ts';
-import { Records } from '../../node/records.ts';
 import { type DriverContent, DriverError, type DriverVolume, type LongCall } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { snapshotRecords } from '../snapshot-record.ts';
-import { type FillContent, type FillTarget, fillTree, forgetFill, isFilled, isFillRecord } from '../trees/fill.ts';
-import { HIDDEN, sourceOf, TreeSnapshots, type TreeStorage } from '../trees/snapshots.ts';
+import { type FillContent, type FillTarget, fillRecords, fillTree, forgetFill, isFilled } from '../trees/fill.ts';
+import { HIDDEN, type Reached, refuseEmpty, TreeSnapshots, type TreeStorage, treeOfPath } from '../trees/snapshots.ts';
 import { formerPath, hostPathOf, mayCreate, narrowestPrefix, userPath } from './volume.ts';
 
-/** Folders of the state directory. */
+/** Folder of the state directory. */
 const DATA = 'snapshots-data';
-const FILLS = 'fills';
 
 /** What is needed of the node layer. */
 export type ContentNode = Pick<
@@ -29,12 +27,10 @@ export type ContentNode = Pick<
 export class HostPathContent {
   readonly snapshots: TreeSnapshots;
   readonly #node: ContentNode;
-  readonly #storage: TreeStorage;
 
   constructor(node: ContentNode) {
     this.#node = node;
-    this.#storage = storageOf(node);
-    this.snapshots = new TreeSnapshots(this.#storage);
+    this.snapshots = new TreeSnapshots(storageOf(node));
   }
 
   async fill(volume: DriverVolume, call: LongCall): Promise<void> {
@@ -44,7 +40,12 @@ export class HostPathContent {
       await this.#prepare(volume, call.signal);
       const target = this.#targetOf(volume);
       if (await isFilled(target, call.signal)) return;
-      await fillTree(target, await this.#contentOf(volume, content, call.signal), call);
+      await this.#read(
+        volume,
+        content,
+        (from) => fillTree(target, { ...from, mayCreate: mayCreate(volume) }, call),
+        call,
+      );
     });
   }
 
@@ -75,24 +76,29 @@ export class HostPathContent {
 
   #targetOf(volume: DriverVolume): FillTarget {
     const { prefix, path } = formerPath(volume);
-    const records = new Records(join(this.#node.stateDir, FILLS), isFillRecord);
+    const records = fillRecords(this.#node.stateDir);
     return { node: this.#node, records, uid: volume.uid, tree: { root: prefix, path: relative(prefix, path) } };
   }
 
-  async #contentOf(volume: DriverVolume, content: DriverContent, signal: AbortSignal): Promise<FillContent> {
-    const common = { mayCreate: mayCreate(volume) };
+  async #read(
+    volume: DriverVolume,
+    content: DriverContent,
+    work: (from: Omit<FillContent, 'mayCreate'>) => Promise<void>,
+    { signal }: LongCall,
+  ): Promise<void> {
     if (content.from === 'snapshot') {
       const { snapshot } = content;
-      const source = await this.snapshots.locate(snapshot, signal);
-      return { ...common, source, name: `snapshot "${snapshot.name}"`, isFixed: true };
+      const name = `snapshot "${snapshot.name}"`;
+      return await this.snapshots.read(snapshot, (source) => work({ source, name, isFixed: true }), signal);
     }
     const [from, to] = [hostPathOf(content.volume).path, hostPathOf(volume).path];
     if (isAtOrBelow(from, to) || isAtOrBelow(to, from)) {
       const message = `${JSON.stringify(to)} cannot be filled from ${JSON.stringify(from)}: one lies in the other`;
       throw new DriverError(Reason.DataSourceMismatch, message, { terminal: true });
     }
-    const source = await sourceOf(this.#storage, content.volume, signal);
-    return { ...common, source, name: `volume "${content.volume.name}"`, isFixed: false };
+    const source = { user: userPath(content.volume) };
+    await refuseEmpty({ node: this.#node, describe }, content.volume, source, signal);
+    await work({ source, name: `volume "${content.volume.name}"`, isFixed: false });
   }
 }
 
@@ -102,13 +108,24 @@ function storageOf(node: ContentNode): TreeStorage {
     driver: 'hostPath',
     node,
     records: snapshotRecords(node.stateDir),
-    source: (volume) => Promise.resolve({ user: userPath(volume) }),
-    places: (volume) => {
-      const prefix = narrowestPrefix(volume);
-      return prefix === undefined ? [own] : [own, { root: prefix, path: HIDDEN }, own];
-    },
+    reach: (volume, _, work) => work(reachedOf(volume, own)),
+    nameOf: (_, { root, path }) => join(root, path),
+    treeOf: treeOfPath,
     failure: (thrown, _, otherwise) => toDriverError(thrown, otherwise),
-    describe: (volume) => JSON.stringify(hostPathOf(volume).path),
+    describe,
+  };
+}
+
+/** The path may not be allowed any more, when it is about what was taken while it was. */
+function reachedOf(volume: DriverVolume, own: TargetPath): Reached {
+  const prefix = narrowestPrefix(volume);
+  return {
+    source: () => ({ user: userPath(volume) }),
+    places: prefix === undefined ? [own] : [own, { root: prefix, path: HIDDEN }, own],
     copyMethod: () => Promise.resolve('Copy'),
   };
+}
+
+function describe(volume: DriverVolume): string {
+  return JSON.stringify(hostPathOf(volume).path);
 }

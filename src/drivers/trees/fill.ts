@@ -8,13 +8,14 @@
 import { basename, dirname, join } from 'node:path';
 import { Reason } from '../../api/reasons.ts';
 import { NO_DEADLINE_MS, type TargetPath } from '../../node/layer.ts';
-import type { Records } from '../../node/records.ts';
+import { Records } from '../../node/records.ts';
 import type { CopiedTree, TreeSource } from '../../node/trees/operations.ts';
 import { DriverError, type LongCall } from '../driver.ts';
 import { consistencyOf, HIDDEN, type TreeNode, UNFINISHED } from './snapshots.ts';
 
 /** Begins the names of what is made here and not complete. */
 export const FILLING = '.clawstore-fill-';
+const FOLDER = 'fills';
 /** mkfs.ext4(8) makes it in every filesystem. */
 const LOST_AND_FOUND = 'lost+found';
 
@@ -22,14 +23,21 @@ const LOST_AND_FOUND = 'lost+found';
 export interface FillRecord {
   /** The copy is complete and on disk; it may not have its name yet. */
   readonly isComplete: boolean;
+  /** The directory was missing, and made. */
+  readonly isMade: boolean;
   /** What people should know of the content; null when all is of one moment. */
   readonly note: string | null;
 }
 
-export function isFillRecord(value: unknown): value is FillRecord {
+/** The records of every volume on this node that was made from something; all drivers share them. */
+export function fillRecords(stateDir: string): Records<FillRecord> {
+  return new Records(join(stateDir, FOLDER), isFillRecord);
+}
+
+function isFillRecord(value: unknown): value is FillRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { isComplete, note } = value as Partial<Record<keyof FillRecord, unknown>>;
-  return typeof isComplete === 'boolean' && (note === null || typeof note === 'string');
+  const { isComplete, isMade, note } = value as Partial<Record<keyof FillRecord, unknown>>;
+  return typeof isComplete === 'boolean' && typeof isMade === 'boolean' && (note === null || typeof note === 'string');
 }
 
 /** A directory that is to be filled, of the volume with this UID. */
@@ -64,9 +72,10 @@ export async function fillTree(target: FillTarget, content: FillContent, call: L
   const held = { ...inside, path: join(tree.path, complete) };
   if (names === undefined || !(await exists(node, held, call.signal))) {
     if (names !== undefined && names.length > 0) throw notEmpty(target, names);
-    records.write(uid, { isComplete: false, note: null });
+    const isMade = names === undefined;
+    records.write(uid, { isComplete: false, isMade, note: null });
     const copied = await copyTo(target, where, content, call);
-    records.write(uid, { isComplete: true, note: noteOf(content, copied) });
+    records.write(uid, { isComplete: true, isMade, note: noteOf(content, copied) });
     await node.call('nameTree', { tree: where, name: complete }, options);
   }
   if (names !== undefined) await node.call('unfoldTree', { tree: held }, options);
