@@ -16,6 +16,7 @@ import { api } from './cases/api.ts';
 import { emptyDirs } from './cases/emptydir.ts';
 import { hostPathCases } from './cases/hostpath.ts';
 import { lifecycle } from './cases/lifecycle.ts';
+import { snapshotTrees } from './cases/snapshot-trees.ts';
 import { snapshots } from './cases/snapshots.ts';
 import { start } from './cases/start.ts';
 import type { Case, Options } from './support/case.ts';
@@ -23,7 +24,7 @@ import { machineFacts } from './support/facts.ts';
 import { resultOf, writeResult, writeTable } from './support/report.ts';
 import { Scope } from './support/scope.ts';
 
-const CASES: readonly Case[] = [start, ...hostPathCases, emptyDirs, snapshots, lifecycle, api];
+const CASES: readonly Case[] = [start, ...hostPathCases, emptyDirs, snapshots, snapshotTrees, lifecycle, api];
 const INSIDE = 'CLAWSTORE_BENCH_NAMESPACE';
 
 async function main(): Promise<number> {
