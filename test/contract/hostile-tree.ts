@@ -75,7 +75,8 @@ export function filesOf(root: string, lacks: readonly TreeFeature[]): readonly s
     const facts: string[] = [name, String(stat.mode & BigInt(constants.S_IFMT))];
     if (has('modes')) facts.push(`mode ${stat.mode.toString(8)}`);
     if (has('owners')) facts.push(`owner ${stat.uid}:${stat.gid}`);
-    if (has('times') && name !== '.') facts.push(`time ${stat.mtimeNs}`);
+    const hasTimes = has('times') && (has('linkTimes') || !stat.isSymbolicLink());
+    if (hasTimes && name !== '.') facts.push(`time ${stat.mtimeNs}`);
     if (has('xattrs')) facts.push(...attributesOf(path));
     if (has('hardLinks') && !stat.isDirectory()) {
       if (!firstNames.has(stat.ino)) firstNames.set(stat.ino, name);

@@ -22,7 +22,17 @@ import type { SubjectContext } from './driver-contract.ts';
 import { filesOf, makeHostileTree } from './hostile-tree.ts';
 
 /** Things of a tree that a kind of storage cannot have. */
-export type TreeFeature = 'hardLinks' | 'holes' | 'xattrs' | 'owners' | 'modes' | 'symlinks' | 'fifos' | 'times';
+export type TreeFeature =
+  | 'hardLinks'
+  | 'holes'
+  | 'xattrs'
+  | 'owners'
+  | 'modes'
+  | 'symlinks'
+  | 'fifos'
+  | 'times'
+  /** Times of symbolic links themselves. */
+  | 'linkTimes';
 
 export interface SnapshotSubject {
   readonly driver: Driver;

@@ -12,7 +12,14 @@ import { type DriverContent, DriverError, type DriverVolume, type LongCall } fro
 import { asDriver, toDriverError } from '../failure.ts';
 import { snapshotRecords } from '../snapshot-record.ts';
 import { type FillContent, type FillTarget, fillRecords, fillTree, forgetFill, isFilled } from '../trees/fill.ts';
-import { HIDDEN, type Reached, refuseEmpty, TreeSnapshots, type TreeStorage, treeOfPath } from '../trees/snapshots.ts';
+import {
+  HIDDEN,
+  type Reached,
+  refuseMissing,
+  TreeSnapshots,
+  type TreeStorage,
+  treeOfPath,
+} from '../trees/snapshots.ts';
 import { formerPath, hostPathOf, mayCreate, narrowestPrefix, userPath } from './volume.ts';
 
 /** Folder of the state directory. */
@@ -89,7 +96,7 @@ export class HostPathContent {
     if (content.from === 'snapshot') {
       const { snapshot } = content;
       const name = `snapshot "${snapshot.name}"`;
-      return await this.snapshots.read(snapshot, (source) => work({ source, name, isFixed: true }), signal);
+      return await this.snapshots.read(snapshot, volume.uid, (source) => work({ source, name, isFixed: true }), signal);
     }
     const [from, to] = [hostPathOf(content.volume).path, hostPathOf(volume).path];
     if (isAtOrBelow(from, to) || isAtOrBelow(to, from)) {
@@ -97,7 +104,7 @@ export class HostPathContent {
       throw new DriverError(Reason.DataSourceMismatch, message, { terminal: true });
     }
     const source = { user: userPath(content.volume) };
-    await refuseEmpty({ node: this.#node, describe }, content.volume, source, signal);
+    await refuseMissing({ node: this.#node, describe, mayBeEmpty: false }, content.volume, source, signal);
     await work({ source, name: `volume "${content.volume.name}"`, isFixed: false });
   }
 }
@@ -106,6 +113,7 @@ function storageOf(node: ContentNode): TreeStorage {
   const own: TargetPath = { root: node.stateDir, path: DATA };
   return {
     driver: 'hostPath',
+    mayBeEmpty: false,
     node,
     records: snapshotRecords(node.stateDir),
     reach: (volume, _, work) => work(reachedOf(volume, own)),

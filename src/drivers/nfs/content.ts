@@ -6,14 +6,16 @@
  * neither the mounts of workloads nor their owner have to wait.
  */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath } from '../../node/layer.ts';
 import type { Records } from '../../node/records.ts';
+import type { TreeSource } from '../../node/trees/operations.ts';
 import { type DriverContent, DriverError, type DriverVolume, type LongCall, type SnapshotFacts } from '../driver.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { FILLING, type FillContent, type FillRecord, fillTree, forgetFill, isFilled } from '../trees/fill.ts';
-import { HIDDEN, type Reached, refuseEmpty, TreeSnapshots } from '../trees/snapshots.ts';
+import { HIDDEN, type Reached, refuseMissing, TreeSnapshots } from '../trees/snapshots.ts';
 import { nfsFailure } from './failure.ts';
 import { nfsOptions } from './mount-options.ts';
 import { exportOf, sourceNameOf, sourceOf } from './volume.ts';
@@ -22,6 +24,8 @@ import { exportOf, sourceNameOf, sourceOf } from './volume.ts';
 const MOUNT_MS = 8_000;
 const MARGIN_MS = 4_000;
 const SYNC_MS = 60_000;
+const LEAVE_ATTEMPTS = 5;
+const LEAVE_MS = 500;
 
 export interface NfsContentOptions {
   readonly node: Pick<NodeLayer, 'mountRoot' | 'table' | 'unmount' | 'removeTree' | 'call'>;
@@ -37,6 +41,7 @@ export class NfsContent {
     this.#options = options;
     this.snapshots = new TreeSnapshots({
       driver: 'nfs',
+      mayBeEmpty: true,
       node: options.node,
       records: options.snapshots,
       reach: (volume, uid, work, signal) => this.#reach(volume, uid, work, signal),
@@ -91,10 +96,12 @@ export class NfsContent {
     work: (from: Omit<FillContent, 'mayCreate'>) => Promise<void>,
     { signal }: LongCall,
   ): Promise<void> {
+    const reader = `${volume.uid}-from`;
     if (content.from === 'snapshot') {
       const { snapshot } = content;
       const name = `snapshot "${snapshot.name}"`;
-      return await this.snapshots.read(snapshot, (source) => work({ source, name, isFixed: true }), signal);
+      const read = (source: TreeSource) => work({ source, name, isFixed: true });
+      return await this.snapshots.read(snapshot, reader, read, signal);
     }
     const { volume: from } = content;
     const [left, right] = [`${sourceNameOf(from)}/`, `${sourceNameOf(volume)}/`];
@@ -104,10 +111,10 @@ export class NfsContent {
     }
     const read = async (reached: Reached): Promise<void> => {
       const source = reached.source();
-      await refuseEmpty({ node: this.#options.node, describe: sourceNameOf }, from, source, signal);
+      await refuseMissing({ node: this.#options.node, describe: sourceNameOf, mayBeEmpty: true }, from, source, signal);
       await work({ source, name: `volume "${from.name}"`, isFixed: false });
     };
-    await this.#reach(from, `${volume.uid}-from`, read, signal);
+    await this.#reach(from, reader, read, signal);
   }
 
   async #reach<T>(
@@ -152,12 +159,17 @@ export class NfsContent {
     return copies > 0 ? 'ServerSideCopy' : 'Copy';
   }
 
-  /** Everything is on the server by now. A mount that stays is used by the next attempt, which takes it down then. */
+  /** Everything is on the server by now. What a killed copy held is let go within moments. */
   async #leave(uid: string): Promise<void> {
     const { node } = this.#options;
-    const outcome = await unmountStage(node, uid, AbortSignal.timeout(MOUNT_MS));
-    if (outcome.outcome === 'done') return;
-    throw new DriverError(Reason.UnmountFailed, `the mount for copying is still in use (${inUse(outcome)})`);
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await unmountStage(node, uid, AbortSignal.timeout(MOUNT_MS));
+      if (outcome.outcome === 'done') return;
+      if (attempt === LEAVE_ATTEMPTS) {
+        throw new DriverError(Reason.UnmountFailed, `the mount for copying is still in use (${inUse(outcome)})`);
+      }
+      await sleep(LEAVE_MS);
+    }
   }
 }
 

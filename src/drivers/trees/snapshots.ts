@@ -46,16 +46,18 @@ export interface TreeStorage {
   readonly driver: DriverType;
   readonly node: TreeNode;
   readonly records: Records<SnapshotRecord>;
+  /** An empty directory is one of a volume that has nothing yet: a disk that is not mounted looks otherwise. */
+  readonly mayBeEmpty: boolean;
   /** Brings a volume within reach for some work (its server is mounted, say), under a UID that nothing else uses meanwhile. */
   reach<T>(volume: DriverVolume, uid: string, work: (reached: Reached) => Promise<T>, signal: AbortSignal): Promise<T>;
   /** Where a tree is, for the record and for people. */
-  nameOf(volume: DriverVolume, tree: TargetPath): string;
+  readonly nameOf: (volume: DriverVolume, tree: TargetPath) => string;
   /** The tree of a name, where it can be looked at without reaching for it. */
   treeOf(name: string): TargetPath | undefined;
   /** Turns what the node layer throws into a DriverError. */
   failure(thrown: unknown, volume: DriverVolume, otherwise: Reason): DriverError;
   /** Name of the volume's storage, for messages. */
-  describe(volume: DriverVolume): string;
+  readonly describe: (volume: DriverVolume) => string;
 }
 
 export class TreeSnapshots implements SnapshotCalls {
@@ -106,9 +108,13 @@ export class TreeSnapshots implements SnapshotCalls {
     return found;
   }
 
-  /** Does something with the data of a snapshot. @throws DriverError `DataMissing` when it is not there. */
+  /**
+   * Does something with the data of a snapshot; `reader` is a UID that nothing else reads under meanwhile.
+   * @throws DriverError `DataMissing` when it is not there.
+   */
   async read<T>(
     { uid, name, volume }: DriverSnapshot,
+    reader: string,
     work: (source: TreeSource) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
@@ -120,7 +126,7 @@ export class TreeSnapshots implements SnapshotCalls {
       if (!(await this.#exists(own, signal))) throw missing;
       return await work({ own });
     };
-    return await this.#storage.reach(volume, uid, read, signal);
+    return await this.#storage.reach(volume, reader, read, signal);
   }
 
   async #takeOf(snapshot: DriverSnapshot, reached: Reached, call: LongCall): Promise<void> {
@@ -134,7 +140,7 @@ export class TreeSnapshots implements SnapshotCalls {
     }
     await this.#clear(uid, reached.places, call.signal);
     const source = reached.source();
-    await refuseEmpty(this.#storage, volume, source, call.signal);
+    await refuseMissing(this.#storage, volume, source, call.signal);
     const originOf = (tree: TargetPath) => ({ driver, volumeUID: volume.uid, path: nameOf(volume, tree) });
     records.write(uid, recordOf(BEGUN, originOf(unfinished(named(place, uid)))));
     const tree = await this.#choose(uid, source, reached.places, call.signal);
@@ -223,8 +229,8 @@ export class TreeSnapshots implements SnapshotCalls {
 }
 
 /** Throws unless the files of a volume are sure to be there: an empty directory may well be that of a disk that is not. */
-export async function refuseEmpty(
-  { node, describe }: { readonly node: TreeNode; describe(this: void, volume: DriverVolume): string },
+export async function refuseMissing(
+  { node, describe, mayBeEmpty }: Pick<TreeStorage, 'node' | 'mayBeEmpty' | 'describe'>,
   volume: DriverVolume,
   source: TreeSource,
   signal: AbortSignal,
@@ -232,7 +238,7 @@ export async function refuseEmpty(
   const look = await node.call('lookAtTree', { source, exclude: [HIDDEN] }, { signal });
   if (look === null) throw new DriverError(Reason.DataMissing, `${describe(volume)} is not there`);
   const isMounted = node.table.current().some(({ device, root }) => device === look.device && root === look.root);
-  if (look.names.length > 0 || isMounted) return;
+  if (look.names.length > 0 || isMounted || mayBeEmpty) return;
   const message = `${describe(volume)} is empty. Nothing is taken of it while it is mounted nowhere, because an empty directory may be that of a disk that is not there.`;
   throw new DriverError(Reason.DataMissing, message);
 }

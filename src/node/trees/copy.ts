@@ -114,7 +114,7 @@ async function settle(
 /** Whether files can share blocks: tried with the first file that has some, because kernels differ across mounts. */
 async function probe(source: Fd, target: Fd, signal: AbortSignal): Promise<boolean> {
   const name = `.probe-${process.pid}`;
-  const clone = ['cp', '--reflink=always', '--', '{}', `${directoryPath(1)}/${name}`] as const;
+  const clone = [...endWithParent(), 'cp', '--reflink=always', '--', '{}', `${directoryPath(1)}/${name}`] as const;
   const [first, say] = [
     ['-type', 'f', '-size', '+0'],
     ['-printf', 'y', '-quit'],

@@ -270,7 +270,13 @@ describe('hostPath snapshots', function () {
 
   describe('killed at a crash point', () => {
     const points = ['tree.after-mkdir', 'tree.after-copy', 'tree.before-rename', 'tree.after-rename'];
-    for (const point of [...points, 'tree.before-rename:2', 'tree.after-move:3', 'remove-tree.first-entry']) {
+    for (const point of [
+      ...points,
+      'tree.before-rename:2',
+      'tree.after-move:3',
+      'remove-tree.first-entry',
+      'remove-tree.first-entry:4',
+    ]) {
       it(`${point}: a whole snapshot or none, a whole clone or none, and nothing leaks`, async () => {
         let forks = 0;
         const place = await makePlace({

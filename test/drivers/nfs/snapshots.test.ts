@@ -141,12 +141,13 @@ describe('snapshots of nfs volumes', () => {
 
   it('fill the directory of a new volume, which is then ours', async () => {
     await driver.snapshots.take(snapshot, long());
+    node.trees.add('/run/mounts/.volumes/uid-c-from/.clawstore-snapshots/snap');
     const clone = volumeOf('c', 'clone', { content: { from: 'snapshot', snapshot } });
     expect((await driver.observeVolume(clone, soon())).provisioned).to.equal(false);
     node.directories.set('clone', 7n);
     await driver.fill(clone, long());
     expect(node.calls).to.include(
-      'copyTree .volumes/snap/.clawstore-snapshots/snap to .volumes/uid-c-fill/.clawstore-fill-uid-c.new',
+      'copyTree .volumes/uid-c-from/.clawstore-snapshots/snap to .volumes/uid-c-fill/.clawstore-fill-uid-c.new',
     );
     expect(node.trees.has('/run/mounts/.volumes/uid-c-fill/clone')).to.equal(true);
     expect(await driver.observeVolume(clone, soon())).to.include({ provisioned: true, ownedByUs: true });

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -213,9 +214,15 @@ describe('copies of trees', function () {
   it('ends with the helper that runs it', async () => {
     const source = join(place.data, 'orphan');
     mkdirSync(join(source, '.ours'), { recursive: true });
-    writeFileSync(join(source, 'file'), Buffer.alloc(64_000_000, 1));
+    for (let i = 0; i < 5_000; i += 1) writeFileSync(join(source, `file${i}`), 'content');
     const running = rejection(copy({ source: fromUser(source), destination: toOwn('orphan.new'), exclude: '.ours' }));
-    await until(() => existsSync(join(place.layer.stateDir, 'orphan.new/file')));
+    let copiers: readonly number[] = [];
+    await until(() => {
+      copiers = copiersBelow(place.dir);
+      // Held, so that it cannot be done before the helper is gone.
+      for (const pid of copiers) process.kill(pid, 'SIGSTOP');
+      return copiers.length > 0;
+    });
     const { helperPid } = place.layer;
     if (helperPid === undefined) throw new Error('there is no helper');
     process.kill(helperPid, 'SIGKILL');
@@ -245,16 +252,17 @@ describe('copies of trees', function () {
   });
 });
 
-/** Processes that copy into a directory. */
-function copiersBelow(directory: string): readonly string[] {
+/** Processes of cp that copy into a directory. */
+function copiersBelow(directory: string): readonly number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        const isCopier = /^(cp|xargs)\n$/.test(readFileSync(`/proc/${pid}/comm`, 'utf8'));
-        return isCopier && execFileSync('readlink', [`/proc/${pid}/fd/4`], { encoding: 'utf8' }).startsWith(directory);
+        const isCopier = readFileSync(`/proc/${pid}/comm`, 'utf8') === 'cp\n';
+        return isCopier && readlinkSync(`/proc/${pid}/fd/4`).startsWith(directory);
       } catch {
         return false; // it has ended
       }
-    });
+    })
+    .map(Number);
 }
