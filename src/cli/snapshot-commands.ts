@@ -15,8 +15,7 @@ interface SnapshotFlags {
 
 /** `clawstore snapshot …`. */
 export function addSnapshotCommands(program: Command, exit: (code: ExitCode) => void): void {
-  const snapshot = program
-    .command('snapshot')
+  const snapshot = withSettings(program.command('snapshot'))
     .description('take, list and delete snapshots of volumes')
     .addHelpText(
       'after',
