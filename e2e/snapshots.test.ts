@@ -85,6 +85,8 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
       'Ready ReadyToUse',
       'ContentConsistent FilesystemConsistent',
     ]);
+    const labels = { driver: 'emptyDir', result: 'success' };
+    expect(await machine.node.metric('clawstore_snapshot_duration_seconds_count', labels)).to.be.greaterThan(0);
     const table = await machine.kubectl.run(['get', '-n', ns, 'csnap', 'first']);
     expect(table)
       .to.match(/^NAME +VOLUME +READY TO USE/)
@@ -117,6 +119,47 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
     write('direct', 'changed');
     expect(read('original')).to.equal('as it is');
     await remove('direct');
+  });
+
+  it('of a directory of the host and of memory are copies that say whether anything changed meanwhile', async () => {
+    const directory = machine.hostDirectory('tree');
+    const copy = { path: join(machine.host, 'tree-copy'), type: 'DirectoryOrCreate' } as const;
+    const specs: readonly (readonly [string, VolumeSpec, VolumeSpec])[] = [
+      ['tree', { hostPath: { path: directory } }, { hostPath: copy }],
+      [
+        'memory',
+        { emptyDir: { medium: 'Memory' }, capacity: '64Mi' },
+        { emptyDir: { medium: 'Memory' }, capacity: '64Mi' },
+      ],
+    ];
+    for (const [name, spec, copySpec] of specs) {
+      await mounted(name, spec);
+      write(name, name);
+      await machine.create(snapshot(ns, `of-${name}`, name));
+      const { status } = await taken(`of-${name}`);
+      const consistent = status?.conditions?.find(({ type }) => type === 'ContentConsistent');
+      expect([consistent?.status, consistent?.reason]).to.deep.equal(['True', 'Unchanged']);
+      write(name, 'changed');
+      const dataSource = { snapshotRef: { name: `of-${name}` } };
+      await mounted(`${name}-copy`, { ...copySpec, dataSource });
+      expect(read(`${name}-copy`)).to.equal(name);
+      await machine.delete(SNAPSHOTS, keyOf(`of-${name}`));
+      await machine.waitGone(SNAPSHOTS, keyOf(`of-${name}`));
+      expect(read(`${name}-copy`)).to.equal(name);
+      await remove(`${name}-copy`);
+      await remove(name);
+    }
+    expect(readFileSync(join(copy.path, 'file'), 'utf8')).to.equal('tree');
+  });
+
+  it('of the example are made as it says', async () => {
+    const file = join(import.meta.dirname, '../manifests/examples/snapshot-and-copy.yaml');
+    await machine.kubectl.run(['apply', '-n', ns, '-f', file]);
+    await taken('before-upgrade');
+    const { status } = await machine.waitReady<Volume>(VOLUMES, keyOf('data-copy'), 60_000);
+    expect(status?.capacity).to.equal('2Gi');
+    await machine.kubectl.run(['delete', '-n', ns, '-f', file, '--wait=false']);
+    for (const name of ['data', 'data-copy']) await machine.waitGone(VOLUMES, keyOf(name));
   });
 
   it('are refused as a source for what is too small or of another kind', async () => {
