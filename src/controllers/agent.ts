@@ -89,6 +89,8 @@ export interface AgentOptions {
 
 /** Snapshots taken and volumes filled at once, per type of volume: most are done in a moment, some copy for hours. */
 const JOBS_AT_ONCE = 4;
+/** Snapshots looked at at once: who wants to mount a volume waits behind those of it that are in line for their turn. */
+const SNAPSHOTS_AT_ONCE = 16;
 /** How often mounts of storage on a server are looked at, in milliseconds: a server that dies makes no event. */
 const PROBE_MS = 5_000;
 /** How often the node itself and the space its volumes use are looked at, in milliseconds. */
@@ -217,7 +219,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   });
   manager.addController({
     name: 'snapshot',
-    concurrency,
+    concurrency: SNAPSHOTS_AT_ONCE,
     reconcile: snapshotReconciler({ ...dependencies, jobs: takes }),
     sources: [
       deltaSource(snapshots, snapshotKeys),
