@@ -37,7 +37,7 @@ export async function invoke(name: string, params: unknown, context: CommandCont
  * The same for a command that is not called by name.
  * @throws CommandError, and nothing else that a caller could have caused.
  */
-export function runCommand(command: AnyCommand, params: unknown, context: CommandContext): Promise<unknown> {
+export async function runCommand(command: AnyCommand, params: unknown, context: CommandContext): Promise<unknown> {
   // The schema is what makes the parameters the command's own type.
   return command.run(checkParameters(command.name, command.parameters, params) as never, context);
 }
