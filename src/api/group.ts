@@ -39,6 +39,9 @@ export const ANNOTATIONS = {
   nodeFenced: `${GROUP}/node-fenced`,
 } as const;
 
+/** UID of the Restore whose safety Snapshot an object is: an annotation that the controller sets. */
+export const RESTORE_UID_ANNOTATION = `${GROUP}/restore-uid`;
+
 /** Annotations that a schedule sets on what it makes. */
 export const RUN_ANNOTATIONS = {
   /** UID of the schedule. */
@@ -53,6 +56,8 @@ export const LABELS = {
   volume: `${GROUP}/volume`,
   /** Name of the schedule that made an object. Another schedule of that name may have: {@link RUN_ANNOTATIONS}. */
   schedule: `${GROUP}/schedule`,
+  /** Name of the Restore that made a safety Snapshot. */
+  restore: `${GROUP}/restore`,
   /** Set to `clawstore` on objects made by our commands. */
   managedBy: 'app.kubernetes.io/managed-by',
   /** Well-known node labels, published on each StorageNode. */

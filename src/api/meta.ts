@@ -127,6 +127,7 @@ export const VOLUME_MOUNTS: ResourceDescriptor = ours('volumemounts', 'VolumeMou
 export const VOLUME_CLASSES: ResourceDescriptor = ours('volumeclasses', 'VolumeClass', false);
 export const STORAGE_NODES: ResourceDescriptor = ours('storagenodes', 'StorageNode', false);
 export const SNAPSHOTS: ResourceDescriptor = ours('snapshots', 'Snapshot', true);
+export const RESTORES: ResourceDescriptor = ours('restores', 'Restore', true);
 export const SNAPSHOT_SCHEDULES: ResourceDescriptor = ours('snapshotschedules', 'SnapshotSchedule', true);
 
 /** All kinds of our group, in the order in which their objects depend on each other. */
@@ -136,6 +137,7 @@ export const OUR_RESOURCES: readonly ResourceDescriptor[] = [
   VOLUMES,
   VOLUME_MOUNTS,
   SNAPSHOTS,
+  RESTORES,
   SNAPSHOT_SCHEDULES,
 ];
 

@@ -20,6 +20,8 @@ export const REASONS = {
   ReadyToUse: 'The snapshot is complete and on disk.',
   Cloning: 'The content of the volume is being copied from its dataSource.',
   Expired: 'The Snapshot is older than its ttl and is deleted.',
+  Reverting: 'The volume is being taken back to the moment of a Snapshot.',
+  Reverted: 'The volume has the content of the Snapshot.',
   Suspended: 'The schedule starts no runs until it is no longer suspended.',
   RunStarted: 'The schedule has started a run.',
   Pruned: 'The retention of the schedule no longer keeps it; it is deleted.',
@@ -49,6 +51,7 @@ export const REASONS = {
 
   SnapshotNotFound: 'The Snapshot that is named does not exist.',
   SnapshotNotReady: 'The Snapshot that is named is not ready to use yet.',
+  RestoreInProgress: 'A Restore takes the volume back; it can be mounted when that has ended.',
   SnapshotInUse: 'A volume is being made from the Snapshot; the deletion goes on by itself.',
 
   // Conflicts of use
@@ -83,6 +86,8 @@ export const REASONS = {
   NodeMismatch: 'The mount asks for another node than the volume has.',
 
   DataSourceMismatch: 'The dataSource is of another type, or lies on another node, than the volume.',
+  SafetySnapshotFailed: 'What the volume has now could not be kept, so nothing was replaced.',
+  RevertNotSupported: 'Volumes of this type cannot go back to a Snapshot; a new Volume can start from it.',
   SnapshotNotSupported: 'Volumes of this type on this node cannot be snapshotted; the message says what is lacking.',
 
   // Consistency of a snapshot
@@ -119,6 +124,7 @@ export const REASONS = {
   ResizeFailed: 'Growing failed; tried again with back-off.',
   SnapshotFailed: 'Taking the snapshot failed; tried again with back-off.',
   CloneFailed: 'Copying the content from the dataSource failed; tried again with back-off.',
+  RevertFailed: 'Taking the volume back failed; tried again with back-off.',
   RunsMissed: 'Runs of the schedule were not started in time, or a later one took their place.',
   RunFailed: 'A run of the schedule could not be started, or failed.',
   DeleteFailed: 'Removing the storage failed; tried again with back-off.',

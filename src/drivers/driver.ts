@@ -93,6 +93,14 @@ export interface SnapshotFacts {
   readonly consistent: { readonly consistent: boolean; readonly reason: string; readonly message: string };
 }
 
+/** A Restore that makes a volume go back. */
+export interface DriverRestore {
+  /** `metadata.uid`. */
+  readonly uid: string;
+  /** Name, for messages. */
+  readonly name: string;
+}
+
 export interface SnapshotObservation {
   /** undefined until it is complete and on disk: there is never half a snapshot. */
   readonly facts: SnapshotFacts | undefined;
@@ -286,6 +294,15 @@ export interface Driver {
    * be done.
    */
   fill?(volume: DriverVolume, call: LongCall): Promise<void>;
+  /**
+   * Makes a volume that is mounted nowhere go back to a moment of it: whole, or not at all, whenever it is killed. Once for
+   * each Restore: what was done is noted, so that it is not done over what was written afterwards. Absent where it cannot
+   * be done.
+   *
+   * @param restore The Restore that asks for it.
+   * @throws DriverError `VolumeInUse`, `DataMissing`, `SnapshotNotReady`, `InsufficientCapacity`, `RevertFailed` …
+   */
+  revert?(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void>;
   /** Absent where no moment of a volume can be kept. */
   readonly snapshots?: SnapshotCalls;
 

@@ -964,6 +964,35 @@ const schedules: readonly AdmissionCase[] = [
   ),
 ];
 
+const restore = (spec: unknown, name?: string): AdmissionObject => object('Restore', spec, name);
+const restoreSpec = { source: { snapshotRef: { name: 'before' } } };
+
+const restores: readonly AdmissionCase[] = [
+  accepted('accepts a restore, with a safety snapshot unless it says otherwise', restore(restoreSpec), {
+    'spec.safetySnapshot': true,
+    'status.observedGeneration': -1,
+  }),
+  refused('refuses a restore of nothing', restore({ source: {} }), 'spec.source.snapshotRef', 'Required value'),
+  refused(
+    'refuses a restore of what is not built yet',
+    restore({ source: { ...restoreSpec.source, backupID: 'x' } }),
+    'spec.source.backupID',
+    'unknown field',
+  ),
+  refused(
+    'refuses the name of a restore that leaves no room for its safety snapshot',
+    restore(restoreSpec, `r${'x'.repeat(56)}`),
+    'metadata.name',
+    'may not be more than 56',
+  ),
+  {
+    name: 'keeps the spec of a restore',
+    before: restore(restoreSpec, 'case-restore'),
+    object: restore({ ...restoreSpec, safetySnapshot: false }, 'case-restore'),
+    refused: { field: 'spec', message: 'immutable' },
+  },
+];
+
 /** Every case. Names of cases and of objects are unique. */
 export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...volumes,
@@ -973,4 +1002,5 @@ export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...nodes,
   ...snapshots,
   ...schedules,
+  ...restores,
 ];

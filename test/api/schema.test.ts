@@ -5,6 +5,8 @@ import type { Condition } from '../../src/api/meta.ts';
 import { OUR_RESOURCES } from '../../src/api/meta.ts';
 import { MAX_MOUNT_NAME, MAX_VOLUME_NAME, mountName } from '../../src/api/names.ts';
 import { MAX_PATH } from '../../src/api/paths.ts';
+import type { RestoreSpec, RestoreStatus } from '../../src/api/restore.ts';
+import { MAX_RESTORE_NAME } from '../../src/api/restore.ts';
 import type { Retention, ScheduleSpec, ScheduleStatus } from '../../src/api/schedule.ts';
 import { MAX_ACTIVE, MAX_SCHEDULE_NAME } from '../../src/api/schedule.ts';
 import type { SnapshotSpec, SnapshotStatus } from '../../src/api/snapshot.ts';
@@ -182,6 +184,30 @@ const scheduleStatus: Shape<Omit<ScheduleStatus, 'conditions'>> = {
   },
 };
 
+const reference = { fields: { name: mustText } } as const;
+
+const restoreSpec: Shape<RestoreSpec> = {
+  fields: {
+    source: { required: { fields: { snapshotRef: { required: reference } } } },
+    safetySnapshot: { optional: 'boolean' },
+  },
+};
+
+const restoreStatus: Shape<Omit<RestoreStatus, 'conditions'>> = {
+  fields: {
+    observedGeneration: count,
+    nodeName: text,
+    source: {
+      optional: {
+        fields: { snapshotName: mustText, snapshotUID: mustText, volumeName: mustText, volumeUID: mustText },
+      },
+    },
+    safetySnapshotRef: { optional: reference },
+    startTime: text,
+    completionTime: text,
+  },
+};
+
 const mountSpec: Shape<VolumeMountSpec> = {
   fields: {
     volumeRef: { required: { fields: { name: mustText } } },
@@ -332,6 +358,8 @@ const SHAPES: readonly (readonly [kind: string, part: string, shape: unknown])[]
   ['VolumeMount', 'status', withConditions(mountStatus)],
   ['Snapshot', 'spec', snapshotSpec],
   ['Snapshot', 'status', withConditions(snapshotStatus)],
+  ['Restore', 'spec', restoreSpec],
+  ['Restore', 'status', withConditions(restoreStatus)],
   ['SnapshotSchedule', 'spec', scheduleSpec],
   ['SnapshotSchedule', 'status', withConditions(scheduleStatus)],
   ['VolumeClass', 'spec', classSpec],
@@ -374,6 +402,7 @@ describe('the CRDs and the types', () => {
     expect(schemaOf('Volume', 'metadata', 'name').maxLength).to.equal(MAX_VOLUME_NAME);
     expect(schemaOf('VolumeMount', 'metadata', 'name').maxLength).to.equal(MAX_MOUNT_NAME);
     expect(mountName('v'.repeat(MAX_VOLUME_NAME), 'w').length).to.be.at.most(MAX_MOUNT_NAME);
+    expect(schemaOf('Restore', 'metadata', 'name').maxLength).to.equal(MAX_RESTORE_NAME);
     expect(schemaOf('SnapshotSchedule', 'metadata', 'name').maxLength).to.equal(MAX_SCHEDULE_NAME);
     expect(schemaOf('SnapshotSchedule', 'status', 'active').maxItems).to.equal(MAX_ACTIVE);
     expect(schemaOf('Volume', 'spec', 'hostPath', 'path').maxLength).to.equal(MAX_PATH);
@@ -389,6 +418,7 @@ describe('the CRDs', () => {
     Volume: ['cvol', 'Phase,Capacity,Node,Ready,Reason,Age', 'Access Mode,Reclaim,Used Bytes,Mounts'],
     VolumeMount: ['cmnt', 'Volume,Phase,Node,Mount Path,Ready,Reason,Age', 'Host Path,Workload'],
     Snapshot: ['csnap', 'Volume,Ready To Use,Restore Size,Consistent,Reason,Created,Age', 'Method,Node'],
+    Restore: ['crs', 'Snapshot,Volume,Ready,Reason,Completed,Age', 'Safety Snapshot,Node'],
     SnapshotSchedule: [
       'css',
       'Volume,Schedule,Time Zone,Suspend,Ready,Last Schedule,Last Success,Age',
