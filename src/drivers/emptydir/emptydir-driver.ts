@@ -14,6 +14,8 @@ import {
   DriverError,
   type DriverLeftover,
   type DriverMount,
+  type DriverRestore,
+  type DriverSnapshot,
   type DriverVolume,
   type Feature,
   type LongCall,
@@ -27,6 +29,7 @@ import { snapshotDirectory, snapshotRecords } from '../snapshot-record.ts';
 import { stageMountOf } from '../stage.ts';
 import { judgeTarget, type WantedMount } from '../target-state.ts';
 import { ImageMedium } from './image-medium.ts';
+import { ImageReverts } from './image-reverts.ts';
 import { ImageSnapshots } from './image-snapshots.ts';
 import { isInMemory, type MediumSnapshots, snapshotsOfMedia } from './medium-snapshots.ts';
 import { createMemoryMedium, type MemoryMedium } from './memory-medium.ts';
@@ -59,6 +62,7 @@ export class EmptyDirDriver implements Driver {
   readonly #images: ImageMedium;
   readonly #memory: MemoryMedium;
   readonly #room: Room;
+  readonly #reverts: ImageReverts;
   readonly snapshots: MediumSnapshots;
 
   constructor({ node, pools, isHeld = () => false }: EmptyDirOptions) {
@@ -69,8 +73,10 @@ export class EmptyDirDriver implements Driver {
     this.#memory = createMemoryMedium(node);
     const records = snapshotRecords(node.stateDir);
     const directory = snapshotDirectory(node.stateDir);
+    const images = new ImageSnapshots({ node, pools, medium: this.#images, room: this.#room, records, isHeld });
+    this.#reverts = new ImageReverts({ node, pools, medium: this.#images, snapshots: images });
     this.snapshots = snapshotsOfMedia({
-      images: new ImageSnapshots({ node, pools, medium: this.#images, room: this.#room, records, isHeld }),
+      images,
       memory: new MemorySnapshots({ node, medium: this.#memory, records, directory }),
     });
   }
@@ -159,6 +165,7 @@ export class EmptyDirDriver implements Driver {
 
   async delete(volume: DriverVolume, signal: AbortSignal): Promise<Deletion> {
     await this.#medium(volume).delete(volume, signal);
+    this.#reverts.forget(volume.uid);
     return { kept: undefined };
   }
 
@@ -182,6 +189,14 @@ export class EmptyDirDriver implements Driver {
       throw new DriverError('DataSourceMismatch', message, { terminal: true });
     }
     await this.snapshots.fill(volume, content, call);
+  }
+
+  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    if (isInMemory(volume)) {
+      const message = `volume ${volume.name} is in memory; make a new volume from snapshot ${snapshot.name}`;
+      throw new DriverError('RevertNotSupported', message, { terminal: true });
+    }
+    await this.#reverts.revert(volume, snapshot, restore, call);
   }
 
   /** Every Thin image of a pool that is mounted now: whose writers can be made to wait. */

@@ -25,7 +25,7 @@ import { asDriver, toDriverError } from '../failure.ts';
 import { factsOf, recordOf, type SnapshotRecord } from '../snapshot-record.ts';
 import { stageMountOf, stageTarget } from '../stage.ts';
 import type { ImageMedium } from './image-medium.ts';
-import { formatImageName, formatSnapshotName } from './image-name.ts';
+import { formatImageName, formatSnapshotName, type ImageName } from './image-name.ts';
 import {
   allocatedBytesOf,
   type Image,
@@ -174,9 +174,46 @@ export class ImageSnapshots implements MediumSnapshots {
     }
   }
 
+  /**
+   * Makes the content of a snapshot under the unfinished name of the image of its volume, which stays as it is.
+   * @returns the size of its filesystem, bytes.
+   */
+  replacement(snapshot: DriverSnapshot, volume: DriverVolume, image: Image, call: LongCall): Promise<bigint> {
+    return this.#alone(volume.uid, 'RevertFailed', async () => {
+      const pool = await this.#pool(volume, call.signal);
+      const source = await this.#source({ from: 'snapshot', snapshot }, call.signal);
+      if (source.filesystem !== image.name.filesystem) {
+        const message = `snapshot ${snapshot.name} has another filesystem than volume ${volume.name}`;
+        throw new DriverError('RevertNotSupported', message, { terminal: true });
+      }
+      await this.#cloneUnfinished(source, volume, image, pool, call);
+      return source.sizeBytes;
+    });
+  }
+
   async #fillFrom(source: Source, volume: DriverVolume, pool: Pool, call: LongCall): Promise<void> {
+    const { provisioning, uid } = volume;
+    const name: ImageName = { volumeUID: uid, provisioning, filesystem: source.filesystem };
+    const file = join(pool.directory, formatImageName(name));
+    try {
+      await this.#cloneUnfinished(source, volume, { name, file }, pool, call);
+      await this.#name(file, source.sizeBytes, 'CloneFailed');
+    } catch (thrown) {
+      await this.#undo(file);
+      throw thrown;
+    }
+  }
+
+  /** Makes what a volume is made from under an unfinished name, if there is room for it. */
+  async #cloneUnfinished(
+    source: Source,
+    volume: DriverVolume,
+    { name: { provisioning }, file }: Pick<Image, 'name' | 'file'>,
+    pool: Pool,
+    call: LongCall,
+  ): Promise<void> {
     const { room } = this.#options;
-    const { capacityBytes = 0n, provisioning, uid, name } = volume;
+    const { capacityBytes = 0n, name } = volume;
     if (capacityBytes < source.sizeBytes) {
       const message = `volume ${name} needs a capacity of at least ${source.sizeBytes} bytes, the size of what it is made from`;
       throw new DriverError('CapacityTooSmall', message, { terminal: true });
@@ -185,7 +222,6 @@ export class ImageSnapshots implements MediumSnapshots {
     const copied = by === 'copy' ? allocatedBytesOf(source.file) : 0n;
     const wanted = provisioning === 'Thick' ? capacityBytes : copied;
     await room.refuseWithout(pool, wanted, `volume ${name}`, call.signal);
-    const file = join(pool.directory, formatImageName({ volumeUID: uid, provisioning, filesystem: source.filesystem }));
     const request: CloneImage = {
       source: source.file,
       mounted: source.image === undefined ? null : this.#mountOf(source.image),
@@ -195,13 +231,7 @@ export class ImageSnapshots implements MediumSnapshots {
       freezeTimeoutMs: HELD_FOR_FILL_MS,
       hold: 'try',
     };
-    try {
-      await this.#clone(request, source.image, 'CloneFailed', call);
-      await this.#name(file, source.sizeBytes, 'CloneFailed');
-    } catch (thrown) {
-      await this.#undo(file);
-      throw thrown;
-    }
+    await this.#clone(request, source.image, 'CloneFailed', call);
   }
 
   /** What a volume is made from. @throws DriverError when it is not there. */
@@ -299,7 +329,7 @@ export class ImageSnapshots implements MediumSnapshots {
 
   async #alone<T>(
     uid: string,
-    otherwise: 'SnapshotFailed' | 'CloneFailed' | 'DeleteFailed',
+    otherwise: 'SnapshotFailed' | 'CloneFailed' | 'DeleteFailed' | 'RevertFailed',
     work: () => Promise<T>,
   ): Promise<T> {
     if (this.#busy.has(uid)) throw new DriverError('Busy', `something is done with ${uid} already`);

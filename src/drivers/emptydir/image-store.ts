@@ -44,7 +44,7 @@ export interface SnapshotImage {
 export async function openPool(
   pools: Pools,
   name: string,
-  otherwise: 'ProvisionFailed' | 'SnapshotFailed' | 'CloneFailed',
+  otherwise: 'ProvisionFailed' | 'SnapshotFailed' | 'CloneFailed' | 'RevertFailed',
   signal: AbortSignal,
 ): Promise<Pool> {
   try {

@@ -23,6 +23,7 @@ import {
   GROWING,
   type MountedImage,
   type NameImage,
+  type ReplaceImage,
   UNFINISHED,
 } from './operations.ts';
 import { Gate, Turns } from './turns.ts';
@@ -241,6 +242,29 @@ export async function nameImage(_context: HelperContext, { file, filesystemBytes
   if (!exists(file)) throw new NodeError('NotFound', `there is no clone for ${file}`, { path: file });
   await syncDirectory(dirname(file));
   return null;
+}
+
+export function replaceImage(_context: HelperContext, request: ReplaceImage): Promise<null> {
+  const { file, inode, filesystemBytes } = request;
+  const unfinished = `${file}${UNFINISHED}`;
+  return turns.take(unfinished, async () => {
+    const stat = statSync(unfinished, { bigint: true, throwIfNoEntry: false });
+    if (stat?.ino !== inode) throw new NodeError('NotFound', `there is no clone for ${file}`, { path: file });
+    // Whoever has it mounted would go on with a file that has no name any more.
+    if (isAttached(file)) throw new NodeError('Busy', `${file} is attached to a loop device`, { path: file });
+    const growing = `${file}${GROWING}`;
+    const isSmaller = stat.size > filesystemBytes;
+    if (isSmaller) {
+      rmSync(growing, { force: true });
+      symlinkSync(String(filesystemBytes), growing);
+    }
+    await rename(unfinished, file);
+    // What was not grown yet is gone. Were it believed once more, it would only be grown once more.
+    if (!isSmaller) rmSync(growing, { force: true });
+    crashPoint('clone.after-rename');
+    await syncDirectory(dirname(file));
+    return null;
+  });
 }
 
 export async function blockUse(

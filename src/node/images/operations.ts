@@ -91,6 +91,14 @@ export interface NameImage {
   readonly filesystemBytes: bigint | null;
 }
 
+export interface ReplaceImage {
+  readonly file: string;
+  /** Of the unfinished image. */
+  readonly inode: bigint;
+  /** Size of its filesystem. */
+  readonly filesystemBytes: bigint;
+}
+
 export interface ImageOperations {
   /**
    * Makes a file with a filesystem in it, on disk (fsync) before it has its name. There already = nothing is done.
@@ -112,6 +120,11 @@ export interface ImageOperations {
   cloneImage: Operation<CloneImage, ClonedImage>;
   /** Gives an image made by `cloneImage` its name. Named already = nothing is done. */
   nameImage: Operation<NameImage, null>;
+  /**
+   * Gives an image made by `cloneImage` the name of one that is there, which is gone then. `Busy` while a loop device uses
+   * that; `NotFound` when the unfinished one is not of the inode.
+   */
+  replaceImage: Operation<ReplaceImage, null>;
   /** How the blocks of an image lie; null where that cannot be told, or when it has more extents than `most`. */
   blockUse: Operation<{ readonly file: string; readonly most: number }, BlockUse | null>;
   /** Makes a directory in a mounted filesystem of ours where it is missing; `device` must be what is mounted there. */

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import type { Handlers } from '../helper/registry.ts';
 import { targetName } from '../helper/target.ts';
-import { blockUse, cloneImage, nameImage } from './clone.ts';
+import { blockUse, cloneImage, nameImage, replaceImage } from './clone.ts';
 import { createImage, freeze, growImage, makeInside, mountImage, probeClone, removeImage } from './handlers.ts';
 import type { ImageOperations } from './operations.ts';
 
@@ -14,6 +14,7 @@ export const IMAGE_HANDLERS: Handlers<ImageOperations> = {
   freeze: { run: freeze },
   cloneImage: { run: cloneImage, paths: ({ source, file }) => [dirname(source), dirname(file)] },
   nameImage: { run: nameImage, paths: ({ file }) => [dirname(file)] },
+  replaceImage: { run: replaceImage, paths: ({ file }) => [dirname(file)] },
   blockUse: { run: blockUse, paths: ({ file }) => [dirname(file)] },
   makeInside: { run: makeInside },
   probeClone: { run: probeClone, paths: ({ directory }) => [directory] },
