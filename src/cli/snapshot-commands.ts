@@ -9,6 +9,7 @@ interface SnapshotFlags {
   readonly ttl?: string;
   readonly consistency?: string;
   readonly volume?: string;
+  readonly safetySnapshot?: boolean;
   readonly output: string;
   readonly timeout: string;
 }
@@ -16,7 +17,7 @@ interface SnapshotFlags {
 /** `clawstore snapshot …`. */
 export function addSnapshotCommands(program: Command, exit: (code: ExitCode) => void): void {
   const snapshot = withSettings(program.command('snapshot'))
-    .description('take, list and delete snapshots of volumes')
+    .description('take, list and delete snapshots of volumes, and go back to them')
     .addHelpText(
       'after',
       `
@@ -25,6 +26,7 @@ Examples:
   clawstore snapshot create data --name before-upgrade --ttl 72h
   clawstore snapshot create data --consistency Filesystem all writes whole, or an error
   clawstore snapshot list --volume data -o json
+  clawstore snapshot revert before-upgrade                the volume has that content again; it must be unmounted
   clawstore snapshot delete before-upgrade
 A volume that starts from one: kubectl apply with spec.dataSource.snapshotRef.name (docs/snapshots.md).`,
     );
@@ -56,6 +58,19 @@ A volume that starts from one: kubectl apply with spec.dataSource.snapshotRef.na
       const { listSnapshots } = await import('./snapshot.ts');
       const timeoutMs = seconds('--timeout', options.timeout);
       exit(await listSnapshots(settings, options.volume, parseFormat(options.output), timeoutMs));
+    });
+
+  withSettings(snapshot.command('revert'))
+    .description('take a volume that is mounted nowhere back to a snapshot of it')
+    .argument('<name>', 'name of the snapshot')
+    .option('--no-safety-snapshot', 'do not keep what the volume has now as a snapshot first')
+    .addOption(formatOption())
+    .addOption(timeoutOption('how long to wait; what takes longer goes on'))
+    .action(async (name: string, options: SnapshotFlags, command: Command) => {
+      const settings = await settingsOf(command);
+      const { revertToSnapshot } = await import('./snapshot.ts');
+      const { output, timeout, safetySnapshot = true } = options;
+      exit(await revertToSnapshot(settings, name, safetySnapshot, parseFormat(output), seconds('--timeout', timeout)));
     });
 
   withSettings(snapshot.command('delete'))

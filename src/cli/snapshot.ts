@@ -1,8 +1,9 @@
-/** `clawstore snapshot create|list|delete`, for people: the commands' own code, with tables and progress. */
+/** `clawstore snapshot create|list|revert|delete`, for people: the commands' own code, with tables and progress. */
 import type { Snapshot } from '../api/snapshot.ts';
 import { snapshotCreate } from '../commands/snapshot/create.ts';
 import { snapshotDelete } from '../commands/snapshot/delete.ts';
 import { snapshotList } from '../commands/snapshot/list.ts';
+import { snapshotRevert } from '../commands/snapshot/revert.ts';
 import type { ExitCode } from './exit-code.ts';
 import { answerCommand } from './invoke.ts';
 import type { OutputFormat } from './output.ts';
@@ -42,6 +43,16 @@ export function deleteSnapshot(
   timeoutMs: number,
 ): Promise<ExitCode> {
   return answerCommand(settings, snapshotDelete, { snapshotId }, format, timeoutMs);
+}
+
+export function revertToSnapshot(
+  settings: Settings,
+  snapshotId: string,
+  safetySnapshot: boolean,
+  format: OutputFormat,
+  timeoutMs: number,
+): Promise<ExitCode> {
+  return answerCommand(settings, snapshotRevert, { snapshotId, safetySnapshot }, format, timeoutMs);
 }
 
 /** One line that is written over while it is copied. */

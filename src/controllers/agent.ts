@@ -11,6 +11,7 @@ import {
   isDeleting,
   keyOf,
   NAMESPACES,
+  RESTORES,
   SECRETS,
   SNAPSHOTS,
   STORAGE_NODES,
@@ -18,6 +19,7 @@ import {
   VOLUME_MOUNTS,
   VOLUMES,
 } from '../api/meta.ts';
+import type { Restore } from '../api/restore.ts';
 import type { Snapshot } from '../api/snapshot.ts';
 import type { StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
@@ -43,6 +45,14 @@ import type { PoolReader } from './node/observe.ts';
 import { readNodeInfo } from './node/observe.ts';
 import { nodeReconciler } from './node/reconciler.ts';
 import { isNodeLocal } from './policy/sources/index.ts';
+import {
+  mountToRestoreKeys,
+  restoreKeys,
+  restoreToMountKeys,
+  snapshotToRestoreKeys,
+  volumeToRestoreKeys,
+} from './restore/keys.ts';
+import { restoreReconciler } from './restore/reconciler.ts';
 import { snapshotKeys, snapshotToVolumeKeys, volumeToCloneKeys, volumeToSnapshotKeys } from './snapshot/keys.ts';
 import { snapshotReconciler } from './snapshot/reconciler.ts';
 import type { AgentDependencies, AgentStores } from './support/agent.ts';
@@ -87,7 +97,7 @@ export interface AgentOptions {
   readonly concurrency?: number | undefined;
 }
 
-/** Snapshots taken and volumes filled at once, per type of volume: most are done in a moment, some copy for hours. */
+/** Snapshots taken, volumes filled and volumes taken back at once, per type of volume: most are done in a moment, some copy for hours. */
 const JOBS_AT_ONCE = 4;
 /** Snapshots looked at at once: who wants to mount a volume waits behind those of it that are in line for their turn. */
 const SNAPSHOTS_AT_ONCE = 16;
@@ -118,6 +128,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS, own);
   const volumes = options.watchAll === true ? manager.cache<Volume>(VOLUMES) : nodeVolumes(manager, own, mounts, log);
   const snapshots = manager.cache<Snapshot>(SNAPSHOTS, own);
+  const restores = manager.cache<Restore>(RESTORES, own);
   const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
   const namespaces = manager.cache<Namespace>(NAMESPACES);
   const nodes = manager.cache<StorageNode>(
@@ -128,6 +139,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     volumes: volumes.store,
     mounts: mounts.store,
     snapshots: snapshots.store,
+    restores: restores.store,
     classes: classes.store,
     namespaces: namespaces.store,
   };
@@ -144,6 +156,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   const jobOptions = { clock, concurrency: JOBS_AT_ONCE, uses, turns: new KeyedLock() };
   const fills = new Jobs({ name: 'fill', ...jobOptions });
   const takes = new Jobs({ name: 'snapshot', ...jobOptions });
+  const reverts = new Jobs({ name: 'revert', ...jobOptions });
   const dependencies: AgentDependencies = {
     nodeName,
     hostPathAllow: options.hostPathAllow ?? [],
@@ -206,6 +219,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     sources: [
       deltaSource(mounts, mountKeys),
       deltaSource(volumes, (delta) => volumeToMountKeys(delta, stores)),
+      deltaSource(restores, (delta) => restoreToMountKeys(delta, stores)),
       deltaSource(
         classes,
         everything(() => stores.mounts.keys()),
@@ -227,6 +241,19 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       storage.snapshots,
       takes.source,
       resyncSource('snapshot-resync', clock, RESYNC_MS, () => stores.snapshots.keys()),
+    ],
+  });
+  manager.addController({
+    name: 'restore',
+    concurrency,
+    reconcile: restoreReconciler({ ...dependencies, jobs: reverts }),
+    sources: [
+      deltaSource(restores, restoreKeys),
+      deltaSource(snapshots, (delta) => snapshotToRestoreKeys(delta, stores.restores)),
+      deltaSource(volumes, (delta) => volumeToRestoreKeys(delta, stores.restores)),
+      deltaSource(mounts, (delta) => mountToRestoreKeys(delta, stores)),
+      reverts.source,
+      resyncSource('restore-resync', clock, RESYNC_MS, () => stores.restores.keys()),
     ],
   });
   manager.addController({
@@ -257,6 +284,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   });
   manager.addRunnable(fills.closer('fills'));
   manager.addRunnable(takes.closer('snapshots'));
+  manager.addRunnable(reverts.closer('reverts'));
   manager.addRunnable(heartbeat({ client, nodeName, identity: options.identity ?? nodeName, clock, log }));
   manager.addRunnable(eventCloser('agent-events', events));
 }

@@ -10,6 +10,7 @@ import {
   keyOf,
   LEASES,
   NAMESPACES,
+  RESTORES,
   SNAPSHOT_SCHEDULES,
   SNAPSHOTS,
   STORAGE_NODES,
@@ -17,6 +18,8 @@ import {
   VOLUME_MOUNTS,
   VOLUMES,
 } from '../api/meta.ts';
+import type { Restore } from '../api/restore.ts';
+import { isFinished } from '../api/restore.ts';
 import type { SnapshotSchedule } from '../api/schedule.ts';
 import type { Snapshot } from '../api/snapshot.ts';
 import type { StorageNode } from '../api/storage-node.ts';
@@ -29,7 +32,7 @@ import { sameValue } from '../kube/field-diff.ts';
 import { LeaderElector } from '../kube/leader-election.ts';
 import { Manager } from '../runtime/manager.ts';
 import { cacheSource } from '../runtime/source.ts';
-import type { Delta } from '../runtime/store.ts';
+import type { Delta, ReadStore } from '../runtime/store.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -38,6 +41,7 @@ import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconcile
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
+import { restoreBindingReconciler } from './restore-binding/reconciler.ts';
 import { scheduleReconciler } from './schedule/reconciler.ts';
 import { BY_SCHEDULE, scheduleOf } from './schedule/runs.ts';
 import { SNAPSHOT_RUNS } from './schedule/snapshot-runs.ts';
@@ -165,6 +169,30 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       cacheSource(leases, { mapTo: (lease) => [nodeOfLease(lease)].filter((name) => name !== undefined) }),
     ],
   });
+  const restores = manager.cache<Restore>(RESTORES);
+  manager.addController({
+    name: 'restore-binding',
+    reconcile: restoreBindingReconciler({
+      restores: restores.store,
+      snapshots: snapshots.store,
+      volumes: volumes.store,
+      mounts: mounts.store,
+      isLost: (nodeName) => isLost(stores, nodeName),
+      client,
+      writer,
+      events,
+    }),
+    leaderOnly,
+    sources: [
+      cacheSource(restores),
+      deltaSource(nodes, (delta) => restoresOfNode(delta, restores.store)),
+      // What is refused for good is judged once: everything must be known before.
+      deltaSource(snapshots, () => []),
+      deltaSource(volumes, () => []),
+      deltaSource(mounts, () => []),
+      resyncSource('restore-binding-resync', clock, RESYNC_MS, () => restores.store.keys()),
+    ],
+  });
   const schedules = manager.cache<SnapshotSchedule>(SNAPSHOT_SCHEDULES);
   snapshots.store.addIndex(BY_SCHEDULE, scheduleOf);
   manager.addController({
@@ -266,6 +294,15 @@ function unplacedClones(
     .byIndex(BY_DATA_SOURCE, dataSourceKey(kind, delta.key))
     .filter(({ status }) => status?.nodeName === undefined)
     .map((volume) => ({ key: keyOf(volume) }));
+}
+
+/** A node that is lost or back concerns the Restores that have not ended on it. */
+function restoresOfNode(delta: Delta<StorageNode>, restores: ReadStore<Restore>): Wanted[] {
+  if (delta.type === 'updated' && !conditionsDiffer(delta.old, delta.object, ['Ready'])) return [];
+  return restores
+    .list()
+    .filter((restore) => restore.status?.nodeName === delta.key && !isFinished(restore))
+    .map((restore) => ({ key: keyOf(restore) }));
 }
 
 /** What placement reads of a StorageNode. */

@@ -172,6 +172,7 @@ const CONTROLLERS_FIELDS: Readonly<Record<string, readonly string[]>> = {
   [NODES]: [],
   volumes: ['nodeName', 'attachments'],
   snapshots: ['nodeName', 'source'],
+  restores: ['nodeName', 'source', 'safetySnapshotRef', 'startTime'],
 };
 
 /** What follows from a write. */

@@ -1,6 +1,7 @@
 /** What all reconcilers of one agent share: its node, its caches, its writers. */
 
 import type { Namespace } from '../../api/core.ts';
+import type { Restore } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume, VolumeType } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
@@ -20,21 +21,24 @@ import {
   BY_TARGET,
   BY_UID,
   BY_VOLUME,
+  BY_VOLUME_UID,
   dataSourceOf,
   sourceUidOf,
   uidOf,
   volumeOfMount,
   volumeOfSnapshot,
+  volumeUidOf,
 } from './indexes.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { Uses } from './uses.ts';
 import type { Writer } from './writes.ts';
 
-/** The caches of an agent. Volumes, mounts and snapshots are filtered by the server to those of this node. */
+/** The caches of an agent. Volumes, mounts, snapshots and restores are filtered by the server to those of this node. */
 export interface AgentStores {
   readonly volumes: ReadStore<Volume>;
   readonly mounts: ReadStore<VolumeMount>;
   readonly snapshots: ReadStore<Snapshot>;
+  readonly restores: ReadStore<Restore>;
   readonly classes: ReadStore<VolumeClass>;
   readonly namespaces: ReadStore<Namespace>;
 }
@@ -67,6 +71,7 @@ export function addAgentIndexes(stores: AgentStores, mountRoot: string): void {
   stores.snapshots.addIndex(BY_UID, uidOf);
   stores.snapshots.addIndex(BY_VOLUME, volumeOfSnapshot);
   stores.snapshots.addIndex(BY_SOURCE_UID, sourceUidOf);
+  stores.restores.addIndex(BY_VOLUME_UID, volumeUidOf);
   stores.mounts.addIndex(BY_VOLUME, volumeOfMount);
   stores.mounts.addIndex(BY_TARGET, (mount) => [wantedHostPath(mount, mountRoot)]);
 }

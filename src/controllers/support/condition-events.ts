@@ -19,6 +19,7 @@ const CALM: readonly string[] = [
   'Deleting',
   'Paused',
   'VolumeNotReady',
+  'Reverting',
   'SnapshotNotReady',
   'WaitingForGrant',
   'WaitingForUnmount',

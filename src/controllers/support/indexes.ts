@@ -2,6 +2,7 @@
 
 import type { KubeObjectBase } from '../../api/meta.ts';
 import { keyOf } from '../../api/meta.ts';
+import type { Restore } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -18,6 +19,9 @@ export const BY_UID = 'uid';
 export const BY_DATA_SOURCE = 'data-source';
 /** Snapshots by the UID of the Volume whose moment they are. */
 export const BY_SOURCE_UID = 'source-uid';
+
+/** Restores by the UID of the Volume that they take back. */
+export const BY_VOLUME_UID = 'volume-uid';
 
 /** Key of the Volume that a mount names. */
 export function volumeKeyOf(mount: VolumeMount): string {
@@ -38,6 +42,10 @@ export function volumeOfSnapshot(snapshot: Snapshot): readonly string[] {
 }
 
 export function sourceUidOf({ status }: Snapshot): readonly string[] {
+  return status?.source === undefined ? [] : [status.source.volumeUID];
+}
+
+export function volumeUidOf({ status }: Restore): readonly string[] {
   return status?.source === undefined ? [] : [status.source.volumeUID];
 }
 

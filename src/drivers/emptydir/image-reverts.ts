@@ -92,7 +92,10 @@ export class ImageReverts {
   async #unstage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
     const outcome = await this.#options.medium.unstage(volume, signal);
     if (outcome.outcome === 'done') return;
-    throw new DriverError('VolumeInUse', `the storage of volume ${volume.name} is still in use (${inUse(outcome)})`);
+    throw new DriverError('VolumeInUse', `the storage of volume ${volume.name} is still in use (${inUse(outcome)})`, {
+      // Nobody would expect it to go back whenever that ends.
+      terminal: true,
+    });
   }
 }
 

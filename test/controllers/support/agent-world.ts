@@ -2,6 +2,7 @@
 
 import type { VolumeType } from '../../../src/api/volume.ts';
 import { mountReconciler } from '../../../src/controllers/mount/reconciler.ts';
+import { restoreReconciler } from '../../../src/controllers/restore/reconciler.ts';
 import { snapshotReconciler } from '../../../src/controllers/snapshot/reconciler.ts';
 import type { AgentDependencies } from '../../../src/controllers/support/agent.ts';
 import { addAgentIndexes } from '../../../src/controllers/support/agent.ts';
@@ -42,12 +43,13 @@ export class AgentWorld extends World {
   readonly #turns = new KeyedLock();
   readonly fills = this.#jobs('fill');
   readonly takes = this.#jobs('snapshot');
+  readonly reverts = this.#jobs('revert');
   readonly #dependencies: AgentDependencies;
 
   constructor() {
     super();
-    const { volumes, mounts, snapshots, classes, namespaces } = this;
-    const stores = { volumes, mounts, snapshots, classes, namespaces };
+    const { volumes, mounts, snapshots, restores, classes, namespaces } = this;
+    const stores = { volumes, mounts, snapshots, restores, classes, namespaces };
     addAgentIndexes(stores, '/run/mounts');
     this.#dependencies = {
       nodeName: 'a',
@@ -79,6 +81,10 @@ export class AgentWorld extends World {
 
   snapshot(name = 's'): Promise<Result> {
     return snapshotReconciler({ ...this.#dependencies, jobs: this.takes })(`team/${name}`, this.context());
+  }
+
+  restore(name = 'r'): Promise<Result> {
+    return restoreReconciler({ ...this.#dependencies, jobs: this.reverts })(`team/${name}`, this.context());
   }
 
   mount(name = 'm'): Promise<Result> {

@@ -3,6 +3,7 @@ import type {
   Deletion,
   Driver,
   DriverMount,
+  DriverRestore,
   DriverSnapshot,
   DriverVolume,
   LongCall,
@@ -141,6 +142,16 @@ export class FakeDriver implements Driver {
     this.filledFrom.set(volume.uid, (content?.from === 'snapshot' ? content.snapshot.uid : content?.volume.uid) ?? '');
     this.provisioned.add(volume.uid);
     if (volume.capacityBytes !== undefined) this.enforced = volume.capacityBytes;
+  }
+
+  /** What the volumes that went back went back to, by UID. */
+  readonly revertedTo = new Map<string, string>();
+
+  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    this.calls.push(`revert ${volume.name} to ${snapshot.name} for ${restore.name}`);
+    this.#fail('revert');
+    await this.work(call);
+    this.revertedTo.set(volume.uid, snapshot.uid);
   }
 
   readonly snapshots: SnapshotCalls = {

@@ -2,6 +2,7 @@
 import { API_VERSION } from '../../../src/api/group.ts';
 import type { Condition, ObjectMeta } from '../../../src/api/meta.ts';
 import type { Reason } from '../../../src/api/reasons.ts';
+import type { Restore, RestoreSpec, RestoreStatus } from '../../../src/api/restore.ts';
 import type { Snapshot, SnapshotSpec, SnapshotStatus } from '../../../src/api/snapshot.ts';
 import type { StorageNode, StorageNodeStatus } from '../../../src/api/storage-node.ts';
 import type { Volume, VolumeSpec, VolumeStatus } from '../../../src/api/volume.ts';
@@ -71,6 +72,21 @@ export function snapshot(
     kind: 'Snapshot',
     metadata: meta(name, true, metadata),
     spec: { volumeRef: { name: 'data' }, ...spec },
+    status: { observedGeneration: -1, ...status },
+  };
+}
+
+export function restore(
+  name: string,
+  spec: Partial<RestoreSpec> = {},
+  status: RestoreStatus = {},
+  metadata: Meta = {},
+): Restore {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'Restore',
+    metadata: meta(name, true, metadata),
+    spec: { source: { snapshotRef: { name: 's' } }, ...spec },
     status: { observedGeneration: -1, ...status },
   };
 }
