@@ -12,6 +12,7 @@ import {
   type KubeObjectBase,
   NAMESPACES,
   OUR_RESOURCES,
+  RESTORES,
   type ResourceDescriptor,
   SNAPSHOT_SCHEDULES,
   SNAPSHOTS,
@@ -380,7 +381,7 @@ export class Machine {
 
   /** Deletes every schedule, mount, snapshot and volume of the machine's namespaces and waits until they are gone. */
   async deleteAll(deadline = 60_000): Promise<void> {
-    for (const resource of [SNAPSHOT_SCHEDULES, VOLUME_MOUNTS, SNAPSHOTS, VOLUMES]) {
+    for (const resource of [SNAPSHOT_SCHEDULES, RESTORES, VOLUME_MOUNTS, SNAPSHOTS, VOLUMES]) {
       const keys: string[] = [];
       for (const namespace of ['default', ...this.#namespaces]) {
         const { items } = await this.client.list(resource, { namespace });

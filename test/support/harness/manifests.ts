@@ -1,5 +1,6 @@
 /** Objects as a person would write them. */
 import { API_VERSION, DEFAULT_VOLUME_CLASS } from '../../../src/api/group.ts';
+import type { Restore, RestoreSpec } from '../../../src/api/restore.ts';
 import type { ScheduleSpec, SnapshotSchedule } from '../../../src/api/schedule.ts';
 import type { Snapshot, SnapshotSpec } from '../../../src/api/snapshot.ts';
 import type { Volume, VolumeSpec } from '../../../src/api/volume.ts';
@@ -34,6 +35,16 @@ export function snapshot(
 ): Snapshot {
   const volumeRef = { name: volumeName };
   return { apiVersion: API_VERSION, kind: 'Snapshot', metadata: { namespace, name }, spec: { volumeRef, ...spec } };
+}
+
+export function restore(
+  namespace: string,
+  name: string,
+  snapshotName: string,
+  spec: Partial<RestoreSpec> = {},
+): Restore {
+  const source = { snapshotRef: { name: snapshotName } };
+  return { apiVersion: API_VERSION, kind: 'Restore', metadata: { namespace, name }, spec: { source, ...spec } };
 }
 
 /** Snapshots of a volume, at two in the morning unless said otherwise. */
