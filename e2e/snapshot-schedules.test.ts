@@ -3,12 +3,13 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { formatTime } from '../src/api/conditions.ts';
 import { API_VERSION, LABELS, RUN_ANNOTATIONS } from '../src/api/group.ts';
-import { SNAPSHOT_SCHEDULES, SNAPSHOTS } from '../src/api/meta.ts';
+import { SNAPSHOT_SCHEDULES, SNAPSHOTS, VOLUMES } from '../src/api/meta.ts';
 import type { ScheduleSpec, SnapshotSchedule } from '../src/api/schedule.ts';
 import type { Snapshot, SnapshotSpec, SnapshotStatus } from '../src/api/snapshot.ts';
+import type { Volume } from '../src/api/volume.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { Machine } from '../test/support/harness/machine.ts';
-import { snapshotSchedule } from '../test/support/harness/manifests.ts';
+import { snapshotSchedule, volume } from '../test/support/harness/manifests.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 /** Once an hour, but not in the minutes that the test may run in: nothing comes due by itself. */
@@ -61,12 +62,18 @@ describe(`schedules of snapshots, ${controlPlaneKind} API server`, function () {
     waitFor(async () => (await made(name))[0], { message: `a snapshot of ${name}` });
 
   /** A run of a schedule as one that was made so many hours ago. */
-  async function snapshot(of: string, name: string, scheduleUID = '', hoursAgo = 0): Promise<void> {
+  async function snapshot(
+    of: string,
+    name: string,
+    scheduleUID = '',
+    hoursAgo = 0,
+    data = `no-volume-${of}`,
+  ): Promise<void> {
     const scheduledAt = formatTime(new Date(Date.now() - hoursAgo * 3_600_000));
     const labels = { [LABELS.schedule]: of };
     const annotations = { [RUN_ANNOTATIONS.scheduleUID]: scheduleUID, [RUN_ANNOTATIONS.scheduledAt]: scheduledAt };
     const metadata = { namespace: ns, name, labels, annotations };
-    const spec = { volumeRef: { name: `no-volume-${of}` } };
+    const spec = { volumeRef: { name: data } };
     await machine.create<Snapshot>({ apiVersion: API_VERSION, kind: 'Snapshot', metadata, spec });
   }
 
@@ -162,6 +169,32 @@ describe(`schedules of snapshots, ${controlPlaneKind} API server`, function () {
     await machine.waitGone(SNAPSHOTS, key('keep-old'));
     const left = (await made('keep')).map((item) => item.metadata.name);
     expect(left).to.have.members(['keep-foreign', 'keep-new']);
+  });
+
+  it('takes the snapshots of a volume, and lets the older go when the newer is ready', async () => {
+    await machine.create(volume(ns, 'data', { emptyDir: {}, capacity: '64Mi' }));
+    await machine.waitReady<Volume>(VOLUMES, key('data'));
+    const template = { spec: { volumeRef: { name: 'data' } } };
+    const { metadata } = await schedule('real', { template, retention: { last: 1 }, suspend: true });
+    await snapshot('real', 'real-before', metadata.uid, 2, 'data');
+    const before = await machine.waitReady<Snapshot>(SNAPSHOTS, key('real-before'));
+    await machine.waitFor<SnapshotSchedule>(
+      SNAPSHOT_SCHEDULES,
+      key('real'),
+      ({ status }) => status?.lastSuccessfulTime === before.status?.creationTime,
+      'to tell of its success',
+    );
+    await machine.patch(SNAPSHOT_SCHEDULES, key('real'), { spec: { suspend: false } });
+    await machine.waitGone(SNAPSHOTS, key('real-before'));
+    const left = await made('real');
+    expect(left.map(({ status }) => status?.readyToUse)).to.deep.equal([true]);
+    const done = await machine.waitFor<SnapshotSchedule>(
+      SNAPSHOT_SCHEDULES,
+      key('real'),
+      ({ status }) => status?.lastSuccessfulTime === left[0]?.status?.creationTime,
+      'to tell of the newer',
+    );
+    expect(done.status?.active).to.equal(undefined);
   });
 
   it('leaves its snapshots when it is deleted', async () => {

@@ -39,11 +39,12 @@ const PERIODS: Readonly<Record<Exclude<keyof Retention, 'last'>, (fields: LocalT
 /**
  * Returns those that no rule keeps, the newest first.
  *
+ * @param items Of the same moment, the later in this list counts as the newer.
  * @param timeZone Whose hours and days count. A name of the IANA database.
  */
 export function expired<T extends Kept>(items: readonly T[], retention: Retention, timeZone: string): readonly T[] {
   const rules = rulesOf(retention);
-  const newestFirst = [...items].sort((a, b) => b.at - a.at || (a.name < b.name ? 1 : -1));
+  const newestFirst = items.toReversed().sort((a, b) => b.at - a.at);
   const localTime = localTimeIn(timeZone);
   return newestFirst.filter((item, index) => {
     const fields = localTime(item.at);

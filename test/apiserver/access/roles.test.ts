@@ -266,6 +266,28 @@ describe('roles', function () {
       await world.admin.ask(path, { method: 'DELETE' });
     });
 
+    it('writes how a restore went, and not what it is about', async () => {
+      const path = `${DEFAULT}/restores/mine`;
+      const spec = { source: { snapshotRef: { name: 'mine' } } };
+      const body = { apiVersion, kind: 'Restore', metadata: { name: 'mine' }, spec };
+      expect((await node.ask(`${DEFAULT}/restores`, { method: 'POST', body })).code).to.equal(403);
+      expect((await world.admin.ask(`${DEFAULT}/restores`, { method: 'POST', body })).code).to.equal(201);
+      expect((await node.ask(path)).code).to.equal(403);
+      const source = { snapshotName: 'mine', snapshotUID: 'uid', volumeName: 'mine', volumeUID: 'uid' };
+      const startTime = '2026-01-01T00:00:00Z';
+      const status = { nodeName: 'n1', source, startTime, safetySnapshotRef: { name: 'mine-safety' } };
+      const bound = await world.admin.merge(`${path}/status`, { status });
+      expect(bound.code, bound.text).to.equal(200);
+      expect((await node.ask(`${OURS}/restores?fieldSelector=status.nodeName%3Dn1`)).code).to.equal(200);
+      expect((await node.ask(`${OURS}/restores`)).code).to.equal(403);
+      expect((await node.merge(`${path}/status`, { status: { completionTime: startTime } })).code).to.equal(200);
+      const other = { source: { ...source, volumeUID: 'another' } };
+      await refused(node, `${path}/status`, { status: other }, 'may not change status.source');
+      const safety = { safetySnapshotRef: { name: 'another' } };
+      await refused(node, `${path}/status`, { status: safety }, 'may not change status.safetySnapshotRef');
+      await world.admin.ask(path, { method: 'DELETE' });
+    });
+
     it("changes no other node's objects, and makes and deletes none", async () => {
       for (const path of [
         `${DEFAULT}/volumes/other/status`,

@@ -86,6 +86,12 @@ describe('retention', () => {
     expect(kept(times, { hourly: 2 }, 'Europe/Berlin')).to.deep.equal(['2026-10-25T01:30', '2026-10-25T02:30']);
   });
 
+  it('takes of the same moment the one that was to be later for the newer', () => {
+    const at = Date.parse('2026-01-01T02:00:00Z');
+    const items = ['z-first', 'a-second'].map((name) => ({ name, at }));
+    expect(expired(items, { last: 1 }, 'UTC').map(({ name }) => name)).to.deep.equal(['z-first']);
+  });
+
   it('finds nothing to do in nothing', () => {
     expect(expired([], { last: 1 }, 'UTC')).to.deep.equal([]);
   });
