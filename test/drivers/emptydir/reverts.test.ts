@@ -134,10 +134,16 @@ describe('emptyDir volumes that go back to a snapshot', function () {
 
   it('go back once for each Restore, whatever was written since', async () => {
     const { volume, snapshot, restore } = await changed();
+    const later = restoreOf(`${volume.name}-later`);
     await driver.revert(volume, snapshot, restore, long());
     await write(volume, 'precious');
     await driver.revert(volume, snapshot, restore, long());
     expect(await content(volume)).to.equal('precious');
+    await driver.revert(volume, snapshot, later, long());
+    await write(volume, 'more precious');
+    // The image is not the one that the first made any more.
+    for (const again of [restore, later]) await driver.revert(volume, snapshot, again, long());
+    expect(await content(volume)).to.equal('more precious');
   });
 
   it('keep the size that they have grown to', async () => {
