@@ -7,6 +7,7 @@ import { RESTORES, SNAPSHOTS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts'
 import type { Restore } from '../src/api/restore.ts';
 import type { Snapshot } from '../src/api/snapshot.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
+import { ExitCode } from '../src/cli/exit-code.ts';
 import type { CrashPoint } from '../src/node/crash-points.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { pathsNamed } from '../test/support/harness/files.ts';
@@ -121,7 +122,7 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
     const revert = (...args: readonly string[]) =>
       machine.command(['snapshot', 'revert', ...args, '--invoke-namespace', ns, '-o', 'json']);
     const busy = await revert('command-before');
-    expect(busy.code, busy.stderr).to.equal(1);
+    expect(busy.code, busy.stderr).to.equal(ExitCode.refused);
     expect(busy.stdout).to.include('VolumeInUse').and.include('\\"command\\"');
     await detach('command');
     const { code, stdout, stderr } = await revert('command-before', '--no-safety-snapshot');

@@ -1,4 +1,5 @@
 /** Schedules of snapshots. A run is made due by a status that says that the last one was long ago. */
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { formatTime } from '../src/api/conditions.ts';
@@ -209,6 +210,14 @@ describe(`schedules of snapshots, ${controlPlaneKind} API server`, function () {
     expect(stalled.message).to.include('spec.timeZone').and.include('Mars/Olympus');
     await machine.patch(SNAPSHOT_SCHEDULES, key('zone'), { spec: { timeZone: 'Europe/Berlin' } });
     await machine.waitReady(SNAPSHOT_SCHEDULES, key('zone'));
+  });
+
+  it('is understood as the example has it', async () => {
+    const file = join(import.meta.dirname, '../manifests/examples/nightly-snapshots.yaml');
+    await machine.kubectl.run(['-n', ns, 'apply', '-f', file]);
+    const { status } = await machine.waitReady<SnapshotSchedule>(SNAPSHOT_SCHEDULES, key('nightly'));
+    const next = new Date(status?.nextScheduleTime ?? '');
+    expect(next.toLocaleTimeString('en-GB', { timeZone: 'Europe/Berlin' })).to.equal('02:00:00');
   });
 
   it('shows with kubectl what, when and how', async () => {

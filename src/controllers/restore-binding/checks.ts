@@ -122,8 +122,8 @@ function volumeIsThere({ snapshot, volume }: RestoreBindingFacts): StandIn | und
 
 function isAlone({ volume, rival }: RestoreBindingFacts): StandIn | undefined {
   if (rival === undefined) return undefined;
-  const message = `Restore "${rival.metadata.name}" takes volume "${volume?.metadata.name}" back at the moment.`;
-  return refuse('RestoreInProgress', message);
+  const message = `Volume "${volume?.metadata.name}" is in use by Restore "${rival.metadata.name}", which takes it back at the moment. Make a new Restore afterwards.`;
+  return refuse('VolumeInUse', message);
 }
 
 function refuse(reason: Reason, message: string): StandIn {

@@ -20,6 +20,7 @@ const CALM: readonly string[] = [
   'Paused',
   'VolumeNotReady',
   'Reverting',
+  'RestoreInProgress',
   'SnapshotNotReady',
   'WaitingForGrant',
   'WaitingForUnmount',

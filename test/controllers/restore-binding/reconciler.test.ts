@@ -160,7 +160,7 @@ describe('a restore and the controller', () => {
       (on) => on.add(volume('data', {}, { nodeName: 'a' }, { deletionTimestamp: '2026-01-01T00:00:00Z' })),
     ],
     ['a volume whose storage is not there', 'VolumeNotReady', (on) => on.add(volume('data', {}, { nodeName: 'a' }))],
-    ['a volume that another one takes back', 'RestoreInProgress', (on) => on.add(restore('first', {}, bound))],
+    ['a volume that another one takes back', 'VolumeInUse', (on) => on.add(restore('first', {}, bound))],
   ];
   for (const [what, reason, arrange] of refusals) {
     it(`is refused for good for ${what}`, async () => {
