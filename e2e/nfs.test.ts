@@ -264,9 +264,9 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
       const checkout = join(import.meta.dirname, '..');
       const nodeBin = dirname(process.execPath);
       const script = `cd '${checkout}'; PATH='${nodeBin}':$PATH ${environment} ${mocha} test/drivers/nfs/${file}`;
-      const { code, stdout, stderr } = await node.exec(['sh', '-ec', script], 300_000);
+      const { code, stdout, stderr } = await node.exec(['sh', '-ec', script], 600_000);
       expect(code, `${stdout}${stderr}`).to.equal(0);
       expect(stdout).to.match(/\d\d passing/);
-    }).timeout(400_000);
+    }).timeout(700_000);
   }
 });

@@ -1,5 +1,5 @@
 /** The helper's side of trees, but for the copy itself. */
-import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
+import { closeSync, fsyncSync, opendirSync, openSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
 import { crashPoint } from '../crash-points.ts';
 import type { HelperContext } from '../helper/context.ts';
 import { Fd } from '../helper/fd.ts';
@@ -20,12 +20,27 @@ export function lookAtTree(
 ): TreeLook | null {
   try {
     using opened = openSource(context, source);
-    const names = readdirSync(opened.fd.procPath).filter((name) => !exclude.includes(name));
     const { device, root } = opened.located;
-    return { device, root, names: names.slice(0, NAMES_SHOWN) };
+    return { device, root, names: firstNames(opened.fd, exclude) };
   } catch (thrown) {
     if (isMissing(thrown)) return null;
     throw thrown;
+  }
+}
+
+/** Not all of them: this is asked often, and a directory may be large. */
+function firstNames({ procPath }: Fd, exclude: readonly string[]): readonly string[] {
+  const names: string[] = [];
+  const directory = opendirSync(procPath);
+  try {
+    while (names.length < NAMES_SHOWN) {
+      const name = directory.readSync()?.name;
+      if (name === undefined) break;
+      if (!exclude.includes(name)) names.push(name);
+    }
+    return names;
+  } finally {
+    directory.closeSync();
   }
 }
 
