@@ -3,7 +3,9 @@ import { NodeError } from '../node-error.ts';
 
 const SHOWN = 3;
 const NO_SPACE = /: (No space left on device|Disk quota exceeded)$/;
-const VANISHED = /(: No such file or directory|, as it was replaced while being copied)$/;
+/** Said by cp or find, of a name in the source: a program that is not installed, and a copy that is gone, sound alike. */
+const VANISHED =
+  /^(?:cp|find): (?!.*\/proc\/self\/fd\/).*(?:: No such file or directory|, as it was replaced while being copied)$/;
 
 /** The error for a program that did not succeed; `what` says what became of the files it names. */
 export function failureOf(program: string, what: string, complaints: readonly string[], count: number): NodeError {

@@ -45,7 +45,10 @@ export async function scanTree({ directory, exclude, since, signal }: ScanOption
     signal,
   });
   // What went away meanwhile is a change, not a failure.
-  if (status === 0 || onlyVanished(complaints, complaintCount)) return tally.result();
+  const isDone = status === 0 || onlyVanished(complaints, complaintCount);
+  const scan = tally.result();
+  // The top is always among them.
+  if (isDone && scan.entries > 0) return scan;
   throw failureOf('find', 'cannot be read', complaints, complaintCount);
 }
 
