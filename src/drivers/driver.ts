@@ -80,6 +80,8 @@ export interface DriverSnapshot {
   readonly consistency: 'Crash' | 'Filesystem' | undefined;
   /** How long writers may be made to wait, milliseconds. */
   readonly freezeTimeoutMs: number;
+  /** Who mounts the volume on other nodes, as people know them: what they wrote cannot be seen from here. */
+  readonly elsewhere?: readonly string[];
 }
 
 /** What is known of a snapshot that is complete; noted beside it when it was taken. */

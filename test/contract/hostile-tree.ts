@@ -29,9 +29,21 @@ export function makeHostileTree(root: string, lacks: readonly TreeFeature[]): vo
   const has = (feature: TreeFeature): boolean => !lacks.includes(feature);
   const at = (...names: readonly string[]): string => join(root, ...names);
   mkdirSync(at('deep', 'er', 'and deeper'), { recursive: true });
-  mkdirSync(at('empty'));
+  if (has('emptyDirectories')) mkdirSync(at('empty'));
   writeFileSync(at('deep', 'er', 'and deeper', 'file'), 'deep');
-  for (const name of ['new\nline', ' spaces ', '-rf', '--', '*', "quote's", '"', '\\', '$(id)', 'ünïcødé', '.hidden']) {
+  for (const name of [
+    ...(has('newlines') ? ['new\nline'] : []),
+    ' spaces ',
+    '-rf',
+    '--',
+    '*',
+    "quote's",
+    '"',
+    '\\',
+    '$(id)',
+    'ünïcødé',
+    '.hidden',
+  ]) {
     writeFileSync(at(name), name);
   }
   writeFileSync(at('x'.repeat(255)), 'longest');
@@ -54,13 +66,13 @@ export function makeHostileTree(root: string, lacks: readonly TreeFeature[]): vo
   if (has('fifos')) execFileSync('mkfifo', [at('fifo')]);
   if (has('xattrs')) setAttribute(at('deep'), 'trusted.clawstore', Buffer.from('kept\0too'));
   if (has('owners')) {
-    execFileSync('chown', ['12345:54321', at('.hidden'), at('empty')]);
+    execFileSync('chown', ['12345:54321', at('.hidden'), at('deep')]);
     if (has('symlinks')) execFileSync('chown', ['-h', '7:8', at('dangling')]);
   }
   if (has('modes')) {
     execFileSync('chmod', ['4751', at('*')]);
     execFileSync('chmod', ['0000', at('--')]);
-    execFileSync('chmod', ['3770', at('empty')]);
+    execFileSync('chmod', ['3770', at('deep')]);
   }
   if (has('times')) utimesSync(at('deep', 'er'), 1_000_000_000, 1_234_567_890);
 }

@@ -32,7 +32,10 @@ export type TreeFeature =
   | 'fifos'
   | 'times'
   /** Times of symbolic links themselves. */
-  | 'linkTimes';
+  | 'linkTimes'
+  | 'emptyDirectories'
+  /** Line breaks in names. */
+  | 'newlines';
 
 export interface SnapshotSubject {
   readonly driver: Driver;

@@ -41,10 +41,21 @@ export async function observeSnapshot(
   // While the volume is there it is told in its own words, which may have changed since (credentials, a class).
   const current =
     volume !== undefined && wanted !== undefined && resolution?.ok === true
-      ? { ...wanted, volume: driverVolume(volume, resolution.resolved, dependencies.named) }
+      ? {
+          ...wanted,
+          volume: driverVolume(volume, resolution.resolved, dependencies.named),
+          elsewhere: usersElsewhere(volume, dependencies.nodeName),
+        }
       : wanted;
   const observation = current === undefined ? undefined : await driver?.snapshots?.observe(current, signal);
   return { snapshot, source, volume, resolution, driver, wanted: current, observation };
+}
+
+/** Who may be writing on other nodes. */
+function usersElsewhere({ status }: Volume, nodeName: string): readonly string[] {
+  return (status?.attachments ?? [])
+    .filter((attachment) => attachment.nodeName !== nodeName && !attachment.readOnly)
+    .map((attachment) => `workload "${attachment.workloadId}" on node "${attachment.nodeName}"`);
 }
 
 /** What is needed to delete a snapshot, whether or not its Volume is still there. */
