@@ -20,6 +20,8 @@ import { lifecycle } from './cases/lifecycle.ts';
 import { mountLatencies } from './cases/mount-latency.ts';
 import { s3Many } from './cases/s3-many.ts';
 import { s3Throughput } from './cases/s3-throughput.ts';
+import { snapshotTrees } from './cases/snapshot-trees.ts';
+import { snapshots } from './cases/snapshots.ts';
 import { start } from './cases/start.ts';
 import type { Case, Options } from './support/case.ts';
 import { machineFacts } from './support/facts.ts';
@@ -31,6 +33,8 @@ const CASES: readonly Case[] = [
   start,
   ...hostPathCases,
   emptyDirs,
+  snapshots,
+  snapshotTrees,
   lifecycle,
   mountLatencies,
   s3Throughput,

@@ -291,15 +291,20 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
     }
   });
 
-  it('keeps the contract of drivers', async () => {
-    await server.restart([...EXPORTS, { path: '/contract' }]);
-    const environment = `TMPDIR=/mnt NFS_ADDRESS=${network.hostAddress} NFS_PORT=${server.port}`;
-    const mocha = 'node node_modules/mocha/bin/mocha.js --no-config --no-package --reporter spec';
-    const checkout = join(import.meta.dirname, '..');
-    const nodeBin = dirname(process.execPath);
-    const script = `cd '${checkout}'; PATH='${nodeBin}':$PATH ${environment} ${mocha} test/drivers/nfs/contract.guest.ts`;
-    const { code, stdout, stderr } = await node.exec(['sh', '-ec', script], 300_000);
-    expect(code, `${stdout}${stderr}`).to.equal(0);
-    expect(stdout).to.match(/\d\d passing/);
-  }).timeout(400_000);
+  for (const [what, file] of [
+    ['drivers', 'contract.guest.ts'],
+    ['snapshots', 'snapshots.guest.ts'],
+  ] as const) {
+    it(`keeps the contract of ${what}`, async () => {
+      await server.restart([...EXPORTS, { path: '/contract' }]);
+      const environment = `TMPDIR=/mnt NFS_ADDRESS=${network.hostAddress} NFS_PORT=${server.port}`;
+      const mocha = 'node node_modules/mocha/bin/mocha.js --no-config --no-package --reporter spec';
+      const checkout = join(import.meta.dirname, '..');
+      const nodeBin = dirname(process.execPath);
+      const script = `cd '${checkout}'; PATH='${nodeBin}':$PATH ${environment} ${mocha} test/drivers/nfs/${file}`;
+      const { code, stdout, stderr } = await node.exec(['sh', '-ec', script], 600_000);
+      expect(code, `${stdout}${stderr}`).to.equal(0);
+      expect(stdout).to.match(/\d\d passing/);
+    }).timeout(700_000);
+  }
 });

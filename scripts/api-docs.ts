@@ -49,6 +49,22 @@ const CONDITIONS: Readonly<Record<string, readonly (readonly [type: string, mean
     ['Healthy', 'The mount answers, and workloads see the current one.'],
     ['DeletionBlocked', 'The unmount waits; the reason says for what. Absent when false.'],
   ],
+  Snapshot: [
+    ['Ready', 'The snapshot is complete and can be used.'],
+    ['Reconciling', 'Work is going on. Absent when false.'],
+    ['Stalled', 'A person must change something. Absent when false; never with Reconciling.'],
+    ['ContentConsistent', 'All files are of the same moment; the reason says how that is known.'],
+    ['DeletionBlocked', 'The deletion waits; the reason says for what. Absent when false.'],
+  ],
+  Restore: [
+    ['Ready', 'The volume has gone back to the moment of the Snapshot.'],
+    ['Reconciling', 'Work is going on, or waits. Absent when false.'],
+    ['Stalled', 'It was refused or has failed, and is not tried again. Absent when false; never with Reconciling.'],
+  ],
+  SnapshotSchedule: [
+    ['Ready', 'The schedule is valid and kept to; the message says what a run waits for, or how the last one failed.'],
+    ['Stalled', 'The schedule or its time zone is not valid. Absent when false.'],
+  ],
   StorageNode: [
     ['Ready', 'The agent works. Unknown when its Lease has expired.'],
     ['Reconciling', 'The agent is starting or recovering. Absent when false.'],
@@ -111,7 +127,7 @@ function kindSection(crd: Crd): readonly string[] {
 /** Returns the whole page. */
 export function renderApiDocs(): string {
   const folder = join(root, 'crds');
-  const order = ['Volume', 'VolumeMount', 'VolumeClass', 'StorageNode'];
+  const order = ['Volume', 'VolumeMount', 'Snapshot', 'SnapshotSchedule', 'Restore', 'VolumeClass', 'StorageNode'];
   const crds = readdirSync(folder)
     .map((file) => parse(readFileSync(join(folder, file), 'utf8')) as Crd)
     .sort((a, b) => order.indexOf(a.spec.names.kind) - order.indexOf(b.spec.names.kind));

@@ -226,7 +226,7 @@ export const SUITES: readonly Suite[] = [
     ownNetwork: true,
     beside: true,
     deadlineSeconds: 600,
-    fullDeadlineSeconds: 900,
+    fullDeadlineSeconds: 1800,
     tools: ['linux.uml', 'ganesha.nfsd', 'kubectl'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   },

@@ -81,7 +81,7 @@ const kube: Bundle = {
   },
 };
 
-const VERSITYGW_VERSION = 'v1.2.0';
+const VERSITYGW_VERSION = 'v1.8.0';
 
 /** A server that verifies signatures, regions, policies and object lock, starts in milliseconds and needs no cluster. */
 const versitygw: Bundle = {
@@ -235,7 +235,7 @@ export const TOOLS: readonly Tool[] = [
     bundle: versitygw,
     file: 'versitygw',
     versionArgs: ['--version'],
-    minimum: [1, 2],
+    minimum: [1, 8],
     fromPath: false,
     always: true,
   },
@@ -309,10 +309,10 @@ export const TOOLS: readonly Tool[] = [
   {
     name: 'go',
     env: 'GO',
-    bundle: { name: 'go', source: deb('trixie', 'golang-1.24-go', 'golang-1.24-src') },
-    file: 'usr/lib/go-1.24/bin/go',
+    bundle: { name: 'go', source: deb('sid', 'golang-1.26-go', 'golang-1.26-src') },
+    file: 'usr/lib/go-1.26/bin/go',
     versionArgs: ['version'],
-    minimum: [1, 24],
+    minimum: [1, 25],
     fromPath: true,
     always: false,
   },

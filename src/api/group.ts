@@ -19,6 +19,7 @@ export const CATEGORY = 'clawstore';
 export const FINALIZERS = {
   volume: `${GROUP}/volume`,
   mount: `${GROUP}/mount`,
+  snapshot: `${GROUP}/snapshot`,
 } as const;
 
 /**
@@ -38,10 +39,25 @@ export const ANNOTATIONS = {
   nodeFenced: `${GROUP}/node-fenced`,
 } as const;
 
+/** UID of the Restore whose safety Snapshot an object is: an annotation that the controller sets. */
+export const RESTORE_UID_ANNOTATION = `${GROUP}/restore-uid`;
+
+/** Annotations that a schedule sets on what it makes. */
+export const RUN_ANNOTATIONS = {
+  /** UID of the schedule. */
+  scheduleUID: `${GROUP}/schedule-uid`,
+  /** The scheduled time, RFC 3339. */
+  scheduledAt: `${GROUP}/scheduled-at`,
+} as const;
+
 /** Labels we set on what we make, and understand on StorageNodes. */
 export const LABELS = {
   /** Name of the Volume a VolumeMount belongs to (Volume names are limited to 63 characters for this). */
   volume: `${GROUP}/volume`,
+  /** Name of the schedule that made an object. Another schedule of that name may have: {@link RUN_ANNOTATIONS}. */
+  schedule: `${GROUP}/schedule`,
+  /** Name of the Restore that made a safety Snapshot. */
+  restore: `${GROUP}/restore`,
   /** Set to `clawstore` on objects made by our commands. */
   managedBy: 'app.kubernetes.io/managed-by',
   /** Well-known node labels, published on each StorageNode. */

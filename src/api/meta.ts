@@ -126,9 +126,20 @@ export const VOLUMES: ResourceDescriptor = ours('volumes', 'Volume', true);
 export const VOLUME_MOUNTS: ResourceDescriptor = ours('volumemounts', 'VolumeMount', true);
 export const VOLUME_CLASSES: ResourceDescriptor = ours('volumeclasses', 'VolumeClass', false);
 export const STORAGE_NODES: ResourceDescriptor = ours('storagenodes', 'StorageNode', false);
+export const SNAPSHOTS: ResourceDescriptor = ours('snapshots', 'Snapshot', true);
+export const RESTORES: ResourceDescriptor = ours('restores', 'Restore', true);
+export const SNAPSHOT_SCHEDULES: ResourceDescriptor = ours('snapshotschedules', 'SnapshotSchedule', true);
 
 /** All kinds of our group, in the order in which their objects depend on each other. */
-export const OUR_RESOURCES: readonly ResourceDescriptor[] = [VOLUME_CLASSES, STORAGE_NODES, VOLUMES, VOLUME_MOUNTS];
+export const OUR_RESOURCES: readonly ResourceDescriptor[] = [
+  VOLUME_CLASSES,
+  STORAGE_NODES,
+  VOLUMES,
+  VOLUME_MOUNTS,
+  SNAPSHOTS,
+  RESTORES,
+  SNAPSHOT_SCHEDULES,
+];
 
 function core(plural: string, kind: string, namespaced: boolean): ResourceDescriptor {
   return { group: '', version: 'v1', plural, kind, namespaced };

@@ -16,6 +16,15 @@ export const REASONS = {
   Remounted: 'The mount had gone and was made again.',
   Adopted: 'Found as wanted after a restart; nothing was changed.',
   Healthy: 'The mount answers and every workload sees the current one.',
+  Snapshotting: 'The snapshot is being taken.',
+  ReadyToUse: 'The snapshot is complete and on disk.',
+  Cloning: 'The content of the volume is being copied from its dataSource.',
+  Expired: 'The Snapshot is older than its ttl and is deleted.',
+  Reverting: 'The volume is being taken back to the moment of a Snapshot.',
+  Reverted: 'The volume has the content of the Snapshot.',
+  Suspended: 'The schedule starts no runs until it is no longer suspended.',
+  RunStarted: 'The schedule has started a run.',
+  Pruned: 'The retention of the schedule no longer keeps it; it is deleted.',
   Resizing: 'The storage is being grown.',
   Resized: 'The storage has its new capacity.',
   Scheduled: 'The controller has chosen a node.',
@@ -39,6 +48,11 @@ export const REASONS = {
   InsufficientCapacity: 'The pool has not enough free space; tried again when space is freed.',
   Overcommitted: 'Thin volumes together may need more space than their pool has.',
   PoolLowSpace: 'The pool is below its low-water mark; nothing new is provisioned on it.',
+
+  SnapshotNotFound: 'The Snapshot that is named does not exist.',
+  SnapshotNotReady: 'The Snapshot that is named is not ready to use yet.',
+  RestoreInProgress: 'A Restore takes the volume back; it can be mounted when that has ended.',
+  SnapshotInUse: 'A volume is being made from the Snapshot; the deletion goes on by itself.',
 
   // Conflicts of use
   AccessModeConflict: 'The access mode does not allow a further mount.',
@@ -71,6 +85,18 @@ export const REASONS = {
   ShrinkNotSupported: 'The capacity asked for is below what the volume has.',
   NodeMismatch: 'The mount asks for another node than the volume has.',
 
+  DataSourceMismatch: 'The dataSource is of another type, or lies on another node, than the volume.',
+  SafetySnapshotFailed: 'What the volume has now could not be kept, so nothing was replaced.',
+  RevertNotSupported: 'Volumes of this type cannot go back to a Snapshot; a new Volume can start from it.',
+  SnapshotNotSupported: 'Volumes of this type on this node cannot be snapshotted; the message says what is lacking.',
+
+  // Consistency of a snapshot
+  FilesystemConsistent: 'Writers were held while the moment was taken: no write is half in it.',
+  Unchanged: 'Nothing was written while it was copied, so all of it is of one moment.',
+  CrashConsistent: 'Taken without holding the writers: as after a power cut.',
+  ChangedDuringCopy: 'Files were written while they were copied: not all are of one moment.',
+  FreezeTimeout: 'Writers would have had to wait longer than freezeTimeout, and consistency is Filesystem.',
+
   // Capacity
   CapacityEnforced: 'A writer gets ENOSPC at the capacity.',
   NotEnforceable: 'The source cannot limit what is written; the capacity is a statement.',
@@ -96,6 +122,11 @@ export const REASONS = {
   MountFailed: 'Mounting failed; tried again with back-off.',
   UnmountFailed: 'Unmounting failed; tried again with back-off.',
   ResizeFailed: 'Growing failed; tried again with back-off.',
+  SnapshotFailed: 'Taking the snapshot failed; tried again with back-off.',
+  CloneFailed: 'Copying the content from the dataSource failed; tried again with back-off.',
+  RevertFailed: 'Taking the volume back failed; tried again with back-off.',
+  RunsMissed: 'Runs of the schedule were not started in time, or a later one took their place.',
+  RunFailed: 'A run of the schedule could not be started, or failed.',
   DeleteFailed: 'Removing the storage failed; tried again with back-off.',
   DeadlineExceeded: 'An operation did not end within its deadline and was killed.',
   InternalError: 'An error that we did not foresee; the message has it, the log has more.',

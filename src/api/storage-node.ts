@@ -41,7 +41,7 @@ export interface NodeFeature {
 
 /** Something of ours on the node whose object is gone. It is listed and kept. */
 export interface Orphan {
-  readonly kind: 'Volume' | 'VolumeMount';
+  readonly kind: 'Volume' | 'VolumeMount' | 'Snapshot';
   readonly uid: string;
   readonly namespace: string;
   readonly name: string;

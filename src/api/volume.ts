@@ -51,6 +51,12 @@ export interface S3Source {
   readonly caBundleRef?: LocalRef;
 }
 
+/** What a Volume starts with: exactly one. */
+export interface VolumeDataSource {
+  readonly snapshotRef?: LocalRef;
+  readonly volumeRef?: LocalRef;
+}
+
 export type AccessMode = 'ReadWriteOnce' | 'ReadWriteOncePod' | 'ReadOnlyMany' | 'ReadWriteMany';
 export type CapacityPolicy = 'Enforce' | 'Advisory';
 export type ReclaimPolicy = 'Delete' | 'Retain';
@@ -74,6 +80,8 @@ export interface VolumeSpec {
   /** Labels a StorageNode must carry. */
   readonly nodeSelector?: Readonly<Record<string, string>>;
   readonly reclaimPolicy?: ReclaimPolicy;
+  /** Absent: it starts empty, or with what is there. */
+  readonly dataSource?: VolumeDataSource;
 }
 
 export type VolumeConditionType =
@@ -113,6 +121,8 @@ export interface VolumeStatus extends ConditionedStatus<VolumeConditionType> {
   readonly usage?: VolumeUsage;
   readonly attachments?: readonly VolumeAttachment[];
   readonly mounts?: VolumeMountCounts;
+  /** RFC 3339. */
+  readonly lastSnapshotTime?: string;
 }
 
 export type Volume = KubeObject<VolumeSpec, VolumeStatus>;

@@ -12,6 +12,8 @@ import { isProjectRecord } from '../drivers/hostpath/project.ts';
 import { NfsDriver } from '../drivers/nfs/driver.ts';
 import { isNfsRecord } from '../drivers/nfs/record.ts';
 import { S3Driver } from '../drivers/s3/driver.ts';
+import { snapshotRecords } from '../drivers/snapshot-record.ts';
+import { fillRecords } from '../drivers/trees/fill.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { Pools } from '../node/pools/pools.ts';
 import { SpaceGuard } from '../node/pools/space-guard.ts';
@@ -84,14 +86,21 @@ export async function compose(
         pools,
         recordFile: state.heldFile,
         thinMounts: (pool) => emptyDir.thinMounts(pool),
+        thickMounts: (pool) => emptyDir.thickMounts(pool),
+        reservedBytes: (pool) => emptyDir.reservedBytes(pool),
         onError: (err) => log.warn({ err }, 'the space of the pools could not be looked at'),
       });
-      const nfs = new NfsDriver({ node, records: new Records(state.nfs, isNfsRecord) });
+      const nfs = new NfsDriver({
+        node,
+        records: new Records(state.nfs, isNfsRecord),
+        snapshots: snapshotRecords(state.root),
+        fills: fillRecords(state.root),
+      });
       const hostPath = createHostPathDriver(node, new Records(state.projects, isProjectRecord));
       const drivers = [emptyDir, hostPath, nfs, new S3Driver(node)];
       const identity = nodeIdentity(state, node.mountRoot, nodeName);
       const agent = { client, log, metrics, nodeName, identity, node, drivers, hostPathAllow, watchAll: isUp };
-      addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools) });
+      addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools, emptyDir) });
       claim = (stop) => claimNode({ client, nodeName, identity, clock: systemClock, log }, stop);
       manager.addRunnable({ name: 'space-guard', run: (stop) => guard.run(stop) });
     }

@@ -34,6 +34,7 @@ const PROGRAMS: readonly (readonly [string, string, string])[] = [
   ['xfs_growfs', 'xfsprogs', 'growing volumes and pools'],
   ['mkfs.ext4', 'e2fsprogs', 'emptyDir volumes below 300Mi'],
   ['resize2fs', 'e2fsprogs', 'growing emptyDir volumes below 300Mi'],
+  ['fsfreeze', 'util-linux', 'snapshots of emptyDir volumes that are in use'],
   ['mount.nfs', 'nfs-common', 'volumes on an NFS server'],
   ['setpriv', 'util-linux', 'ending programs together with the helper that started them'],
 ];

@@ -1,7 +1,8 @@
 /** `clawstore invoke COMMAND JSON`: one of the node commands, from a shell. */
 import { readFileSync } from 'node:fs';
+import type { CommandContext } from '../commands/command.ts';
 import { CommandError, type CommandErrorCode } from '../commands/command-error.ts';
-import { COMMANDS, invoke } from '../commands/registry.ts';
+import { type AnyCommand, COMMANDS, invoke, runCommand } from '../commands/registry.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { connectTo } from './connect.ts';
 import { ExitCode } from './exit-code.ts';
@@ -35,12 +36,35 @@ export async function invokeCommand(
     process.stdout.write(await render(describeCommands(), format));
     return ExitCode.ok;
   }
+  const read = (): unknown => parseParams(json === '-' ? readFileSync(0, 'utf8') : json);
+  return answer(settings, format, timeoutMs, read, (params, context) => invoke(name, params, context));
+}
+
+/** The same for a command that people call in words of its own. */
+export function answerCommand(
+  settings: Settings,
+  command: AnyCommand,
+  params: unknown,
+  format: OutputFormat,
+  timeoutMs: number,
+): Promise<ExitCode> {
+  const run = (given: unknown, context: CommandContext) => runCommand(command, given, context);
+  return answer(settings, format, timeoutMs, () => params, run);
+}
+
+async function answer(
+  settings: Settings,
+  format: OutputFormat,
+  timeoutMs: number,
+  read: () => unknown,
+  run: (params: unknown, context: CommandContext) => Promise<unknown>,
+): Promise<ExitCode> {
   let client: KubeClient | undefined;
   try {
-    const params = parseParams(json === '-' ? readFileSync(0, 'utf8') : json);
+    const params = read();
     const instance = readInstance(settings.stateDir);
     client = await connectTo(settings.kubeconfig);
-    const result = await invoke(name, params, {
+    const result = await run(params, {
       client,
       namespace: settings.invokeNamespace,
       // On the machine of a running instance its own name and allow-list count, whatever this shell's host name is.

@@ -2,20 +2,14 @@
  * Every command of the binary, with its help. What a command does is loaded only when it runs: `clawstore version` must
  * not pay for the API server.
  */
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { CliError, ExitCode } from './exit-code.ts';
 import type { UnitOptions } from './install/install.ts';
-import { OUTPUT_FORMATS, parseFormat, render } from './output.ts';
-import {
-  DEFAULT_CONFIG_FILE,
-  type RawSettings,
-  readConfigFile,
-  resolveSettings,
-  SETTING_FLAGS,
-  type Settings,
-} from './settings.ts';
+import { formatOption, seconds, settingsOf, timeoutOption, withSettings } from './options.ts';
+import { parseFormat, render } from './output.ts';
+import { DEFAULT_CONFIG_FILE, SETTING_FLAGS } from './settings.ts';
+import { addSnapshotCommands } from './snapshot-commands.ts';
 import { productVersion } from './version.ts';
 
 /** Node's own limit. */
@@ -219,6 +213,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
       exit(await invokeCommand(settings, name, json, format, seconds('--timeout', options.timeout)));
     });
 
+  addSnapshotCommands(program, exit);
+
   program
     .command('version')
     .description('print the version')
@@ -294,42 +290,4 @@ function givenSettings(command: Command): readonly string[] {
     String(command.getOptionValue(key)),
   ]);
   return given('config') ? [...args, '--config', resolve(String(command.getOptionValue('config')))] : args;
-}
-
-function timeoutOption(help: string): Option {
-  return new Option('--timeout <seconds>', help).default('60', '60');
-}
-
-function formatOption(): Option {
-  return new Option('-o, --output <format>', OUTPUT_FORMATS.join('|')).default('table');
-}
-
-function withSettings(command: Command): Command {
-  for (const { flags, env, help, fallback } of SETTING_FLAGS) {
-    command.addOption(new Option(flags, `${help} (default: ${fallback})`).env(env));
-  }
-  return command.addOption(
-    new Option('--config <file>', `config file (default: ${DEFAULT_CONFIG_FILE}, if it is there)`).env(
-      'CLAWSTORE_CONFIG',
-    ),
-  );
-}
-
-async function settingsOf(command: Command): Promise<Settings> {
-  // A command below another shares its flags: either of the two may be given them.
-  const flags = command.optsWithGlobals<RawSettings & { readonly config?: string }>();
-  const file = flags.config ?? (existsSync(DEFAULT_CONFIG_FILE) ? DEFAULT_CONFIG_FILE : undefined);
-  const configured = file === undefined ? {} : await readConfigFile(file);
-  const given = Object.fromEntries(
-    SETTING_FLAGS.flatMap(({ key }) => (flags[key] === undefined ? [] : [[key, flags[key]]])),
-  );
-  return resolveSettings({ ...configured, ...given });
-}
-
-function seconds(flag: string, value: string): number {
-  const number = Number(value);
-  if (!Number.isFinite(number) || number <= 0 || number > 86_400) {
-    throw new CliError(ExitCode.usage, `${flag}: "${value}" is not a number of seconds between 0 and 86400`);
-  }
-  return number * 1000;
 }

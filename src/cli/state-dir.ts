@@ -33,9 +33,15 @@ export interface StateDir {
   readonly projects: string;
   /** There while writers of Thin volumes are held for lack of space. */
   readonly heldFile: string;
-  /** Where logs go while a table is on the screen. */
   /** What s3 volumes keep on this node: files that have not reached their server among it. */
   readonly s3: string;
+  /** What is remembered of snapshots, and those that are files of their own. */
+  readonly snapshots: string;
+  /** Snapshots that are directories. */
+  readonly snapshotsData: string;
+  /** What is remembered of volumes that were made from something. */
+  readonly fills: string;
+  /** Where logs go while a table is on the screen. */
   readonly logFile: string;
   /** Who this installation is, for the Lease of its node. */
   readonly nodeIdFile: string;
@@ -52,6 +58,9 @@ export function stateDirOf(root: string): StateDir {
     nfs: join(root, 'nfs'),
     projects: join(root, 'projects'),
     s3: join(root, 's3'),
+    snapshots: join(root, 'snapshots'),
+    snapshotsData: join(root, 'snapshots-data'),
+    fills: join(root, 'fills'),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),
     nodeIdFile: join(root, 'node-id'),
@@ -84,7 +93,8 @@ export function isStateDir(root: string): boolean {
 
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
-  const { lockFile, agentLockFile, apiserver, pools, nfs, s3, logFile, nodeIdFile } = stateDirOf(root);
+  const { lockFile, agentLockFile, apiserver, logFile, nodeIdFile, ...rest } = stateDirOf(root);
+  const { pools, nfs, s3, snapshots, snapshotsData, fills } = rest;
   const files = [
     lockFile,
     agentLockFile,
@@ -94,7 +104,7 @@ export function contentsOf(root: string): readonly string[] {
     instanceFile(root),
     newInstanceFile(root),
   ];
-  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, nfs, s3];
+  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, nfs, s3, snapshots, snapshotsData, fills];
 }
 
 /** Returns the instance that runs on this state directory, or undefined when none does. */

@@ -2,6 +2,7 @@
 import type { Command, CommandContext } from './command.ts';
 import { CommandError } from './command-error.ts';
 import { checkParameters } from './parameters.ts';
+import { volumeSnapshot } from './snapshot/create.ts';
 import { volumeCreate } from './volume/create.ts';
 import { volumeDelete } from './volume/delete.ts';
 import { volumeList } from './volume/list.ts';
@@ -9,9 +10,16 @@ import { volumeMount } from './volume/mount.ts';
 import { volumeUnmount } from './volume/unmount.ts';
 
 /** A command whose parameters are checked before it sees them. */
-type AnyCommand = Pick<Command<never, unknown>, 'name' | 'summary' | 'parameters' | 'run'>;
+export type AnyCommand = Pick<Command<never, unknown>, 'name' | 'summary' | 'parameters' | 'run'>;
 
-export const COMMANDS: readonly AnyCommand[] = [volumeCreate, volumeMount, volumeUnmount, volumeList, volumeDelete];
+export const COMMANDS: readonly AnyCommand[] = [
+  volumeCreate,
+  volumeMount,
+  volumeUnmount,
+  volumeSnapshot,
+  volumeList,
+  volumeDelete,
+];
 
 /**
  * Checks the parameters and runs a command.
@@ -22,8 +30,16 @@ export async function invoke(name: string, params: unknown, context: CommandCont
   if (command === undefined) {
     throw new CommandError('InvalidParameter', `unknown command "${name}" (known: ${names()})`, { field: 'command' });
   }
+  return runCommand(command, params, context);
+}
+
+/**
+ * The same for a command that is not called by name.
+ * @throws CommandError, and nothing else that a caller could have caused.
+ */
+export async function runCommand(command: AnyCommand, params: unknown, context: CommandContext): Promise<unknown> {
   // The schema is what makes the parameters the command's own type.
-  return command.run(checkParameters(name, command.parameters, params) as never, context);
+  return command.run(checkParameters(command.name, command.parameters, params) as never, context);
 }
 
 function names(): string {

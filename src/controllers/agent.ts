@@ -8,14 +8,19 @@ import type { ConfigMap, Namespace, Secret } from '../api/core.ts';
 import { FIELD_MANAGERS, FINALIZERS } from '../api/group.ts';
 import {
   CONFIG_MAPS,
+  isDeleting,
   keyOf,
   NAMESPACES,
+  RESTORES,
   SECRETS,
+  SNAPSHOTS,
   STORAGE_NODES,
   VOLUME_CLASSES,
   VOLUME_MOUNTS,
   VOLUMES,
 } from '../api/meta.ts';
+import type { Restore } from '../api/restore.ts';
+import type { Snapshot } from '../api/snapshot.ts';
 import type { StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
 import { volumeTypeOf } from '../api/volume.ts';
@@ -40,17 +45,29 @@ import type { PoolReader } from './node/observe.ts';
 import { readNodeInfo } from './node/observe.ts';
 import { nodeReconciler } from './node/reconciler.ts';
 import { isNodeLocal } from './policy/sources/index.ts';
+import {
+  mountToRestoreKeys,
+  restoreKeys,
+  restoreToMountKeys,
+  snapshotToRestoreKeys,
+  volumeToRestoreKeys,
+} from './restore/keys.ts';
+import { restoreReconciler } from './restore/reconciler.ts';
+import { snapshotKeys, snapshotToVolumeKeys, volumeToCloneKeys, volumeToSnapshotKeys } from './snapshot/keys.ts';
+import { snapshotReconciler } from './snapshot/reconciler.ts';
 import type { AgentDependencies, AgentStores } from './support/agent.ts';
 import { addAgentIndexes } from './support/agent.ts';
 import { AgentVolumes } from './support/agent-volumes.ts';
 import { DRIFT, DriftWatch } from './support/drift.ts';
 import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
 import { BY_UID, BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
+import { Jobs } from './support/jobs.ts';
 import { KeyedLock } from './support/keyed-lock.ts';
 import { keysNamingObjects, NamedDataWatch } from './support/named-data.ts';
 import { concernsAgent, conditionsDiffer, grantsDiffer, ordersDiffer } from './support/relevance.ts';
 import type { Wanted } from './support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
+import { Uses } from './support/uses.ts';
 import { createWriter } from './support/writes.ts';
 import { volumeReconciler } from './volume/reconciler.ts';
 
@@ -80,6 +97,10 @@ export interface AgentOptions {
   readonly concurrency?: number | undefined;
 }
 
+/** Snapshots taken, volumes filled and volumes taken back at once, per type of volume: most are done in a moment, some copy for hours. */
+const JOBS_AT_ONCE = 4;
+/** Snapshots looked at at once: who wants to mount a volume waits behind those of it that are in line for their turn. */
+const SNAPSHOTS_AT_ONCE = 16;
 /** How often storage on a server is looked at where its driver does not do that, in milliseconds: it makes no event. */
 const PROBE_MS = 5_000;
 /** How often the node itself and the space its volumes use are looked at, in milliseconds. */
@@ -88,6 +109,9 @@ const LOOK_MS = 60_000;
 const ORPHAN_DELAY_MS = 2000;
 /** Time before an object is taken back from a controller that calls it lost, in milliseconds. */
 const TAKE_BACK_MS = 3000;
+
+/** A volume that is not read any more may be grown or unstaged; many uses often end together. */
+const FREED = { priority: -50, afterMs: 500 } as const;
 
 /** The process `clawstore agent`. */
 export function buildAgent(options: AgentOptions): Manager {
@@ -103,6 +127,8 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   const own = options.watchAll === true ? {} : { fieldSelector: `status.nodeName=${nodeName}` };
   const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS, own);
   const volumes = options.watchAll === true ? manager.cache<Volume>(VOLUMES) : nodeVolumes(manager, own, mounts, log);
+  const snapshots = manager.cache<Snapshot>(SNAPSHOTS, own);
+  const restores = manager.cache<Restore>(RESTORES, own);
   const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
   const namespaces = manager.cache<Namespace>(NAMESPACES);
   const nodes = manager.cache<StorageNode>(
@@ -112,6 +138,8 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   const stores: AgentStores = {
     volumes: volumes.store,
     mounts: mounts.store,
+    snapshots: snapshots.store,
+    restores: restores.store,
     classes: classes.store,
     namespaces: namespaces.store,
   };
@@ -124,6 +152,11 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     configMaps: manager.objects<ConfigMap>(CONFIG_MAPS),
   });
   named.follow(volumes);
+  const uses = new Uses();
+  const jobOptions = { clock, concurrency: JOBS_AT_ONCE, uses, turns: new KeyedLock() };
+  const fills = new Jobs({ name: 'fill', ...jobOptions });
+  const takes = new Jobs({ name: 'snapshot', ...jobOptions });
+  const reverts = new Jobs({ name: 'revert', ...jobOptions });
   const dependencies: AgentDependencies = {
     nodeName,
     hostPathAllow: options.hostPathAllow ?? [],
@@ -133,11 +166,12 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     writer: createWriter(client, FIELD_MANAGERS.agent),
     events,
     locks: new KeyedLock(),
+    uses,
     named,
     metrics,
   };
 
-  const storage = storageSources(options.drivers, stores);
+  const storage = storageSources(options.drivers, uses, stores);
 
   const policyChanged = (delta: Delta<VolumeClass | Namespace>): boolean =>
     delta.type === 'deleted' ||
@@ -149,9 +183,10 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   manager.addController({
     name: 'volume',
     concurrency,
-    reconcile: volumeReconciler(dependencies),
+    reconcile: volumeReconciler({ ...dependencies, jobs: fills }),
     sources: [
-      deltaSource(volumes, volumeKeys),
+      deltaSource(volumes, (delta) => [...volumeKeys(delta), ...volumeToCloneKeys(delta, stores)]),
+      deltaSource(snapshots, (delta) => snapshotToVolumeKeys(delta, stores)),
       deltaSource(mounts, mountToVolumeKeys),
       deltaSource(
         classes,
@@ -163,6 +198,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       ),
       drift.volumes,
       storage.volumes,
+      fills.source,
       named.source('named-data', () => keysNamingObjects(stores.volumes.list())),
       timerSource('usage', clock, LOOK_MS, () => limitedVolumes(stores)),
       timerSource('probe', clock, PROBE_MS, () => remoteVolumes(stores, dependencies.drivers)),
@@ -179,6 +215,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     sources: [
       deltaSource(mounts, mountKeys),
       deltaSource(volumes, (delta) => volumeToMountKeys(delta, stores)),
+      deltaSource(restores, (delta) => restoreToMountKeys(delta, stores)),
       deltaSource(
         classes,
         everything(() => stores.mounts.keys()),
@@ -188,6 +225,31 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       named.source('named-data-of-mounts', () => mountsNamingObjects(stores)),
       timerSource('probe', clock, PROBE_MS, () => mountsToProbe(stores, dependencies.drivers)),
       resyncSource('mount-resync', clock, RESYNC_MS, () => stores.mounts.keys()),
+    ],
+  });
+  manager.addController({
+    name: 'snapshot',
+    concurrency: SNAPSHOTS_AT_ONCE,
+    reconcile: snapshotReconciler({ ...dependencies, jobs: takes }),
+    sources: [
+      deltaSource(snapshots, snapshotKeys),
+      deltaSource(volumes, (delta) => volumeToSnapshotKeys(delta, stores)),
+      storage.snapshots,
+      takes.source,
+      resyncSource('snapshot-resync', clock, RESYNC_MS, () => stores.snapshots.keys()),
+    ],
+  });
+  manager.addController({
+    name: 'restore',
+    concurrency,
+    reconcile: restoreReconciler({ ...dependencies, jobs: reverts }),
+    sources: [
+      deltaSource(restores, restoreKeys),
+      deltaSource(snapshots, (delta) => snapshotToRestoreKeys(delta, stores.restores)),
+      deltaSource(volumes, (delta) => volumeToRestoreKeys(delta, stores.restores)),
+      deltaSource(mounts, (delta) => mountToRestoreKeys(delta, stores)),
+      reverts.source,
+      resyncSource('restore-resync', clock, RESYNC_MS, () => stores.restores.keys()),
     ],
   });
   manager.addController({
@@ -205,6 +267,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       deltaSource(nodes, (delta) => nodeKeys(delta, nodeName)),
       deltaSource(volumes, (delta) => goneKeys(delta, nodeName)),
       deltaSource(mounts, (delta) => goneKeys(delta, nodeName)),
+      deltaSource(snapshots, (delta) => goneKeys(delta, nodeName)),
       timerSource('node', clock, LOOK_MS, () => [nodeName]),
     ],
   });
@@ -215,6 +278,9 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       return aborted(signal);
     },
   });
+  manager.addRunnable(fills.closer('fills'));
+  manager.addRunnable(takes.closer('snapshots'));
+  manager.addRunnable(reverts.closer('reverts'));
   manager.addRunnable(heartbeat({ client, nodeName, identity: options.identity ?? nodeName, clock, log }));
   manager.addRunnable(eventCloser('agent-events', events));
 }
@@ -234,9 +300,13 @@ function mountsNamingObjects({ volumes, mounts }: AgentStores): string[] {
   return keysNamingObjects(volumes.list()).flatMap((key) => mounts.byIndex(BY_VOLUME, key).map(keyOf));
 }
 
-/** What drivers notice by themselves, as keys of the volume and of its mounts, ahead of everything else. */
-function storageSources(drivers: readonly Driver[], stores: AgentStores) {
+/**
+ * What drivers notice by themselves, as keys of the volume and of its mounts, ahead of everything else; and the end of the
+ * last use of something, which lets others go on.
+ */
+function storageSources(drivers: readonly Driver[], uses: Uses, stores: AgentStores) {
   const [volumes, mounts] = [channelSource('storage'), channelSource('storage-of-mounts')];
+  const snapshots = channelSource('storage-of-snapshots');
   for (const driver of drivers) {
     driver.onChange?.((uid) => {
       for (const volume of stores.volumes.byIndex(BY_UID, uid)) {
@@ -246,7 +316,19 @@ function storageSources(drivers: readonly Driver[], stores: AgentStores) {
       }
     });
   }
-  return { volumes, mounts };
+  uses.onFree((uid) => {
+    for (const volume of stores.volumes.byIndex(BY_UID, uid)) {
+      const key = keyOf(volume);
+      volumes.send(key, isDeleting(volume) ? {} : FREED);
+      const waiting = stores.mounts
+        .byIndex(BY_VOLUME, key)
+        .filter(({ status }) => !isTrue(status?.conditions, 'Ready'));
+      for (const mount of waiting) mounts.send(keyOf(mount));
+    }
+    for (const snapshot of stores.snapshots.byIndex(BY_UID, uid))
+      if (isDeleting(snapshot)) snapshots.send(keyOf(snapshot));
+  });
+  return { volumes, mounts, snapshots };
 }
 
 function volumeKeys(delta: Delta<Volume>): Wanted[] {
@@ -335,7 +417,7 @@ function remoteVolumes({ mounts, volumes }: AgentStores, drivers: AgentDependenc
 }
 
 /** An object that is gone without having been taken down leaves an orphan behind. */
-function goneKeys(delta: Delta<Volume> | Delta<VolumeMount>, nodeName: string): Wanted[] {
+function goneKeys(delta: Delta<Volume> | Delta<VolumeMount> | Delta<Snapshot>, nodeName: string): Wanted[] {
   return delta.type === 'deleted' ? [{ key: nodeName, options: { afterMs: ORPHAN_DELAY_MS } }] : [];
 }
 

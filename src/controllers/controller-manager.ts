@@ -1,12 +1,27 @@
 /**
- * The cluster-wide half: placement, grants, lost nodes. Runs once, under a Lease; knows API objects only and touches no
+ * The cluster-wide half: placement, grants, lost nodes, schedules. Runs once, under a Lease; knows API objects only and touches no
  * node.
  */
 
 import { findCondition } from '../api/conditions.ts';
 import type { Lease, Namespace } from '../api/core.ts';
 import { CONTROLLER_LEASE, FIELD_MANAGERS, FINALIZERS, SYSTEM_NAMESPACE } from '../api/group.ts';
-import { keyOf, LEASES, NAMESPACES, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../api/meta.ts';
+import {
+  keyOf,
+  LEASES,
+  NAMESPACES,
+  RESTORES,
+  SNAPSHOT_SCHEDULES,
+  SNAPSHOTS,
+  STORAGE_NODES,
+  VOLUME_CLASSES,
+  VOLUME_MOUNTS,
+  VOLUMES,
+} from '../api/meta.ts';
+import type { Restore } from '../api/restore.ts';
+import { isFinished } from '../api/restore.ts';
+import type { SnapshotSchedule } from '../api/schedule.ts';
+import type { Snapshot } from '../api/snapshot.ts';
 import type { StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
 import type { VolumeClass } from '../api/volume-class.ts';
@@ -17,18 +32,23 @@ import { sameValue } from '../kube/field-diff.ts';
 import { LeaderElector } from '../kube/leader-election.ts';
 import { Manager } from '../runtime/manager.ts';
 import { cacheSource } from '../runtime/source.ts';
-import type { Delta } from '../runtime/store.ts';
+import type { Delta, ReadStore } from '../runtime/store.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
 import type { PlacementStores } from './placement/observe.ts';
-import { addPlacementIndexes } from './placement/observe.ts';
+import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
+import { restoreBindingReconciler } from './restore-binding/reconciler.ts';
+import { scheduleReconciler } from './schedule/reconciler.ts';
+import { BY_SCHEDULE, scheduleOf } from './schedule/runs.ts';
+import { SNAPSHOT_RUNS } from './schedule/snapshot-runs.ts';
+import { snapshotBindingReconciler } from './snapshot-binding/reconciler.ts';
 import { annotationsDiffer } from './support/annotations.ts';
 import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
-import { BY_NODE, BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
+import { BY_DATA_SOURCE, BY_NODE, BY_VOLUME, dataSourceKey, volumeKeyOf } from './support/indexes.ts';
 import { conditionsDiffer, ordersDiffer, wasTakenOver } from './support/relevance.ts';
 import type { Wanted } from './support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
@@ -77,6 +97,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
 
   const volumes = manager.cache<Volume>(VOLUMES);
   const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS);
+  const snapshots = manager.cache<Snapshot>(SNAPSHOTS);
   const nodes = manager.cache<StorageNode>(STORAGE_NODES);
   const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
   const namespaces = manager.cache<Namespace>(NAMESPACES);
@@ -84,6 +105,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
   const stores: PlacementStores = {
     volumes: volumes.store,
     mounts: mounts.store,
+    snapshots: snapshots.store,
     nodes: nodes.store,
     classes: classes.store,
     namespaces: namespaces.store,
@@ -104,6 +126,8 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     sources: [
       deltaSource(volumes, (delta) => volumeKeys(delta, stores, gatherMs)),
       deltaSource(mounts, mountKeys),
+      deltaSource(volumes, (delta) => unplacedClones('Volume', delta, stores)),
+      deltaSource(snapshots, (delta) => unplacedClones('Snapshot', delta, stores)),
       deltaSource(nodes, (delta) => nodeKeys(delta, stores, unplaced)),
       deltaSource(classes, () => unplaced()),
       deltaSource(namespaces, (delta) => {
@@ -116,6 +140,25 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     ],
   });
   manager.addController({
+    name: 'snapshot-binding',
+    reconcile: snapshotBindingReconciler({
+      snapshots: snapshots.store,
+      volumes: volumes.store,
+      isLost: (nodeName) => isLost(stores, nodeName),
+      client,
+      writer,
+      events,
+    }),
+    concurrency,
+    leaderOnly,
+    sources: [
+      deltaSource(snapshots, snapshotKeys),
+      deltaSource(volumes, (delta) => unboundSnapshots(delta, stores)),
+      deltaSource(nodes, (delta) => snapshotsOfNode(delta, stores)),
+      resyncSource('snapshot-binding-resync', clock, RESYNC_MS, () => stores.snapshots.keys()),
+    ],
+  });
+  manager.addController({
     name: 'node-lifecycle',
     reconcile: nodeLifecycleReconciler({ nodes: nodes.store, leases: leases.store, writer, events }),
     leaderOnly,
@@ -124,6 +167,49 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
         predicate: (delta) => delta.type !== 'updated' || conditionsDiffer(delta.old, delta.object, ['Ready']),
       }),
       cacheSource(leases, { mapTo: (lease) => [nodeOfLease(lease)].filter((name) => name !== undefined) }),
+    ],
+  });
+  const restores = manager.cache<Restore>(RESTORES);
+  manager.addController({
+    name: 'restore-binding',
+    reconcile: restoreBindingReconciler({
+      restores: restores.store,
+      snapshots: snapshots.store,
+      volumes: volumes.store,
+      mounts: mounts.store,
+      isLost: (nodeName) => isLost(stores, nodeName),
+      client,
+      writer,
+      events,
+    }),
+    leaderOnly,
+    sources: [
+      cacheSource(restores),
+      deltaSource(nodes, (delta) => restoresOfNode(delta, restores.store)),
+      // What is refused for good is judged once: everything must be known before.
+      deltaSource(snapshots, () => []),
+      deltaSource(volumes, () => []),
+      deltaSource(mounts, () => []),
+      resyncSource('restore-binding-resync', clock, RESYNC_MS, () => restores.store.keys()),
+    ],
+  });
+  const schedules = manager.cache<SnapshotSchedule>(SNAPSHOT_SCHEDULES);
+  snapshots.store.addIndex(BY_SCHEDULE, scheduleOf);
+  manager.addController({
+    name: 'snapshot-schedule',
+    reconcile: scheduleReconciler({
+      kind: SNAPSHOT_RUNS,
+      schedules: schedules.store,
+      runs: snapshots.store,
+      client,
+      writer,
+      events,
+    }),
+    leaderOnly,
+    sources: [
+      cacheSource(schedules),
+      cacheSource(snapshots, { mapTo: scheduleOf }),
+      resyncSource('snapshot-schedule-resync', clock, RESYNC_MS, () => schedules.store.keys()),
     ],
   });
   manager.addRunnable(eventCloser('controller-events', events));
@@ -157,12 +243,66 @@ function mountKeys(delta: Delta<VolumeMount>): Wanted[] {
 function nodeKeys(delta: Delta<StorageNode>, stores: PlacementStores, unplaced: () => Wanted[]): Wanted[] {
   if (delta.type === 'updated' && !nodeDiffers(delta.old, delta.object)) return [];
   const keys = unplaced();
-  const isLost = (node: StorageNode): boolean => findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeLost';
-  const wasHere = delta.type === 'updated' && isLost(delta.old) === isLost(delta.object);
-  if (wasHere && !annotationsDiffer(delta.old, delta.object)) return keys;
+  if (!lossDiffers(delta) && delta.type === 'updated' && !annotationsDiffer(delta.old, delta.object)) return keys;
   for (const volume of stores.volumes.byIndex(BY_NODE, delta.key)) keys.push({ key: keyOf(volume) });
   for (const mount of stores.mounts.byIndex(BY_NODE, delta.key)) keys.push({ key: volumeKeyOf(mount) });
   return keys;
+}
+
+/** Whether a node came or went, was lost or is back. */
+function lossDiffers(delta: Delta<StorageNode>): boolean {
+  const saysLost = ({ status }: StorageNode) => findCondition(status?.conditions, 'Ready')?.reason === 'NodeLost';
+  return delta.type !== 'updated' || saysLost(delta.old) !== saysLost(delta.object);
+}
+
+/** What the binding reads of a Snapshot: what people say, and when it was taken. */
+function snapshotKeys(delta: Delta<Snapshot>): Wanted[] {
+  if (delta.type !== 'updated') return [{ key: delta.key }];
+  const { old, object } = delta;
+  const matters =
+    ordersDiffer(old, object) ||
+    wasTakenOver(old, object, FINALIZERS.snapshot) ||
+    conditionsDiffer(old, object, ['Ready']) ||
+    old.status?.creationTime !== object.status?.creationTime;
+  return matters ? [{ key: delta.key }] : [];
+}
+
+/** Snapshots that wait for a volume. */
+function unboundSnapshots(delta: Delta<Volume>, { snapshots }: PlacementStores): Wanted[] {
+  if (delta.type === 'updated') {
+    const { old, object } = delta;
+    if (!ordersDiffer(old, object) && !conditionsDiffer(old, object, ['Provisioned'])) return [];
+  }
+  return snapshots
+    .byIndex(BY_VOLUME, delta.key)
+    .filter(({ status }) => status?.nodeName === undefined)
+    .map((snapshot) => ({ key: keyOf(snapshot) }));
+}
+
+function snapshotsOfNode(delta: Delta<StorageNode>, { snapshots }: PlacementStores): Wanted[] {
+  if (!lossDiffers(delta)) return [];
+  return snapshots.byIndex(BY_NODE, delta.key).map((snapshot) => ({ key: keyOf(snapshot) }));
+}
+
+/** Volumes without a node that are to be made from something, and may be able to now. */
+function unplacedClones(
+  kind: 'Snapshot' | 'Volume',
+  delta: Delta<Snapshot> | Delta<Volume>,
+  { volumes }: PlacementStores,
+): Wanted[] {
+  return volumes
+    .byIndex(BY_DATA_SOURCE, dataSourceKey(kind, delta.key))
+    .filter(({ status }) => status?.nodeName === undefined)
+    .map((volume) => ({ key: keyOf(volume) }));
+}
+
+/** A node that is lost or back concerns the Restores that have not ended on it. */
+function restoresOfNode(delta: Delta<StorageNode>, restores: ReadStore<Restore>): Wanted[] {
+  if (delta.type === 'updated' && !conditionsDiffer(delta.old, delta.object, ['Ready'])) return [];
+  return restores
+    .list()
+    .filter((restore) => restore.status?.nodeName === delta.key && !isFinished(restore))
+    .map((restore) => ({ key: keyOf(restore) }));
 }
 
 /** What placement reads of a StorageNode. */

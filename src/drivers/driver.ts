@@ -59,6 +59,91 @@ export interface DriverVolume {
   readonly mayLoseData: boolean;
   /** The storage had been there before, as far as anybody remembers: what is missing now is not made anew. */
   readonly wasProvisioned: boolean;
+  /** What it is made with instead of empty; undefined once it is there, and where nothing is asked for. */
+  readonly content?: DriverContent | undefined;
+}
+
+/** Where the first content of a volume comes from: storage of the same type, reachable from this node. */
+export type DriverContent =
+  | { readonly from: 'snapshot'; readonly snapshot: DriverSnapshot }
+  | { readonly from: 'volume'; readonly volume: DriverVolume };
+
+/** A moment of a volume, wanted or kept. */
+export interface DriverSnapshot {
+  /** `metadata.uid` of the Snapshot; names everything that is made for it. */
+  readonly uid: string;
+  /** Name, for messages. */
+  readonly name: string;
+  /** The volume as it was when the snapshot was asked for. It may be gone by now, unless the snapshot is to be taken. */
+  readonly volume: DriverVolume;
+  /** undefined: `Filesystem` where possible, else what is possible. */
+  readonly consistency: 'Crash' | 'Filesystem' | undefined;
+  /** How long writers may be made to wait, milliseconds. */
+  readonly freezeTimeoutMs: number;
+  /** Who mounts the volume on other nodes, as people know them: what they wrote cannot be seen from here. */
+  readonly elsewhere?: readonly string[];
+}
+
+/** What is known of a snapshot that is complete; noted beside it when it was taken. */
+export interface SnapshotFacts {
+  /** The moment that is kept. */
+  readonly takenAt: Date;
+  /** Least size of a volume made from it. */
+  readonly restoreBytes: bigint;
+  readonly method: 'Reflink' | 'Subvolume' | 'ReflinkTree' | 'Copy' | 'ServerSideCopy';
+  /** Whether all of it is of one moment, and how that is known (reason constant and sentence). */
+  readonly consistent: { readonly consistent: boolean; readonly reason: string; readonly message: string };
+}
+
+/** A Restore that makes a volume go back. */
+export interface DriverRestore {
+  /** `metadata.uid`. */
+  readonly uid: string;
+  /** Name, for messages. */
+  readonly name: string;
+}
+
+export interface SnapshotObservation {
+  /** undefined until it is complete and on disk: there is never half a snapshot. */
+  readonly facts: SnapshotFacts | undefined;
+  /** What deleting it would give back; undefined where that cannot be told cheaply. */
+  readonly usedBytes: bigint | undefined;
+}
+
+/** For work that may take hours: copying. */
+export interface LongCall {
+  /** Ends the work; carries no deadline of its own. */
+  readonly signal: AbortSignal;
+  /** Told now and then. */
+  readonly onProgress: (progress: Progress) => void;
+}
+
+export interface Progress {
+  readonly bytesDone: bigint;
+  readonly bytesTotal: bigint;
+}
+
+/**
+ * Moments of volumes, kept beside them. `take` leaves a complete snapshot or none, whenever it is killed, and takes
+ * nothing that is there already; `delete` of what is absent is success. What `take` needs of the volume beyond its own
+ * words (whether it is mounted, and where) it reads from the mount table.
+ *
+ * Contract suite: `test/contract/snapshot-contract.ts`.
+ */
+export interface SnapshotCalls {
+  observe(snapshot: DriverSnapshot, signal: AbortSignal): Promise<SnapshotObservation>;
+  /** @throws DriverError `FreezeTimeout`, `InsufficientCapacity`, `PoolLowSpace`, `UploadPending`, `SnapshotFailed` … */
+  take(snapshot: DriverSnapshot, call: LongCall): Promise<void>;
+  delete(snapshot: DriverSnapshot, signal: AbortSignal): Promise<void>;
+  /** Every snapshot on this node that this driver took, whoever wants it. */
+  leftovers(signal: AbortSignal): Promise<readonly SnapshotLeftover[]>;
+}
+
+/** A snapshot on this node, by the UID of its object. */
+export interface SnapshotLeftover {
+  readonly snapshotUID: string;
+  readonly path: string;
+  readonly bytes: bigint | undefined;
 }
 
 /** Where and how one VolumeMount wants to see the volume. */
@@ -195,7 +280,10 @@ export interface Driver {
    * owner sees; everything else is of this node.
    */
   observeVolume(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation>;
-  /** Makes the storage, or grows it to `capacityBytes`; never shrinks, never overwrites what is there. */
+  /**
+   * Makes the storage, or grows it to `capacityBytes`; never shrinks, never overwrites what is there. With `content` it is
+   * made by `fill` instead.
+   */
   provision(volume: DriverVolume, signal: AbortSignal): Promise<void>;
   stage(volume: DriverVolume, signal: AbortSignal): Promise<void>;
 
@@ -209,6 +297,23 @@ export interface Driver {
   delete(volume: DriverVolume, signal: AbortSignal): Promise<Deletion>;
   /** Forgets what was noted of storage that is kept when its volume goes; absent where nothing is noted. */
   release?(volume: DriverVolume, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Makes the storage of a volume with its `content`: whole, or not at all, whenever it is killed. Absent where that cannot
+   * be done.
+   */
+  fill?(volume: DriverVolume, call: LongCall): Promise<void>;
+  /**
+   * Makes a volume that is mounted nowhere go back to a moment of it: whole, or not at all, whenever it is killed. Once for
+   * each Restore: what was done is noted, so that it is not done over what was written afterwards. Absent where it cannot
+   * be done.
+   *
+   * @param restore The Restore that asks for it.
+   * @throws DriverError `VolumeInUse`, `DataMissing`, `SnapshotNotReady`, `InsufficientCapacity`, `RevertFailed` …
+   */
+  revert?(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void>;
+  /** Absent where no moment of a volume can be kept. */
+  readonly snapshots?: SnapshotCalls;
 
   /** Space in use; undefined where it cannot be told cheaply. */
   usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined>;

@@ -17,6 +17,7 @@ const REASON_BY_CODE: Partial<Record<NodeErrorCode, Reason>> = {
   PermissionDenied: Reason.PermissionDenied,
   NoSpace: Reason.InsufficientCapacity,
   Busy: Reason.Busy,
+  FreezeTimeout: Reason.FreezeTimeout,
   DeadlineExceeded: Reason.DeadlineExceeded,
   HelperLost: Reason.HelperUnavailable,
   HolderUnavailable: Reason.MountHolderUnavailable,

@@ -161,6 +161,12 @@ function differs(status: object, live: unknown, owned: Readonly<Record<string, u
   return needsApply(status, live, owned);
 }
 
+/** The order of keys says nothing: what is read back from the server has another one than what was written. */
 function digestOf(status: object): string {
-  return hash('sha256', JSON.stringify(status), 'base64');
+  return hash('sha256', JSON.stringify(status, inOrder), 'base64');
+}
+
+function inOrder(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

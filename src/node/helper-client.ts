@@ -21,6 +21,7 @@ interface Pending {
   readonly operation: string;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: NodeError) => void;
+  readonly onProgress: CallOptions['onProgress'];
 }
 
 interface Connection {
@@ -77,11 +78,11 @@ export class HelperClient {
   async call<K extends keyof Operations>(
     operation: K,
     params: Operations[K]['params'],
-    { signal, deadlineMs = DEFAULT_DEADLINE_MS }: CallOptions,
+    { signal, deadlineMs = DEFAULT_DEADLINE_MS, onProgress }: CallOptions,
   ): Promise<Operations[K]['result']> {
     if (signal.aborted) throw aborted(operation);
     if (this.#connection === undefined) await this.#reconnected(operation, signal, deadlineMs);
-    return (await this.#request(operation, params, signal, deadlineMs)) as Operations[K]['result'];
+    return (await this.#request(operation, params, signal, deadlineMs, onProgress)) as Operations[K]['result'];
   }
 
   /** Ends the helper; requests under way are rejected. */
@@ -105,7 +106,13 @@ export class HelperClient {
     clearTimeout(timer);
   }
 
-  #request(operation: string, params: unknown, signal: AbortSignal, deadlineMs: number): Promise<unknown> {
+  #request(
+    operation: string,
+    params: unknown,
+    signal: AbortSignal,
+    deadlineMs: number,
+    onProgress?: CallOptions['onProgress'],
+  ): Promise<unknown> {
     const connection = this.#connection;
     if (connection === undefined) return Promise.reject(lost(operation));
     const id = this.#nextId;
@@ -129,6 +136,7 @@ export class HelperClient {
       };
       connection.pending.set(id, {
         operation,
+        onProgress,
         resolve: (value) => {
           settle();
           resolve(value);
@@ -187,6 +195,7 @@ export class HelperClient {
       }
       connection.synced = true;
     } else if (message.type === 'complaint') this.table.complain(message.devices);
+    else if (message.type === 'progress') connection.pending.get(message.id)?.onProgress?.(message.progress);
     else if (message.type === 'result') connection.pending.get(message.id)?.resolve(message.value);
     else connection.pending.get(message.id)?.reject(NodeError.fromWire(message.error));
   }

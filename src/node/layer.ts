@@ -77,6 +77,17 @@ export interface CallOptions {
   readonly signal: AbortSignal;
   /** Milliseconds after which the call is given up and what it runs is killed; 10,000 unless said. */
   readonly deadlineMs?: number;
+  /** Told now and then by operations that copy. */
+  readonly onProgress?: (progress: CopyProgress) => void;
+}
+
+/** For work that may take hours: as long as a timer can be, 23 days. The caller's signal ends it. */
+export const NO_DEADLINE_MS = 2_000_000_000;
+
+/** How far a copy is. */
+export interface CopyProgress {
+  readonly bytesDone: bigint;
+  readonly bytesTotal: bigint;
 }
 
 /** A path below a root that we own; resolved component by component without following symbolic links. */

@@ -93,6 +93,8 @@ export type NodeErrorCode =
   | 'NoSpace'
   | 'NotFound'
   | 'Busy'
+  /** Writers would have been, or were, held for longer than allowed. */
+  | 'FreezeTimeout'
   /** Not done in time; what was running has been killed. */
   | 'DeadlineExceeded'
   | 'Aborted'
@@ -118,6 +120,7 @@ const RETRYABLE: ReadonlySet<NodeErrorCode> = new Set<NodeErrorCode>([
   'NoSpace',
   'NotFound',
   'Busy',
+  'FreezeTimeout',
   'DeadlineExceeded',
   'Aborted',
   'HelperLost',

@@ -26,6 +26,7 @@ import type { MountDaemonOperations } from './mount-daemons/operations.ts';
 import type { MountEntry } from './mount-entry.ts';
 import type { NetworkOperations } from './network/operations.ts';
 import type { QuotaOperations } from './quota/operations.ts';
+import type { TreeOperations } from './trees/operations.ts';
 
 export interface Operation<Params, Result> {
   readonly params: Params;
@@ -85,4 +86,5 @@ export interface Operations
     ImageOperations,
     MountDaemonOperations,
     NetworkOperations,
-    QuotaOperations {}
+    QuotaOperations,
+    TreeOperations {}

@@ -5,6 +5,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { deserialize, serialize } from 'node:v8';
+import type { CopyProgress } from './layer.ts';
 import type { MountEntry } from './mount-entry.ts';
 import type { NodeErrorWire } from './node-error.ts';
 
@@ -21,6 +22,7 @@ export type ToHelper =
 export type FromHelper =
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: NodeErrorWire }
+  | { readonly type: 'progress'; readonly id: number; readonly progress: CopyProgress }
   | { readonly type: 'table'; readonly upsert: readonly MountEntry[]; readonly remove: readonly number[] }
   /** Devices (`major:minor`) that the kernel complained of; sent after what the table says of them. */
   | { readonly type: 'complaint'; readonly devices: readonly string[] };

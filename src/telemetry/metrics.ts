@@ -10,6 +10,9 @@ const RECONCILE_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 const QUEUE_BUCKETS = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60];
 const OPERATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+/** For work that may copy a whole volume, in seconds. */
+const LONG_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200];
+
 /** The results a reconcile may have; each exists at 0 from the start. */
 export const RECONCILE_RESULTS = ['success', 'requeue_after', 'error', 'terminal'] as const;
 export type ReconcileResult = (typeof RECONCILE_RESULTS)[number];
@@ -109,6 +112,12 @@ export function createMetrics() {
       'Time per storage operation of a driver.',
       OPERATION_BUCKETS,
       ['driver', 'operation', 'result'],
+    ),
+    snapshotDuration: histogram(
+      'clawstore_snapshot_duration_seconds',
+      'Time to take a snapshot, from its turn until it is on disk.',
+      LONG_BUCKETS,
+      ['driver', 'result'],
     ),
     remounts: counter('clawstore_mount_remounts_total', 'Mounts that were made again, by what was wrong.', ['reason']),
     buildInfo: gauge('clawstore_build_info', 'Always 1; the labels tell the build.', ['version', 'node_version']),

@@ -747,6 +747,252 @@ const nodes: readonly AdmissionCase[] = [
   refused('refuses a spec on a node', object('StorageNode', { a: 1 }), 'spec', 'unknown field'),
 ];
 
+const snapshotSpec = { volumeRef: { name: 'data' } };
+const snapshot = (spec: unknown, name?: string): AdmissionObject => object('Snapshot', spec, name);
+const snapshotUpdate = (name: string, spec: unknown, field: string): AdmissionCase => {
+  const before = snapshot({ ...snapshotSpec, consistency: 'Crash', freezeTimeout: '5s' });
+  return { name, before, object: snapshot(spec, before.metadata.name), refused: { field, message: 'immutable' } };
+};
+
+const snapshots: readonly AdmissionCase[] = [
+  accepted('accepts the smallest snapshot, and fills in nothing', snapshot(snapshotSpec), {
+    'spec.consistency': undefined,
+    'spec.freezeTimeout': undefined,
+    'spec.ttl': undefined,
+    'spec.deletionPolicy': undefined,
+    'status.observedGeneration': -1,
+  }),
+  accepted(
+    'accepts a snapshot with everything',
+    snapshot({
+      ...snapshotSpec,
+      consistency: 'Filesystem',
+      freezeTimeout: '500ms',
+      ttl: '72h',
+      deletionPolicy: 'Retain',
+    }),
+  ),
+  refused('refuses a snapshot of nothing', snapshot({}), 'spec.volumeRef', 'Required value'),
+  refused(
+    'refuses an unknown consistency',
+    snapshot({ ...snapshotSpec, consistency: 'App' }),
+    'spec.consistency',
+    'Crash',
+  ),
+  refused(
+    'refuses to hold writers for more than a minute',
+    snapshot({ ...snapshotSpec, freezeTimeout: '61s' }),
+    'spec.freezeTimeout',
+    'must be more than 0 and at most 60s',
+  ),
+  refused(
+    'refuses to hold writers for no time',
+    snapshot({ ...snapshotSpec, freezeTimeout: '0ms' }),
+    'spec.freezeTimeout',
+    'must be more than 0 and at most 60s',
+  ),
+  refused(
+    'refuses a freezeTimeout without a unit',
+    snapshot({ ...snapshotSpec, freezeTimeout: '10' }),
+    'spec.freezeTimeout',
+    PATTERN,
+  ),
+  refused(
+    'refuses a ttl of less than a minute',
+    snapshot({ ...snapshotSpec, ttl: '59s' }),
+    'spec.ttl',
+    'must be between 1m and 876000h',
+  ),
+  snapshotUpdate(
+    'keeps the volume of a snapshot',
+    { volumeRef: { name: 'other' }, consistency: 'Crash', freezeTimeout: '5s' },
+    'spec.volumeRef',
+  ),
+  snapshotUpdate('keeps the consistency of a snapshot', { ...snapshotSpec, freezeTimeout: '5s' }, 'spec.consistency'),
+  snapshotUpdate(
+    'keeps the freezeTimeout of a snapshot',
+    { ...snapshotSpec, consistency: 'Crash', freezeTimeout: '6s' },
+    'spec.freezeTimeout',
+  ),
+  accepted(
+    'accepts a volume that starts from a snapshot',
+    volume({ emptyDir: {}, dataSource: { snapshotRef: { name: 'a' } } }),
+  ),
+  accepted(
+    'accepts a volume that starts as a copy of another',
+    volume({ emptyDir: {}, dataSource: { volumeRef: { name: 'a' } } }),
+  ),
+  refused(
+    'refuses a volume that starts from two things',
+    volume({ emptyDir: {}, dataSource: { volumeRef: { name: 'a' }, snapshotRef: { name: 'a' } } }),
+    'spec.dataSource',
+    'exactly one of snapshotRef and volumeRef must be set',
+  ),
+  refused(
+    'refuses a volume that starts from nothing named',
+    volume({ emptyDir: {}, dataSource: {} }),
+    'spec.dataSource',
+    'exactly one of snapshotRef and volumeRef must be set',
+  ),
+  {
+    name: 'keeps the dataSource of a volume',
+    before: volume({ emptyDir: {}, dataSource: { volumeRef: { name: 'a' } } }, 'case-data-source'),
+    object: volume({ emptyDir: {}, dataSource: { volumeRef: { name: 'b' } } }, 'case-data-source'),
+    refused: { field: 'spec.dataSource', message: 'immutable' },
+  },
+];
+
+const schedule = (spec: unknown, name?: string): AdmissionObject => object('SnapshotSchedule', spec, name);
+const scheduleSpec = { schedule: '0 2 * * *', template: { spec: snapshotSpec } };
+const scheduleWith = (change: object): AdmissionObject => schedule({ ...scheduleSpec, ...change });
+
+const schedules: readonly AdmissionCase[] = [
+  accepted('accepts the smallest schedule of snapshots', schedule(scheduleSpec), {
+    'spec.concurrencyPolicy': 'Forbid',
+    'spec.failedHistoryLimit': 1,
+    'spec.timeZone': undefined,
+    'spec.template.spec.consistency': undefined,
+    'status.observedGeneration': -1,
+  }),
+  accepted(
+    'accepts a schedule of snapshots with everything',
+    schedule({
+      schedule: '*/15 8-18 1,15,L jan-dec MON-FRI',
+      timeZone: 'America/Argentina/Buenos_Aires',
+      jitter: '10m',
+      suspend: true,
+      concurrencyPolicy: 'Replace',
+      startingDeadlineSeconds: 600,
+      template: {
+        metadata: { labels: { team: 'ml' }, annotations: { 'example.com/why': 'nightly' } },
+        spec: { ...snapshotSpec, consistency: 'Crash', freezeTimeout: '5s', ttl: '72h', deletionPolicy: 'Delete' },
+      },
+      retention: { last: 1, hourly: 2, daily: 3, weekly: 4, monthly: 5, yearly: 6 },
+      failedHistoryLimit: 0,
+    }),
+  ),
+  ...['@hourly', '@daily', '@midnight', '@weekly', '@monthly', '@yearly', '@annually'].map((word) =>
+    accepted(`accepts the schedule ${word}`, scheduleWith({ schedule: word })),
+  ),
+  ...[
+    '',
+    '@reboot',
+    '* * * *',
+    '* * * * * *',
+    'TZ=UTC 0 2 * * *',
+    '2026-01-01T00:00:00',
+    '0 2 * * ?',
+    ' 0 2 * * *',
+  ].map((text) =>
+    refused(`refuses the schedule "${text}"`, scheduleWith({ schedule: text }), 'spec.schedule', PATTERN),
+  ),
+  ...['', '+01:00', '../etc/localtime', '/UTC', 'Europe/'].map((timeZone) =>
+    refused(`refuses the time zone "${timeZone}"`, scheduleWith({ timeZone }), 'spec.timeZone', PATTERN),
+  ),
+  refused(
+    'refuses a schedule without a time',
+    schedule({ template: { spec: snapshotSpec } }),
+    'spec.schedule',
+    'Required value',
+  ),
+  refused('refuses a schedule of nothing', schedule({ schedule: '@daily' }), 'spec.template', 'Required value'),
+  refused(
+    'refuses a schedule of snapshots of nothing',
+    scheduleWith({ template: { spec: {} } }),
+    'spec.template.spec.volumeRef',
+    'Required value',
+  ),
+  refused(
+    'refuses an unknown policy',
+    scheduleWith({ concurrencyPolicy: 'Queue' }),
+    'spec.concurrencyPolicy',
+    'Unsupported value',
+  ),
+  refused('refuses a jitter of more than a day', scheduleWith({ jitter: '25h' }), 'spec.jitter', 'must be at most 24h'),
+  refused('refuses a jitter without a unit', scheduleWith({ jitter: '10' }), 'spec.jitter', PATTERN),
+  refused(
+    'refuses a deadline that nothing can meet',
+    scheduleWith({ startingDeadlineSeconds: 9 }),
+    'spec.startingDeadlineSeconds',
+    'greater than or equal to 10',
+  ),
+  refused(
+    'refuses a retention that keeps nothing',
+    scheduleWith({ retention: {} }),
+    'spec.retention',
+    'at least one of last',
+  ),
+  refused(
+    'refuses a retention of none',
+    scheduleWith({ retention: { daily: 0 } }),
+    'spec.retention.daily',
+    'greater than or equal to 1',
+  ),
+  refused(
+    'refuses an unknown rule of retention',
+    scheduleWith({ retention: { minutely: 1 } }),
+    'spec.retention.minutely',
+    'unknown field',
+  ),
+  refused(
+    'refuses our own labels in a template',
+    scheduleWith({
+      template: { metadata: { labels: { 'storage.clawbernetes.io/schedule': 'other' } }, spec: snapshotSpec },
+    }),
+    'spec.template.metadata.labels',
+    'must not have keys of storage.clawbernetes.io',
+  ),
+  refused(
+    'refuses our own annotations in a template',
+    scheduleWith({
+      template: { metadata: { annotations: { 'storage.clawbernetes.io/paused': 'true' } }, spec: snapshotSpec },
+    }),
+    'spec.template.metadata.annotations',
+    'must not have keys of storage.clawbernetes.io',
+  ),
+  refused(
+    'refuses a bad ttl in a template',
+    scheduleWith({ template: { spec: { ...snapshotSpec, ttl: '1s' } } }),
+    'spec.template.spec.ttl',
+    'must be between 1m and 876000h',
+  ),
+  refused(
+    'refuses a name that leaves no room for the time of a run',
+    schedule(scheduleSpec, `s${'x'.repeat(50)}`),
+    'metadata.name',
+    'may not be more than 50',
+  ),
+];
+
+const restore = (spec: unknown, name?: string): AdmissionObject => object('Restore', spec, name);
+const restoreSpec = { source: { snapshotRef: { name: 'before' } } };
+
+const restores: readonly AdmissionCase[] = [
+  accepted('accepts a restore, with a safety snapshot unless it says otherwise', restore(restoreSpec), {
+    'spec.safetySnapshot': true,
+    'status.observedGeneration': -1,
+  }),
+  refused('refuses a restore of nothing', restore({ source: {} }), 'spec.source.snapshotRef', 'Required value'),
+  refused(
+    'refuses a restore of what is not built yet',
+    restore({ source: { ...restoreSpec.source, backupID: 'x' } }),
+    'spec.source.backupID',
+    'unknown field',
+  ),
+  refused(
+    'refuses the name of a restore that leaves no room for its safety snapshot',
+    restore(restoreSpec, `r${'x'.repeat(56)}`),
+    'metadata.name',
+    'may not be more than 56',
+  ),
+  {
+    name: 'keeps the spec of a restore',
+    before: restore(restoreSpec, 'case-restore'),
+    object: restore({ ...restoreSpec, safetySnapshot: false }, 'case-restore'),
+    refused: { field: 'spec', message: 'immutable' },
+  },
+];
+
 /** Every case. Names of cases and of objects are unique. */
 export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...volumes,
@@ -754,4 +1000,7 @@ export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...mounts,
   ...classes,
   ...nodes,
+  ...snapshots,
+  ...schedules,
+  ...restores,
 ];

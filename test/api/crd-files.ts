@@ -13,8 +13,10 @@ export interface Schema {
   readonly enum?: readonly string[];
   readonly default?: unknown;
   readonly maxLength?: number;
+  readonly maxItems?: number;
   readonly pattern?: string;
   readonly 'x-kubernetes-list-type'?: string;
+  readonly 'x-kubernetes-preserve-unknown-fields'?: boolean;
   readonly 'x-kubernetes-validations'?: readonly { readonly rule: string; readonly message?: string }[];
 }
 

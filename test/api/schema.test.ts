@@ -5,6 +5,11 @@ import type { Condition } from '../../src/api/meta.ts';
 import { OUR_RESOURCES } from '../../src/api/meta.ts';
 import { MAX_MOUNT_NAME, MAX_VOLUME_NAME, mountName } from '../../src/api/names.ts';
 import { MAX_PATH } from '../../src/api/paths.ts';
+import type { RestoreSpec, RestoreStatus } from '../../src/api/restore.ts';
+import { MAX_RESTORE_NAME } from '../../src/api/restore.ts';
+import type { Retention, ScheduleSpec, ScheduleStatus } from '../../src/api/schedule.ts';
+import { MAX_ACTIVE, MAX_SCHEDULE_NAME } from '../../src/api/schedule.ts';
+import type { SnapshotSpec, SnapshotStatus } from '../../src/api/snapshot.ts';
 import type { StorageNodeStatus } from '../../src/api/storage-node.ts';
 import type { VolumeSpec, VolumeStatus } from '../../src/api/volume.ts';
 import { VOLUME_TYPES } from '../../src/api/volume.ts';
@@ -68,6 +73,14 @@ const volumeSpec: Shape<VolumeSpec> = {
     nodeName: text,
     nodeSelector: { optional: { map: 'string' } },
     reclaimPolicy: { optional: { words: { Delete: true, Retain: true } } },
+    dataSource: {
+      optional: {
+        fields: {
+          snapshotRef: { optional: { fields: { name: mustText } } },
+          volumeRef: { optional: { fields: { name: mustText } } },
+        },
+      },
+    },
   },
 };
 
@@ -92,6 +105,106 @@ const volumeStatus: Shape<Omit<VolumeStatus, 'conditions'>> = {
       },
     },
     mounts: { optional: { fields: { desired: { required: 'integer' }, ready: { required: 'integer' } } } },
+    lastSnapshotTime: text,
+  },
+};
+
+const snapshotSpec: Shape<SnapshotSpec> = {
+  fields: {
+    volumeRef: { required: { fields: { name: mustText } } },
+    consistency: { optional: { words: { Crash: true, Filesystem: true } } },
+    freezeTimeout: text,
+    ttl: text,
+    deletionPolicy: { optional: { words: { Delete: true, Retain: true } } },
+  },
+};
+
+const bytes = { required: 'integer' } as const;
+
+/** `volumeSpec` is whatever a Volume's spec is, and compared there. */
+const snapshotStatus = {
+  fields: {
+    observedGeneration: { optional: 'integer' },
+    nodeName: text,
+    source: {
+      optional: { fields: { volumeName: mustText, volumeUID: mustText, volumeSpec: { required: 'anything' } } },
+    },
+    readyToUse: { optional: 'boolean' },
+    creationTime: text,
+    restoreSize: text,
+    method: {
+      optional: {
+        words: { Reflink: true, Subvolume: true, ReflinkTree: true, Copy: true, ServerSideCopy: true },
+      },
+    },
+    usedBytes: { optional: 'integer' },
+    progress: { optional: { fields: { bytesDone: bytes, bytesTotal: bytes } } },
+  },
+} satisfies { readonly fields: Record<keyof Omit<SnapshotStatus, 'conditions'>, unknown> };
+
+const count = { optional: 'integer' } as const;
+
+const retention: Shape<Retention> = {
+  fields: { last: count, hourly: count, daily: count, weekly: count, monthly: count, yearly: count },
+};
+
+const scheduleSpec: Shape<ScheduleSpec<SnapshotSpec>> = {
+  fields: {
+    schedule: mustText,
+    timeZone: text,
+    jitter: text,
+    suspend: { optional: 'boolean' },
+    concurrencyPolicy: { optional: { words: { Forbid: true, Allow: true, Replace: true } } },
+    startingDeadlineSeconds: count,
+    template: {
+      required: {
+        fields: {
+          metadata: {
+            optional: {
+              fields: { labels: { optional: { map: 'string' } }, annotations: { optional: { map: 'string' } } },
+            },
+          },
+          spec: { required: snapshotSpec },
+        },
+      },
+    },
+    retention: { optional: retention },
+    failedHistoryLimit: count,
+  },
+};
+
+const scheduleStatus: Shape<Omit<ScheduleStatus, 'conditions'>> = {
+  fields: {
+    observedGeneration: count,
+    lastScheduleTime: text,
+    lastSuccessfulTime: text,
+    lastMissedTime: text,
+    nextScheduleTime: text,
+    active: { optional: { items: { fields: { name: mustText, uid: mustText } } } },
+  },
+};
+
+const reference = { fields: { name: mustText } } as const;
+
+const restoreSpec: Shape<RestoreSpec> = {
+  fields: {
+    source: { required: { fields: { snapshotRef: { required: reference } } } },
+    safetySnapshot: { optional: 'boolean' },
+  },
+};
+
+const restoreStatus: Shape<Omit<RestoreStatus, 'conditions'>> = {
+  fields: {
+    observedGeneration: count,
+    nodeName: text,
+    source: {
+      optional: {
+        fields: { snapshotName: mustText, snapshotUID: mustText, volumeName: mustText, volumeUID: mustText },
+      },
+    },
+    safetySnapshotRef: { optional: reference },
+    startTime: text,
+    completionTime: text,
   },
 };
 
@@ -220,7 +333,7 @@ const nodeStatus: Shape<Omit<StorageNodeStatus, 'conditions'>> = {
       optional: {
         items: {
           fields: {
-            kind: { required: { words: { Volume: true, VolumeMount: true } } },
+            kind: { required: { words: { Volume: true, VolumeMount: true, Snapshot: true } } },
             uid: mustText,
             namespace: mustText,
             name: mustText,
@@ -243,6 +356,12 @@ const SHAPES: readonly (readonly [kind: string, part: string, shape: unknown])[]
   ['Volume', 'status', withConditions(volumeStatus)],
   ['VolumeMount', 'spec', mountSpec],
   ['VolumeMount', 'status', withConditions(mountStatus)],
+  ['Snapshot', 'spec', snapshotSpec],
+  ['Snapshot', 'status', withConditions(snapshotStatus)],
+  ['Restore', 'spec', restoreSpec],
+  ['Restore', 'status', withConditions(restoreStatus)],
+  ['SnapshotSchedule', 'spec', scheduleSpec],
+  ['SnapshotSchedule', 'status', withConditions(scheduleStatus)],
   ['VolumeClass', 'spec', classSpec],
   ['StorageNode', 'status', withConditions(nodeStatus)],
 ];
@@ -283,6 +402,9 @@ describe('the CRDs and the types', () => {
     expect(schemaOf('Volume', 'metadata', 'name').maxLength).to.equal(MAX_VOLUME_NAME);
     expect(schemaOf('VolumeMount', 'metadata', 'name').maxLength).to.equal(MAX_MOUNT_NAME);
     expect(mountName('v'.repeat(MAX_VOLUME_NAME), 'w').length).to.be.at.most(MAX_MOUNT_NAME);
+    expect(schemaOf('Restore', 'metadata', 'name').maxLength).to.equal(MAX_RESTORE_NAME);
+    expect(schemaOf('SnapshotSchedule', 'metadata', 'name').maxLength).to.equal(MAX_SCHEDULE_NAME);
+    expect(schemaOf('SnapshotSchedule', 'status', 'active').maxItems).to.equal(MAX_ACTIVE);
     expect(schemaOf('Volume', 'spec', 'hostPath', 'path').maxLength).to.equal(MAX_PATH);
     expect(schemaOf('Volume', 'spec', 'hostPath', 'path').pattern).to.equal(undefined);
     const rules = schemaOf('Volume', 'spec', 'capacity')['x-kubernetes-validations'] ?? [];
@@ -295,6 +417,13 @@ describe('the CRDs', () => {
   const COLUMNS: Readonly<Record<string, readonly [shorts: string, columns: string, wide: string]>> = {
     Volume: ['cvol', 'Phase,Capacity,Node,Ready,Reason,Age', 'Access Mode,Reclaim,Used Bytes,Mounts'],
     VolumeMount: ['cmnt', 'Volume,Phase,Node,Mount Path,Ready,Reason,Age', 'Host Path,Workload'],
+    Snapshot: ['csnap', 'Volume,Ready To Use,Restore Size,Consistent,Reason,Created,Age', 'Method,Node'],
+    Restore: ['crs', 'Snapshot,Volume,Ready,Reason,Completed,Age', 'Safety Snapshot,Node'],
+    SnapshotSchedule: [
+      'css',
+      'Volume,Schedule,Time Zone,Suspend,Ready,Last Schedule,Last Success,Age',
+      'Reason,Next Schedule',
+    ],
     VolumeClass: ['cvc', 'Types,Pool,Provisioning,Reclaim,Age', 'Host Paths'],
     StorageNode: ['cnode', 'Capacity,Free,Ready,Reason,Orphans,Age', 'Reserved,Version,Kernel'],
   };

@@ -28,6 +28,7 @@ export function shapeOfSchema(schema: Schema): unknown {
   if (schema.enum !== undefined) return { words: Object.fromEntries(schema.enum.map((word) => [word, true])) };
   if (schema.items !== undefined) return { items: shapeOfSchema(schema.items) };
   if (schema.additionalProperties !== undefined) return { map: schema.additionalProperties.type };
+  if (schema['x-kubernetes-preserve-unknown-fields'] === true) return 'anything';
   if (schema.properties === undefined) return schema.type;
   const fields = Object.entries(schema.properties).map(([name, field]) => [
     name,

@@ -81,8 +81,8 @@ export class NodeAccess {
   }
 
   /**
-   * Whether an object of the node, a volume that a mount of the node wants, or the class of one of these volumes names
-   * this Secret or ConfigMap.
+   * Whether an object of the node, a volume that a mount of the node wants, the volume that a snapshot of the node is of,
+   * or the class of one of these volumes names this Secret or ConfigMap.
    */
   #isNamed(node: string, resource: string, namespace: string, name: string): boolean {
     for (const kind of this.#kinds.keys()) {
@@ -99,6 +99,8 @@ export class NodeAccess {
   }
 
   #names(object: JsonObject, kind: string, resource: string, name: string): boolean {
+    // The volume may be gone by now, and what is kept of it is deleted with its credentials one day.
+    if (kind === 'snapshots') return this.#names({ spec: sourceSpecOf(object) }, 'volumes', resource, name);
     const { spec } = object;
     if (refersTo(spec, resource, name)) return true;
     if (kind !== 'volumes' || !isObject(spec)) return false;
@@ -147,7 +149,7 @@ export function admitNode(node: string, attempt: Attempt, access: NodeAccess): v
   }
   if (!isNode && nodeNameOf(old) !== node) refuse("may not change another node's objects");
   if (subresource === 'status') {
-    for (const field of isNode ? [] : ['nodeName', 'attachments']) {
+    for (const field of CONTROLLERS_FIELDS[resource.resource] ?? ['nodeName']) {
       if (!deepEqual(statusOf(object)[field], statusOf(old)[field])) refuse(`may not change status.${field}`);
     }
     return;
@@ -165,6 +167,14 @@ export function admitNode(node: string, attempt: Attempt, access: NodeAccess): v
   }
 }
 
+/** What the controller decides, by kind; `nodeName` of the others. A mount's `source` is what its agent sees. */
+const CONTROLLERS_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  [NODES]: [],
+  volumes: ['nodeName', 'attachments'],
+  snapshots: ['nodeName', 'source'],
+  restores: ['nodeName', 'source', 'safetySnapshotRef', 'startTime'],
+};
+
 /** What follows from a write. */
 const FREE_METADATA = new Set(['managedFields', 'resourceVersion', 'generation']);
 
@@ -179,6 +189,12 @@ function labelsOf(object: JsonObject): JsonObject {
 
 function statusOf(object: JsonObject): JsonObject {
   return isObject(object['status']) ? object['status'] : {};
+}
+
+/** The spec of the volume that a snapshot is of, as the controller noted it. */
+function sourceSpecOf(snapshot: JsonObject): Json {
+  const { source } = statusOf(snapshot);
+  return isObject(source) ? (source['volumeSpec'] ?? {}) : {};
 }
 
 function nodeNameOf(object: JsonObject): string | undefined {

@@ -30,6 +30,7 @@ const CHECKS: readonly Check[] = [
   volumeExists,
   volumeStays,
   isGranted,
+  goesNotBack,
   policyAllows,
   targetAllowed,
   targetIsFree,
@@ -66,6 +67,15 @@ function volumeStays({ mount, volume }: MountFacts): Failure | undefined {
 function isGranted({ grant, volume }: MountFacts): Failure | undefined {
   if (grant !== undefined) return undefined;
   return waiting('WaitingForGrant', `The controller has not granted the use of volume "${volume?.metadata.name}".`);
+}
+
+/** A mount that was made is kept: the Restore is refused then. */
+function goesNotBack({ mount, volume, restore }: MountFacts): Failure | undefined {
+  if (restore === undefined || hasFinalizer(mount, FINALIZERS.mount)) return undefined;
+  return waiting(
+    'RestoreInProgress',
+    `Restore "${restore}" takes volume "${volume?.metadata.name}" back; the mount goes on by itself when that has ended.`,
+  );
 }
 
 function policyAllows({ resolution }: MountFacts): Failure | undefined {

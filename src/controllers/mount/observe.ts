@@ -13,6 +13,7 @@ import type { MountTarget, TargetResolution } from '../policy/resolve-target.ts'
 import { resolveTarget, wantedHostPath } from '../policy/resolve-target.ts';
 import type { Resolution, ResolvedVolume } from '../policy/resolve-volume.ts';
 import { driverVolume, resolveForRemoval, resolveVolume } from '../policy/resolve-volume.ts';
+import { restoreOf } from '../restore/observe.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { policyFacts } from '../support/agent.ts';
 import { BY_TARGET, volumeKeyOf } from '../support/indexes.ts';
@@ -26,6 +27,8 @@ export interface MountFacts {
   readonly resolution: Resolution | undefined;
   readonly target: TargetResolution | undefined;
   readonly driver: Driver | undefined;
+  /** A Restore that takes the volume back at the moment. */
+  readonly restore: string | undefined;
   /** An older VolumeMount that wants the same target. */
   readonly rival: string | undefined;
 }
@@ -45,6 +48,7 @@ export function observeMount(mount: VolumeMount, dependencies: AgentDependencies
     resolution,
     target: resolved === undefined ? undefined : resolveTarget(mount, node.mountRoot, resolved.allowedPrefixes),
     driver: resolved === undefined ? undefined : drivers.get(resolved.type),
+    restore: restoreOf(volume?.metadata.uid ?? '', dependencies)?.metadata.name,
     rival: rivalOf(mount, dependencies),
   };
 }

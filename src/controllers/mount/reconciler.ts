@@ -9,11 +9,12 @@ import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting, VOLUME_MOUNTS } from '../../api/meta.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
-import type { MountObservation } from '../../drivers/driver.ts';
+import type { MountObservation, VolumeObservation } from '../../drivers/driver.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import { storageObjection } from '../policy/judge-storage.ts';
+import { sourceOf } from '../policy/sources/index.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { hasFinalizer, isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
@@ -106,13 +107,17 @@ async function converge(
   let worked: Worked;
   try {
     const storage = await driver.observeVolume(words.volume, signal);
-    // Of storage that another node owns, that node says whether it is there.
-    const isThere = isOwn(volume, deps) ? storage.provisioned : isTrue(volume.status?.conditions, 'Provisioned');
+    // Of storage that another node owns, that node says whether it is there; of what is filled, its own reconcile.
+    const isSaid = isTrue(volume.status?.conditions, 'Provisioned');
+    const isFilled = volume.spec.dataSource === undefined || isSaid;
+    const isThere = isOwn(volume, deps) ? storage.provisioned && isFilled : isSaid;
     const objection = storageObjection(volume, resolved, storage) ?? (isThere ? undefined : missing(volume));
     // A mount that was made is kept, and healed while its storage is there; a new one is not begun.
     if (objection !== undefined && !(isThere && hasFinalizer(mount, FINALIZERS.mount))) {
       return await refuse(mount, objection, deps, context);
     }
+    const read = whileRead(volume, storage, deps);
+    if (read !== undefined) return await refuse(mount, read, deps, context);
     // A finalizer before the first side effect: what is mounted is always announced.
     current = await deps.writer.addFinalizer(VOLUME_MOUNTS, current, FINALIZERS.mount, signal);
     await stage(words, storage, deps.metrics, signal);
@@ -156,6 +161,18 @@ async function converge(
 
 function missing({ metadata }: Volume): Failure {
   const message = `The storage of volume "${metadata.name}" is not there yet.`;
+  return { reason: 'VolumeNotReady', message, stalled: false };
+}
+
+/** An image that is copied as it lies must not begin to change; what is mounted already is held by who copies it. */
+function whileRead(
+  { metadata, spec }: Volume,
+  { staged }: VolumeObservation,
+  { uses }: MountDependencies,
+): Failure | undefined {
+  const readers = uses.of(metadata.uid ?? '');
+  if (staged || readers.length === 0 || sourceOf(spec)?.allocates !== true) return undefined;
+  const message = `The storage of volume "${metadata.name}" is being copied for ${readers.slice(0, 5).join(', ')}; the mount goes on by itself.`;
   return { reason: 'VolumeNotReady', message, stalled: false };
 }
 

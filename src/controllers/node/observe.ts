@@ -4,7 +4,7 @@ import { release } from 'node:os';
 import { keyOf } from '../../api/meta.ts';
 import type { StorageNodeInfo, StoragePool } from '../../api/storage-node.ts';
 import type { VolumeType } from '../../api/volume.ts';
-import type { DriverCapabilities, DriverLeftover } from '../../drivers/driver.ts';
+import type { DriverCapabilities, DriverLeftover, SnapshotLeftover } from '../../drivers/driver.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import type { Failure } from '../support/failure.ts';
@@ -35,17 +35,21 @@ export async function observeNode(
   try {
     const drivers = new Map<VolumeType, DriverCapabilities>();
     const leftovers: DriverLeftover[] = [];
+    const snapshots: SnapshotLeftover[] = [];
     for (const [type, driver] of dependencies.drivers) {
       drivers.set(type, await driver.capabilities(signal));
       leftovers.push(...(await driver.leftovers(signal)));
+      snapshots.push(...((await driver.snapshots?.leftovers(signal)) ?? []));
     }
     const pools = await dependencies.pools(signal);
     const orphans = findOrphans({
       mountRoot: node.mountRoot,
       mounted: node.table.below(node.mountRoot),
       leftovers,
+      snapshots,
       hasMount: (namespace, name) => stores.mounts.get(keyOf({ metadata: { namespace, name } })) !== undefined,
       hasVolume: (uid) => stores.volumes.byIndex(BY_UID, uid).length > 0,
+      hasSnapshot: (uid) => stores.snapshots.byIndex(BY_UID, uid).length > 0,
     });
     return { facts: { info: dependencies.info, mountRoot: node.mountRoot, drivers, features, pools, orphans } };
   } catch (thrown) {

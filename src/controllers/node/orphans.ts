@@ -3,7 +3,7 @@ import { isLabel, isSubdomain } from '../../api/names.ts';
 import { cleanPath } from '../../api/paths.ts';
 import type { Orphan } from '../../api/storage-node.ts';
 import { MAX_ORPHANS } from '../../api/storage-node.ts';
-import type { DriverLeftover } from '../../drivers/driver.ts';
+import type { DriverLeftover, SnapshotLeftover } from '../../drivers/driver.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 
 export interface OrphanFacts {
@@ -12,8 +12,11 @@ export interface OrphanFacts {
   readonly mounted: readonly MountEntry[];
   /** Everything that drivers made on this node. */
   readonly leftovers: readonly DriverLeftover[];
+  /** Every snapshot that drivers took on this node. */
+  readonly snapshots: readonly SnapshotLeftover[];
   readonly hasMount: (namespace: string, name: string) => boolean;
   readonly hasVolume: (uid: string) => boolean;
+  readonly hasSnapshot: (uid: string) => boolean;
 }
 
 export interface Orphans {
@@ -34,6 +37,10 @@ export function findOrphans(facts: OrphanFacts): Orphans {
   for (const { volumeUID, path } of facts.leftovers) {
     if (facts.hasVolume(volumeUID)) continue;
     byPath.set(path, { kind: 'Volume', uid: volumeUID, namespace: '', name: '', path });
+  }
+  for (const { snapshotUID, path } of facts.snapshots) {
+    if (facts.hasSnapshot(snapshotUID)) continue;
+    byPath.set(path, { kind: 'Snapshot', uid: snapshotUID, namespace: '', name: '', path });
   }
   const all = [...byPath.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
   return { listed: all.slice(0, MAX_ORPHANS), count: all.length };

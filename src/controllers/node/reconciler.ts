@@ -38,7 +38,7 @@ async function reconcile(key: string, deps: NodeDependencies, context: Reconcile
   if (await deps.writer.status(STORAGE_NODES, node, status, { signal })) {
     recordConditionEvents(deps.events, node, node.status?.conditions, status.conditions);
     if ((status.orphanCount ?? 0) > (node.status?.orphanCount ?? 0)) {
-      const message = `${status.orphanCount} mounts or volumes without an object; they are listed in the status and kept.`;
+      const message = `${status.orphanCount} mounts, volumes or snapshots without an object; they are listed in the status and kept.`;
       deps.events.record(node, 'Warning', 'OrphansFound', message);
     }
   }

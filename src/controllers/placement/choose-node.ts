@@ -10,6 +10,8 @@ export interface PlacementFacts {
   readonly volume: Volume;
   readonly resolved: ResolvedVolume;
   readonly nodes: readonly StorageNode[];
+  /** The one node that it may have: the spec names it, or what the volume is made from lies there. */
+  readonly onlyNode: string | undefined;
   /** Nodes that mounts of the volume ask for by name; preferred where they fit. */
   readonly preferred: readonly string[];
   /** Volumes placed on a node. Only asked when there is a choice. */
@@ -37,14 +39,16 @@ const CHECKS: readonly Check[] = [matchesSelector, isReady, supportsType, hasPoo
 
 /** Chooses a node, or says why there is none. */
 export function chooseNode(facts: PlacementFacts): Placement {
-  const { nodeName } = facts.volume.spec;
-  return nodeName === undefined ? chooseAny(facts) : chooseNamed(nodeName, facts);
+  const { onlyNode } = facts;
+  return onlyNode === undefined ? chooseAny(facts) : chooseNamed(onlyNode, facts);
 }
 
 function chooseNamed(nodeName: string, facts: PlacementFacts): Placement {
   const node = facts.nodes.find(({ metadata }) => metadata.name === nodeName);
   if (node === undefined) {
-    return no('NodeNotFound', `spec.nodeName "${nodeName}" has no StorageNode; start its agent or correct the name.`);
+    const isSaid = facts.volume.spec.nodeName === nodeName;
+    const named = isSaid ? `spec.nodeName "${nodeName}"` : `Node "${nodeName}", where the dataSource lies,`;
+    return no('NodeNotFound', `${named} has no StorageNode; start its agent or correct the name.`);
   }
   const why = firstObjection(node, facts);
   return why === undefined ? { placed: true, nodeName } : { placed: false, why };

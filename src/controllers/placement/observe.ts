@@ -2,19 +2,30 @@
 import { findCondition, isTrue } from '../../api/conditions.ts';
 import type { Namespace } from '../../api/core.ts';
 import { ANNOTATIONS, hasUidBoundAnnotation } from '../../api/group.ts';
+import type { Snapshot } from '../../api/snapshot.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { ReadStore } from '../../runtime/store.ts';
+import { contentOf } from '../policy/data-source.ts';
 import type { PolicyFacts } from '../policy/facts.ts';
-import { resolveVolume } from '../policy/resolve-volume.ts';
-import { BY_NODE, BY_VOLUME, nodeOf, volumeOfMount } from '../support/indexes.ts';
+import { resolveVolume, wasProvisioned } from '../policy/resolve-volume.ts';
+import {
+  BY_DATA_SOURCE,
+  BY_NODE,
+  BY_VOLUME,
+  dataSourceOf,
+  nodeOf,
+  volumeOfMount,
+  volumeOfSnapshot,
+} from '../support/indexes.ts';
 
 /** The caches that the controller reads. */
 export interface PlacementStores {
   readonly volumes: ReadStore<Volume>;
   readonly mounts: ReadStore<VolumeMount>;
+  readonly snapshots: ReadStore<Snapshot>;
   readonly nodes: ReadStore<StorageNode>;
   readonly classes: ReadStore<VolumeClass>;
   readonly namespaces: ReadStore<Namespace>;
@@ -25,6 +36,9 @@ export function addPlacementIndexes(stores: PlacementStores): void {
   stores.mounts.addIndex(BY_VOLUME, volumeOfMount);
   stores.mounts.addIndex(BY_NODE, nodeOf);
   stores.volumes.addIndex(BY_NODE, nodeOf);
+  stores.volumes.addIndex(BY_DATA_SOURCE, dataSourceOf);
+  stores.snapshots.addIndex(BY_VOLUME, volumeOfSnapshot);
+  stores.snapshots.addIndex(BY_NODE, nodeOf);
 }
 
 /** Facts that the policy of a volume needs; what the nodes themselves allow is known to their agents only. */
@@ -34,6 +48,7 @@ export function policyFacts(stores: PlacementStores, volume: Volume): PolicyFact
     classNamed: (name) => stores.classes.get(name),
     namespaceLabels: stores.namespaces.get(volume.metadata.namespace ?? '')?.metadata.labels,
     node: { hostPathAllow: undefined },
+    content: wasProvisioned(volume.status) ? undefined : contentOf(volume, stores),
   };
 }
 

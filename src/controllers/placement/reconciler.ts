@@ -4,8 +4,6 @@
  *
  * The volume is written before its mounts: a mount that has a node has its grant.
  */
-import { findCondition } from '../../api/conditions.ts';
-import { ANNOTATIONS, FINALIZERS, hasUidBoundAnnotation } from '../../api/group.ts';
 import { isDeleting, VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
 import type { Volume, VolumeStatus } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -15,10 +13,13 @@ import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconci
 import { DONE } from '../../runtime/reconciler.ts';
 import { resolveVolume } from '../policy/resolve-volume.ts';
 import { isNodeLocal } from '../policy/sources/index.ts';
-import { hasFinalizer, isPaused } from '../support/annotations.ts';
+import { isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import { BY_NODE, BY_VOLUME } from '../support/indexes.ts';
+import { releaseByForce, releaseUnplaced } from '../support/release.ts';
+import type { StandIn } from '../support/stand-in.ts';
+import { lostStandIn } from '../support/stand-in.ts';
 import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { chooseNode } from './choose-node.ts';
@@ -26,7 +27,6 @@ import type { MountDecision } from './grants.ts';
 import { decideGrants } from './grants.ts';
 import type { PlacementStores } from './observe.ts';
 import { isFenced, isLost, policyFacts, promisedBytes } from './observe.ts';
-import type { StandIn } from './status.ts';
 import { deriveMountStatus, deriveVolumeStatus } from './status.ts';
 
 export interface PlacementDependencies {
@@ -79,14 +79,15 @@ async function reconcile(key: string, deps: PlacementDependencies, context: Reco
 function locate(volume: Volume, mounts: readonly VolumeMount[], stores: PlacementStores): Located {
   const placed = volume.status?.nodeName;
   if (placed !== undefined) {
-    return { nodeName: placed, standIn: lostStandIn(volume, placed, stores) };
+    return { nodeName: placed, standIn: lostStandIn(volume, placed, isLost(stores, placed)) };
   }
   if (isDeleting(volume)) {
     const standIn = { kind: 'waiting', reason: 'Deleting', message: 'The volume is being deleted.' } as const;
     return { nodeName: undefined, standIn };
   }
   if (isPaused(volume)) return { nodeName: undefined, standIn: { kind: 'paused' } };
-  const resolution = resolveVolume(policyFacts(stores, volume));
+  const facts = policyFacts(stores, volume);
+  const resolution = resolveVolume(facts);
   if (!resolution.ok) {
     const { reason, message, stalled } = resolution.refusal;
     return { nodeName: undefined, standIn: { kind: stalled ? 'stalled' : 'waiting', reason, message } };
@@ -95,6 +96,7 @@ function locate(volume: Volume, mounts: readonly VolumeMount[], stores: Placemen
     volume,
     resolved: resolution.resolved,
     nodes: stores.nodes.list(),
+    onlyNode: facts.content?.ok === true ? facts.content.nodeName : volume.spec.nodeName,
     preferred: mounts.flatMap((mount) => mount.spec.nodeName ?? []),
     volumesOn: (nodeName) => stores.volumes.byIndex(BY_NODE, nodeName).length,
     promisedOn: (nodeName, pool) => promisedBytes(stores, nodeName, pool),
@@ -173,60 +175,16 @@ function mountStandIn(
   decision: MountDecision | undefined,
   stores: PlacementStores,
 ): StandIn | undefined {
-  if (nodeName !== undefined) return lostStandIn(mount, nodeName, stores);
+  if (nodeName !== undefined) return lostStandIn(mount, nodeName, isLost(stores, nodeName));
   if (isDeleting(mount) || decision === undefined || decision.granted) return undefined;
   if (isPaused(mount)) return { kind: 'paused' };
   const { reason, message, stalled } = decision;
   return { kind: stalled ? 'stalled' : 'waiting', reason, message };
 }
 
-/**
- * The controller speaks for an object from the loss of its node until its agent has said something itself: were the
- * conditions given up earlier, the object would have no Ready at all for a while.
- */
-function lostStandIn(object: Volume | VolumeMount, nodeName: string, stores: PlacementStores): StandIn | undefined {
-  const saidLost = findCondition<string>(object.status?.conditions, 'Ready')?.reason === 'NodeLost';
-  return saidLost || isLost(stores, nodeName) ? { kind: 'lost', nodeName } : undefined;
-}
-
 /** Waits that usually end before anybody could read of them; a conflict over the access mode does not. */
 function canPass(reason: string): boolean {
   return reason === 'VolumeNotFound' || reason === 'VolumeNotReady';
-}
-
-/**
- * An object that no node ever had (applied with our finalizer in it, as an export of another one is): there is no agent
- * that would release it, and nothing was made for its UID.
- */
-async function releaseUnplaced(
-  object: Volume | VolumeMount,
-  nodeName: string | undefined,
-  writer: Writer,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const isVolume = object.kind === VOLUMES.kind;
-  const finalizer = isVolume ? FINALIZERS.volume : FINALIZERS.mount;
-  if (nodeName !== undefined || !isDeleting(object) || !hasFinalizer(object, finalizer)) return false;
-  await writer.removeFinalizer(isVolume ? VOLUMES : VOLUME_MOUNTS, object, finalizer, signal);
-  return true;
-}
-
-/**
- * An object whose node is lost can only be released by a person who says so, bound to its UID. Nothing is deleted: if
- * the node comes back, what is on it is listed as an orphan.
- */
-async function releaseByForce(
-  object: Volume | VolumeMount,
-  { writer, events }: Pick<PlacementDependencies, 'writer' | 'events'>,
-  signal: AbortSignal,
-): Promise<void> {
-  if (!isDeleting(object) || !hasUidBoundAnnotation(object, ANNOTATIONS.forceDelete)) return;
-  const isVolume = object.kind === VOLUMES.kind;
-  const finalizer = isVolume ? FINALIZERS.volume : FINALIZERS.mount;
-  if (!hasFinalizer(object, finalizer)) return;
-  const message = 'Released without its lost node because of the force-delete annotation; what is on the node is kept.';
-  events.record(object, 'Warning', 'DataRetained', message);
-  await writer.removeFinalizer(isVolume ? VOLUMES : VOLUME_MOUNTS, object, finalizer, signal);
 }
 
 function missing(mount: VolumeMount): MountDecision {

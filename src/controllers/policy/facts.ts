@@ -2,6 +2,7 @@
 import type { Reason } from '../../api/reasons.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
+import type { Content } from './data-source.ts';
 
 /** What one node adds to the decision. */
 export interface NodePolicy {
@@ -16,6 +17,8 @@ export interface PolicyFacts {
   /** Labels of the volume's namespace; undefined when the namespace is not (yet) known. */
   readonly namespaceLabels: Readonly<Record<string, string>> | undefined;
   readonly node: NodePolicy;
+  /** What a volume that has not been made yet is made from; undefined when it starts without. */
+  readonly content?: Content | undefined;
 }
 
 /** What is known of an object that a volume names. */

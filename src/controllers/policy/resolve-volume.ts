@@ -9,7 +9,7 @@ import { findCondition } from '../../api/conditions.ts';
 import { ANNOTATIONS, DEFAULT_VOLUME_CLASS, hasUidBoundAnnotation } from '../../api/group.ts';
 import type { KubeObjectBase } from '../../api/meta.ts';
 import { cleanPath, isWithin } from '../../api/paths.ts';
-import { canonicalQuantity, quantityToBigInt } from '../../api/quantity.ts';
+import { canonicalQuantity, compareQuantities, formatBytes, quantityToBigInt } from '../../api/quantity.ts';
 import type { Provisioning, ReclaimPolicy, Volume, VolumeStatus, VolumeType } from '../../api/volume.ts';
 import { VOLUME_TYPES, volumeTypeOf } from '../../api/volume.ts';
 import type { VolumeClass, VolumeClassDefaults } from '../../api/volume-class.ts';
@@ -51,7 +51,7 @@ export type Resolution =
 type Check = (facts: PolicyFacts, volumeClass: VolumeClass | undefined) => Refusal | undefined;
 
 /** In this order; the first refusal is the one reported. */
-const CHECKS: readonly Check[] = [hasSource, classExists, namespaceAllowed, typeAllowed, sourceAllowed];
+const CHECKS: readonly Check[] = [hasSource, classExists, namespaceAllowed, typeAllowed, sourceAllowed, contentIsThere];
 
 /** Judges and completes a volume. */
 export function resolveVolume(facts: PolicyFacts): Resolution {
@@ -70,7 +70,7 @@ export function resolveVolume(facts: PolicyFacts): Resolution {
     return { ok: false, refusal: { reason: 'MountOptionNotAllowed', message: `${options.message}.`, stalled: true } };
   // `hasSource` has passed.
   const source = sourceOf(spec) as Source;
-  const capacity = spec.capacity ?? source.defaultCapacity;
+  const capacity = spec.capacity ?? defaultCapacity(source, facts);
   return {
     ok: true,
     resolved: {
@@ -81,6 +81,16 @@ export function resolveVolume(facts: PolicyFacts): Resolution {
       allowedPrefixes: allowedPrefixes(volumeClass, facts.node),
     },
   };
+}
+
+/** A volume that is made from something is at least as large as that, also when that is gone one day. */
+function defaultCapacity({ defaultCapacity }: Source, { volume, content }: PolicyFacts): string | undefined {
+  if (defaultCapacity === undefined || volume.spec.dataSource === undefined) return defaultCapacity;
+  const leastBytes = content?.ok === true ? (content.leastBytes ?? 0n) : 0n;
+  return [volume.status?.capacity ?? '0', formatBytes(leastBytes)].reduce(
+    (larger, other) => (compareQuantities(larger, other) < 0 ? other : larger),
+    defaultCapacity,
+  );
 }
 
 /** Where nothing that a volume names can be read. */
@@ -215,6 +225,10 @@ function typeAllowed({ volume }: PolicyFacts, volumeClass: VolumeClass | undefin
 
 function sourceAllowed({ volume, node }: PolicyFacts, volumeClass: VolumeClass | undefined): Refusal | undefined {
   return sourceOf(volume.spec)?.refusal(volumeClass, node);
+}
+
+function contentIsThere({ content }: PolicyFacts): Refusal | undefined {
+  return content === undefined || content.ok ? undefined : content.refusal;
 }
 
 function nameOf(object: Pick<KubeObjectBase, 'metadata'>): string {

@@ -14,9 +14,14 @@ const CALM: readonly string[] = [
   'Mounting',
   'Unmounting',
   'Resizing',
+  'Snapshotting',
+  'Cloning',
   'Deleting',
   'Paused',
   'VolumeNotReady',
+  'Reverting',
+  'RestoreInProgress',
+  'SnapshotNotReady',
   'WaitingForGrant',
   'WaitingForUnmount',
 ];
@@ -25,7 +30,10 @@ const CALM: readonly string[] = [
 const GOOD: Readonly<Record<string, string>> = {
   Provisioned: 'The volume is there and can be mounted.',
   Mounted: 'The volume is mounted.',
+  ReadyToUse: 'The snapshot is complete and on disk.',
   AgentReady: 'The agent is running.',
+  Ready: 'Runs are started at their times.',
+  Suspended: 'No runs are started.',
 };
 
 export interface ConditionEvent {

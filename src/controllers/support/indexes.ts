@@ -2,9 +2,12 @@
 
 import type { KubeObjectBase } from '../../api/meta.ts';
 import { keyOf } from '../../api/meta.ts';
+import type { Restore } from '../../api/restore.ts';
+import type { Snapshot } from '../../api/snapshot.ts';
+import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 
-/** VolumeMounts by the key of the Volume they name. */
+/** VolumeMounts and Snapshots by the key of the Volume they name. */
 export const BY_VOLUME = 'volume';
 /** Volumes and VolumeMounts by `status.nodeName`; `''` = none yet. */
 export const BY_NODE = 'node';
@@ -12,6 +15,13 @@ export const BY_NODE = 'node';
 export const BY_TARGET = 'target';
 /** Objects by UID. */
 export const BY_UID = 'uid';
+/** Volumes by what their `dataSource` names, see {@link dataSourceKey}. */
+export const BY_DATA_SOURCE = 'data-source';
+/** Snapshots by the UID of the Volume whose moment they are. */
+export const BY_SOURCE_UID = 'source-uid';
+
+/** Restores by the UID of the Volume that they take back. */
+export const BY_VOLUME_UID = 'volume-uid';
 
 /** Key of the Volume that a mount names. */
 export function volumeKeyOf(mount: VolumeMount): string {
@@ -20,6 +30,37 @@ export function volumeKeyOf(mount: VolumeMount): string {
 
 export function volumeOfMount(mount: VolumeMount): readonly string[] {
   return [volumeKeyOf(mount)];
+}
+
+/** Key of the Volume that a snapshot names. */
+export function volumeKeyOfSnapshot({ metadata, spec }: Snapshot): string {
+  return keyOf({ metadata: { namespace: metadata.namespace ?? '', name: spec.volumeRef.name } });
+}
+
+export function volumeOfSnapshot(snapshot: Snapshot): readonly string[] {
+  return [volumeKeyOfSnapshot(snapshot)];
+}
+
+export function sourceUidOf({ status }: Snapshot): readonly string[] {
+  return status?.source === undefined ? [] : [status.source.volumeUID];
+}
+
+export function volumeUidOf({ status }: Restore): readonly string[] {
+  return status?.source === undefined ? [] : [status.source.volumeUID];
+}
+
+/** Stands for an object that a `dataSource` names. */
+export function dataSourceKey(kind: 'Snapshot' | 'Volume', key: string): string {
+  return `${kind} ${key}`;
+}
+
+export function dataSourceOf({ metadata, spec }: Volume): readonly string[] {
+  const { snapshotRef, volumeRef } = spec.dataSource ?? {};
+  const keyed = (name: string): string => keyOf({ metadata: { namespace: metadata.namespace ?? '', name } });
+  return [
+    ...(snapshotRef === undefined ? [] : [dataSourceKey('Snapshot', keyed(snapshotRef.name))]),
+    ...(volumeRef === undefined ? [] : [dataSourceKey('Volume', keyed(volumeRef.name))]),
+  ];
 }
 
 export function nodeOf(object: KubeObjectBase & { readonly status?: { readonly nodeName?: string } }) {

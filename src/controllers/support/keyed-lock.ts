@@ -6,6 +6,11 @@ export class KeyedLock {
   /** The last in line for each key; the key is gone when nobody holds or waits. */
   readonly #tails = new Map<string, Promise<void>>();
 
+  /** Whether somebody holds `key`, so that who comes now must wait. */
+  isHeld(key: string): boolean {
+    return this.#tails.has(key);
+  }
+
   /** Runs `work` when everyone before has finished with `key`. Order of arrival; never two at once. */
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key);

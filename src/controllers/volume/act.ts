@@ -1,8 +1,9 @@
 /** What a decided step does. Each is idempotent: the driver may have done it already before a crash. */
-import type { Driver, DriverVolume } from '../../drivers/driver.ts';
+import type { Driver, DriverContent, DriverVolume } from '../../drivers/driver.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Obstacle } from '../support/holders.ts';
 import { obstacleOf } from '../support/holders.ts';
+import type { JobSpec } from '../support/jobs.ts';
 import { timed } from '../support/operation.ts';
 import type { VolumeStep } from './checks.ts';
 
@@ -17,6 +18,19 @@ export async function actOnVolume(
   // A busy unstage is no trouble here: the storage is merely kept at hand a little longer.
   if (step === 'unstage') await timed(metrics, driver.type, step, () => driver.unstage(volume, signal));
   else await timed(metrics, driver.type, step, () => driver.provision(volume, signal));
+}
+
+/** The job that makes a volume with its content. What that is made from counts as in use until its end. */
+export function fillJob(driver: Driver, volume: DriverVolume, content: DriverContent): JobSpec {
+  const from = content.from === 'snapshot' ? content.snapshot.uid : content.volume.uid;
+  return {
+    uid: volume.uid,
+    queue: driver.type,
+    turn: content.from === 'volume' ? from : undefined,
+    reads: [from],
+    what: `volume "${volume.name}"`,
+    work: async (call) => driver.fill?.(volume, call),
+  };
 }
 
 /** What became of a volume that was taken down. `kept`: what stayed although it was to go, as a sentence. */

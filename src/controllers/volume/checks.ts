@@ -11,6 +11,8 @@ export type VolumeStep =
   | { readonly step: 'none' }
   /** Make the storage, or grow it. */
   | { readonly step: 'provision' }
+  /** Make the storage with what its dataSource names. */
+  | { readonly step: 'fill' }
   /** Nobody wants it mounted: give the loop device or the server connection back. */
   | { readonly step: 'unstage' }
   | { readonly step: 'refuse'; readonly failure: Failure };
@@ -89,19 +91,28 @@ function dataIsWhereItWas({ volume, observation }: VolumeFacts): VolumeStep | un
   return refuse({ reason: 'DataMissing', message, stalled: true });
 }
 
-function isProvisioned({ observation }: VolumeFacts): VolumeStep | undefined {
-  return observation?.provisioned === false ? { step: 'provision' } : undefined;
+function isProvisioned({ observation, wanted, driver, resolution }: VolumeFacts): VolumeStep | undefined {
+  if (observation?.provisioned !== false) return undefined;
+  if (wanted?.content === undefined) return { step: 'provision' };
+  if (driver?.fill !== undefined) return { step: 'fill' };
+  const type = resolution.ok ? resolution.resolved.type : 'such';
+  const message = `On this node ${type} volumes cannot be made from a dataSource.`;
+  return refuse({ reason: 'SnapshotNotSupported', message, stalled: true });
 }
 
-function hasItsCapacity({ observation, resolution }: VolumeFacts): VolumeStep | undefined {
+function hasItsCapacity({ observation, resolution, readers }: VolumeFacts): VolumeStep | undefined {
   if (!resolution.ok || observation === undefined || !observation.capacity.enforced) return undefined;
   const { capacityBytes } = resolution.resolved;
   const { enforcedBytes } = observation;
   if (capacityBytes === undefined || enforcedBytes === undefined || enforcedBytes >= capacityBytes) return undefined;
-  return { step: 'provision' };
+  if (readers.length === 0) return { step: 'provision' };
+  const message = `It is grown when ${readers.slice(0, 5).join(', ')} ${readers.length === 1 ? 'has' : 'have'} been made from it.`;
+  return refuse({ reason: 'Resizing', message, stalled: false });
 }
 
-function isStagedOnlyWhenWanted({ observation, wantedByMount }: VolumeFacts): VolumeStep | undefined {
+function isStagedOnlyWhenWanted({ observation, wantedByMount, readers }: VolumeFacts): VolumeStep | undefined {
+  // What is being copied is left as it is; the end of that brings us back here.
+  if (readers.length > 0) return undefined;
   return observation?.stageMount !== undefined && !wantedByMount ? { step: 'unstage' } : undefined;
 }
 

@@ -2,15 +2,19 @@
 import { isTrue } from '../../api/conditions.ts';
 import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting, keyOf } from '../../api/meta.ts';
+import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { Driver, DriverVolume, VolumeObservation } from '../../drivers/driver.ts';
+import { driverContent } from '../policy/driver-snapshot.ts';
 import type { Resolution, ResolvedVolume } from '../policy/resolve-volume.ts';
 import { driverVolume, resolveForRemoval, resolveVolume } from '../policy/resolve-volume.ts';
+import { isAwaited } from '../snapshot/checks.ts';
+import { clonesOf, wordingOf } from '../snapshot/observe.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { policyFacts } from '../support/agent.ts';
 import { hasFinalizer } from '../support/annotations.ts';
-import { BY_VOLUME } from '../support/indexes.ts';
+import { BY_SOURCE_UID, BY_VOLUME } from '../support/indexes.ts';
 
 export interface VolumeFacts {
   readonly volume: Volume;
@@ -25,6 +29,8 @@ export interface VolumeFacts {
   readonly wantedByMount: boolean;
   /** A mount says that it is there. */
   readonly shownByMount: boolean;
+  /** Who reads the storage at the moment: snapshots that are taken, volumes that are made from it. */
+  readonly readers: readonly string[];
 }
 
 /** Gathers the facts of a volume that is to be kept. */
@@ -33,25 +39,22 @@ export async function observeVolume(
   dependencies: AgentDependencies,
   signal: AbortSignal,
 ): Promise<VolumeFacts> {
-  const resolution = resolveVolume(policyFacts(dependencies, volume));
+  const facts = policyFacts(dependencies, volume);
+  const resolution = resolveVolume(facts);
+  const readers = dependencies.uses.of(volume.metadata.uid ?? '');
   const mounts = dependencies.stores.mounts.byIndex(BY_VOLUME, keyOf(volume));
   const wantedByMount = mounts.some((mount) => !isDeleting(mount));
   const shownByMount = mounts.some(({ status }) => isTrue(status?.conditions, 'Mounted'));
   if (!resolution.ok) {
-    return {
-      volume,
-      resolution,
-      driver: undefined,
-      wanted: undefined,
-      observation: undefined,
-      wantedByMount,
-      shownByMount,
-    };
+    const nothing = { driver: undefined, wanted: undefined, observation: undefined };
+    return { volume, resolution, ...nothing, wantedByMount, shownByMount, readers };
   }
   const driver = dependencies.drivers.get(resolution.resolved.type);
-  const wanted = driverVolume(volume, resolution.resolved, dependencies.named);
+  const words = driverVolume(volume, resolution.resolved, dependencies.named);
+  const content = facts.content?.ok === true ? facts.content.content : undefined;
+  const wanted = content === undefined ? words : { ...words, content: driverContent(content, wordingOf(dependencies)) };
   const observation = await driver?.observeVolume(wanted, signal);
-  return { volume, resolution, driver, wanted, observation, wantedByMount, shownByMount };
+  return { volume, resolution, driver, wanted, observation, wantedByMount, shownByMount, readers };
 }
 
 /** What is needed to take a volume down, whether or not today's policy would still allow it. */
@@ -74,8 +77,26 @@ export function observeRemoval(volume: Volume, dependencies: AgentDependencies):
     resolved,
     driver: dependencies.drivers.get(resolved.type),
     wanted: driverVolume(volume, resolved, dependencies.named),
-    users: usersOf(volume, mounts),
+    users: [...usersOf(volume, mounts), ...readersOf(volume, dependencies)],
   };
+}
+
+/** What is being made from the volume, or was asked for before it was to go. */
+function readersOf(volume: Volume, dependencies: AgentDependencies): readonly string[] {
+  const uid = volume.metadata.uid ?? '';
+  const clones = clonesOf('Volume', volume, dependencies).map(({ metadata }) => `volume "${metadata.name}"`);
+  const snapshots = dependencies.stores.snapshots
+    .byIndex(BY_SOURCE_UID, uid)
+    .filter((snapshot) => snapshot.status?.nodeName === dependencies.nodeName && isAwaited(snapshot))
+    .map(({ metadata }) => `snapshot "${metadata.name}"`);
+  return [...new Set([...clones, ...snapshots, ...dependencies.uses.of(uid)])];
+}
+
+/** Snapshots of the volume that are complete. */
+export function snapshotsOf(volume: Volume, { stores }: AgentDependencies): readonly Snapshot[] {
+  return stores.snapshots
+    .byIndex(BY_SOURCE_UID, volume.metadata.uid ?? '')
+    .filter(({ status }) => status?.readyToUse === true);
 }
 
 /** Mounts that may have been made, and grants whose mounts this cache does not show (yet, or any more). */

@@ -8,6 +8,7 @@ import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting, VOLUMES } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
 import type { Volume } from '../../api/volume.ts';
+import type { Driver, DriverVolume } from '../../drivers/driver.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import type { AgentDependencies } from '../support/agent.ts';
@@ -15,14 +16,23 @@ import { hasFinalizer, isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import type { Failure } from '../support/failure.ts';
 import { failureOf, retryOf } from '../support/failure.ts';
+import type { JobState, Jobs } from '../support/jobs.ts';
+import { SHORT_WAIT_MS } from '../support/jobs.ts';
+import { progressText } from '../support/progress-text.ts';
 import { tolerateChange } from '../support/writes.ts';
-import { actOnVolume, removeVolume } from './act.ts';
+import { actOnVolume, fillJob, removeVolume } from './act.ts';
 import { nextVolumeStep, storageRefusal } from './checks.ts';
 import type { VolumeFacts } from './observe.ts';
-import { observeRemoval, observeVolume } from './observe.ts';
+import { observeRemoval, observeVolume, snapshotsOf } from './observe.ts';
 import type { VolumeOutcome } from './status.ts';
 import { deriveVolumeStatus } from './status.ts';
 
+/** What a step is called when it fails. */
+const OPERATION_FAILED: Readonly<Record<'provision' | 'fill' | 'unstage', Reason>> = {
+  provision: 'ProvisionFailed',
+  fill: 'CloneFailed',
+  unstage: 'UnmountFailed',
+};
 /** How soon something is looked at again that nobody will tell us about, in milliseconds. */
 const LOOK_AGAIN_MS = 30_000;
 /** The same for what keeps a volume from being deleted. */
@@ -30,25 +40,36 @@ const BLOCKED_RETRY_MS = 2000;
 /** Steps that one reconcile takes at most: provision, then unstage. More would mean that a step does not do its work. */
 const MAX_STEPS = 3;
 
-export function volumeReconciler(dependencies: AgentDependencies): Reconciler {
+export interface VolumeDependencies extends AgentDependencies {
+  /** The filling of volumes that are made from something. */
+  readonly jobs: Jobs;
+}
+
+export function volumeReconciler(dependencies: VolumeDependencies): Reconciler {
   return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
 }
 
-async function reconcile(key: string, deps: AgentDependencies, context: ReconcileContext): Promise<Result> {
+async function reconcile(key: string, deps: VolumeDependencies, context: ReconcileContext): Promise<Result> {
   const volume = deps.stores.volumes.get(key);
-  if (volume === undefined || volume.status?.nodeName !== deps.nodeName) {
-    return DONE;
-  }
-  const uid = volume.metadata.uid ?? '';
-  if (isDeleting(volume)) return deps.locks.run(uid, () => remove(volume, deps, context));
+  const isOurs = volume?.status?.nodeName === deps.nodeName;
+  // Work for an object that is gone, or that had this name before.
+  const uid = (isOurs ? volume.metadata.uid : undefined) ?? '';
+  if (!(await deps.jobs.end(key, context.signal, uid))) return { requeueAfterMs: BLOCKED_RETRY_MS };
+  if (volume === undefined || !isOurs) return DONE;
+  if (isDeleting(volume)) return deps.locks.run(uid, () => remove(key, volume, deps, context));
   if (isPaused(volume)) {
     await report(volume, undefined, { kind: 'paused' }, deps, context);
     return DONE;
   }
-  return deps.locks.run(uid, () => converge(volume, deps, context));
+  return deps.locks.run(uid, () => converge(key, volume, deps, context));
 }
 
-async function converge(volume: Volume, deps: AgentDependencies, context: ReconcileContext): Promise<Result> {
+async function converge(
+  key: string,
+  volume: Volume,
+  deps: VolumeDependencies,
+  context: ReconcileContext,
+): Promise<Result> {
   const { signal } = context;
   let current = volume;
   let facts: VolumeFacts | undefined;
@@ -67,10 +88,12 @@ async function converge(volume: Volume, deps: AgentDependencies, context: Reconc
       if (step.step === 'refuse') failure = step.failure;
       const { driver, wanted } = facts;
       if (step.step === 'refuse' || step.step === 'none' || driver === undefined || wanted === undefined) break;
-      operation = step.step === 'provision' ? 'ProvisionFailed' : 'UnmountFailed';
+      operation = OPERATION_FAILED[step.step];
       // A finalizer before the first side effect: what is made is always announced.
       current = await deps.writer.addFinalizer(VOLUMES, current, FINALIZERS.volume, signal);
-      await actOnVolume(step, driver, wanted, deps.metrics, signal);
+      if (step.step !== 'fill') await actOnVolume(step, driver, wanted, deps.metrics, signal);
+      else failure = await fillVolume(key, driver, wanted, deps, signal);
+      if (failure !== undefined) break;
     }
   } catch (thrown) {
     failure = failureOf(thrown, operation, signal);
@@ -86,8 +109,41 @@ async function converge(volume: Volume, deps: AgentDependencies, context: Reconc
   throw retryOf(failure);
 }
 
-async function remove(volume: Volume, deps: AgentDependencies, context: ReconcileContext): Promise<Result> {
+/**
+ * Lets a job make the volume with its content, and waits a moment for its end. Undefined when it has ended well.
+ *
+ * @throws What the job ended with.
+ */
+async function fillVolume(
+  key: string,
+  driver: Driver,
+  wanted: DriverVolume,
+  { jobs, locks }: VolumeDependencies,
+  signal: AbortSignal,
+): Promise<Failure | undefined> {
+  const { content } = wanted;
+  if (content === undefined) return undefined;
+  const begin = (): Promise<JobState | undefined> => {
+    jobs.start(key, fillJob(driver, wanted, content));
+    return jobs.settle(key, SHORT_WAIT_MS, signal);
+  };
+  // Nobody takes a source volume down or up while it is begun to be read; afterwards it counts as in use.
+  const beginLocked = () => (content.from === 'volume' ? locks.run(content.volume.uid, begin) : begin());
+  const state = await (jobs.has(key) ? jobs.settle(key, 0, signal) : beginLocked());
+  if (state?.state === 'failed') throw state.error;
+  if (state?.state !== 'running') return undefined;
+  const message = `The content of the volume is being copied${progressText(state.progress)}.`;
+  return { reason: 'Cloning', message, stalled: false };
+}
+
+async function remove(
+  key: string,
+  volume: Volume,
+  deps: VolumeDependencies,
+  context: ReconcileContext,
+): Promise<Result> {
   const { signal } = context;
+  const hasEnded = await deps.jobs.end(key, signal);
   if (!hasFinalizer(volume, FINALIZERS.volume)) return DONE;
   const block = async (outcome: VolumeOutcome, requeueAfterMs?: number): Promise<Result> => {
     await report(volume, undefined, outcome, deps, context);
@@ -95,6 +151,10 @@ async function remove(volume: Volume, deps: AgentDependencies, context: Reconcil
   };
   if (isPaused(volume)) {
     return block({ kind: 'blocked', reason: 'Paused', message: 'The volume is paused; it is deleted when that ends.' });
+  }
+  if (!hasEnded) {
+    const message = 'The volume was being filled; that is being ended first.';
+    return block({ kind: 'blocked', reason: 'Cloning', message }, BLOCKED_RETRY_MS);
   }
   const facts = observeRemoval(volume, deps);
   if (facts === undefined) {
@@ -123,16 +183,23 @@ async function remove(volume: Volume, deps: AgentDependencies, context: Reconcil
     await block({ kind: 'blocked', reason: failure.reason, message: failure.message });
     throw retryOf(failure);
   }
+  const stay = stayingText(snapshotsOf(volume, deps).length);
   if (kept !== undefined) {
-    deps.events.record(volume, 'Warning', 'DataRetained', `The volume is released; its data is kept: ${kept}`);
+    deps.events.record(volume, 'Warning', 'DataRetained', `The volume is released; its data is kept: ${kept}${stay}`);
   } else if (retains) {
-    deps.events.record(volume, 'Normal', 'Retained', 'The volume is released; its data is kept.');
+    deps.events.record(volume, 'Normal', 'Retained', `The volume is released; its data is kept.${stay}`);
   } else {
-    deps.events.record(volume, 'Normal', 'Deleted', 'What was made for the volume is removed.');
+    deps.events.record(volume, 'Normal', 'Deleted', `What was made for the volume is removed.${stay}`);
   }
   await deps.writer.removeFinalizer(VOLUMES, volume, FINALIZERS.volume, signal);
   forgetMetrics(volume, deps);
   return DONE;
+}
+
+/** What becomes of the snapshots of a volume that goes. */
+function stayingText(count: number): string {
+  if (count === 0) return '';
+  return count === 1 ? ' Its snapshot stays usable.' : ` Its ${count} snapshots stay usable.`;
 }
 
 /** Derives the status and writes what differs. */
@@ -147,7 +214,9 @@ async function report(
   const resolved = facts?.resolution.ok === true ? facts.resolution.resolved : undefined;
   const usage = outcome.kind === 'ready' ? await usageOf(volume, facts, signal) : undefined;
   const now = new Date(clock.now());
-  const status = deriveVolumeStatus({ volume, resolved, observation: facts?.observation, usage, outcome, now });
+  const snapshots = snapshotsOf(volume, deps);
+  const observation = facts?.observation;
+  const status = deriveVolumeStatus({ volume, resolved, observation, usage, snapshots, outcome, now });
   if (await deps.writer.status(VOLUMES, volume, status, { signal })) {
     recordConditionEvents(deps.events, volume, volume.status?.conditions, status.conditions);
   }

@@ -4,6 +4,7 @@ import { deriveConditions, formatTime } from '../../api/conditions.ts';
 import { formatBytes } from '../../api/quantity.ts';
 import type { Reason } from '../../api/reasons.ts';
 import { isReason } from '../../api/reasons.ts';
+import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume, VolumeConditionType, VolumeStatus, VolumeUsage } from '../../api/volume.ts';
 import type { Usage, VolumeObservation } from '../../drivers/driver.ts';
 import { type ResolvedVolume, wasProvisioned } from '../policy/resolve-volume.ts';
@@ -23,6 +24,8 @@ export interface VolumeStatusFacts {
   readonly resolved: ResolvedVolume | undefined;
   readonly observation: VolumeObservation | undefined;
   readonly usage: Usage | undefined;
+  /** Those of the volume that are complete. */
+  readonly snapshots: readonly Snapshot[];
   readonly outcome: VolumeOutcome;
   readonly now: Date;
 }
@@ -39,6 +42,7 @@ export function deriveVolumeStatus(facts: VolumeStatusFacts): VolumeStatus {
   const reclaimPolicy = resolved?.reclaimPolicy ?? previous?.reclaimPolicy;
   const provisioning = resolved === undefined ? previous?.provisioning : resolved.provisioning;
   const usage = nextUsage(previous?.usage, facts.usage, now);
+  const lastSnapshotTime = newest(facts.snapshots);
   return {
     observedGeneration: generation,
     conditions: deriveConditions(previous?.conditions, inputs, generation, now),
@@ -46,6 +50,7 @@ export function deriveVolumeStatus(facts: VolumeStatusFacts): VolumeStatus {
     ...(reclaimPolicy === undefined ? {} : { reclaimPolicy }),
     ...(provisioning === undefined ? {} : { provisioning }),
     ...(usage === undefined ? {} : { usage }),
+    ...(lastSnapshotTime === undefined ? {} : { lastSnapshotTime }),
   };
 }
 
@@ -124,6 +129,14 @@ function capacityInForce(
   const enforced = observation?.enforcedBytes;
   if (enforced === undefined || capacityBytes === undefined || enforced >= capacityBytes) return capacity;
   return formatBytes(enforced);
+}
+
+/** RFC 3339 in UTC sorts by time. */
+function newest(snapshots: readonly Snapshot[]): string | undefined {
+  return snapshots
+    .flatMap(({ status }) => status?.creationTime ?? [])
+    .toSorted()
+    .at(-1);
 }
 
 /** Keeps the old figure until the new one differs by 5 % of the size, so that an idle system writes nothing. */

@@ -14,18 +14,27 @@ import {
   DriverError,
   type DriverLeftover,
   type DriverMount,
+  type DriverRestore,
+  type DriverSnapshot,
   type DriverVolume,
   type Feature,
+  type LongCall,
   type MountObservation,
   type UnmountOutcome,
   type Usage,
   type VolumeObservation,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
+import { snapshotDirectory, snapshotRecords } from '../snapshot-record.ts';
 import { stageMountOf } from '../stage.ts';
 import { judgeTarget, type WantedMount } from '../target-state.ts';
 import { ImageMedium } from './image-medium.ts';
-import { createMemoryMedium } from './memory-medium.ts';
+import { ImageReverts } from './image-reverts.ts';
+import { ImageSnapshots } from './image-snapshots.ts';
+import { isInMemory, type MediumSnapshots, snapshotsOfMedia } from './medium-snapshots.ts';
+import { createMemoryMedium, type MemoryMedium } from './memory-medium.ts';
+import { MemorySnapshots } from './memory-snapshots.ts';
+import { Room } from './room.ts';
 import { dataDirectory, type Medium } from './stage.ts';
 
 const NEEDED_FEATURES: readonly string[] = ['Koffi', 'BindMounts'];
@@ -51,13 +60,25 @@ export class EmptyDirDriver implements Driver {
   readonly #node: NodeLayer;
   readonly #pools: Pools;
   readonly #images: ImageMedium;
-  readonly #memory: Medium;
+  readonly #memory: MemoryMedium;
+  readonly #room: Room;
+  readonly #reverts: ImageReverts;
+  readonly snapshots: MediumSnapshots;
 
   constructor({ node, pools, isHeld = () => false }: EmptyDirOptions) {
     this.#node = node;
     this.#pools = pools;
-    this.#images = new ImageMedium({ node, pools, isHeld });
+    this.#room = new Room({ node, pools, isHeld });
+    this.#images = new ImageMedium({ node, pools, room: this.#room });
     this.#memory = createMemoryMedium(node);
+    const records = snapshotRecords(node.stateDir);
+    const directory = snapshotDirectory(node.stateDir);
+    const images = new ImageSnapshots({ node, pools, medium: this.#images, room: this.#room, records, isHeld });
+    this.#reverts = new ImageReverts({ node, pools, medium: this.#images, snapshots: images });
+    this.snapshots = snapshotsOfMedia({
+      images,
+      memory: new MemorySnapshots({ node, medium: this.#memory, records, directory }),
+    });
   }
 
   async capabilities(signal: AbortSignal): Promise<DriverCapabilities> {
@@ -144,6 +165,7 @@ export class EmptyDirDriver implements Driver {
 
   async delete(volume: DriverVolume, signal: AbortSignal): Promise<Deletion> {
     await this.#medium(volume).delete(volume, signal);
+    this.#reverts.forget(volume.uid);
     return { kept: undefined };
   }
 
@@ -158,9 +180,38 @@ export class EmptyDirDriver implements Driver {
     return [...(await this.#images.leftovers(signal)), ...(await this.#memory.leftovers(signal))];
   }
 
+  async fill(volume: DriverVolume, call: LongCall): Promise<void> {
+    const { content } = volume;
+    if (content === undefined) return this.provision(volume, call.signal);
+    const origin = content.from === 'snapshot' ? content.snapshot.volume : content.volume;
+    if (isInMemory(origin) !== isInMemory(volume)) {
+      const message = `volume ${volume.name} and ${origin.name}, which it is made from, have not the same medium`;
+      throw new DriverError('DataSourceMismatch', message, { terminal: true });
+    }
+    await this.snapshots.fill(volume, content, call);
+  }
+
+  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    if (isInMemory(volume)) {
+      const message = `volume ${volume.name} is in memory; make a new volume from snapshot ${snapshot.name}`;
+      throw new DriverError('RevertNotSupported', message, { terminal: true });
+    }
+    await this.#reverts.revert(volume, snapshot, restore, call);
+  }
+
   /** Every Thin image of a pool that is mounted now: whose writers can be made to wait. */
   thinMounts(pool: Pool): readonly ThinMount[] {
-    return this.#images.thinMounts(pool);
+    return this.#images.mounted(pool, 'Thin');
+  }
+
+  /** Every Thick one: whose writers wait for nothing but a snapshot. */
+  thickMounts(pool: Pool): readonly ThinMount[] {
+    return this.#images.mounted(pool, 'Thick');
+  }
+
+  /** Bytes of a pool that are free and yet promised to Thick volumes. */
+  reservedBytes(pool: Pool): Promise<bigint> {
+    return this.#room.reservedBytes(pool);
   }
 
   async #bind(volume: DriverVolume, request: BindOwn, signal: AbortSignal): Promise<unknown> {
@@ -174,8 +225,8 @@ export class EmptyDirDriver implements Driver {
     }
   }
 
-  #medium({ source }: DriverVolume): Medium {
-    return source.type === 'emptyDir' && source.medium === 'Memory' ? this.#memory : this.#images;
+  #medium(volume: DriverVolume): Medium {
+    return isInMemory(volume) ? this.#memory : this.#images;
   }
 
   #wanted(volume: DriverVolume, mount: DriverMount): WantedMount {

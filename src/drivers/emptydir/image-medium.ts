@@ -3,21 +3,21 @@
  * so a writer gets ENOSPC at the limit. A volume whose image is mounted nowhere is still provisioned: the facts are the
  * file's name and the mount table.
  */
-import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { uidSegment } from '../../api/names.ts';
 import { backingFileOf, loopsOf } from '../../node/images/loop-devices.ts';
-import { GROWING, type ImageFilesystem, UNFINISHED } from '../../node/images/operations.ts';
+import type { ImageFilesystem } from '../../node/images/operations.ts';
 import type { NodeLayer, UnmountOutcome } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
-import { NodeError } from '../../node/node-error.ts';
 import type { Pool, Pools } from '../../node/pools/pools.ts';
 import type { ThinMount } from '../../node/pools/space-guard.ts';
 import { DriverError, type DriverLeftover, type DriverVolume, type VolumeObservation } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { inUse, pathOf, stageMountOf, stageMounts, stageTarget, unmountStage } from '../stage.ts';
 import { formatImageName, type ImageName, parseImageName } from './image-name.ts';
+import { filesOf, type Image, imagesOf, imagesOfVolume, openPool, snapshotsOf } from './image-store.ts';
 import { Overcommitment } from './overcommitment.ts';
+import type { Room } from './room.ts';
 import { DATA, DATA_MODE, dataDirectory, ENFORCED, FAILED, type Medium, NOTHING, problemOf } from './stage.ts';
 
 const MIB = 1024n * 1024n;
@@ -30,37 +30,23 @@ const TOO_LARGE = 1n << 53n;
 /** Making and growing files of any size, milliseconds. */
 const DEADLINE_MS = 120_000;
 
-const POSSIBLE: readonly Omit<ImageName, 'volumeUID'>[] = [
-  { provisioning: 'Thin', filesystem: 'xfs' },
-  { provisioning: 'Thick', filesystem: 'xfs' },
-  { provisioning: 'Thin', filesystem: 'ext4' },
-  { provisioning: 'Thick', filesystem: 'ext4' },
-];
-
-interface Image {
-  readonly name: ImageName;
-  readonly file: string;
-  readonly sizeBytes: bigint;
-}
-
 export interface ImageMediumOptions {
   readonly node: NodeLayer;
   readonly pools: Pools;
-  /** True while writers of Thin volumes are held: nothing new is made then. */
-  readonly isHeld: () => boolean;
+  readonly room: Room;
 }
 
 export class ImageMedium implements Medium {
   readonly #node: NodeLayer;
   readonly #pools: Pools;
-  readonly #isHeld: () => boolean;
+  readonly #room: Room;
   readonly #overcommitment: Overcommitment;
 
-  constructor({ node, pools, isHeld }: ImageMediumOptions) {
+  constructor({ node, pools, room }: ImageMediumOptions) {
     this.#node = node;
     this.#pools = pools;
-    this.#isHeld = isHeld;
-    this.#overcommitment = new Overcommitment(pools, (pool) => imagesOf(pool).map(({ sizeBytes }) => sizeBytes));
+    this.#room = room;
+    this.#overcommitment = new Overcommitment(pools, promisedBytes);
   }
 
   sourceName({ pool, uid }: DriverVolume): string {
@@ -99,7 +85,13 @@ export class ImageMedium implements Medium {
     refuseSize(sizeBytes);
     if (image === undefined) await this.#create(volume, sizeBytes, signal);
     else await this.#grow(volume, image, sizeBytes, stageMount !== undefined, signal);
-    this.#overcommitment.forget(volume.pool);
+    this.forget(volume.pool);
+  }
+
+  /** What was promised of a pool has changed. */
+  forget(pool: string): void {
+    this.#overcommitment.forget(pool);
+    this.#room.forget(pool);
   }
 
   async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
@@ -148,6 +140,7 @@ export class ImageMedium implements Medium {
     for (const file of filesOf(pool, uidSegment('metadata.uid', volume.uid))) {
       await asDriver('DeleteFailed', () => this.#node.call('removeImage', { file }, { signal }));
     }
+    this.forget(volume.pool);
   }
 
   async leftovers(signal: AbortSignal): Promise<readonly DriverLeftover[]> {
@@ -162,13 +155,13 @@ export class ImageMedium implements Medium {
     return found;
   }
 
-  /** Every Thin image of a pool that is mounted now: whose writers can be made to wait. */
-  thinMounts(pool: Pool): readonly ThinMount[] {
+  /** Every image of a pool that is mounted now, of volumes that were made so. */
+  mounted(pool: Pool, provisioning: ImageName['provisioning']): readonly ThinMount[] {
     return stageMounts(this.#node).flatMap(({ target, device }) => {
       const file = backingFileOf(device);
       if (file === undefined || !file.startsWith(`${pool.directory}/`)) return [];
       const name = parseImageName(file.slice(pool.directory.length + 1));
-      if (name?.provisioning !== 'Thin') return [];
+      if (name?.provisioning !== provisioning) return [];
       const stage = stageTarget(this.#node, name.volumeUID);
       return pathOf(stage) === target ? [{ device, target: stage }] : [];
     });
@@ -189,7 +182,8 @@ export class ImageMedium implements Medium {
 
   async #create(volume: DriverVolume, sizeBytes: bigint, signal: AbortSignal): Promise<void> {
     const pool = await this.#pool(volume, signal);
-    await this.#refuseWithoutRoom(volume, pool, volume.provisioning === 'Thick' ? sizeBytes : 0n, signal);
+    const reserved = volume.provisioning === 'Thick' ? sizeBytes : 0n;
+    await this.#room.refuseWithout(pool, reserved, `volume ${volume.name}`, signal);
     const filesystem: ImageFilesystem = sizeBytes < SMALLEST_XFS ? 'ext4' : 'xfs';
     const name = formatImageName({ volumeUID: volume.uid, provisioning: volume.provisioning, filesystem });
     const request = {
@@ -213,7 +207,7 @@ export class ImageMedium implements Medium {
     const { filesystem, provisioning } = image.name;
     const pool = await this.#pool(volume, signal);
     const wanted = provisioning === 'Thick' ? sizeBytes - image.sizeBytes : 0n;
-    await this.#refuseWithoutRoom(volume, pool, wanted, signal);
+    await this.#room.refuseWithout(pool, wanted, `volume ${volume.name}`, signal);
     // It grows only while it is mounted; unstaged again when no mount wants it.
     const mustStage = filesystem === 'xfs' && !isStaged;
     if (mustStage) await this.stage(volume, signal);
@@ -239,35 +233,12 @@ export class ImageMedium implements Medium {
     }
   }
 
-  async #refuseWithoutRoom(volume: DriverVolume, pool: Pool, wanted: bigint, signal: AbortSignal): Promise<void> {
-    if (this.#isHeld()) {
-      throw new DriverError('PoolLowSpace', `pool ${pool.name} is full; nothing is made on it until it has room`);
-    }
-    const space = await asDriver('ProvisionFailed', () => this.#pools.makeRoom(pool, wanted, signal));
-    if (this.#pools.hasRoom(space, wanted)) return;
-    const free = `pool ${pool.name}, which has ${space.freeBytes / MIB}Mi free`;
-    throw wanted === 0n
-      ? new DriverError('PoolLowSpace', `nothing new is made on ${free}: that is too little`)
-      : new DriverError('InsufficientCapacity', `volume ${volume.name} needs ${wanted / MIB}Mi of ${free}`);
+  #pool({ pool }: DriverVolume, signal: AbortSignal): Promise<Pool> {
+    return openPool(this.#pools, pool, 'ProvisionFailed', signal);
   }
 
-  async #pool({ pool }: DriverVolume, signal: AbortSignal): Promise<Pool> {
-    try {
-      return await this.#pools.open(pool, signal);
-    } catch (thrown) {
-      const error = NodeError.from(thrown);
-      if (error.code === 'NotFound')
-        throw new DriverError('PoolNotFound', error.message, { terminal: true, cause: error });
-      const reason = error.code === 'NoSpace' ? 'InsufficientCapacity' : 'ProvisionFailed';
-      throw new DriverError(reason, error.message, { cause: error });
-    }
-  }
-
-  /** The volume's images, whatever their names say besides the UID; more than one is a crash's leaving. */
   async #find(volume: DriverVolume, signal: AbortSignal): Promise<readonly Image[]> {
-    const pool = await this.#pool(volume, signal);
-    const volumeUID = uidSegment('metadata.uid', volume.uid);
-    return POSSIBLE.flatMap((kind) => imageAt(pool, { volumeUID, ...kind }));
+    return imagesOfVolume(await this.#pool(volume, signal), volume.uid);
   }
 }
 
@@ -283,32 +254,8 @@ function refuseSize(sizeBytes: bigint): void {
   }
 }
 
-/** Where the images of a volume are, finished or not. */
-function filesOf(pool: Pool, volumeUID: string): readonly string[] {
-  const present = new Set(readdirSync(pool.directory));
-  return POSSIBLE.map((kind) => formatImageName({ volumeUID, ...kind }))
-    .filter((name) => present.has(name) || present.has(`${name}${UNFINISHED}`))
-    .map((name) => join(pool.directory, name));
-}
-
-function imagesOf(pool: Pool): readonly Image[] {
-  return readdirSync(pool.directory).flatMap((entry) => {
-    const name = parseImageName(entry);
-    return name === undefined ? [] : imageAt(pool, name);
-  });
-}
-
-function imageAt(pool: Pool, name: ImageName): readonly Image[] {
-  const file = join(pool.directory, formatImageName(name));
-  const stat = statSync(file, { throwIfNoEntry: false });
-  return stat === undefined ? [] : [{ name, file, sizeBytes: sizeBeforeGrowth(file) ?? BigInt(stat.size) }];
-}
-
-/** The size that the filesystem still has while growing it has not ended; undefined when it fills its file. */
-function sizeBeforeGrowth(file: string): bigint | undefined {
-  try {
-    return BigInt(readlinkSync(`${file}${GROWING}`));
-  } catch {
-    return undefined;
-  }
+/** A snapshot keeps what its volume overwrites, up to all that it has. */
+function promisedBytes(pool: Pool): readonly bigint[] {
+  const snapshots = snapshotsOf(pool).map(({ allocatedBytes }) => allocatedBytes);
+  return [...imagesOf(pool).map(({ sizeBytes }) => sizeBytes), ...snapshots];
 }

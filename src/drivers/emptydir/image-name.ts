@@ -28,3 +28,25 @@ export function parseImageName(name: string): ImageName | undefined {
     filesystem: filesystem === 'xfs' ? 'xfs' : 'ext4',
   };
 }
+
+/** A snapshot of a volume image: an image that nobody mounts. */
+export interface SnapshotImageName {
+  readonly snapshotUID: string;
+  readonly volumeUID: string;
+  readonly filesystem: ImageFilesystem;
+}
+
+const SNAPSHOT_PATTERN = /^([0-9a-z][0-9a-z-]{0,63})\.([0-9a-z][0-9a-z-]{0,63})\.snapshot\.(xfs|ext4)\.img$/;
+
+/** `SNAPSHOT.VOLUME.snapshot.xfs.img`; no volume has such a name. @throws NameError as `formatImageName` does. */
+export function formatSnapshotName({ snapshotUID, volumeUID, filesystem }: SnapshotImageName): string {
+  const [own, volume] = [uidSegment('metadata.uid', snapshotUID), uidSegment('status.source.volumeUID', volumeUID)];
+  return `${own}.${volume}.snapshot.${filesystem}.img`;
+}
+
+/** Reads a file name; undefined when it is not a snapshot of a volume image. */
+export function parseSnapshotName(name: string): SnapshotImageName | undefined {
+  const [, snapshotUID, volumeUID, filesystem] = SNAPSHOT_PATTERN.exec(name) ?? [];
+  if (snapshotUID === undefined || volumeUID === undefined) return undefined;
+  return { snapshotUID, volumeUID, filesystem: filesystem === 'xfs' ? 'xfs' : 'ext4' };
+}

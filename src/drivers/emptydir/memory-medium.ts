@@ -3,6 +3,8 @@
  * is gone although it had been there (the node was restarted), a new one is made, and its name says that it is not the
  * first: people are told what they lost even if the agent is killed before it has said so.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { uidSegment } from '../../api/names.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
@@ -17,31 +19,39 @@ const NAME_PREFIX = 'clawstore-';
 const ANEW = '@';
 const UNITS: Readonly<Record<string, bigint>> = { '': 1n, k: 1n << 10n, m: 1n << 20n, g: 1n << 30n };
 
-export function createMemoryMedium(node: NodeLayer, now: () => number = Date.now): Medium {
-  const stage = async (volume: DriverVolume, signal: AbortSignal): Promise<void> => {
-    const target = stageTarget(node, volume.uid);
+export interface MemoryMedium extends Medium {
+  /** Mounts the tmpfs of a volume that is none yet: it becomes one with its data directory. */
+  mountEmpty(volume: DriverVolume, signal: AbortSignal): Promise<MountEntry>;
+}
+
+export function createMemoryMedium(node: NodeLayer, now: () => number = Date.now): MemoryMedium {
+  const mountEmpty = async (volume: DriverVolume, signal: AbortSignal): Promise<MountEntry> => {
     const request = {
-      target,
+      target: stageTarget(node, volume.uid),
       sizeBytes: volume.capacityBytes ?? 0n,
       mode: 0o755,
       readOnly: false,
       options: ['nosuid', 'nodev'],
       name: nameOf(volume, stageMountOf(node, volume.uid), now()),
     };
-    await asDriver('MountFailed', async () => {
-      const { entry } = await node.tmpfs(request, signal);
-      await node.call('makeInside', { target, device: entry.device, name: DATA, mode: DATA_MODE }, { signal });
-    });
+    return (await asDriver('MountFailed', () => node.tmpfs(request, signal))).entry;
+  };
+  const stage = async (volume: DriverVolume, signal: AbortSignal): Promise<void> => {
+    const { device } = await mountEmpty(volume, signal);
+    const inside = { target: stageTarget(node, volume.uid), device, name: DATA, mode: DATA_MODE };
+    await asDriver('MountFailed', () => node.call('makeInside', inside, { signal }));
   };
 
   return {
+    mountEmpty,
     sourceName: () => 'tmpfs',
     observe(volume, stageMount) {
       if (stageMount === undefined) return Promise.resolve(NOTHING);
       const isOurs = isMemoryOf(stageMount, volume);
       const emptiedAt = isOurs ? madeAnewAt(stageMount) : undefined;
       return Promise.resolve({
-        provisioned: isOurs,
+        // Without its data directory a kill came in between, perhaps while it was filled.
+        provisioned: isOurs && existsSync(join(stageMount.target, DATA)),
         enforcedBytes: sizeOf(stageMount) ?? volume.capacityBytes,
         capacity: ENFORCED,
         staged: isOurs,
@@ -96,7 +106,7 @@ function nameOf(volume: DriverVolume, present: MountEntry | undefined, now: numb
   return volume.wasProvisioned ? `${first}${ANEW}${Math.floor(now / 1000)}` : first;
 }
 
-function isMemoryOf({ fsType, source }: MountEntry, volume: DriverVolume): boolean {
+export function isMemoryOf({ fsType, source }: MountEntry, volume: DriverVolume): boolean {
   const first = firstNameOf(volume);
   return fsType === 'tmpfs' && (source === first || source.startsWith(`${first}${ANEW}`));
 }
@@ -107,7 +117,7 @@ function madeAnewAt({ source }: MountEntry): Date | undefined {
 }
 
 /** `size=` of tmpfs(5) as the mount table shows it, in bytes. */
-function sizeOf({ superOptions }: MountEntry): bigint | undefined {
+export function sizeOf({ superOptions }: MountEntry): bigint | undefined {
   const option = superOptions.find((text) => text.startsWith('size='))?.slice('size='.length);
   const [, digits, unit = ''] = /^(\d+)([kmg]?)$/.exec(option ?? '') ?? [];
   return digits === undefined ? undefined : BigInt(digits) * (UNITS[unit] ?? 1n);

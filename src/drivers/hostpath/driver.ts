@@ -4,8 +4,8 @@
  * never ours: nothing here deletes any. Where its filesystem can limit a directory, the capacity is a limit (`quota.ts`).
  */
 import { Reason } from '../../api/reasons.ts';
-import type { NodeLayer, TargetPath, UserPath } from '../../node/layer.ts';
-import { DELETED_SUFFIX, isAtOrBelow, type MountEntry } from '../../node/mount-entry.ts';
+import type { NodeLayer, TargetPath } from '../../node/layer.ts';
+import { DELETED_SUFFIX, type MountEntry } from '../../node/mount-entry.ts';
 import type { Records } from '../../node/records.ts';
 import { bindOrReplace } from '../bind-or-replace.ts';
 import {
@@ -20,35 +20,29 @@ import {
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { judgeTarget } from '../target-state.ts';
+import { type ContentNode, HostPathContent } from './content.ts';
 import type { ProjectRecord } from './project.ts';
 import { DirectoryQuota } from './quota.ts';
+import { formerPath, hostPathOf, mayCreate, userPath } from './volume.ts';
 
 /** What the driver needs of the node layer. */
-export type HostPathNode = Pick<
-  NodeLayer,
-  | 'features'
-  | 'mountRoot'
-  | 'table'
-  | 'stateDir'
-  | 'call'
-  | 'inspectUserPath'
-  | 'ensureUserPath'
-  | 'bindUserPath'
-  | 'observeTarget'
-  | 'unmount'
->;
+export type HostPathNode = ContentNode &
+  Pick<NodeLayer, 'features' | 'mountRoot' | 'bindUserPath' | 'observeTarget' | 'unmount'>;
 
 const NEEDED_FEATURES = ['Koffi', 'UserPaths', 'BindMounts'];
 
 /** @param records What is remembered of the projects that limit directories. */
 export function createHostPathDriver(node: HostPathNode, records: Records<ProjectRecord>): Driver {
   const quota = new DirectoryQuota(node, records);
-  const release = (volume: DriverVolume, signal: AbortSignal): Promise<void> =>
-    quota.clear({ volume, ...formerPath(volume) }, signal);
+  const content = new HostPathContent(node);
+  const release = async (volume: DriverVolume, signal: AbortSignal): Promise<void> => {
+    await content.forget(volume, signal);
+    await quota.clear({ volume, ...formerPath(volume) }, signal);
+  };
   return {
     type: 'hostPath',
     capabilities: () => Promise.resolve(capabilities(node, quota)),
-    observeVolume: (volume, signal) => observeVolume(node, quota, volume, signal),
+    observeVolume: (volume, signal) => observeVolume(node, { quota, content }, volume, signal),
     provision: (volume, signal) => provision(node, quota, volume, signal),
     stage: () => Promise.resolve(),
     observeMount: (volume, mount, signal) => observeMount(node, volume, mount, signal),
@@ -60,6 +54,11 @@ export function createHostPathDriver(node: HostPathNode, records: Records<Projec
       return { kept: `"${hostPathOf(volume).path}" was there before the volume.` };
     },
     release,
+    fill: async (volume, call) => {
+      quota.refuseInVain(volume, userPath(volume).path);
+      await content.fill(volume, call);
+    },
+    snapshots: content.snapshots,
     // Without a limit: statfs would tell the whole filesystem's use, and walking the tree costs as much as reading it.
     // Neither is the volume's usage at a price that can be paid every minute.
     usage: (volume, signal) => quota.usage({ volume, ...formerPath(volume) }, signal),
@@ -76,7 +75,7 @@ function capabilities(node: HostPathNode, quota: DirectoryQuota): DriverCapabili
 
 async function observeVolume(
   node: HostPathNode,
-  quota: DirectoryQuota,
+  { quota, content }: { readonly quota: DirectoryQuota; readonly content: HostPathContent },
   volume: DriverVolume,
   signal: AbortSignal,
 ): Promise<VolumeObservation> {
@@ -84,9 +83,11 @@ async function observeVolume(
   try {
     const path = userPath(volume);
     const location = await node.inspectUserPath(path, signal);
-    const provisioned = location !== null;
+    const { isFilled, note } = await content.look(volume, signal);
+    const provisioned = location !== null && isFilled;
     const limit = location === null ? UNKNOWN : await quota.observe({ volume, ...path }, location, signal);
-    return { ...base, ...limit, provisioned, staged: provisioned, problem: undefined };
+    const said = note === undefined ? {} : { note };
+    return { ...base, ...said, ...limit, provisioned, staged: provisioned, problem: undefined };
   } catch (error) {
     const failure = toDriverError(error, Reason.ProvisionFailed);
     // What passes by itself (a helper that is started anew, a disk that does not answer) says nothing of the directory.
@@ -188,43 +189,6 @@ function refuseUnknown(node: HostPathNode, entry: MountEntry, { root }: TargetPa
   throw new DriverError(Reason.MountTargetConflict, message);
 }
 
-type HostPathSource = Extract<DriverVolume['source'], { readonly type: 'hostPath' }>;
-
-function hostPathOf({ source }: DriverVolume): HostPathSource {
-  if (source.type === 'hostPath') return source;
-  throw new DriverError(Reason.InvalidSpec, `a ${source.type} volume was given to the hostPath driver`, {
-    terminal: true,
-  });
-}
-
-function mayCreate(volume: DriverVolume): boolean {
-  return hostPathOf(volume).pathType === 'DirectoryOrCreate';
-}
-
 function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
   return { root: targetRoot, path: targetPath };
-}
-
-/** The path and the prefix that allows it. Throws `HostPathNotAllowed` when none does. */
-function userPath(volume: DriverVolume): UserPath {
-  const { path, allowedPrefixes } = hostPathOf(volume);
-  const prefix = narrowestPrefix(volume);
-  if (prefix === undefined) {
-    const message = `${JSON.stringify(path)} is below none of the allowed prefixes (${allowedPrefixes.join(', ') || 'none'})`;
-    throw new DriverError(Reason.HostPathNotAllowed, message, { terminal: true });
-  }
-  return { prefix, path };
-}
-
-/** For looking and for taking down: what was mounted while it was allowed must be recognised afterwards too. */
-function formerPath(volume: DriverVolume): UserPath {
-  return { prefix: narrowestPrefix(volume) ?? '/', path: hostPathOf(volume).path };
-}
-
-function narrowestPrefix(volume: DriverVolume): string | undefined {
-  const { path, allowedPrefixes } = hostPathOf(volume);
-  return allowedPrefixes
-    .filter((prefix) => isAtOrBelow(path, prefix))
-    .sort((a, b) => b.length - a.length)
-    .at(0);
 }

@@ -18,13 +18,18 @@ import {
   type DriverLeftover,
   type DriverMount,
   type DriverVolume,
+  type LongCall,
   type MountObservation,
+  type SnapshotCalls,
   type Usage,
   type VolumeObservation,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
+import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { judgeTarget, type WantedMount } from '../target-state.ts';
+import type { FillRecord } from '../trees/fill.ts';
+import { NfsContent, refuseHidden } from './content.ts';
 import { DeadServers } from './dead-servers.ts';
 import { nfsFailure, unreachable } from './failure.ts';
 import { nfsOptions } from './mount-options.ts';
@@ -53,6 +58,8 @@ export type NfsNode = Pick<
 export interface NfsDriverOptions {
   readonly node: NfsNode;
   readonly records: Records<NfsRecord>;
+  readonly snapshots: Records<SnapshotRecord>;
+  readonly fills: Records<FillRecord>;
   /** Milliseconds of a clock that only goes forward; replaced in tests. */
   readonly now?: () => number;
 }
@@ -62,10 +69,12 @@ export class NfsDriver implements Driver {
   readonly #node: NfsNode;
   readonly #records: Records<NfsRecord>;
   readonly #dead: DeadServers;
+  readonly #content: NfsContent;
 
-  constructor({ node, records, now = () => performance.now() }: NfsDriverOptions) {
+  constructor({ node, records, snapshots, fills, now = () => performance.now() }: NfsDriverOptions) {
     this.#node = node;
     this.#records = records;
+    this.#content = new NfsContent({ node, snapshots, fills });
     this.#dead = new DeadServers(now);
   }
 
@@ -89,7 +98,12 @@ export class NfsDriver implements Driver {
     return { supported: true, reason: Reason.Supported, message: '', features };
   }
 
+  get snapshots(): SnapshotCalls {
+    return this.#content.snapshots;
+  }
+
   async observeVolume(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation> {
+    const note = this.#content.noteOf(volume);
     const record = recordOf(this.#records, volume);
     const stageMount = stageMountOf(this.#node, volume.uid);
     const staged = stageMount !== undefined && isExport(stageMount, volume);
@@ -101,28 +115,30 @@ export class NfsDriver implements Driver {
       stageMount,
       problem: await this.#problemOf(volume, stageMount, staged, signal),
       ownedByUs: record?.created === true,
+      ...(note === undefined ? {} : { note }),
     };
   }
 
   async provision(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    if (volume.capacityPolicy === 'Enforce') {
-      const message = 'capacityPolicy is Enforce, and what is written to an NFS server cannot be limited from here';
-      throw new DriverError(Reason.CapacityNotEnforceable, message, { terminal: true });
-    }
+    refuseUnusable(volume);
     if (recordOf(this.#records, volume) !== undefined) return;
-    const { server, path, subPath } = sourceOf(volume);
+    const { subPath } = sourceOf(volume);
     const { entry, fsid } = await this.#mountNew(volume, signal);
-    const { totalBytes } = await this.#ask(volume, () => this.#statfs(entry.target, signal));
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, signal);
-    this.#records.write(volume.uid, {
-      server,
-      path,
-      subPath: subPath ?? null,
-      created: found?.created ?? false,
-      ino: found === undefined ? null : String(found.ino),
-      fsid,
-      totalBytes: String(totalBytes),
-    });
+    await this.#note(volume, { entry, fsid }, found, signal);
+  }
+
+  async fill(volume: DriverVolume, call: LongCall): Promise<void> {
+    refuseUnusable(volume);
+    const { content, wasProvisioned } = volume;
+    if (recordOf(this.#records, volume) !== undefined) return;
+    if (content === undefined) throw new DriverError(Reason.InternalError, 'there is nothing to fill the volume with');
+    if (wasProvisioned) throw new DriverError(Reason.DataMissing, missing(volume), { terminal: true });
+    const { isMade } = await this.#content.fill(volume, content, call);
+    const { subPath } = sourceOf(volume);
+    const { entry, fsid } = await this.#mountNew(volume, call.signal);
+    const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, call.signal);
+    await this.#note(volume, { entry, fsid }, found && { ...found, created: isMade }, call.signal);
   }
 
   async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
@@ -199,7 +215,7 @@ export class NfsDriver implements Driver {
     const record = recordOf(this.#records, volume);
     const kept = this.#reasonToKeep(volume, record);
     if (kept !== undefined || record?.subPath === null || record === undefined) {
-      await this.release(volume);
+      await this.release(volume, signal);
       return { kept };
     }
     const { entry, fsid } = await this.#mountNew(volume, signal);
@@ -214,6 +230,7 @@ export class NfsDriver implements Driver {
       return this.#node.call('findDirectory', { mount, device, path }, { signal, deadlineMs: PROBE_MS });
     });
     const isOurs = found !== null && String(found.ino) === record.ino && fsid === record.fsid;
+    await this.#ask(volume, () => this.#content.forget(volume, signal), Reason.DeleteFailed);
     if (isOurs) {
       await this.#ask(volume, () => this.#node.removeTree({ root: target, path }, signal), Reason.DeleteFailed);
     }
@@ -226,7 +243,9 @@ export class NfsDriver implements Driver {
     return { kept: found === null || isOurs ? undefined : other };
   }
 
-  async release({ uid }: Pick<DriverVolume, 'uid'>): Promise<void> {
+  async release(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { uid } = volume;
+    await this.#ask(volume, () => this.#content.forget(volume, signal), Reason.DeleteFailed);
     // What was made and is kept stays known: somebody may look for it.
     if (this.#records.read(uid)?.created !== true) this.#records.remove(uid);
   }
@@ -275,6 +294,26 @@ export class NfsDriver implements Driver {
     const found = await this.#ask(volume, () => this.#node.call('findDirectory', { mount, device, path }, options));
     if (found !== null) return { ...found, created: false };
     throw new DriverError(Reason.DataMissing, missing(volume), { terminal: true });
+  }
+
+  /** From now on the volume is provisioned. */
+  async #note(
+    volume: DriverVolume,
+    { entry, fsid }: Pick<NfsMounted, 'entry' | 'fsid'>,
+    found: { readonly created: boolean; readonly ino: bigint } | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { server, path, subPath } = sourceOf(volume);
+    const { totalBytes } = await this.#ask(volume, () => this.#statfs(entry.target, signal));
+    this.#records.write(volume.uid, {
+      server,
+      path,
+      subPath: subPath ?? null,
+      created: found?.created ?? false,
+      ino: found === undefined ? null : String(found.ino),
+      fsid,
+      totalBytes: String(totalBytes),
+    });
   }
 
   /** A stage whose handle the server does not know any more gives way to a new one, once nothing uses it. */
@@ -422,6 +461,13 @@ async function unmounted(volume: DriverVolume, unmount: () => Promise<UnmountOut
 
 function missing(volume: DriverVolume): string {
   return `"${sourceNameOf(volume)}" was there and is not any more; nothing new is made in its place. Bring it back or delete the volume.`;
+}
+
+function refuseUnusable(volume: DriverVolume): void {
+  refuseHidden(volume);
+  if (volume.capacityPolicy !== 'Enforce') return;
+  const message = 'capacityPolicy is Enforce, and what is written to an NFS server cannot be limited from here';
+  throw new DriverError(Reason.CapacityNotEnforceable, message, { terminal: true });
 }
 
 function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {

@@ -15,7 +15,7 @@ export function sourceOf({ source }: DriverVolume): NfsSource {
 }
 
 /** `SERVER:PATH` as the mount table shows it. */
-function exportOf({ server, path }: NfsSource): string {
+export function exportOf({ server, path }: NfsSource): string {
   return `${isIP(server) === 6 ? `[${server}]` : server}:${path}`;
 }
 

@@ -4,7 +4,7 @@
  * that moment leaves an empty one, and the next would throw the file away with it.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { join } from 'node:path';
 
 /** Below the directory of the volume. */
 export const CACHE = 'cache';
@@ -12,6 +12,7 @@ const FILES = 'vfs';
 const NOTES = 'vfsMeta';
 /** A block of stat(2) is 512 bytes whatever the filesystem's are. */
 const BLOCK = 512;
+const SLASH = Buffer.from('/');
 
 /** As rclone writes it; times are RFC 3339. */
 interface Note {
@@ -29,10 +30,11 @@ interface Note {
 export function unsentFiles(directory: string): readonly number[] {
   const root = join(directory, CACHE);
   return filesBelow(join(root, NOTES)).flatMap((path) => {
-    const note = readNote(join(root, NOTES, path));
+    const note = readNote(below(join(root, NOTES), path));
+    const size = sizeOf(below(join(root, FILES), path));
     // One that cannot be read is better taken for unsent than for nothing.
-    if (note === undefined) return [sizeOf(join(root, FILES, path))];
-    return note.Dirty ? [Math.max(note.Size, sizeOf(join(root, FILES, path)))] : [];
+    if (note === undefined) return [size];
+    return note.Dirty ? [Math.max(note.Size, size)] : [];
   });
 }
 
@@ -43,12 +45,13 @@ export function unsentFiles(directory: string): readonly number[] {
 export function mendNotes(directory: string, rescue: string): void {
   const root = join(directory, CACHE);
   for (const path of filesBelow(join(root, FILES))) {
-    const [file, noteFile] = [join(root, FILES, path), join(root, NOTES, path)];
+    const [file, noteFile] = [below(join(root, FILES), path), below(join(root, NOTES), path)];
     if (readNote(noteFile) !== undefined) continue;
     const { size, blocks, mtime } = statSync(file);
     if (blocks * BLOCK < size) {
-      mkdirSync(dirname(join(rescue, path)), { recursive: true, mode: 0o700 });
-      renameSync(file, join(rescue, path));
+      const rescued = below(rescue, path);
+      mkdirSync(folderOf(rescued), { recursive: true, mode: 0o700 });
+      renameSync(file, rescued);
       continue;
     }
     const note: Note = {
@@ -59,13 +62,14 @@ export function mendNotes(directory: string, rescue: string): void {
       Fingerprint: '',
       Dirty: true,
     };
-    mkdirSync(dirname(noteFile), { recursive: true, mode: 0o700 });
-    writeFileSync(`${noteFile}.new`, JSON.stringify(note), { mode: 0o600 });
-    renameSync(`${noteFile}.new`, noteFile);
+    mkdirSync(folderOf(noteFile), { recursive: true, mode: 0o700 });
+    const fresh = Buffer.concat([noteFile, Buffer.from('.new')]);
+    writeFileSync(fresh, JSON.stringify(note), { mode: 0o600 });
+    renameSync(fresh, noteFile);
   }
 }
 
-function readNote(file: string): Note | undefined {
+function readNote(file: Buffer): Note | undefined {
   try {
     const note = JSON.parse(readFileSync(file, 'utf8')) as Partial<Note>;
     return typeof note.Size === 'number' && typeof note.Dirty === 'boolean' ? (note as Note) : undefined;
@@ -74,14 +78,29 @@ function readNote(file: string): Note | undefined {
   }
 }
 
-function sizeOf(file: string): number {
+function sizeOf(file: Buffer): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Paths of all files, relative to the folder. */
-function filesBelow(folder: string): readonly string[] {
+/** Paths of all files below the folder, without it: bytes, because names of files need not be text. */
+function filesBelow(folder: string): readonly Buffer[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+  const found: Buffer[] = [];
+  const look = (path: Buffer): void => {
+    for (const entry of readdirSync(below(folder, path), { withFileTypes: true, encoding: 'buffer' })) {
+      const inner = path.length === 0 ? entry.name : Buffer.concat([path, SLASH, entry.name]);
+      if (entry.isDirectory()) look(inner);
+      else if (entry.isFile()) found.push(inner);
+    }
+  };
+  look(Buffer.alloc(0));
+  return found;
+}
+
+function below(folder: string, path: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(folder), SLASH, path]);
+}
+
+function folderOf(path: Buffer): Buffer {
+  return path.subarray(0, path.lastIndexOf(SLASH));
 }

@@ -23,6 +23,7 @@ import {
   type DriverLeftover,
   type DriverMount,
   type DriverVolume,
+  type LongCall,
   type MountObservation,
   type PendingUpload,
   type UnmountOutcome,
@@ -30,6 +31,7 @@ import {
   type VolumeObservation,
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
+import { snapshotRecords } from '../snapshot-record.ts';
 import { stageMountOf, stageTarget } from '../stage.ts';
 import { judgeTarget } from '../target-state.ts';
 import { mendNotes, unsentFiles } from './cache-notes.ts';
@@ -47,6 +49,7 @@ import {
 import { locationName, type S3Location } from './location.ts';
 import { Looks } from './looks.ts';
 import { ping, pushUploads } from './rc.ts';
+import { S3Snapshots } from './snapshots.ts';
 import { Watch } from './watch.ts';
 
 const NEEDED_FEATURES: readonly string[] = ['Koffi', 'BindMounts'];
@@ -87,6 +90,7 @@ export class S3Driver implements Driver {
   readonly #watchMs: number;
   /** Runs while somebody listens. */
   #watch: Watch | undefined;
+  readonly snapshots: S3Snapshots;
   #probed: { readonly file: string; readonly changedMs: number; readonly version: string } | undefined;
 
   /**
@@ -97,6 +101,14 @@ export class S3Driver implements Driver {
     this.#node = node;
     this.#hungMs = hungMs;
     this.#watchMs = watchMs;
+    this.snapshots = new S3Snapshots({
+      records: snapshotRecords(node.stateDir),
+      locationOf: (volume) => {
+        this.#requireMaterial(volume);
+        return locationOf(volume);
+      },
+      pending: (volume, signal) => this.#unsent(volume, signal),
+    });
   }
 
   onChange(listener: (volumeUID: string) => void): () => void {
@@ -162,8 +174,10 @@ export class S3Driver implements Driver {
     try {
       this.#requireMaterial(volume);
       this.#watch?.follow(volume.uid, location);
-      const { empty, ours } = await this.#looks.look(volume.uid, location, signal);
-      const provisioned = ours || !empty || location.prefix === '' || volume.wasProvisioned;
+      const { empty, ours, complete } = await this.#looks.look(volume.uid, location, signal);
+      const isThere = ours || !empty || location.prefix === '' || volume.wasProvisioned;
+      // With a content it is there once all of that is; what lies there of somebody else is none of it.
+      const provisioned = volume.content === undefined ? isThere && complete : ours && complete;
       return { ...base, provisioned, ownedByUs: ours, problem: undefined };
     } catch (thrown) {
       if (signal.aborted) throw thrown;
@@ -190,6 +204,16 @@ export class S3Driver implements Driver {
       if (empty && !ours) await objects.claim(volume.uid, signal);
     });
     this.#looks.forget(volume.uid);
+  }
+
+  async fill(volume: DriverVolume, call: LongCall): Promise<void> {
+    const { content } = volume;
+    if (content === undefined) throw new DriverError(Reason.InternalError, 'there is nothing to fill the volume with');
+    try {
+      await this.snapshots.fill(volume, content, call);
+    } finally {
+      this.#looks.forget(volume.uid);
+    }
   }
 
   async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
@@ -405,6 +429,14 @@ export class S3Driver implements Driver {
       if (performance.now() > deadline) return pendingOf(sizes);
       await new Promise((resolve) => setTimeout(resolve, UPLOAD_POLL_MS));
     }
+  }
+
+  /** What this node has of a volume that the server has not, and where it may have been written. */
+  async #unsent({ uid }: DriverVolume, signal: AbortSignal) {
+    const left = (await this.#findDaemon(uid, signal)) === undefined ? unsentFiles(directoryOf(this.#node, uid)) : [];
+    const pending = left.length > 0 ? pendingOf(left) : await this.#pending(uid, signal);
+    if (pending === undefined) return undefined;
+    return { ...pending, targets: this.#binds(uid).map(({ target }) => target) };
   }
 
   /** The process that serves the volume, if it answers; one that hangs is ended. */

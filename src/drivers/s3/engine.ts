@@ -21,7 +21,7 @@ import type { StartMountDaemon } from '../../node/mount-daemons/operations.ts';
 import type { DriverVolume } from '../driver.ts';
 import { stageTarget } from '../stage.ts';
 import { CACHE } from './cache-notes.ts';
-import { type S3Credentials, type S3Location } from './location.ts';
+import { HIDDEN_PREFIX, type S3Credentials, type S3Location } from './location.ts';
 import { SOCKET } from './rc.ts';
 
 /** As the mount table shows it. */
@@ -125,6 +125,8 @@ export function startRequest(
       `--rc-addr=unix://${SOCKET}`,
       '--rc-no-auth',
       '--log-level=NOTICE',
+      // In a whole bucket, our snapshots are none of the volume's files.
+      ...(prefix === '' ? [`--exclude=/${HIDDEN_PREFIX}**`] : []),
       ...(caBundle === undefined ? [] : [`--ca-cert=${join(directory, CA)}`]),
       ...(checksums === 'WhenSupported' ? ['--s3-use-data-integrity-protections=true'] : []),
     ],

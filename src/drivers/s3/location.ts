@@ -32,3 +32,6 @@ export function cleanPrefix(prefix: string | undefined): string {
   const trimmed = (prefix ?? '').replace(/^\/+|\/+$/g, '');
   return trimmed === '' ? '' : `${trimmed}/`;
 }
+
+/** Where the snapshots of volumes lie, in their bucket. */
+export const HIDDEN_PREFIX = '.clawstore-snapshots/';

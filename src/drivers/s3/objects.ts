@@ -14,7 +14,7 @@ import type {
 import { Reason } from '../../api/reasons.ts';
 import { DriverError, type Usage } from '../driver.ts';
 import { toS3Error } from './errors.ts';
-import { locationName, type S3Location } from './location.ts';
+import { HIDDEN_PREFIX, locationName, type S3Location } from './location.ts';
 import type * as sdkModule from './sdk.ts';
 
 type Sdk = typeof sdkModule;
@@ -25,6 +25,16 @@ export interface PrefixContents {
   readonly empty: boolean;
   /** The prefix was empty when this very volume was provisioned. */
   readonly ours: boolean;
+  /** What it was to start with has arrived. */
+  readonly complete: boolean;
+}
+
+/** An object below the prefix. */
+export interface Listed {
+  /** Without the prefix. */
+  readonly key: string;
+  readonly etag: string;
+  readonly size: bigint;
 }
 
 export interface PurgeResult {
@@ -44,6 +54,10 @@ const MOST_SKEW_MINUTES = 15;
 const PAGE = 1_000;
 /** Lower case, as servers return it. */
 const MARKER_UID = 'clawstore-volume';
+/** Whether what lies under the prefix is all that it is to start with. Written again rather than left out: some servers keep what is not named. */
+const MARKER_STATE = 'clawstore-state';
+const INCOMPLETE = 'incomplete';
+const COMPLETE = 'complete';
 /** What a server says of an empty object list in the listing of a bucket without versions. */
 const NO_VERSIONS = /^(?:NotImplemented|MethodNotAllowed)$/;
 
@@ -58,11 +72,13 @@ export class S3Objects {
   readonly location: S3Location;
   readonly #sdk: Sdk;
   readonly #client: S3Client;
+  readonly #requestMs: number;
 
-  private constructor(sdk: Sdk, location: S3Location) {
+  private constructor(sdk: Sdk, location: S3Location, requestMs: number) {
     const { endpoint, region, forcePathStyle, credentials, caBundle } = location;
     const checksums = location.checksums === 'WhenRequired' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
     this.location = location;
+    this.#requestMs = requestMs;
     this.#sdk = sdk;
     this.#client = new sdk.S3Client({
       region,
@@ -72,7 +88,7 @@ export class S3Objects {
       responseChecksumValidation: checksums,
       requestHandler: {
         connectionTimeout: CONNECT_MS,
-        requestTimeout: REQUEST_MS,
+        requestTimeout: requestMs,
         throwOnRequestTimeout: true,
         ...(caBundle === undefined ? {} : { httpsAgent: { ca: caBundle, keepAlive: true } }),
       },
@@ -89,8 +105,9 @@ export class S3Objects {
     });
   }
 
-  static async open(location: S3Location): Promise<S3Objects> {
-    return new S3Objects(await loadSdk(), location);
+  /** @param requestMs Time for one request, in milliseconds; more than usual for one that makes the server copy. */
+  static async open(location: S3Location, requestMs: number = REQUEST_MS): Promise<S3Objects> {
+    return new S3Objects(await loadSdk(), location, requestMs);
   }
 
   close(): void {
@@ -106,32 +123,70 @@ export class S3Objects {
     const Contents = this.#contents(page, page.Contents);
     const others = Contents.filter(({ Key }) => Prefix === '' || Key !== Prefix);
     const hasMarker = others.length < Contents.length;
-    const ours = hasMarker && (await this.#markerUid(signal)) === uid;
-    return { empty: others.length === 0 && (ours || !hasMarker), ours };
+    const marker = hasMarker ? await this.#marker(signal) : undefined;
+    const ours = marker?.uid === uid;
+    return { empty: others.length === 0 && (ours || !hasMarker), ours, complete: marker?.isComplete !== false };
   }
 
-  /** Marks an empty prefix as made for the volume. False where somebody was faster, or the prefix is the whole bucket. */
-  async claim(uid: string, signal: AbortSignal): Promise<boolean> {
-    const { prefix: Key } = this.location;
-    if (Key === '') return false;
+  /**
+   * Marks an empty prefix as made for the volume. False where somebody was faster, or the prefix is the whole bucket.
+   * `incomplete`: something is copied there before it is what it is to be, until `complete` is called.
+   */
+  async claim(uid: string, signal: AbortSignal, state?: typeof INCOMPLETE): Promise<boolean> {
+    if (this.location.prefix === '') return false;
     try {
-      await this.#send('Writing to', signal, (sdk, options) =>
-        this.#client.send(
-          new sdk.PutObjectCommand({
-            ...this.#bucket,
-            Key,
-            Body: new Uint8Array(0),
-            Metadata: { [MARKER_UID]: uid },
-            IfNoneMatch: '*',
-          }),
-          options,
-        ),
-      );
+      await this.#putMarker(uid, state, { IfNoneMatch: '*' }, signal);
     } catch (thrown) {
       const cause = thrown instanceof DriverError ? thrown.cause : thrown;
       if (statusOf(cause) !== 412 && statusOf(cause) !== 409) throw thrown;
     }
-    return (await this.#markerUid(signal)) === uid;
+    return (await this.#marker(signal))?.uid === uid;
+  }
+
+  /** Says that all is there of what was claimed as incomplete: one write, so that it is said or not. */
+  async complete(uid: string, signal: AbortSignal): Promise<void> {
+    await this.#putMarker(uid, COMPLETE, {}, signal);
+    if (!(await this.look(uid, signal)).complete) throw this.#malformed();
+  }
+
+  /** What a volume has: every object, page by page, our own aside. */
+  async *list(signal: AbortSignal): AsyncGenerator<readonly Listed[]> {
+    const { prefix } = this.location;
+    for await (const page of this.#pages(signal)) {
+      yield page
+        .filter(({ Key }) => Key !== prefix)
+        .map(({ Key = '', ETag = '', Size = 0 }) => ({
+          key: Key.slice(prefix.length),
+          etag: ETag,
+          size: BigInt(Size),
+        }));
+    }
+  }
+
+  /** The whole key of an object below the prefix. */
+  keyOf(key: string): string {
+    return `${this.location.prefix}${key}`;
+  }
+
+  /** @throws DriverError `ObjectsLocked` when one of them stays. */
+  async removeKeys(keys: readonly string[], signal: AbortSignal): Promise<void> {
+    const total = { deleted: 0, kept: 0, why: '' };
+    for (let from = 0; from < keys.length; from += PAGE) {
+      const some = keys.slice(from, from + PAGE).map((key) => ({ Key: this.keyOf(key) }));
+      await this.#remove(some, total, signal);
+    }
+    if (total.kept === 0) return;
+    const message = `${total.kept} objects in ${locationName(this.location)} cannot be deleted: ${total.why}`;
+    throw new DriverError(Reason.ObjectsLocked, message);
+  }
+
+  /** A request that is not about the marker or a deletion; its errors are put in the words of a volume. */
+  request<T>(
+    what: string,
+    signal: AbortSignal,
+    work: (sdk: Sdk, client: S3Client, options: { readonly abortSignal: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
+    return this.#send(what, signal, (sdk, options) => work(sdk, this.#client, options));
   }
 
   /** Bytes in all objects of the prefix; as many requests as there are thousands of objects. */
@@ -201,8 +256,21 @@ export class S3Objects {
     return { Bucket: this.location.bucket };
   }
 
-  /** The volume that the marker names; undefined when there is no marker. */
-  async #markerUid(signal: AbortSignal): Promise<string | undefined> {
+  async #putMarker(
+    uid: string,
+    state: typeof INCOMPLETE | typeof COMPLETE | undefined,
+    condition: { readonly IfNoneMatch?: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const Metadata = { [MARKER_UID]: uid, ...(state === undefined ? {} : { [MARKER_STATE]: state }) };
+    const object = { ...this.#bucket, Key: this.location.prefix, Body: new Uint8Array(0), Metadata, ...condition };
+    await this.#send('Writing to', signal, (sdk, options) =>
+      this.#client.send(new sdk.PutObjectCommand(object), options),
+    );
+  }
+
+  /** What the marker says; undefined when there is no marker. */
+  async #marker(signal: AbortSignal): Promise<Marker | undefined> {
     const { prefix: Key } = this.location;
     if (Key === '') return undefined;
     try {
@@ -210,7 +278,7 @@ export class S3Objects {
         this.#client.send(new sdk.HeadObjectCommand({ ...this.#bucket, Key }), options),
       );
       if (ETag === undefined) throw this.#malformed();
-      return Metadata?.[MARKER_UID];
+      return { uid: Metadata?.[MARKER_UID], isComplete: Metadata?.[MARKER_STATE] !== INCOMPLETE };
     } catch (thrown) {
       if (thrown instanceof DriverError && statusOf(thrown.cause) === 404) return undefined;
       throw thrown;
@@ -231,7 +299,11 @@ export class S3Objects {
           options,
         ),
       );
-      yield this.#contents(page, page.Contents);
+      const contents = this.#contents(page, page.Contents);
+      // In a whole bucket our snapshots lie among the objects of its owner.
+      yield this.location.prefix === ''
+        ? contents.filter(({ Key }) => Key?.startsWith(HIDDEN_PREFIX) !== true)
+        : contents;
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
       if (page.IsTruncated === true && token === undefined) throw this.#malformed();
     } while (token !== undefined);
@@ -341,7 +413,7 @@ export class S3Objects {
     try {
       // The SDK's own timeouts do not cover a body that never ends.
       const answer = await request(this.#sdk, {
-        abortSignal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS * ATTEMPTS)]),
+        abortSignal: AbortSignal.any([signal, AbortSignal.timeout(this.#requestMs * ATTEMPTS)]),
       });
       this.#refuseSkew();
       return answer;
@@ -357,6 +429,12 @@ interface ObjectKey {
   readonly VersionId?: string | undefined;
 }
 
+interface Marker {
+  /** The volume or snapshot that the prefix was made for. */
+  readonly uid: string | undefined;
+  readonly isComplete: boolean;
+}
+
 interface Counts {
   deleted: number;
   kept: number;
@@ -369,7 +447,7 @@ function keep(total: Counts, why: string): void {
 }
 
 /** HTTP status behind an error of the SDK. */
-function statusOf(thrown: unknown): number | undefined {
+export function statusOf(thrown: unknown): number | undefined {
   return (thrown as { readonly $metadata?: { readonly httpStatusCode?: number } } | undefined)?.$metadata
     ?.httpStatusCode;
 }

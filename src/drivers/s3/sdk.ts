@@ -1,6 +1,9 @@
 /** The part of the SDK that is used, in a chunk of its own: imported with the first s3 volume and not before. */
 export {
   AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateMultipartUploadCommand,
   DeleteObjectsCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
@@ -8,4 +11,5 @@ export {
   ListObjectVersionsCommand,
   PutObjectCommand,
   S3Client,
+  UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';

@@ -1,3 +1,4 @@
+import type { CopyProgress } from '../layer.ts';
 import type { HelperSettings } from '../operations.ts';
 import type { Libc } from './libc.ts';
 import type { HelperTable } from './table.ts';
@@ -14,4 +15,6 @@ export interface HelperContext {
 export interface RequestContext {
   /** Aborted when the agent gave up or the deadline passed. */
   readonly signal: AbortSignal;
+  /** Tells the caller how far the work is; absent where nobody listens. */
+  readonly onProgress?: (progress: CopyProgress) => void;
 }

@@ -3,9 +3,11 @@
  * has a child to itself while it runs, and is killed with it when its time is up. A child that has answered is used again.
  */
 import { forkHelper, type HelperProcess } from '../fork-helper.ts';
+import { NO_DEADLINE_MS } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
 import type { HelperSettings } from '../operations.ts';
 import { Channel, type FromHelper, type ToHelper } from '../protocol.ts';
+import type { RequestContext } from './context.ts';
 
 /** Set in such a child, which then does not isolate again. */
 export const ISOLATED = 'CLAWSTORE_HELPER_ISOLATED';
@@ -14,13 +16,12 @@ export const ISOLATED = 'CLAWSTORE_HELPER_ISOLATED';
 const MOST_IDLE = 2;
 /** How long one is kept, in milliseconds: longer than the pause between two looks at network mounts. */
 const IDLE_MS = 8_000;
-/** The child's own deadline lies beyond any of ours: this side decides. */
-const NEVER_MS = 3_600_000;
 
 interface Work {
   readonly id: number;
   readonly operation: string;
   readonly settle: (result: { readonly value: unknown } | { readonly error: NodeError }) => void;
+  readonly onProgress: RequestContext['onProgress'];
 }
 
 /** The children of one helper. */
@@ -33,17 +34,18 @@ export class IsolatedChildren {
   }
 
   /** Rejects with `DeadlineExceeded` when the signal fires first; the child has been sent SIGKILL then. */
-  run(operation: string, params: unknown, signal: AbortSignal): Promise<unknown> {
+  run(operation: string, params: unknown, { signal, onProgress }: RequestContext): Promise<unknown> {
     const child = this.#take();
     return new Promise((resolve, reject) => {
       const giveUp = (): void => child.kill(`${operation} was given up: the filesystem did not answer in time`);
       signal.addEventListener('abort', giveUp, { once: true });
-      child.start(operation, params, (result) => {
+      const settle: Work['settle'] = (result) => {
         signal.removeEventListener('abort', giveUp);
         if (child.alive) this.#keep(child);
         if ('error' in result) reject(result.error);
         else resolve(result.value);
-      });
+      };
+      child.start(params, { operation, settle, onProgress });
       if (signal.aborted) giveUp();
     });
   }
@@ -81,7 +83,13 @@ class IsolatedChild {
     this.#process.stream.on('close', () => {
       this.#end(new NodeError('HelperLost', `the child that ran ${this.#work?.operation ?? 'nothing'} ended`));
     });
-    this.#channel.send({ type: 'request', id: 1, operation: 'configure', params: settings, deadlineMs: NEVER_MS });
+    this.#channel.send({
+      type: 'request',
+      id: 1,
+      operation: 'configure',
+      params: settings,
+      deadlineMs: NO_DEADLINE_MS,
+    });
   }
 
   /** False once it was killed or has ended. */
@@ -89,10 +97,11 @@ class IsolatedChild {
     return this.#alive;
   }
 
-  start(operation: string, params: unknown, settle: Work['settle']): void {
+  start(params: unknown, work: Omit<Work, 'id'>): void {
     this.#serial += 1;
-    this.#work = { id: this.#serial, operation, settle };
-    this.#channel.send({ type: 'request', id: this.#serial, operation, params, deadlineMs: NEVER_MS });
+    this.#work = { ...work, id: this.#serial };
+    const { operation } = work;
+    this.#channel.send({ type: 'request', id: this.#serial, operation, params, deadlineMs: NO_DEADLINE_MS });
   }
 
   /**
@@ -118,6 +127,7 @@ class IsolatedChild {
   #receive(message: FromHelper): void {
     this.#started = true;
     if (message.type === 'table' || message.type === 'complaint' || message.id !== this.#work?.id) return;
+    if (message.type === 'progress') return this.#work.onProgress?.(message.progress);
     const { settle } = this.#work;
     this.#work = undefined;
     settle(message.type === 'result' ? { value: message.value } : { error: NodeError.fromWire(message.error) });

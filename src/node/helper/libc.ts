@@ -67,6 +67,9 @@ const FS_IOC_FSGETXATTR = 0x801c581fn;
 const FS_IOC_FSSETXATTR = 0x401c5820n;
 const FS_XFLAG_PROJINHERIT = 0x200;
 const PRJQUOTA = 2;
+const RENAME_NOREPLACE = 1;
+/** XATTR_SIZE_MAX and XATTR_LIST_MAX, limits.h. */
+const XATTR_MAX = 65_536;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const EPOLL_CTL_ADD = 1;
@@ -125,15 +128,24 @@ export interface Project {
   readonly inherited: boolean;
 }
 
+/** A path, or a name in bytes: names of others need not be text. */
+export type Name = string | Buffer;
+
 export interface Libc {
-  openat2(dirfd: number, path: string, flags: number, resolve: number): number;
+  openat2(dirfd: number, path: Name, flags: number, resolve: number): number;
   /** Like `openat2`, but -1 where there is no such name: a common answer, and errors are slow to make. */
-  openat2IfExists(dirfd: number, path: string, flags: number, resolve: number): number;
+  openat2IfExists(dirfd: number, path: Name, flags: number, resolve: number): number;
   /** A real descriptor of a directory, which system calls that O_PATH does not do for want. */
   openDirectory(path: string): number;
   close(fd: number): void;
   mkdirat(dirfd: number, name: string, mode: number): void;
-  unlinkat(dirfd: number, name: string, flags: number): void;
+  unlinkat(dirfd: number, name: Name, flags: number): void;
+  /** renameat2(2) with RENAME_NOREPLACE: `EEXIST` where there is something of the new name. */
+  renameNoReplace(fromDirfd: number, from: Name, toDirfd: number, to: Name): void;
+  /** Removes the ACLs of what a path leads to, as inherited from the directory above; none is success. */
+  removeAcls(path: string): void;
+  /** Gives what `to` leads to the extended attributes of `from`, ACLs among them; both are paths. */
+  copyAttributes(from: string, to: string): void;
   statx(dirfd: number, path: string): Statx;
   fstatfs(fd: number): Statfs;
   /** syncfs(2): waits until all of the filesystem is where it is kept. */
@@ -212,6 +224,11 @@ export function loadLibc(): Libc {
   const close = native('close', 'int', ['int']);
   const mkdirat = native('mkdirat', 'int', ['int', 'str', 'uint']);
   const unlinkat = native('unlinkat', 'int', ['int', 'str', 'int']);
+  const renameat2 = native('renameat2', 'int', ['int', 'str', 'int', 'str', 'uint']);
+  const listxattr = native('listxattr', 'int64_t', ['str', 'void *', 'size_t']);
+  const getxattr = native('getxattr', 'int64_t', ['str', 'str', 'void *', 'size_t']);
+  const removexattr = native('removexattr', 'int', ['str', 'str']);
+  const setxattr = native('setxattr', 'int', ['str', 'str', 'void *', 'size_t', 'int']);
   const statx = native('statx', 'int', ['int', 'str', 'int', 'uint', 'void *']);
   const syncfs = native('syncfs', 'int', ['int']);
   const fstatfs = native('fstatfs', 'int', ['int', 'void *']);
@@ -227,12 +244,13 @@ export function loadLibc(): Libc {
   const epollWait = native('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
 
   const errnoName = (): string => ERRNO_NAMES.get(koffi.errno()) ?? `errno ${koffi.errno()}`;
-  const check = (result: number, syscall: string, path: string): number => {
-    if (result < 0) throw systemError(syscall, errnoName(), path);
+  const check = (result: number, syscall: string, path: Name): number => {
+    if (result < 0) throw systemError(syscall, errnoName(), path.toString());
     return result;
   };
   // A NUL byte would cut the path short at the C side.
-  const text = (path: string): string => {
+  const text = (path: Name): Name => {
+    if (typeof path !== 'string') return Buffer.concat([path, Buffer.alloc(1)]);
     if (path.includes('\0')) throw new NodeError('InvalidPath', 'a path must not contain a NUL byte');
     return path;
   };
@@ -246,7 +264,7 @@ export function loadLibc(): Libc {
   const pollBuffer = Buffer.alloc(8);
   const fsxattr = Buffer.alloc(28);
 
-  const open = (dirfd: number, path: string, flags: number, resolve: number): number => {
+  const open = (dirfd: number, path: Name, flags: number, resolve: number): number => {
     how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
     how.writeBigUInt64LE(BigInt(resolve), 16);
     for (let attempt = 0; ; attempt += 1) {
@@ -275,6 +293,27 @@ export function loadLibc(): Libc {
     },
     unlinkat(dirfd, name, flags) {
       check(unlinkat(dirfd, text(name), flags), 'unlinkat', name);
+    },
+    renameNoReplace(fromDirfd, from, toDirfd, to) {
+      check(renameat2(fromDirfd, text(from), toDirfd, text(to), RENAME_NOREPLACE), 'renameat2', to);
+    },
+    removeAcls(path) {
+      for (const name of ['system.posix_acl_access', 'system.posix_acl_default']) {
+        if (removexattr(text(path), name) === 0) continue;
+        const errno = errnoName();
+        if (errno !== 'ENODATA' && errno !== 'EOPNOTSUPP') throw systemError('removexattr', errno, path);
+      }
+    },
+    copyAttributes(from, to) {
+      const names = Buffer.alloc(XATTR_MAX);
+      const value = Buffer.alloc(XATTR_MAX);
+      const listed = listxattr(text(from), names, names.length);
+      if (listed < 0 && errnoName() === 'EOPNOTSUPP') return;
+      check(listed, 'listxattr', from);
+      for (const name of names.toString('latin1', 0, listed).split('\0').filter(Boolean)) {
+        const length = check(getxattr(text(from), name, value, value.length), 'getxattr', from);
+        check(setxattr(text(to), name, value, length, 0), 'setxattr', to);
+      }
     },
     statx(dirfd, path) {
       // Without synchronising: a dead NFS or FUSE server must not hang a look at the mount.

@@ -8,6 +8,7 @@ import { MOUNT_DAEMON_HANDLERS } from '../mount-daemons/registry.ts';
 import { NETWORK_HANDLERS } from '../network/registry.ts';
 import type { Operations } from '../operations.ts';
 import { QUOTA_HANDLERS } from '../quota/registry.ts';
+import { TREE_HANDLERS } from '../trees/registry.ts';
 import { bindOwn, bindUserPath, ensureUserPath, inspectUserPath, tmpfs } from './bind.ts';
 import { run } from './command.ts';
 import * as commands from './command-mounts.ts';
@@ -81,6 +82,7 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
     ...MOUNT_DAEMON_HANDLERS,
     ...NETWORK_HANDLERS,
     ...QUOTA_HANDLERS,
+    ...TREE_HANDLERS,
     ...(koffiProblem === undefined ? {} : withoutKoffi()),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * Removal of a directory of ours with all that is in it: by descriptor, on one device, through no mount and no link.
  */
-import { closeSync, opendirSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crashPoint } from '../crash-points.ts';
 import type { TargetPath } from '../layer.ts';
@@ -12,6 +12,7 @@ import { Fd } from './fd.ts';
 import {
   AT_REMOVEDIR,
   type Libc,
+  type Name,
   O_DIRECTORY,
   O_PATH,
   RESOLVE_BENEATH,
@@ -63,7 +64,7 @@ interface Removal {
   count: number;
 }
 
-async function removeEntry(removal: Removal, parent: Fd, name: string): Promise<void> {
+async function removeEntry(removal: Removal, parent: Fd, name: Name): Promise<void> {
   const { libc } = removal;
   removal.count += 1;
   if (removal.count === 1) crashPoint('remove-tree.first-entry');
@@ -86,36 +87,36 @@ async function removeEntry(removal: Removal, parent: Fd, name: string): Promise<
   libc.unlinkat(parent.number, name, AT_REMOVEDIR);
 }
 
-function openStrict({ libc, shownAs }: Removal, parent: Fd, name: string): Fd | undefined {
+function openStrict({ libc, shownAs }: Removal, parent: Fd, name: Name): Fd | undefined {
   try {
     return new Fd(libc, libc.openat2(parent.number, name, O_PATH | O_DIRECTORY, STRICT));
   } catch (error) {
     if (!(error instanceof NodeError)) throw error;
     if (error.errno === 'ENOENT') return undefined;
     if (error.errno === 'EXDEV') {
-      throw new NodeError('MountBelow', `${shownAs}: ${JSON.stringify(name)} became a mount point during removal`);
+      throw new NodeError(
+        'MountBelow',
+        `${shownAs}: ${JSON.stringify(name.toString())} became a mount point during removal`,
+      );
     }
-    throw new NodeError(error.code, `${shownAs}: ${JSON.stringify(name)} cannot be removed: ${error.errno}`, {
-      errno: error.errno,
-      cause: error,
-    });
+    throw new NodeError(
+      error.code,
+      `${shownAs}: ${JSON.stringify(name.toString())} cannot be removed: ${error.errno}`,
+      {
+        errno: error.errno,
+        cause: error,
+      },
+    );
   }
 }
 
-/** Names in a directory; clears an immutable attribute of ours, which would forbid their removal. */
-function childrenOf(libc: Libc, directory: Fd): string[] {
+/** Names in a directory, in bytes, since not every name is text; clears an immutable attribute of ours, which would forbid their removal. */
+function childrenOf(libc: Libc, directory: Fd): Buffer[] {
   const number = openSync(directory.procPath, 'r');
   try {
     if (libc.isImmutable(number)) libc.setImmutable(number, false);
   } finally {
     closeSync(number);
   }
-  const names: string[] = [];
-  const stream = opendirSync(directory.procPath, { bufferSize: 1024 });
-  try {
-    for (let entry = stream.readSync(); entry !== null; entry = stream.readSync()) names.push(entry.name);
-  } finally {
-    stream.closeSync();
-  }
-  return names;
+  return readdirSync(directory.procPath, { encoding: 'buffer' });
 }

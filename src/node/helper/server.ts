@@ -1,5 +1,6 @@
 /** Takes requests, runs their handlers, sends answers; and sends the mount table's changes before the answers. */
 import { crashPoint } from '../crash-points.ts';
+import type { CopyProgress } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
 import type { HelperSettings, Operations } from '../operations.ts';
 import type { FromHelper, ToHelper } from '../protocol.ts';
@@ -113,17 +114,21 @@ export class HelperServer {
       throw new NodeError('InvalidRequest', 'the helper was not configured');
 
     const controller = new AbortController();
+    const told = {
+      signal: controller.signal,
+      onProgress: (progress: CopyProgress) => this.#options.send({ type: 'progress', id: request.id, progress }),
+    };
     if (!this.#options.isolated && this.#mayHang(handler, request.params)) {
       return this.#timed(
         request,
         controller,
-        children.run(request.operation, request.params, controller.signal).finally(() => this.#table.refresh()),
+        children.run(request.operation, request.params, told).finally(() => this.#table.refresh()),
       );
     }
     // Between two operations nobody tells such a child what changed.
     if (this.#options.isolated) this.#table.refresh();
     const context: HelperContext = { libc: this.#options.libc, table: this.#table, settings };
-    const result = handler.run(context, request.params, { signal: controller.signal });
+    const result = handler.run(context, request.params, told);
     return result instanceof Promise ? this.#timed(request, controller, result) : result;
   }
 

@@ -4,17 +4,7 @@
  * An image gets its name only when its filesystem is complete and on disk, so that a name is a promise. Its loop device
  * frees itself with the last user: dying between attach and mount leaks nothing.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crashPoint } from '../crash-points.ts';
@@ -27,8 +17,9 @@ import { openBeneath, openRoot } from '../helper/open-beneath.ts';
 import { checkEmpty, makeTarget, setImmutable, targetName } from '../helper/target.ts';
 import type { BindResult, TargetPath } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
-import { type BlockCalls, loadBlockCalls } from './block-calls.ts';
-import { backingFileOf, devicePathOf, type LoopDevice, loopDevices } from './loop-devices.ts';
+import { inTurn } from './clone.ts';
+import { blockCalls, commandFailed, exists, loopsOf, noSpaceOr, setSize, syncDirectory } from './files.ts';
+import { backingFileOf, devicePathOf } from './loop-devices.ts';
 import {
   type CreateImage,
   GROWING,
@@ -41,25 +32,6 @@ import {
 
 /** Suffix of an image that is not complete. */
 const DIRECTORY_MODE_MASK = 0o7777;
-
-let loaded: BlockCalls | undefined;
-
-function blockCalls(): BlockCalls {
-  loaded ??= loadBlockCalls();
-  return loaded;
-}
-
-/**
- * Loop devices of a file. Told by the inode: a name may be another file's in another mount namespace, and one file may
- * have several.
- */
-function loopsOf(file: string): readonly LoopDevice[] {
-  const { dev, ino } = statSync(file, { bigint: true });
-  return loopDevices().filter(({ path }) => {
-    const backing = blockCalls().backing(path);
-    return backing?.dev === dev && backing.ino === ino;
-  });
-}
 
 /** Whether the device `major:minor` is a loop device of this file. */
 function shows(device: string, file: string): boolean {
@@ -138,7 +110,8 @@ export async function mountImage(context: HelperContext, request: MountImage): P
   const loop = present ?? blockCalls().attach(file);
   try {
     crashPoint('image.after-attach');
-    const flags = request.discard ? ['discard'] : [];
+    // A clone has the UUID of what it was cloned from, which may be mounted too.
+    const flags = [...(request.discard ? ['discard'] : []), ...(request.filesystem === 'xfs' ? ['nouuid'] : [])];
     using tree = new Fd(libc, await blockCalls().mountDevice(loop.path, request.filesystem, flags, attributes.set));
     libc.moveMount(tree.number, target.fd.number);
     crashPoint('image.after-mount');
@@ -267,19 +240,25 @@ export async function removeImage(_context: HelperContext, { file }: { readonly 
 export async function freeze(
   context: HelperContext,
   { target, device, frozen }: { readonly target: TargetPath; readonly device: string; readonly frozen: boolean },
+  { signal }: RequestContext,
 ): Promise<null> {
   const { libc, table } = context;
   using root = openRoot(libc, target.root);
   using directory = openBeneath(libc, root, target.path, targetName(target));
   const stat = libc.statx(directory.number, '');
   const entry = table.byId(stat.mountId);
+  const image = backingFileOf(device);
   // A path that is no mount point would freeze the filesystem below it, the root one too.
-  if (!stat.isMountRoot || entry?.device !== device || backingFileOf(device) === undefined) {
+  if (!stat.isMountRoot || entry?.device !== device || image === undefined) {
     throw new NodeError('ForeignMount', `${targetName(target)} does not show the image on device ${device}`);
   }
   const fd = openSync(directory.procPath, constants.O_RDONLY);
   try {
-    await blockCalls().setFrozen(fd, frozen, targetName(target));
+    await inTurn(image, async () => {
+      // Given up while a clone was made: nobody would know that it is frozen.
+      if (signal.aborted) throw new NodeError('Aborted', `${targetName(target)} was left as it is`);
+      await blockCalls().setFrozen(fd, frozen, targetName(target));
+    });
   } finally {
     closeSync(fd);
   }
@@ -310,22 +289,6 @@ export async function probeClone(
   }
 }
 
-async function setSize(fd: number, sizeBytes: bigint, allocation: 'sparse' | 'full', path: string): Promise<void> {
-  if (allocation === 'full') {
-    const before = BigInt(fstatSync(fd).size);
-    try {
-      // Only what is new: XFS wants room for the whole range it is told, allocated already or not.
-      await blockCalls().allocate(fd, before, sizeBytes, path);
-    } catch (thrown) {
-      // What was allocated before the room ended would stay taken.
-      ftruncateSync(fd, Number(before));
-      throw thrown;
-    }
-    return;
-  }
-  ftruncateSync(fd, Number(sizeBytes));
-}
-
 /** Made only where it is missing, so that a workload's own changes to its permissions stay. */
 export function makeInside({ libc, table }: HelperContext, inside: MakeInside): null {
   const { target, device } = inside;
@@ -354,33 +317,4 @@ async function succeed(
 ): Promise<void> {
   const { status, stderr, stdout } = await run({ argv }, request);
   if (status === null || !accepted.includes(status)) throw commandFailed(argv[0], stderr === '' ? stdout : stderr);
-}
-
-function commandFailed(program: string, output: string): NodeError {
-  const line = output.trim().split('\n').slice(-3).join('; ');
-  if (/No space left/.test(output)) return new NodeError('NoSpace', `${program}: ${line}`);
-  return new NodeError('CommandFailed', `${program}: ${line}`);
-}
-
-function noSpaceOr(thrown: unknown, file: string): NodeError {
-  const error = NodeError.from(thrown);
-  if (error.errno !== 'ENOSPC' && error.errno !== 'EFBIG' && error.code !== 'NoSpace') return error;
-  return new NodeError('NoSpace', `there is no room for ${basename(file)} in ${dirname(file)}`, {
-    errno: error.errno,
-    path: file,
-    cause: error,
-  });
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }

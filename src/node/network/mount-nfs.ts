@@ -64,6 +64,17 @@ export function probeNfs(): { readonly kernel: boolean; readonly command: boolea
   };
 }
 
+/** Reads the kernel's own counters, proc(5) `mountstats`: no server is asked. */
+export function nfsCopies(_context: HelperContext, { path }: { readonly path: string }): { readonly copies: number } {
+  return { copies: copiesIn(readText('/proc/self/mountstats'), path) };
+}
+
+/** Of one mount point, the first number after `COPY:`, that of requests. Pure. */
+export function copiesIn(mountstats: string, path: string): number {
+  const own = mountstats.split(/^(?=device )/m).find((part) => part.split(' ', 5)[4] === path);
+  return Number(/^\s*COPY: (\d+)/m.exec(own ?? '')?.[1] ?? 0);
+}
+
 /** As the mount table shows it. */
 export function nfsSource({ server, path }: Pick<MountNfs, 'server' | 'path'>): string {
   return `${isIP(server) === 6 ? `[${server}]` : server}:${path}`;

@@ -47,6 +47,8 @@ export interface NetworkOperations {
   makeDirectory: Operation<MakeDirectory, FoundDirectory>;
   /** Looks for a directory in a mounted filesystem; null when it is not there. */
   findDirectory: Operation<Omit<MakeDirectory, 'mode'>, Omit<FoundDirectory, 'created'> | null>;
+  /** How many copies the server has made by itself for a mount of NFS 4.2 (COPY, RFC 7862), since it was made. */
+  nfsCopies: Operation<{ readonly path: string }, { readonly copies: number }>;
   /** Writes everything that is still in memory to where the filesystem at the path keeps it (syncfs(2)). */
   syncFilesystem: Operation<{ readonly path: string }, null>;
 }

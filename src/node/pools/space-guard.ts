@@ -9,14 +9,14 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { NodeLayer, TargetPath } from '../layer.ts';
 import type { Pool, Pools } from './pools.ts';
-import { criticalWater, lowWater } from './sizing.ts';
+import { criticalWater, lowWater, type Space } from './sizing.ts';
 
 const PERIOD_MS = 1000;
 /** Between looks while a pool is short of space: a fast disk takes 256 MiB in a quarter of a second. */
 const TIGHT_PERIOD_MS = 50;
 const DEADLINE_MS = 20_000;
 
-/** One mounted Thin image. */
+/** One mounted image. */
 export interface ThinMount {
   readonly target: TargetPath;
   readonly device: string;
@@ -29,6 +29,10 @@ export interface SpaceGuardOptions {
   readonly recordFile: string;
   /** Which Thin images of a pool are mounted now. */
   readonly thinMounts: (pool: Pool) => readonly ThinMount[];
+  /** The other mounted images, which are never held: a snapshot that was killed may have left one frozen. */
+  readonly thickMounts: (pool: Pool) => readonly ThinMount[];
+  /** Free bytes of a pool that Thin volumes may not take: they are promised to others. */
+  readonly reservedBytes: (pool: Pool) => Promise<bigint>;
   /** Told of what cannot be done. */
   readonly onError: (thrown: unknown) => void;
 }
@@ -37,7 +41,10 @@ export class SpaceGuard {
   readonly #options: SpaceGuardOptions;
   #held: boolean;
   #isTight = false;
-  /** The first look releases what a process before this one froze without having been able to write that down. */
+  /**
+   * The first look releases what a process before this one froze: for a snapshot, or without having been able to write
+   * down that it holds it.
+   */
   #isFirst = true;
 
   constructor(options: SpaceGuardOptions) {
@@ -69,12 +76,12 @@ export class SpaceGuard {
 
   /** One look at every pool. */
   async look(signal: AbortSignal): Promise<void> {
-    const { pools, thinMounts } = this.#options;
+    const { pools, thinMounts, thickMounts } = this.#options;
     let isTight = false;
     for (const name of pools.names()) {
       const pool = await pools.open(name, signal);
-      let space = await pools.space(pool, signal);
-      if (space.freeBytes < lowWater(space)) space = await pools.makeRoom(pool, 0n, signal);
+      if (this.#isFirst) await this.#setFrozen(thickMounts(pool), false, signal);
+      const space = await this.#spaceForThin(pool, signal);
       isTight ||= space.freeBytes < lowWater(space);
       const mounts = thinMounts(pool);
       if (space.freeBytes < criticalWater(space)) {
@@ -89,10 +96,24 @@ export class SpaceGuard {
     this.#isFirst = false;
   }
 
+  /** What Thin volumes may have of a pool; grown when that is little. */
+  async #spaceForThin(pool: Pool, signal: AbortSignal): Promise<Space> {
+    const { pools, reservedBytes } = this.#options;
+    const reserved = await reservedBytes(pool);
+    const less = ({ totalBytes, freeBytes }: Space): Space => ({ totalBytes, freeBytes: freeBytes - reserved });
+    const space = less(await pools.space(pool, signal));
+    return space.freeBytes < lowWater(space) ? less(await pools.makeRoom(pool, reserved, signal)) : space;
+  }
+
   async #setFrozen(mounts: readonly ThinMount[], frozen: boolean, signal: AbortSignal): Promise<void> {
-    for (const mount of mounts) {
-      await this.#options.node.call('freeze', { ...mount, frozen }, { signal, deadlineMs: DEADLINE_MS });
-    }
+    // All at once: one that a snapshot holds just now answers late, and must not keep the others waiting.
+    const outcomes = await Promise.allSettled(
+      mounts.map((mount) =>
+        this.#options.node.call('freeze', { ...mount, frozen }, { signal, deadlineMs: DEADLINE_MS }),
+      ),
+    );
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   #record(held: boolean): void {

@@ -238,6 +238,56 @@ describe('roles', function () {
       expect((body['status'] as Record<string, unknown>)['nodeName']).to.equal('n1');
     });
 
+    it('writes what it saw of a snapshot, and not of which volume it is', async () => {
+      const path = `${DEFAULT}/snapshots/mine`;
+      const body = { apiVersion, kind: 'Snapshot', metadata: { name: 'mine' }, spec: { volumeRef: { name: 'mine' } } };
+      const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'of-moment' } };
+      await world.admin.ask(`${CORE}/secrets`, { method: 'POST', body: secret });
+      expect((await world.admin.ask(`${DEFAULT}/snapshots`, { method: 'POST', body })).code).to.equal(201);
+      expect((await node.ask(path)).code).to.equal(403);
+      expect((await node.ask(`${CORE}/secrets/of-moment`)).code).to.equal(403);
+      const volumeSpec = { s3: { bucket: 'b', credentialsSecretRef: { name: 'of-moment' } } };
+      const source = { volumeName: 'mine', volumeUID: 'uid', volumeSpec };
+      const bound = await world.admin.merge(`${path}/status`, { status: { nodeName: 'n1', source } });
+      expect(bound.code, bound.text).to.equal(200);
+      expect((await node.ask(path)).code).to.equal(200);
+      expect((await node.ask(`${OURS}/snapshots?fieldSelector=status.nodeName%3Dn1`)).code).to.equal(200);
+      expect((await node.ask(`${OURS}/snapshots`)).code).to.equal(403);
+      // Its volume may be gone, and with it what else would let the node read this.
+      expect((await node.ask(`${CORE}/secrets/of-moment`)).code).to.equal(200);
+      expect((await node.merge(`${path}/status`, { status: { readyToUse: true } })).code).to.equal(200);
+      expect((await node.merge(path, { metadata: { finalizers: [`${GROUP}/snapshot`] } })).code).to.equal(200);
+      await refused(node, `${path}/status`, { status: { nodeName: 'n2' } }, 'may not change status.nodeName');
+      const other = { source: { ...source, volumeUID: 'another' } };
+      await refused(node, `${path}/status`, { status: other }, 'may not change status.source');
+      await refused(node, path, { spec: { ttl: '1h' } }, 'may not change spec');
+      expect((await node.ask(path, { method: 'DELETE' })).code).to.equal(403);
+      await world.admin.merge(path, { metadata: { finalizers: null } });
+      await world.admin.ask(path, { method: 'DELETE' });
+    });
+
+    it('writes how a restore went, and not what it is about', async () => {
+      const path = `${DEFAULT}/restores/mine`;
+      const spec = { source: { snapshotRef: { name: 'mine' } } };
+      const body = { apiVersion, kind: 'Restore', metadata: { name: 'mine' }, spec };
+      expect((await node.ask(`${DEFAULT}/restores`, { method: 'POST', body })).code).to.equal(403);
+      expect((await world.admin.ask(`${DEFAULT}/restores`, { method: 'POST', body })).code).to.equal(201);
+      expect((await node.ask(path)).code).to.equal(403);
+      const source = { snapshotName: 'mine', snapshotUID: 'uid', volumeName: 'mine', volumeUID: 'uid' };
+      const startTime = '2026-01-01T00:00:00Z';
+      const status = { nodeName: 'n1', source, startTime, safetySnapshotRef: { name: 'mine-safety' } };
+      const bound = await world.admin.merge(`${path}/status`, { status });
+      expect(bound.code, bound.text).to.equal(200);
+      expect((await node.ask(`${OURS}/restores?fieldSelector=status.nodeName%3Dn1`)).code).to.equal(200);
+      expect((await node.ask(`${OURS}/restores`)).code).to.equal(403);
+      expect((await node.merge(`${path}/status`, { status: { completionTime: startTime } })).code).to.equal(200);
+      const other = { source: { ...source, volumeUID: 'another' } };
+      await refused(node, `${path}/status`, { status: other }, 'may not change status.source');
+      const safety = { safetySnapshotRef: { name: 'another' } };
+      await refused(node, `${path}/status`, { status: safety }, 'may not change status.safetySnapshotRef');
+      await world.admin.ask(path, { method: 'DELETE' });
+    });
+
     it("changes no other node's objects, and makes and deletes none", async () => {
       for (const path of [
         `${DEFAULT}/volumes/other/status`,

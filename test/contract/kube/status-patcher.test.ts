@@ -90,6 +90,18 @@ for (const { name: serverName, start: startServer } of SERVERS) {
       expect(await patches()).to.equal(1);
     });
 
+    it('does not write again what it is given in another order, as the server gives it back', async () => {
+      const patcher = new StatusPatcher(client, 'agent');
+      const now = await cached((await patcher.apply(VOLUMES, await create(), STATUS)).object);
+      const turned = Object.fromEntries(Object.entries(STATUS).toReversed());
+      expect(JSON.stringify(turned)).not.to.equal(JSON.stringify(STATUS));
+      expect((await patcher.apply(VOLUMES, now, turned)).written).to.equal(false);
+      // Also where the cache shows a version that somebody else wrote since.
+      await client.patch(VOLUMES, now.metadata, { metadata: { labels: { a: 'b' } } }, { type: 'merge' });
+      const later = await cached(await client.get<Volume>(VOLUMES, now.metadata));
+      expect((await patcher.apply(VOLUMES, later, turned)).written).to.equal(false);
+    });
+
     it('does not write after a restart, when the server has all of it already', async () => {
       const first = await new StatusPatcher(client, 'agent').apply(VOLUMES, await create(), STATUS);
       const now = await cached(first.object);

@@ -34,24 +34,30 @@ describe('findOrphans', () => {
         { volumeUID: 'lost', path: '/pool/lost', bytes: 1n },
       ],
       hasMount: (namespace, name) => hasMount(`${namespace}/${name}`),
+      snapshots: [
+        { snapshotUID: 'known', path: '/snapshots/known', bytes: undefined },
+        { snapshotUID: 'lost', path: '/snapshots/lost', bytes: undefined },
+      ],
       hasVolume: (uid) => uid === 'known',
+      hasSnapshot: (uid) => uid === 'known',
     });
 
-  it('lists mounts and storage without an object', () => {
+  it('lists mounts, storage and snapshots without an object', () => {
     expect(find([`${root}/team/m/data`]).listed).to.deep.equal([
       { kind: 'Volume', uid: 'lost', namespace: '', name: '', path: '/pool/lost' },
       { kind: 'VolumeMount', uid: '', namespace: 'team', name: 'm', path: `${root}/team/m/data` },
+      { kind: 'Snapshot', uid: 'lost', namespace: '', name: '', path: '/snapshots/lost' },
     ]);
   });
 
   it('leaves out what has an object and what is not a target', () => {
     const others = [`${root}/.pools/default`, `${root}/team/m/data/sub`, `${root}/team/m`, '/elsewhere/a/b/data'];
-    expect(find([`${root}/team/m/data`, ...others], (key) => key === 'team/m').count).to.equal(1);
+    expect(find([`${root}/team/m/data`, ...others], (key) => key === 'team/m').count).to.equal(2);
   });
 
   it('lists twenty and counts all', () => {
     const { listed, count } = find(Array.from({ length: 30 }, (_, index) => `${root}/team/m${index}/data`));
-    expect([listed.length, count]).to.deep.equal([20, 31]);
+    expect([listed.length, count]).to.deep.equal([20, 32]);
   });
 });
 

@@ -29,6 +29,7 @@ function choose(spec: Partial<VolumeSpec>, given: Given = {}) {
     volume: wanted,
     resolved: resolution.resolved,
     nodes: given.nodes ?? [storageNode('b'), storageNode('a')],
+    onlyNode: wanted.spec.nodeName,
     preferred: given.preferred ?? [],
     volumesOn: (name) => given.counts?.[name] ?? 0,
     promisedOn: () => given.promised ?? 0n,

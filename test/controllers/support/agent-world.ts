@@ -2,9 +2,13 @@
 
 import type { VolumeType } from '../../../src/api/volume.ts';
 import { mountReconciler } from '../../../src/controllers/mount/reconciler.ts';
+import { restoreReconciler } from '../../../src/controllers/restore/reconciler.ts';
+import { snapshotReconciler } from '../../../src/controllers/snapshot/reconciler.ts';
 import type { AgentDependencies } from '../../../src/controllers/support/agent.ts';
 import { addAgentIndexes } from '../../../src/controllers/support/agent.ts';
+import { Jobs } from '../../../src/controllers/support/jobs.ts';
 import { KeyedLock } from '../../../src/controllers/support/keyed-lock.ts';
+import { Uses } from '../../../src/controllers/support/uses.ts';
 import { volumeReconciler } from '../../../src/controllers/volume/reconciler.ts';
 import type { MountTable, UnmountRequest } from '../../../src/node/layer.ts';
 import type { MountEntry } from '../../../src/node/mount-entry.ts';
@@ -35,12 +39,17 @@ export class AgentWorld extends World {
   readonly unmounted: string[] = [];
   /** What the mount table shows. */
   readonly table: MountEntry[] = [];
+  readonly uses = new Uses();
+  readonly #turns = new KeyedLock();
+  readonly fills = this.#jobs('fill');
+  readonly takes = this.#jobs('snapshot');
+  readonly reverts = this.#jobs('revert');
   readonly #dependencies: AgentDependencies;
 
   constructor() {
     super();
-    const { volumes, mounts, classes, namespaces } = this;
-    const stores = { volumes, mounts, classes, namespaces };
+    const { volumes, mounts, snapshots, restores, classes, namespaces } = this;
+    const stores = { volumes, mounts, snapshots, restores, classes, namespaces };
     addAgentIndexes(stores, '/run/mounts');
     this.#dependencies = {
       nodeName: 'a',
@@ -61,17 +70,30 @@ export class AgentWorld extends World {
       writer: this.writer('agent'),
       events: this.sink,
       locks: new KeyedLock(),
+      uses: this.uses,
     };
   }
 
   volume(name = 'data'): Promise<Result> {
-    const reconcile = volumeReconciler(this.#dependencies);
+    const reconcile = volumeReconciler({ ...this.#dependencies, jobs: this.fills });
     return reconcile(`team/${name}`, this.context());
+  }
+
+  snapshot(name = 's'): Promise<Result> {
+    return snapshotReconciler({ ...this.#dependencies, jobs: this.takes })(`team/${name}`, this.context());
+  }
+
+  restore(name = 'r'): Promise<Result> {
+    return restoreReconciler({ ...this.#dependencies, jobs: this.reverts })(`team/${name}`, this.context());
   }
 
   mount(name = 'm'): Promise<Result> {
     const quietly = <T>(_key: string, _target: string, work: (settled: () => void) => Promise<T>) =>
       work(() => undefined);
     return mountReconciler({ ...this.#dependencies, quietly })(`team/${name}`, this.context());
+  }
+
+  #jobs(name: string): Jobs {
+    return new Jobs({ name, clock: this.clock, concurrency: 4, uses: this.uses, turns: this.#turns });
   }
 }

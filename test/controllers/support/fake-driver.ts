@@ -3,9 +3,15 @@ import type {
   Deletion,
   Driver,
   DriverMount,
+  DriverRestore,
+  DriverSnapshot,
   DriverVolume,
+  LongCall,
   MountObservation,
   MountState,
+  SnapshotCalls,
+  SnapshotFacts,
+  SnapshotLeftover,
   UnmountOutcome,
   VolumeObservation,
 } from '../../../src/drivers/driver.ts';
@@ -44,6 +50,14 @@ export class FakeDriver implements Driver {
   unstageOutcome: UnmountOutcome | undefined;
   problem: VolumeObservation['problem'];
   usedBytes: bigint | undefined;
+  /** Snapshots that are complete, by UID. */
+  readonly taken = new Map<string, SnapshotFacts>();
+  /** What the volumes that were filled were filled from, by UID. */
+  readonly filledFrom = new Map<string, string>();
+  /** What `take` and `fill` wait for. */
+  work: (call: LongCall) => Promise<void> = () => Promise.resolve();
+  consistent: SnapshotFacts['consistent'] = { consistent: true, reason: 'FilesystemConsistent', message: '' };
+  snapshotBytes: bigint | undefined;
   /** What a deletion says it kept. */
   kept: string | undefined;
 
@@ -124,6 +138,52 @@ export class FakeDriver implements Driver {
     this.provisioned.delete(volume.uid);
     return { kept: this.kept };
   }
+
+  async fill(volume: DriverVolume, call: LongCall): Promise<void> {
+    this.#call('fill', volume);
+    await this.work(call);
+    const { content } = volume;
+    this.filledFrom.set(volume.uid, (content?.from === 'snapshot' ? content.snapshot.uid : content?.volume.uid) ?? '');
+    this.provisioned.add(volume.uid);
+    if (volume.capacityBytes !== undefined) this.enforced = volume.capacityBytes;
+  }
+
+  /** What the volumes that went back went back to, by UID. */
+  readonly revertedTo = new Map<string, string>();
+
+  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    this.calls.push(`revert ${volume.name} to ${snapshot.name} for ${restore.name}`);
+    this.#fail('revert');
+    await this.work(call);
+    this.revertedTo.set(volume.uid, snapshot.uid);
+  }
+
+  readonly snapshots: SnapshotCalls = {
+    observe: async ({ uid }) => {
+      this.#fail('observeSnapshot');
+      const facts = this.taken.get(uid);
+      return { facts, usedBytes: facts === undefined ? undefined : this.snapshotBytes };
+    },
+    take: async (snapshot: DriverSnapshot, call: LongCall) => {
+      this.calls.push(`take ${snapshot.name}`);
+      this.#fail('take');
+      await this.work(call);
+      const restoreBytes = snapshot.volume.capacityBytes ?? 0n;
+      const takenAt = new Date('2026-01-01T00:00:01Z');
+      this.taken.set(snapshot.uid, { takenAt, restoreBytes, method: 'Reflink', consistent: this.consistent });
+    },
+    delete: async ({ uid, name }) => {
+      this.calls.push(`delete-snapshot ${name}`);
+      this.#fail('delete-snapshot');
+      this.taken.delete(uid);
+    },
+    leftovers: async (): Promise<readonly SnapshotLeftover[]> =>
+      [...this.taken.keys()].map((snapshotUID) => ({
+        snapshotUID,
+        path: `/snapshots/${snapshotUID}`,
+        bytes: undefined,
+      })),
+  };
 
   #call(name: string, volume: DriverVolume): void {
     this.calls.push(`${name} ${volume.name}`);

@@ -80,6 +80,7 @@ export function startLive(client: KubeClient, place: Place, nodeName: string, se
   const pools = new Pools({ node: place.layer, directory: join(place.layer.stateDir, 'pools') });
   if (separate) managers.push(buildControllerManager({ client, log, metrics: createMetrics(), identity: 'live-test' }));
   else addControllers(manager, { client, log, metrics, leaderOnly: false });
+  const emptyDir = new EmptyDirDriver({ node: place.layer, pools });
   addAgent(manager, {
     client,
     log,
@@ -87,8 +88,8 @@ export function startLive(client: KubeClient, place: Place, nodeName: string, se
     nodeName,
     version: '0.0.0-test',
     node: place.layer,
-    drivers: [hostPathDriver(place.layer), new EmptyDirDriver({ node: place.layer, pools })],
-    pools: poolReader(pools),
+    drivers: [hostPathDriver(place.layer), emptyDir],
+    pools: poolReader(pools, emptyDir),
     hostPathAllow: [place.data],
     watchAll: !separate,
   });

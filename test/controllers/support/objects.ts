@@ -2,6 +2,8 @@
 import { API_VERSION } from '../../../src/api/group.ts';
 import type { Condition, ObjectMeta } from '../../../src/api/meta.ts';
 import type { Reason } from '../../../src/api/reasons.ts';
+import type { Restore, RestoreSpec, RestoreStatus } from '../../../src/api/restore.ts';
+import type { Snapshot, SnapshotSpec, SnapshotStatus } from '../../../src/api/snapshot.ts';
 import type { StorageNode, StorageNodeStatus } from '../../../src/api/storage-node.ts';
 import type { Volume, VolumeSpec, VolumeStatus } from '../../../src/api/volume.ts';
 import { VOLUME_TYPES, volumeTypeOf } from '../../../src/api/volume.ts';
@@ -55,6 +57,36 @@ export function mount(
     kind: 'VolumeMount',
     metadata: meta(name, true, metadata),
     spec: { volumeRef: { name: 'data' }, workloadId: `workload-${name}`, mountPath: '/data', ...spec },
+    status: { observedGeneration: -1, ...status },
+  };
+}
+
+export function snapshot(
+  name: string,
+  spec: Partial<SnapshotSpec> = {},
+  status: SnapshotStatus = {},
+  metadata: Meta = {},
+): Snapshot {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'Snapshot',
+    metadata: meta(name, true, metadata),
+    spec: { volumeRef: { name: 'data' }, ...spec },
+    status: { observedGeneration: -1, ...status },
+  };
+}
+
+export function restore(
+  name: string,
+  spec: Partial<RestoreSpec> = {},
+  status: RestoreStatus = {},
+  metadata: Meta = {},
+): Restore {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'Restore',
+    metadata: meta(name, true, metadata),
+    spec: { source: { snapshotRef: { name: 's' } }, ...spec },
     status: { observedGeneration: -1, ...status },
   };
 }

@@ -7,6 +7,8 @@ import { lintStatus } from '../../../src/api/conditions.ts';
 import type { Namespace } from '../../../src/api/core.ts';
 import type { Condition, ConditionedStatus, KubeObjectBase, ResourceDescriptor } from '../../../src/api/meta.ts';
 import { keyOf } from '../../../src/api/meta.ts';
+import type { Restore } from '../../../src/api/restore.ts';
+import type { Snapshot } from '../../../src/api/snapshot.ts';
 import type { StorageNode } from '../../../src/api/storage-node.ts';
 import type { Volume } from '../../../src/api/volume.ts';
 import type { VolumeClass } from '../../../src/api/volume-class.ts';
@@ -27,6 +29,8 @@ export class World {
   readonly clock = new FakeClock(NOW);
   readonly volumes = new Store<Volume>();
   readonly mounts = new Store<VolumeMount>();
+  readonly snapshots = new Store<Snapshot>();
+  readonly restores = new Store<Restore>();
   readonly nodes = new Store<StorageNode>();
   readonly classes = new Store<VolumeClass>();
   readonly namespaces = new Store<Namespace>();
@@ -135,6 +139,8 @@ export class World {
     const stores: Readonly<Record<string, unknown>> = {
       Volume: this.volumes,
       VolumeMount: this.mounts,
+      Snapshot: this.snapshots,
+      Restore: this.restores,
       StorageNode: this.nodes,
       VolumeClass: this.classes,
       Namespace: this.namespaces,

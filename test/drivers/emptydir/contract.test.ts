@@ -1,4 +1,5 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { DriverVolume } from '../../../src/drivers/driver.ts';
@@ -6,6 +7,7 @@ import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts
 import type { RunningNodeLayer } from '../../../src/node/create-layer.ts';
 import { DEFAULT_POOL, Pools } from '../../../src/node/pools/pools.ts';
 import { type DriverSubject, describeDriver } from '../../contract/driver-contract.ts';
+import { describeSnapshots, type SnapshotSubject } from '../../contract/snapshot-contract.ts';
 import { soon } from '../../node/support.ts';
 
 const MIB = 1024n * 1024n;
@@ -13,8 +15,9 @@ const MIB = 1024n * 1024n;
 async function subject(
   layer: RunningNodeLayer,
   volume: (name: string) => Pick<DriverVolume, 'source' | 'capacityBytes' | 'provisioning'>,
+  directory = join(layer.stateDir, 'pools'),
 ): Promise<DriverSubject> {
-  const pools = new Pools({ node: layer, directory: join(layer.stateDir, 'pools') });
+  const pools = new Pools({ node: layer, directory });
   const pool = await pools.open(DEFAULT_POOL, soon());
   return {
     driver: new EmptyDirDriver({ node: layer, pools }),
@@ -58,3 +61,49 @@ describeDriver('emptyDir in memory', ({ layer }) =>
     provisioning: 'Thin',
   })),
 );
+
+const asSnapshots = (driver: DriverSubject, consistentReason: string): SnapshotSubject => ({
+  ...driver,
+  hasSize: true,
+  consistentReason,
+});
+
+describeSnapshots('emptyDir of ext4, Thin', async ({ layer }) => {
+  const made = await subject(layer, () => ({ ...disk, capacityBytes: 32n * MIB, provisioning: 'Thin' }));
+  return asSnapshots(made, 'FilesystemConsistent');
+});
+describeSnapshots('emptyDir of xfs, Thin', async ({ layer }) => {
+  const made = await subject(layer, () => ({ ...disk, capacityBytes: 304n * MIB, provisioning: 'Thin' }));
+  return asSnapshots(made, 'FilesystemConsistent');
+});
+describeSnapshots('emptyDir of xfs, Thick', async ({ layer }) => {
+  const made = await subject(layer, () => ({ ...disk, capacityBytes: 304n * MIB, provisioning: 'Thick' }));
+  return asSnapshots(made, 'FilesystemConsistent');
+});
+describeSnapshots('emptyDir in memory', async ({ layer }) => {
+  const made = await subject(layer, () => ({
+    source: { type: 'emptyDir', medium: 'Memory' },
+    capacityBytes: 8n * MIB,
+    provisioning: 'Thin',
+  }));
+  return asSnapshots(made, 'Unchanged');
+});
+
+describeSnapshots('emptyDir on a pool of btrfs', async ({ layer, data }) => {
+  const [disk, host] = [join(data, 'disk'), join(data, 'host')];
+  writeFileSync(disk, '');
+  truncateSync(disk, 8 * 2 ** 30);
+  execFileSync('mkfs.btrfs', ['--quiet', disk]);
+  mkdirSync(host);
+  execFileSync('mount', ['-o', 'loop', disk, host]);
+  const made = await subject(
+    layer,
+    () => ({ source: { type: 'emptyDir', medium: '' }, capacityBytes: 304n * MIB, provisioning: 'Thin' }),
+    join(host, 'pools'),
+  );
+  const unmount = async (): Promise<void> => {
+    await made.dispose?.();
+    execFileSync('umount', [host]);
+  };
+  return asSnapshots({ ...made, dispose: unmount }, 'FilesystemConsistent');
+});

@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { DriverVolume } from '../../../src/drivers/driver.ts';
 import { NfsDriver } from '../../../src/drivers/nfs/driver.ts';
 import { isNfsRecord, type NfsRecord } from '../../../src/drivers/nfs/record.ts';
+import { snapshotRecords } from '../../../src/drivers/snapshot-record.ts';
+import { fillRecords } from '../../../src/drivers/trees/fill.ts';
 import { NodeError } from '../../../src/node/node-error.ts';
 import { Records } from '../../../src/node/records.ts';
 import { rejection, soon } from '../../node/support.ts';
@@ -25,10 +27,14 @@ describe('the nfs driver', () => {
     records = new Records(join(directory, 'nfs'), isNfsRecord);
     node = new ScriptedNode();
     now = 0;
-    driver = new NfsDriver({ node, records, now: () => now });
+    driver = driverOn(records, () => now);
   });
   afterEach(() => rmSync(directory, { recursive: true }));
 
+  const driverOn = (of: Records<NfsRecord>, clock?: () => number): NfsDriver => {
+    const [snapshots, fills] = [snapshotRecords(directory), fillRecords(directory)];
+    return new NfsDriver({ node, records: of, snapshots, fills, ...(clock === undefined ? {} : { now: clock }) });
+  };
   const volumeOf = (name: string, subPath?: string, overrides: Partial<DriverVolume> = {}): DriverVolume => ({
     uid: `uid-${name}`,
     namespace: 'ns',
@@ -61,7 +67,7 @@ describe('the nfs driver', () => {
 
   it('remembers what it found when it provisioned, over a restart', async () => {
     await driver.provision(volumeOf('v', 'own'), soon());
-    const again = new NfsDriver({ node, records: new Records(join(directory, 'nfs'), isNfsRecord) });
+    const again = driverOn(new Records(join(directory, 'nfs'), isNfsRecord));
     const seen = await again.observeVolume(volumeOf('v', 'own'), soon());
     expect(seen).to.deep.include({ provisioned: true, ownedByUs: true, staged: true });
     expect((await again.observeVolume(volumeOf('v', 'other'), soon())).provisioned).to.equal(false);
@@ -275,8 +281,8 @@ describe('the nfs driver', () => {
   it('forgets what it only found when the volume is released, and keeps in mind what it made', async () => {
     await driver.provision(volume, soon());
     await driver.provision(volumeOf('w', 'own'), soon());
-    await driver.release(volume);
-    await driver.release(volumeOf('w', 'own'));
+    await driver.release(volume, soon());
+    await driver.release(volumeOf('w', 'own'), soon());
     expect([...records.all().keys()]).to.deep.equal(['uid-w']);
   });
 });

@@ -1,9 +1,11 @@
 /** A node layer whose server answers as a test says: mounts are rows of a table, and nothing is really mounted. */
+import { dirname, join } from 'node:path';
 import type { NfsNode } from '../../../src/drivers/nfs/driver.ts';
 import type { BindResult, MountTable, TargetPath, UnmountOutcome, UnmountRequest } from '../../../src/node/layer.ts';
 import type { MountEntry } from '../../../src/node/mount-entry.ts';
 import { NodeError } from '../../../src/node/node-error.ts';
 import type { Operations } from '../../../src/node/operations.ts';
+import type { TreeChanges } from '../../../src/node/trees/operations.ts';
 
 /** Operations that a test may make fail, besides `unmount` and `bindOwn`. */
 type Asked =
@@ -13,7 +15,9 @@ type Asked =
   | 'observeTarget'
   | 'makeDirectory'
   | 'findDirectory'
-  | 'removeTree';
+  | 'removeTree'
+  | 'copyTree'
+  | 'nameTree';
 
 export const STALE = new NodeError('Failed', 'fstatfs: ESTALE', { errno: 'ESTALE' });
 export const SILENT = new NodeError('DeadlineExceeded', 'it was given up');
@@ -27,6 +31,12 @@ export class ScriptedNode implements NfsNode {
   /** Directories of the server, with their inode numbers. */
   readonly directories = new Map<string, bigint>();
   readonly entries: MountEntry[] = [];
+  /** Trees of the server, by their path in this node. */
+  readonly trees = new Set<string>();
+  /** What was written to a tree while it was copied. */
+  changes: TreeChanges = { count: 0, examples: [] };
+  /** Copies that the server made by itself. */
+  copies = 0;
   kernel = true;
   command = true;
   fsid = '0:1';
@@ -75,6 +85,7 @@ export class ScriptedNode implements NfsNode {
   async removeTree(target: TargetPath): Promise<void> {
     this.#ask('removeTree', nameOf(target));
     this.directories.delete(target.path);
+    this.trees.delete(nameOf(target));
   }
 
   async call<K extends keyof Operations>(
@@ -114,6 +125,29 @@ export class ScriptedNode implements NfsNode {
         const ino = this.directories.get(path);
         return ino === undefined ? null : { ino };
       }
+      case 'nfsCopies':
+        return { copies: this.copies };
+      case 'lookAtTree': {
+        const { source } = params as Operations['lookAtTree']['params'];
+        const isThere = 'own' in source && this.trees.has(nameOf(source.own));
+        return isThere ? { device: '0:1', root: '/', names: ['file'] } : null;
+      }
+      case 'copyTree': {
+        const { destination, source } = params as Operations['copyTree']['params'];
+        if (!('own' in source)) throw new Error('an nfs volume is no path of a user');
+        this.#ask('copyTree', `${nameOf(source.own)} to ${nameOf(destination)}`);
+        this.trees.add(nameOf(destination));
+        return { entries: 2, bytes: 7n, sharesBlocks: false, startedAt: 1_000, changes: this.changes };
+      }
+      case 'nameTree': {
+        const { tree, name } = params as Operations['nameTree']['params'];
+        this.#ask('nameTree', nameOf(tree));
+        this.trees.delete(nameOf(tree));
+        this.trees.add(join(dirname(nameOf(tree)), name));
+        return null;
+      }
+      case 'removeEmptyTree':
+        return null;
       case 'observeTarget': {
         const { target } = params as Operations['observeTarget']['params'];
         this.#ask('observeTarget', nameOf(target));
@@ -139,7 +173,7 @@ export class ScriptedNode implements NfsNode {
   }
 
   #ask(operation: Asked | 'unmount' | 'bindOwn', path: string): null {
-    this.calls.push(`${operation} ${path.replace('/run/mounts/', '')}`);
+    this.calls.push(`${operation} ${path.replaceAll('/run/mounts/', '')}`);
     const failure = this.failures.get(operation);
     if (failure !== undefined) throw failure;
     return null;

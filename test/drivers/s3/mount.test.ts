@@ -285,6 +285,13 @@ describe('mounts of S3 volumes', function () {
     expect(await server.read('data', `${prefix}holed`)).to.equal(undefined);
   });
 
+  it('tells what was sent from what was not, whatever bytes its name has', async () => {
+    const { volume, mount, target } = await setUp();
+    writeFileSync(Buffer.concat([Buffer.from(`${target}/`), Buffer.from([0x66, 0xff, 0xfe])]), 'no text');
+    expect(await unmount(volume, mount)).to.deep.equal({ outcome: 'done' });
+    expect(await driver.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
+  });
+
   it('drops what was not sent only when a person permits it', async () => {
     const { volume, mount, target, prefix } = await setUp();
     await writtenWhileAway(target, { dropped: 'dropped' });

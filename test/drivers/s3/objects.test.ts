@@ -39,7 +39,7 @@ describe('objects of an S3 volume', function () {
   describe('finding out what is wrong', () => {
     it('looks at an empty prefix of a bucket', async () => {
       const objects = await S3Objects.open(server.location('data', freshPrefix()));
-      expect(await objects.look(UID, soon())).to.deep.equal({ empty: true, ours: false });
+      expect(await objects.look(UID, soon())).to.deep.include({ empty: true, ours: false });
     });
 
     it('names a missing bucket', async () => {
@@ -113,7 +113,7 @@ describe('objects of an S3 volume', function () {
       const secure = await S3Server.start({ tls: true });
       await secure.createBucket('data');
       const objects = await S3Objects.open(secure.location('data', ''));
-      expect(await objects.look(UID, soon())).to.deep.equal({ empty: true, ours: false });
+      expect(await objects.look(UID, soon())).to.deep.include({ empty: true, ours: false });
       expect(await reason(secure.location('data', '', { caBundle: undefined }))).to.equal('CertificateNotTrusted');
       expect(await reason(secure.location('data', '', { caBundle: new Agent().options.ca as undefined }))).to.equal(
         'CertificateNotTrusted',
@@ -164,7 +164,7 @@ describe('objects of an S3 volume', function () {
         expect((await rejection(objects.purge(UID, soon()))).reason).to.equal(expected);
         proxy.heal();
         expect(await server.read('data', `${prefix}kept`)).to.equal(`${prefix}kept`);
-        expect(await objects.look(UID, soon())).to.deep.equal({ empty: false, ours: true });
+        expect(await objects.look(UID, soon())).to.deep.include({ empty: false, ours: true });
       });
     }
 
@@ -194,7 +194,7 @@ describe('objects of an S3 volume', function () {
       const objects = await S3Objects.open(server.location('data', prefix));
       expect(await objects.claim(UID, soon())).to.equal(true);
       expect(await objects.claim(UID, soon())).to.equal(true);
-      expect(await objects.look(UID, soon())).to.deep.equal({ empty: true, ours: true });
+      expect(await objects.look(UID, soon())).to.deep.include({ empty: true, ours: true });
     });
 
     it('lets one of two volumes have it', async () => {

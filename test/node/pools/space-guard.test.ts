@@ -76,7 +76,14 @@ describe('the space guard on a full host', function () {
   });
 
   const makeGuard = (): SpaceGuard => {
-    const options = { node, pools, recordFile, thinMounts: () => [{ target, device }] };
+    const options = {
+      node,
+      pools,
+      recordFile,
+      thinMounts: () => [{ target, device }],
+      thickMounts: () => [],
+      reservedBytes: () => Promise.resolve(0n),
+    };
     return new SpaceGuard({
       ...options,
       onError: (thrown) => {

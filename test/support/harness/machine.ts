@@ -12,7 +12,10 @@ import {
   type KubeObjectBase,
   NAMESPACES,
   OUR_RESOURCES,
+  RESTORES,
   type ResourceDescriptor,
+  SNAPSHOT_SCHEDULES,
+  SNAPSHOTS,
   STORAGE_NODES,
   VOLUME_MOUNTS,
   VOLUMES,
@@ -378,9 +381,9 @@ export class Machine {
     );
   }
 
-  /** Deletes every mount and volume of the machine's namespaces and waits until they are gone. */
+  /** Deletes every schedule, mount, snapshot and volume of the machine's namespaces and waits until they are gone. */
   async deleteAll(deadline = 60_000): Promise<void> {
-    for (const resource of [VOLUME_MOUNTS, VOLUMES]) {
+    for (const resource of [SNAPSHOT_SCHEDULES, RESTORES, VOLUME_MOUNTS, SNAPSHOTS, VOLUMES]) {
       const keys: string[] = [];
       for (const namespace of ['default', ...this.#namespaces]) {
         const { items } = await this.client.list(resource, { namespace });

@@ -1,5 +1,8 @@
 /** Objects as a person would write them. */
 import { API_VERSION, DEFAULT_VOLUME_CLASS } from '../../../src/api/group.ts';
+import type { Restore, RestoreSpec } from '../../../src/api/restore.ts';
+import type { ScheduleSpec, SnapshotSchedule } from '../../../src/api/schedule.ts';
+import type { Snapshot, SnapshotSpec } from '../../../src/api/snapshot.ts';
 import type { Volume, VolumeSpec } from '../../../src/api/volume.ts';
 import { VOLUME_TYPES } from '../../../src/api/volume.ts';
 import type { VolumeClass, VolumeClassSpec } from '../../../src/api/volume-class.ts';
@@ -21,6 +24,41 @@ export function mount(
     kind: 'VolumeMount',
     metadata: { namespace, name },
     spec: { volumeRef: { name: volumeName }, workloadId: `w-${name}`, mountPath: '/data', ...spec },
+  };
+}
+
+export function snapshot(
+  namespace: string,
+  name: string,
+  volumeName: string,
+  spec: Partial<SnapshotSpec> = {},
+): Snapshot {
+  const volumeRef = { name: volumeName };
+  return { apiVersion: API_VERSION, kind: 'Snapshot', metadata: { namespace, name }, spec: { volumeRef, ...spec } };
+}
+
+export function restore(
+  namespace: string,
+  name: string,
+  snapshotName: string,
+  spec: Partial<RestoreSpec> = {},
+): Restore {
+  const source = { snapshotRef: { name: snapshotName } };
+  return { apiVersion: API_VERSION, kind: 'Restore', metadata: { namespace, name }, spec: { source, ...spec } };
+}
+
+/** Snapshots of a volume, at two in the morning unless said otherwise. */
+export function snapshotSchedule(
+  namespace: string,
+  name: string,
+  volumeName: string,
+  spec: Partial<ScheduleSpec<SnapshotSpec>> = {},
+): SnapshotSchedule {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'SnapshotSchedule',
+    metadata: { namespace, name },
+    spec: { schedule: '0 2 * * *', template: { spec: { volumeRef: { name: volumeName } } }, ...spec },
   };
 }
 

@@ -8,16 +8,13 @@ import {
   type ConditionedStatus,
   type KubeObjectBase,
   keyOf,
+  OUR_RESOURCES,
   type ResourceDescriptor,
-  STORAGE_NODES,
-  VOLUME_MOUNTS,
-  VOLUMES,
 } from '../../../src/api/meta.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
 
 type Seen = KubeObjectBase & { readonly status?: ConditionedStatus };
 
-const KINDS: readonly ResourceDescriptor[] = [VOLUMES, VOLUME_MOUNTS, STORAGE_NODES];
 const RETRY_MS = 200;
 
 export class ObjectLog {
@@ -30,7 +27,7 @@ export class ObjectLog {
 
   constructor(client: KubeClient) {
     this.#client = client;
-    this.#loops = KINDS.map((resource) => this.#follow(resource));
+    this.#loops = OUR_RESOURCES.map((resource) => this.#follow(resource));
   }
 
   /** The object as it was last seen. */

@@ -1,0 +1,176 @@
+/** Volumes that go back to a snapshot of them: a Restore applied with kubectl, and `clawstore snapshot revert`. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { RESTORES, SNAPSHOTS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import type { Restore } from '../src/api/restore.ts';
+import type { Snapshot } from '../src/api/snapshot.ts';
+import type { VolumeMount } from '../src/api/volume-mount.ts';
+import { ExitCode } from '../src/cli/exit-code.ts';
+import type { CrashPoint } from '../src/node/crash-points.ts';
+import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
+import { pathsNamed } from '../test/support/harness/files.ts';
+import { Machine } from '../test/support/harness/machine.ts';
+import { mount, restore, snapshot, volume } from '../test/support/harness/manifests.ts';
+import { waitFor } from '../test/support/harness/wait.ts';
+
+/** Where the agent is killed while a volume goes back. */
+const POINTS: readonly CrashPoint[] = [
+  'revert.after-clone',
+  'revert.after-record',
+  'revert.after-name',
+  'revert.after-done',
+];
+
+describe(`going back to a snapshot, ${controlPlaneKind} API server`, function () {
+  this.timeout(180_000);
+  let machine: Machine;
+  let ns: string;
+
+  before(async () => {
+    machine = await Machine.start({ separate: true });
+    ns = await machine.namespace('reverts');
+  });
+
+  after(async () => {
+    await machine?.end();
+  });
+
+  const keyOf = (name: string): string => `${ns}/${name}`;
+  const fileOf = (name: string): string => join(machine.target(ns, name), 'file');
+  const read = (name: string): string => readFileSync(fileOf(name), 'utf8');
+
+  async function attach(name: string): Promise<void> {
+    await machine.create(mount(ns, name, name));
+    await machine.waitReady<VolumeMount>(VOLUME_MOUNTS, keyOf(name));
+  }
+
+  async function detach(name: string): Promise<void> {
+    await machine.delete(VOLUME_MOUNTS, keyOf(name));
+    await machine.waitGone(VOLUME_MOUNTS, keyOf(name));
+  }
+
+  /** A mounted volume with `new` in it and a snapshot `NAME-before` of the time when it had `old`. */
+  async function changed(name: string): Promise<void> {
+    await machine.create(volume(ns, name, { emptyDir: {}, capacity: '64Mi' }));
+    await attach(name);
+    writeFileSync(fileOf(name), 'old');
+    await machine.create(snapshot(ns, `${name}-before`, name));
+    await machine.waitReady<Snapshot>(SNAPSHOTS, keyOf(`${name}-before`));
+    writeFileSync(fileOf(name), 'new');
+  }
+
+  /** What a new volume has that is made from a snapshot. */
+  async function contentOf(snapshotName: string): Promise<string> {
+    const dataSource = { snapshotRef: { name: snapshotName } };
+    const name = `of-${snapshotName}`;
+    await machine.create(volume(ns, name, { emptyDir: {}, capacity: '64Mi', dataSource }));
+    await attach(name);
+    const text = read(name);
+    await detach(name);
+    return text;
+  }
+
+  it('is refused for good while the volume is mounted, with the names of who has it', async () => {
+    await changed('busy');
+    await machine.create(restore(ns, 'too-early', 'busy-before'));
+    const refused = await machine.waitCondition(RESTORES, keyOf('too-early'), 'Stalled', 'True', 'VolumeInUse');
+    expect(refused.message).to.include('"busy"');
+    expect(read('busy')).to.equal('new');
+    await detach('busy');
+    await attach('busy');
+    expect(read('busy')).to.equal('new');
+    const { status } = await machine.get<Restore>(RESTORES, keyOf('too-early'));
+    expect(status).to.have.property('completionTime');
+    expect(status).to.not.have.property('nodeName');
+  });
+
+  it('brings the old content back, and keeps the newer as a snapshot', async () => {
+    await changed('data');
+    await detach('data');
+    await machine.kubectl.apply([restore(ns, 'back', 'data-before')]);
+    await machine.kubectl.run(['wait', '-n', ns, '--for=condition=Ready', '--timeout=60s', 'crs/back']);
+    await attach('data');
+    expect(read('data')).to.equal('old');
+    const { status } = await machine.get<Restore>(RESTORES, keyOf('back'));
+    expect(status?.safetySnapshotRef).to.deep.equal({ name: 'back-safety' });
+    expect(status?.conditions?.map(({ type, reason }) => `${type} ${reason}`)).to.deep.equal(['Ready Reverted']);
+    expect(await contentOf('back-safety')).to.equal('new');
+    expect(await contentOf('data-before')).to.equal('old');
+    const table = await machine.kubectl.run(['get', '-n', ns, 'crs', 'back']);
+    expect(table).to.match(/back +data-before +data +True +Reverted/);
+  });
+
+  it('does nothing more afterwards, whatever happens to it, the agent and the volume', async () => {
+    writeFileSync(fileOf('data'), 'precious');
+    const reconcileAt = { metadata: { annotations: { 'storage.clawbernetes.io/reconcile-at': 'now' } } };
+    await detach('data');
+    await machine.patch(RESTORES, keyOf('back'), reconcileAt);
+    await machine.node.killGroup();
+    await machine.restartWhatEnded();
+    await attach('data');
+    expect(read('data')).to.equal('precious');
+    await machine.delete(RESTORES, keyOf('back'));
+    await machine.waitGone(RESTORES, keyOf('back'));
+    expect(read('data')).to.equal('precious');
+    await machine.waitReady(SNAPSHOTS, keyOf('back-safety'));
+  });
+
+  it('is done by clawstore snapshot revert, which waits and says what it did', async () => {
+    await changed('command');
+    const revert = (...args: readonly string[]) =>
+      machine.command(['snapshot', 'revert', ...args, '--invoke-namespace', ns, '-o', 'json']);
+    const busy = await revert('command-before');
+    expect(busy.code, busy.stderr).to.equal(ExitCode.refused);
+    expect(busy.stdout).to.include('VolumeInUse').and.include('\\"command\\"');
+    await detach('command');
+    const { code, stdout, stderr } = await revert('command-before', '--no-safety-snapshot');
+    expect(code, stderr).to.equal(0);
+    const answer = JSON.parse(stdout) as Record<string, unknown>;
+    expect(answer).to.include({ snapshotId: 'command-before', volumeId: 'command', state: 'done', success: true });
+    expect(answer).to.not.have.property('safetySnapshotId');
+    await attach('command');
+    expect(read('command')).to.equal('old');
+    const unknown = await revert('no-such');
+    expect(unknown.stdout).to.include('there is no snapshot').and.include('no-such');
+  });
+
+  it('is refused by what cannot go back, and the volume is as it was', async () => {
+    await machine.create(volume(ns, 'memory', { emptyDir: { medium: 'Memory' }, capacity: '16Mi' }));
+    await machine.waitReady(VOLUMES, keyOf('memory'));
+    await machine.create(snapshot(ns, 'memory-before', 'memory'));
+    await machine.waitReady(SNAPSHOTS, keyOf('memory-before'));
+    await machine.create(restore(ns, 'memory', 'memory-before', { safetySnapshot: false }));
+    await machine.waitCondition(RESTORES, keyOf('memory'), 'Stalled', 'True', 'RevertNotSupported');
+    await machine.waitReady(VOLUMES, keyOf('memory'));
+  });
+
+  for (const point of POINTS) {
+    it(`goes on after a kill of the agent, and is done once: ${point}`, async () => {
+      const name = point.replaceAll('.', '-');
+      await changed(name);
+      await detach(name);
+      await machine.node.stop();
+      const armed = await machine.startNode({ env: { CLAWSTORE_CRASH_AT: point }, unready: true });
+      await machine.create(restore(ns, name, `${name}-before`));
+      await waitFor(() => armed.exit !== undefined, {
+        message: `the agent to be killed at ${point}`,
+        deadline: 60_000,
+      });
+      await armed.killGroup();
+      await machine.startNode();
+      await machine.waitReady<Restore>(RESTORES, keyOf(name), 60_000);
+      await attach(name);
+      expect(read(name)).to.equal('old');
+      const { metadata } = await machine.get(VOLUMES, keyOf(name));
+      const files = pathsNamed(metadata.uid ?? '?', machine.settings.stateDir);
+      expect(files.filter((path) => path.endsWith('.new'))).to.deep.equal([]);
+      expect(existsSync(fileOf(name))).to.equal(true);
+    });
+  }
+
+  it('never showed a status that breaks the rules', () => {
+    expect(machine.objects.problems).to.deep.equal([]);
+  });
+});

@@ -1,0 +1,187 @@
+/**
+ * Snapshots of nfs volumes, and volumes made from them or from each other: copies on the server, in a hidden directory below
+ * the export.
+ *
+ * The export is mounted for it once more, without a cache of attributes: what others write meanwhile is seen then, and
+ * neither the mounts of workloads nor their owner have to wait.
+ */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Reason } from '../../api/reasons.ts';
+import type { NodeLayer, TargetPath } from '../../node/layer.ts';
+import type { Records } from '../../node/records.ts';
+import type { TreeSource } from '../../node/trees/operations.ts';
+import { type DriverContent, DriverError, type DriverVolume, type LongCall, type SnapshotFacts } from '../driver.ts';
+import type { SnapshotRecord } from '../snapshot-record.ts';
+import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
+import { FILLING, type FillContent, type FillRecord, fillTree, forgetFill, isFilled } from '../trees/fill.ts';
+import { HIDDEN, type Reached, refuseMissing, TreeSnapshots } from '../trees/snapshots.ts';
+import { nfsFailure } from './failure.ts';
+import { nfsOptions } from './mount-options.ts';
+import { exportOf, sourceNameOf, sourceOf } from './volume.ts';
+
+/** Longest that one mount may take, in milliseconds, and what its call may take longer. */
+const MOUNT_MS = 8_000;
+const MARGIN_MS = 4_000;
+const SYNC_MS = 60_000;
+const LEAVE_ATTEMPTS = 5;
+const LEAVE_MS = 500;
+
+export interface NfsContentOptions {
+  readonly node: Pick<NodeLayer, 'mountRoot' | 'table' | 'unmount' | 'removeTree' | 'call'>;
+  readonly snapshots: Records<SnapshotRecord>;
+  readonly fills: Records<FillRecord>;
+}
+
+export class NfsContent {
+  readonly snapshots: TreeSnapshots;
+  readonly #options: NfsContentOptions;
+
+  constructor(options: NfsContentOptions) {
+    this.#options = options;
+    this.snapshots = new TreeSnapshots({
+      driver: 'nfs',
+      mayBeEmpty: true,
+      node: options.node,
+      records: options.snapshots,
+      reach: (volume, uid, work, signal) => this.#reach(volume, uid, work, signal),
+      nameOf: (volume, { path }) => `${exportOf(sourceOf(volume))}/${path.slice(path.indexOf(HIDDEN))}`,
+      treeOf: () => undefined,
+      failure: (thrown, volume, otherwise) => nfsFailure(thrown, sourceNameOf(volume), otherwise),
+      describe: sourceNameOf,
+    });
+  }
+
+  /** @returns whether the directory of the volume was missing, and made. */
+  async fill(volume: DriverVolume, content: DriverContent, call: LongCall): Promise<{ readonly isMade: boolean }> {
+    const { node, fills } = this.#options;
+    const target = (tree: TargetPath) => ({ node, records: fills, uid: volume.uid, tree });
+    try {
+      await this.#reach(
+        volume,
+        `${volume.uid}-fill`,
+        async ({ data }) => {
+          if (await isFilled(target(data), call.signal)) return;
+          const fill = (from: Omit<FillContent, 'mayCreate'>) =>
+            fillTree(target(data), { ...from, mayCreate: true }, call);
+          await this.#read(volume, content, fill, call);
+        },
+        call.signal,
+      );
+    } catch (thrown) {
+      throw nfsFailure(thrown, sourceNameOf(volume), Reason.CloneFailed);
+    }
+    return { isMade: fills.read(volume.uid)?.isMade === true };
+  }
+
+  noteOf({ uid }: DriverVolume): string | undefined {
+    return this.#options.fills.read(uid)?.note ?? undefined;
+  }
+
+  /** Removes what never became content of the volume. */
+  async forget(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { node, fills } = this.#options;
+    const { uid } = volume;
+    const record = fills.read(uid);
+    if (record === undefined) return;
+    // What is complete has left nothing; the server need not be asked.
+    if (record.isComplete) return fills.remove(uid);
+    const forget = ({ data }: NfsReached) => forgetFill({ node, records: fills, uid, tree: data }, signal);
+    await this.#reach(volume, `${uid}-fill`, forget, signal);
+  }
+
+  async #read(
+    volume: DriverVolume,
+    content: DriverContent,
+    work: (from: Omit<FillContent, 'mayCreate'>) => Promise<void>,
+    { signal }: LongCall,
+  ): Promise<void> {
+    const reader = `${volume.uid}-from`;
+    if (content.from === 'snapshot') {
+      const { snapshot } = content;
+      const name = `snapshot "${snapshot.name}"`;
+      const read = (source: TreeSource) => work({ source, name, isFixed: true });
+      return await this.snapshots.read(snapshot, reader, read, signal);
+    }
+    const { volume: from } = content;
+    const [left, right] = [`${sourceNameOf(from)}/`, `${sourceNameOf(volume)}/`];
+    if (left.startsWith(right) || right.startsWith(left)) {
+      const message = `${sourceNameOf(volume)} cannot be filled from ${sourceNameOf(from)}: one lies in the other`;
+      throw new DriverError(Reason.DataSourceMismatch, message, { terminal: true });
+    }
+    const read = async (reached: Reached): Promise<void> => {
+      const source = reached.source();
+      await refuseMissing({ node: this.#options.node, describe: sourceNameOf, mayBeEmpty: true }, from, source, signal);
+      await work({ source, name: `volume "${from.name}"`, isFixed: false });
+    };
+    await this.#reach(from, reader, read, signal);
+  }
+
+  async #reach<T>(
+    volume: DriverVolume,
+    uid: string,
+    work: (reached: NfsReached) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { node } = this.#options;
+    refuseHidden(volume);
+    const { server, path, subPath } = sourceOf(volume);
+    const target = stageTarget(node, uid);
+    const options = [...nfsOptions(volume.mountOptions).client, 'actimeo=0'];
+    await this.#writeOut(volume, signal);
+    await node.call(
+      'mountNfs',
+      { server, path, target, options, timeoutMs: MOUNT_MS },
+      { signal, deadlineMs: MOUNT_MS + MARGIN_MS },
+    );
+    const data = subPath === undefined ? target : { ...target, path: join(target.path, subPath) };
+    try {
+      return await work({
+        data,
+        source: () => ({ own: data }),
+        places: [{ ...target, path: `${target.path}/${HIDDEN}` }],
+        copyMethod: (limit) => this.#copyMethod(target, limit),
+      });
+    } finally {
+      await this.#leave(uid);
+    }
+  }
+
+  /** What workloads of this node have written reaches the server first: it is the server's files that are copied. */
+  async #writeOut({ uid }: DriverVolume, signal: AbortSignal): Promise<void> {
+    const stage = stageMountOf(this.#options.node, uid);
+    if (stage === undefined) return;
+    await this.#options.node.call('syncFilesystem', { path: stage.target }, { signal, deadlineMs: SYNC_MS });
+  }
+
+  async #copyMethod(target: TargetPath, signal: AbortSignal): Promise<SnapshotFacts['method']> {
+    const { copies } = await this.#options.node.call('nfsCopies', { path: pathOf(target) }, { signal });
+    return copies > 0 ? 'ServerSideCopy' : 'Copy';
+  }
+
+  /** Everything is on the server by now. What a killed copy held is let go within moments. */
+  async #leave(uid: string): Promise<void> {
+    const { node } = this.#options;
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await unmountStage(node, uid, AbortSignal.timeout(MOUNT_MS));
+      if (outcome.outcome === 'done') return;
+      if (attempt === LEAVE_ATTEMPTS) {
+        throw new DriverError(Reason.UnmountFailed, `the mount for copying is still in use (${inUse(outcome)})`);
+      }
+      await sleep(LEAVE_MS);
+    }
+  }
+}
+
+interface NfsReached extends Reached {
+  readonly data: TargetPath;
+}
+
+/** Snapshots of other volumes: whoever could mount them could read and change them. */
+export function refuseHidden(volume: DriverVolume): void {
+  const { path, subPath = '' } = sourceOf(volume);
+  const isOurs = `${path}/${subPath}`.split('/').some((name) => name === HIDDEN || name.startsWith(FILLING));
+  if (!isOurs) return;
+  const message = `${sourceNameOf(volume)} lies in a directory that clawstore keeps for itself`;
+  throw new DriverError(Reason.InvalidSpec, message, { terminal: true });
+}

@@ -1,0 +1,205 @@
+/**
+ * Moments of buckets: copies made by the server, below a prefix of ours in the same bucket. The marker of that prefix says
+ * whose it is, and, until all is copied, that it is not complete: taking the word away is the moment at which the snapshot
+ * exists. Nothing is read through the mount; what its process has not sent yet is waited for first.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { uidSegment } from '../../api/names.ts';
+import { Reason } from '../../api/reasons.ts';
+import type { Records } from '../../node/records.ts';
+import {
+  type DriverContent,
+  DriverError,
+  type DriverSnapshot,
+  type DriverVolume,
+  type LongCall,
+  type PendingUpload,
+  type SnapshotCalls,
+  type SnapshotFacts,
+  type SnapshotLeftover,
+  type SnapshotObservation,
+} from '../driver.ts';
+import { factsOf, recordOf, type SnapshotRecord } from '../snapshot-record.ts';
+import { copyObjects } from './copies.ts';
+import { HIDDEN_PREFIX, locationName, type S3Location } from './location.ts';
+import { S3Objects } from './objects.ts';
+
+/** How long uploads are waited for, in milliseconds. */
+const FLUSH_MS = 30_000;
+const FLUSH_POLL_MS = 100;
+/** For one copy, which a server may do byte by byte, in milliseconds. */
+const COPY_MS = 600_000;
+
+export interface S3SnapshotsOptions {
+  readonly records: Records<SnapshotRecord>;
+  /** Where a volume is. @throws DriverError when its credentials are not there. */
+  readonly locationOf: (volume: DriverVolume) => S3Location;
+  /** What this node has not sent yet; the targets of the mounts that may have written it. */
+  readonly pending: (
+    volume: DriverVolume,
+    signal: AbortSignal,
+  ) => Promise<(PendingUpload & { readonly targets: readonly string[] }) | undefined>;
+}
+
+export class S3Snapshots implements SnapshotCalls {
+  readonly #options: S3SnapshotsOptions;
+
+  constructor(options: S3SnapshotsOptions) {
+    this.#options = options;
+  }
+
+  async observe(snapshot: DriverSnapshot, signal: AbortSignal): Promise<SnapshotObservation> {
+    const record = this.#options.records.read(snapshot.uid);
+    if (record === undefined) return { facts: undefined, usedBytes: undefined };
+    const { ours, complete } = await this.#with(this.#placeOf(snapshot), (objects) =>
+      objects.look(snapshot.uid, signal),
+    );
+    if (!ours || !complete) return { facts: undefined, usedBytes: undefined };
+    const facts = factsOf(record);
+    return { facts, usedBytes: facts.restoreBytes };
+  }
+
+  async take(snapshot: DriverSnapshot, call: LongCall): Promise<void> {
+    call.signal.throwIfAborted();
+    const { uid, name, volume } = snapshot;
+    if ((await this.observe(snapshot, call.signal)).facts !== undefined) return;
+    await this.#flush(snapshot, call.signal);
+    const source = this.#options.locationOf(volume);
+    const place = this.#placeOf(snapshot);
+    await this.#with(place, async (to) => {
+      if (!(await to.claim(uid, call.signal, 'incomplete'))) {
+        throw new DriverError(Reason.SnapshotFailed, `${locationName(place)} belongs to somebody else`);
+      }
+      try {
+        const { bytes, at, changed } = await this.#with(source, (from) => copyObjects(from, to, call));
+        const facts: SnapshotFacts = {
+          takenAt: at,
+          restoreBytes: bytes,
+          method: 'ServerSideCopy',
+          consistent: consistencyOf(changed, source),
+        };
+        if (!facts.consistent.consistent && snapshot.consistency === 'Filesystem') {
+          throw new DriverError(
+            Reason.ChangedDuringCopy,
+            `snapshot ${name} is to be consistent, and that could not be had: ${facts.consistent.message}`,
+          );
+        }
+        const path = locationName(place);
+        this.#options.records.write(uid, recordOf(facts, { driver: 's3', volumeUID: volume.uid, path }));
+        await to.complete(uid, call.signal);
+      } catch (thrown) {
+        await to.purge(uid, AbortSignal.timeout(FLUSH_MS)).catch(() => undefined);
+        this.#options.records.remove(uid);
+        throw thrown;
+      }
+    });
+  }
+
+  async delete(snapshot: DriverSnapshot, signal: AbortSignal): Promise<void> {
+    const { uid } = snapshot;
+    const place = this.#placeOf(snapshot);
+    await this.#with(place, async (objects) => {
+      const { ours, empty } = await objects.look(uid, signal);
+      if (!ours && empty) return;
+      const { kept, why } = await objects.purge(uid, signal);
+      if (kept === 0) return;
+      throw new DriverError(
+        Reason.ObjectsLocked,
+        `${kept} objects in ${locationName(place)} cannot be deleted: ${why}`,
+      );
+    });
+    this.#options.records.remove(uid);
+  }
+
+  /** Those that this node took; what another node took of the same bucket is that node's to tell. */
+  leftovers(): Promise<readonly SnapshotLeftover[]> {
+    const own = [...this.#options.records.all()].filter(([, { driver }]) => driver === 's3');
+    return Promise.resolve(
+      own.map(([snapshotUID, { path, restoreBytes }]) => ({ snapshotUID, path, bytes: BigInt(restoreBytes) })),
+    );
+  }
+
+  /** Makes the objects of a volume those of its content, under a prefix where nothing was. */
+  async fill(volume: DriverVolume, content: DriverContent, call: LongCall): Promise<void> {
+    const { uid, name } = volume;
+    const target = this.#options.locationOf(volume);
+    const source = await this.#sourceOf(content, target, call.signal);
+    await this.#with(target, async (to) => {
+      const { empty, ours, complete } = await to.look(uid, call.signal);
+      if (ours && complete) return;
+      if (!ours && (!empty || !(await to.claim(uid, call.signal, 'incomplete')))) {
+        const what = target.prefix === '' ? 'is a whole bucket' : 'has objects already';
+        const message = `${locationName(target)} ${what}: volume ${name} can start from something only under a prefix where nothing is`;
+        throw new DriverError(Reason.InvalidSpec, message, { terminal: true });
+      }
+      const { changed } = await this.#with(source, (from) => copyObjects(from, to, call));
+      if (changed.length > 0) {
+        const why = consistencyOf(changed, source).message;
+        throw new DriverError(Reason.CloneFailed, `volume ${name} could not be copied whole: ${why}`);
+      }
+      await to.complete(uid, call.signal);
+    });
+  }
+
+  async #sourceOf(content: DriverContent, target: S3Location, signal: AbortSignal): Promise<S3Location> {
+    const source = this.#options.locationOf(content.from === 'snapshot' ? content.snapshot.volume : content.volume);
+    if (source.endpoint !== target.endpoint || source.region !== target.region) {
+      const message = `${locationName(source)} is on another server or in another region than ${locationName(target)}`;
+      throw new DriverError(Reason.DataSourceMismatch, message, { terminal: true });
+    }
+    if (content.from === 'volume') {
+      await this.#flush({ name: `a copy of ${content.volume.name}`, volume: content.volume }, signal);
+      return source;
+    }
+    const { snapshot } = content;
+    if ((await this.observe(snapshot, signal)).facts === undefined) {
+      throw new DriverError(Reason.DataMissing, `snapshot ${snapshot.name} is not in ${locationName(source)} any more`);
+    }
+    return this.#placeOf(snapshot);
+  }
+
+  /** Only what the server has can be copied by it. */
+  async #flush(
+    { name, volume, elsewhere = [] }: Pick<DriverSnapshot, 'name' | 'volume' | 'elsewhere'>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (elsewhere.length > 0) {
+      const message = `${name} is not taken: the volume is also mounted by ${elsewhere.join(', ')}, and what was written there may not have reached the server; unmount it there first`;
+      throw new DriverError(Reason.UploadPending, message);
+    }
+    const deadline = performance.now() + FLUSH_MS;
+    for (;;) {
+      const left = await this.#options.pending(volume, signal);
+      if (left === undefined) return;
+      if (performance.now() > deadline) {
+        const where = left.targets.length === 0 ? 'a mount that is gone' : left.targets.join(', ');
+        const message = `${name} is not taken: ${left.files} files (${left.bytes} bytes) written at ${where} have not reached the server`;
+        throw new DriverError(Reason.UploadPending, message);
+      }
+      await delay(FLUSH_POLL_MS, undefined, { signal });
+    }
+  }
+
+  #placeOf({ uid, volume }: DriverSnapshot): S3Location {
+    const location = this.#options.locationOf(volume);
+    return { ...location, prefix: `${HIDDEN_PREFIX}${uidSegment('metadata.uid', uid)}/` };
+  }
+
+  async #with<T>(location: S3Location, work: (objects: S3Objects) => Promise<T>): Promise<T> {
+    const objects = await S3Objects.open(location, COPY_MS);
+    try {
+      return await work(objects);
+    } finally {
+      objects.close();
+    }
+  }
+}
+
+function consistencyOf(changed: readonly string[], source: S3Location): SnapshotFacts['consistent'] {
+  if (changed.length === 0) {
+    return { consistent: true, reason: Reason.Unchanged, message: 'Nothing was written while it was copied.' };
+  }
+  const names = changed.map((key) => JSON.stringify(key)).join(', ');
+  const message = `objects in ${locationName(source)} were written or deleted while it was copied: ${names}`;
+  return { consistent: false, reason: Reason.ChangedDuringCopy, message };
+}

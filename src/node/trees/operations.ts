@@ -1,0 +1,75 @@
+/** The helper's operations on directory trees: declared here, registered in `helper/registry.ts`. */
+import type { TargetPath, UserPath } from '../layer.ts';
+import type { Operation } from '../operations.ts';
+
+/** A directory that a user named, or one of ours. No component below prefix or root may be a symbolic link. */
+export type TreeSource = { readonly user: UserPath } | { readonly own: TargetPath };
+
+export interface CopyTree {
+  readonly source: TreeSource;
+  /** The directory that is made. What an earlier attempt left of it goes first: nobody else may use the name. */
+  readonly destination: TargetPath;
+  /** A directory at the top of the source that is left out, because it is ours. */
+  readonly exclude?: string;
+}
+
+export interface CopiedTree {
+  /** Files, directories and whatever else there is, the top included. */
+  readonly entries: number;
+  /** Space that the files took when the copy began, holes not counted, in bytes. */
+  readonly bytes: bigint;
+  /** Files of the copy share their blocks with the source. */
+  readonly sharesBlocks: boolean;
+  /** When the copy began, in milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** Empty: nothing was written to the source from before the copy until after it. */
+  readonly changes: TreeChanges;
+}
+
+export interface TreeChanges {
+  readonly count: number;
+  /** The first few paths, relative to the source, fit for a message. */
+  readonly examples: readonly string[];
+}
+
+export interface TreeLook {
+  /** `major:minor` of the mount it lies on. */
+  readonly device: string;
+  readonly root: string;
+  /** The first few names in it. */
+  readonly names: readonly string[];
+}
+
+export interface TreeOperations {
+  /**
+   * Copies a directory with everything in it that is on the same filesystem: mounts below are left out, and so are the
+   * subvolumes of btrfs. It is on disk when the call resolves. Takes as long as it takes and tells how far it is; ended
+   * by its signal. Call it with NO_DEADLINE_MS.
+   *
+   * Kept: owners, permissions, times (not of reading, nor of birth), hard links within the tree, holes, extended attributes
+   * with ACLs and capabilities, symbolic links, FIFOs, sockets, devices, any name. Not kept: attributes of chattr(1).
+   *
+   * Rejects with `NoSpace` (nothing is left then), `CommandFailed` with the names of what could not be copied.
+   */
+  copyTree: Operation<CopyTree, CopiedTree>;
+  /**
+   * Whether files of the source can share blocks with files in a directory of ours, tried with a file of the source. The
+   * directory is made (mode 0700) where it is missing, and stays when they can.
+   */
+  probeShare: Operation<
+    { readonly source: TreeSource; readonly directory: TargetPath },
+    { readonly sameFilesystem: boolean; readonly sharesBlocks: boolean }
+  >;
+  /** Looks into a directory; null when it does not exist. What is in `exclude` is not among the names. */
+  lookAtTree: Operation<{ readonly source: TreeSource; readonly exclude?: readonly string[] }, TreeLook | null>;
+  /** Renames a directory to a name beside it that is free, or an empty directory; on disk when the call resolves. */
+  nameTree: Operation<{ readonly tree: TargetPath; readonly name: string }, null>;
+  /**
+   * Moves what is in a directory into the one that holds it, and removes it; absent is success. The owner,
+   * permissions and attributes become those of the directory that was inside. Rejects with `TargetNotEmpty` where a name
+   * is taken: nothing is ever overwritten.
+   */
+  unfoldTree: Operation<{ readonly tree: TargetPath }, null>;
+  /** Removes a directory of ours when it is empty; absent or not empty is success. */
+  removeEmptyTree: Operation<TargetPath, null>;
+}

@@ -1,0 +1,19 @@
+import type { Handlers } from '../helper/registry.ts';
+import { targetName } from '../helper/target.ts';
+import { copyTree, probeShare } from './copy.ts';
+import { lookAtTree, nameTree, removeEmptyTree, unfoldTree } from './handlers.ts';
+import type { TreeOperations, TreeSource } from './operations.ts';
+
+/** Which function answers which request about trees. */
+export const TREE_HANDLERS: Handlers<TreeOperations> = {
+  copyTree: { run: copyTree, paths: ({ source, destination }) => [pathOf(source), targetName(destination)] },
+  probeShare: { run: probeShare, paths: ({ source, directory }) => [pathOf(source), targetName(directory)] },
+  lookAtTree: { run: lookAtTree, paths: ({ source }) => [pathOf(source)] },
+  nameTree: { run: nameTree, paths: ({ tree }) => [targetName(tree)] },
+  removeEmptyTree: { run: removeEmptyTree, paths: (tree) => [targetName(tree)] },
+  unfoldTree: { run: unfoldTree, paths: ({ tree }) => [targetName(tree)] },
+};
+
+function pathOf(source: TreeSource): string {
+  return 'user' in source ? source.user.path : targetName(source.own);
+}

@@ -1,0 +1,204 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { findCondition } from '../../../src/api/conditions.ts';
+import { FINALIZERS } from '../../../src/api/group.ts';
+import type { RestoreSpec, RestoreStatus } from '../../../src/api/restore.ts';
+import { SHORT_WAIT_MS } from '../../../src/controllers/support/jobs.ts';
+import { DriverError } from '../../../src/drivers/driver.ts';
+import { AgentWorld } from '../support/agent-world.ts';
+import { condition, mount, restore, snapshot, volume } from '../support/objects.ts';
+
+const source = { volumeName: 'data', volumeUID: 'uid-data', volumeSpec: { emptyDir: {}, capacity: '1Gi' } };
+const origin = { snapshotName: 's', snapshotUID: 'uid-s', volumeName: 'data', volumeUID: 'uid-data' };
+const bound: RestoreStatus = {
+  nodeName: 'a',
+  source: origin,
+  startTime: '2026-01-01T00:00:00Z',
+  safetySnapshotRef: { name: 'r-safety' },
+};
+const made = { nodeName: 'a', conditions: [condition('Provisioned', 'True', 'Provisioned')] };
+const ready = { nodeName: 'a', source, readyToUse: true };
+
+function world(spec: Partial<RestoreSpec> = {}, status: RestoreStatus = bound) {
+  const on = new AgentWorld().add(
+    volume('data', { capacity: '1Gi' }, made, { finalizers: [FINALIZERS.volume] }),
+    snapshot('s', {}, ready),
+    snapshot('r-safety', {}, ready),
+    restore('r', spec, status),
+  );
+  on.driver.provisioned.add('uid-data');
+  return on;
+}
+const statusOf = (on: AgentWorld) => on.restores.get('team/r')?.status;
+function readyOf(on: AgentWorld): string {
+  const { status, reason, message } = findCondition(statusOf(on)?.conditions, 'Ready') ?? {};
+  return `${status} ${reason} ${message}`;
+}
+const typesOf = (on: AgentWorld) => statusOf(on)?.conditions?.map(({ type, status }) => `${type}=${status}`);
+
+describe('a restore on its node', () => {
+  it('takes the volume back, and says so in one write', async () => {
+    const on = world();
+    await on.restore();
+    expect(on.driver.calls).to.deep.equal(['revert data to s for r']);
+    expect(on.writes).to.deep.equal(['agent status Restore/r']);
+    expect(readyOf(on)).to.equal('True Reverted Volume "data" has the content of snapshot "s".');
+    expect(statusOf(on)).to.deep.include({ completionTime: '2026-01-01T00:00:00Z' });
+    expect(on.events).to.deep.equal(['Normal Reverted Restore/r']);
+  });
+
+  it('never acts again once it has ended, well or not', async () => {
+    const on = world();
+    await on.restore();
+    await on.restore();
+    expect([on.driver.calls.length, on.writes.length]).to.deep.equal([1, 1]);
+    const failed = world();
+    failed.driver.failures.set('revert', new DriverError('DataMissing', 'gone', { terminal: true }));
+    await failed.restore();
+    expect(typesOf(failed)).to.deep.equal(['Ready=False', 'Stalled=True']);
+    expect(statusOf(failed)).to.have.property('completionTime');
+    await failed.restore();
+    expect(failed.driver.calls).to.have.length(1);
+  });
+
+  it('waits until what is replaced is kept', async () => {
+    const on = world();
+    on.add(snapshot('r-safety', {}, { nodeName: 'a', source, readyToUse: false }));
+    await on.restore();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(readyOf(on)).to.match(/^False Snapshotting .*"r-safety"/);
+    expect(statusOf(on)?.completionTime).to.equal(undefined);
+    on.add(snapshot('r-safety', {}, ready));
+    await on.restore();
+    expect(readyOf(on)).to.match(/^True Reverted/);
+  });
+
+  it('waits for the controller to ask for that', async () => {
+    const { safetySnapshotRef: _, ...status } = bound;
+    const on = world({}, status);
+    await on.restore();
+    expect([on.driver.calls, typesOf(on)]).to.deep.equal([[], ['Ready=False', 'Reconciling=True']]);
+    const without = world({ safetySnapshot: false }, status);
+    await without.restore();
+    expect(readyOf(without)).to.match(/^True Reverted/);
+  });
+
+  it('replaces nothing when it could not be kept', async () => {
+    const on = world();
+    const conditions = [condition('Ready', 'False', 'SnapshotFailed'), condition('Stalled', 'True', 'SnapshotFailed')];
+    on.add(snapshot('r-safety', {}, { nodeName: 'a', source, conditions }));
+    await on.restore();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(readyOf(on)).to.match(/^False SafetySnapshotFailed .*Nothing was replaced/);
+    expect(statusOf(on)).to.have.property('completionTime');
+  });
+
+  it('is refused for good by a mount that was begun before it came', async () => {
+    const on = world();
+    on.add(mount('web', {}, {}, { finalizers: [FINALIZERS.mount] }));
+    await on.restore();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(readyOf(on)).to.match(/^False VolumeInUse .*web/);
+    expect(statusOf(on)).to.have.property('completionTime');
+  });
+
+  it('waits for a mount that is being taken down', async () => {
+    const on = world();
+    const deletionTimestamp = '2026-01-01T00:00:00Z';
+    on.add(mount('web', {}, {}, { finalizers: [FINALIZERS.mount], deletionTimestamp }));
+    await on.restore();
+    expect(typesOf(on)).to.deep.equal(['Ready=False', 'Reconciling=True']);
+    on.mounts.delete('team/web');
+    await on.restore();
+    expect(readyOf(on)).to.match(/^True Reverted/);
+  });
+
+  it('keeps mounts from being begun until it has ended', async () => {
+    const on = world({}, { ...bound, safetySnapshotRef: { name: 'not-yet' } });
+    const attachments = [{ mountUID: 'uid-m', workloadId: 'workload-m', nodeName: 'a', readOnly: false }];
+    on.add(
+      volume('data', { capacity: '1Gi' }, { ...made, attachments }, { finalizers: [FINALIZERS.volume] }),
+      mount('m', {}, { nodeName: 'a' }),
+    );
+    await on.mount();
+    expect(findCondition(on.mounts.get('team/m')?.status?.conditions, 'Ready')).to.include({
+      status: 'False',
+      reason: 'RestoreInProgress',
+    });
+    expect(on.driver.calls).to.deep.equal([]);
+    on.add(restore('r', {}, { ...bound, completionTime: '2026-01-01T00:00:00Z' }));
+    on.driver.enforced = 1024n ** 3n;
+    await on.mount();
+    expect(on.driver.calls).to.include('publish data');
+  });
+
+  it('goes on outside of the queue when it takes long, and the volume is in use meanwhile', async () => {
+    const on = world();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    on.driver.work = () => promise;
+    const work = on.restore();
+    await on.clock.advance(SHORT_WAIT_MS);
+    await work;
+    expect(typesOf(on)).to.deep.equal(['Ready=False', 'Reconciling=True']);
+    expect(readyOf(on)).to.match(/^False Reverting/);
+    expect(on.uses.of('uid-data')).to.deep.equal(['restore "r"']);
+    expect(on.uses.of('uid-s')).to.deep.equal(['restore "r"']);
+    resolve();
+    await on.clock.advance(1);
+    await on.restore();
+    expect(readyOf(on)).to.match(/^True Reverted/);
+    expect(on.uses.of('uid-data')).to.deep.equal([]);
+  });
+
+  it('tries again what may pass', async () => {
+    const on = world();
+    on.driver.failures.set('revert', new DriverError('InsufficientCapacity', 'no room'));
+    const thrown = await on.restore().catch((error: unknown) => error);
+    expect(thrown).to.be.instanceOf(Error);
+    expect(readyOf(on)).to.match(/^False InsufficientCapacity/);
+    expect(statusOf(on)?.completionTime).to.equal(undefined);
+    await on.restore();
+    expect(readyOf(on)).to.match(/^True Reverted/);
+  });
+
+  const refusals: readonly (readonly [what: string, reason: string, arrange: (on: AgentWorld) => void])[] = [
+    ['its volume is gone', 'VolumeNotFound', (on) => on.volumes.delete('team/data')],
+    ['its snapshot is gone', 'SnapshotNotFound', (on) => on.snapshots.delete('team/s')],
+    [
+      'its snapshot is another one by now',
+      'SnapshotNotFound',
+      (on) => on.add(snapshot('s', {}, ready, { uid: 'uid-other' })),
+    ],
+    [
+      'the driver cannot do it',
+      'RevertNotSupported',
+      (on) => {
+        Object.defineProperty(on.driver, 'revert', { value: undefined });
+      },
+    ],
+  ];
+  for (const [what, reason, arrange] of refusals) {
+    it(`is refused for good when ${what}`, async () => {
+      const on = world();
+      arrange(on);
+      await on.restore();
+      expect(readyOf(on)).to.include(`False ${reason} `);
+      expect(typesOf(on)).to.deep.equal(['Ready=False', 'Stalled=True']);
+      expect(statusOf(on)).to.have.property('completionTime');
+    });
+  }
+
+  it('of another node is none of its business', async () => {
+    const on = world({}, { ...bound, nodeName: 'b' });
+    await on.restore();
+    expect([on.driver.calls, on.writes]).to.deep.equal([[], []]);
+  });
+
+  it('does nothing while it is paused', async () => {
+    const on = world();
+    on.add(restore('r', {}, bound, { annotations: { 'storage.clawbernetes.io/paused': 'true' } }));
+    await on.restore();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(readyOf(on)).to.match(/^Unknown Paused/);
+  });
+});

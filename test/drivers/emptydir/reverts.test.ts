@@ -1,0 +1,231 @@
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { after, afterEach, before, describe, it } from 'mocha';
+import type { DriverMount, DriverSnapshot, DriverVolume, LongCall } from '../../../src/drivers/driver.ts';
+import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts';
+import type { CrashPoint } from '../../../src/node/crash-points.ts';
+import { forkHelper } from '../../../src/node/fork-helper.ts';
+import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
+import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
+
+const MIB = 1024n * 1024n;
+const HELPER_POINTS: readonly CrashPoint[] = ['clone.after-sync', 'clone.after-rename'];
+const AGENT_POINTS: readonly CrashPoint[] = [
+  'revert.after-clone',
+  'revert.after-record',
+  'revert.after-name',
+  'revert.after-done',
+];
+
+describe('emptyDir volumes that go back to a snapshot', function () {
+  this.timeout(60_000);
+  let place: Place;
+  let pools: Pools;
+  let pool: Pool;
+  let driver: EmptyDirDriver;
+  let count = 0;
+  const armed: { point: CrashPoint | undefined } = { point: undefined };
+  const made: DriverVolume[] = [];
+  const taken: DriverSnapshot[] = [];
+
+  before(async () => {
+    place = await makePlace({
+      fork: (environment) => {
+        const arm = armed.point === undefined ? {} : { CLAWSTORE_CRASH_AT: armed.point };
+        armed.point = undefined;
+        return forkHelper({ ...environment, ...arm });
+      },
+    });
+    pools = new Pools({ node: place.layer, directory: join(place.layer.stateDir, 'pools') });
+    pool = await pools.open(DEFAULT_POOL, soon());
+    driver = new EmptyDirDriver({ node: place.layer, pools });
+  });
+
+  afterEach(async () => {
+    for (const snapshot of taken.splice(0)) await driver.snapshots.delete(snapshot, soon());
+    for (const volume of made.splice(0)) {
+      expect((await driver.unpublish(volume, mountOf(volume), soon())).outcome).to.equal('done');
+      await driver.delete(volume, soon());
+    }
+    expect(readdirSync(pool.directory), 'files of the pool').to.deep.equal([]);
+    expect(readdirSync(join(place.layer.stateDir, 'reverts')), 'notes').to.deep.equal([]);
+  });
+
+  after(async () => {
+    if (pool?.file !== undefined) {
+      const { target } = pool.file;
+      const mountId = place.layer.table.at(join(target.root, target.path))?.id;
+      await place.layer.unmount({ target, mountId, scope: 'device' }, soon());
+    }
+    expect(await place.dispose()).to.deep.equal([]);
+  });
+
+  const long = (): LongCall => ({ signal: soon(), onProgress: () => undefined });
+  const restoreOf = (name: string) => ({ uid: `restore-${name}`, name });
+  const mountOf = ({ name }: DriverVolume): DriverMount => ({
+    uid: `mount-${name}`,
+    targetRoot: place.layer.mountRoot,
+    targetPath: `ns/${name}/data`,
+    readOnly: false,
+  });
+  const fileOf = (volume: DriverVolume): string => join(place.layer.mountRoot, mountOf(volume).targetPath, 'file');
+
+  async function publish(volume: DriverVolume): Promise<void> {
+    await driver.stage(volume, soon());
+    await driver.publish(volume, mountOf(volume), soon());
+  }
+  async function unpublish(volume: DriverVolume): Promise<void> {
+    expect((await driver.unpublish(volume, mountOf(volume), soon())).outcome).to.equal('done');
+    expect((await driver.unstage(volume, soon())).outcome).to.equal('done');
+  }
+  async function write(volume: DriverVolume, content: string): Promise<void> {
+    await publish(volume);
+    writeFileSync(fileOf(volume), content);
+    await unpublish(volume);
+  }
+  async function content(volume: DriverVolume): Promise<string> {
+    await publish(volume);
+    const text = readFileSync(fileOf(volume), 'utf8');
+    await unpublish(volume);
+    return text;
+  }
+
+  /** A volume with `new` in it, a snapshot of the time when it had `old`. */
+  async function changed(changes: Partial<DriverVolume> = {}) {
+    count += 1;
+    const volume: DriverVolume = {
+      uid: `uid-${count}`,
+      namespace: 'ns',
+      name: `v${count}`,
+      source: { type: 'emptyDir', medium: '' },
+      capacityBytes: 16n * MIB,
+      capacityPolicy: undefined,
+      provisioning: 'Thin',
+      pool: DEFAULT_POOL,
+      wasProvisioned: true,
+      mayLoseData: false,
+      mountOptions: ['nosuid', 'nodev'],
+      ...changes,
+    };
+    made.push(volume);
+    await driver.provision(volume, soon());
+    await write(volume, 'old');
+    const name = `snap-${count}`;
+    const snapshot = { uid: name, name, volume, consistency: undefined, freezeTimeoutMs: 10_000 };
+    taken.push(snapshot);
+    await driver.snapshots.take(snapshot, long());
+    await write(volume, 'new');
+    return { volume, snapshot, restore: restoreOf(volume.name) };
+  }
+
+  for (const provisioning of ['Thin', 'Thick'] as const) {
+    it(`have the old content, and the snapshot too (${provisioning})`, async () => {
+      const { volume, snapshot, restore } = await changed({ provisioning });
+      await driver.revert(volume, snapshot, restore, long());
+      expect(await content(volume)).to.equal('old');
+      await write(volume, 'newer');
+      expect((await driver.snapshots.observe(snapshot, soon())).facts).to.not.equal(undefined);
+      await driver.revert(volume, snapshot, restoreOf('again'), long());
+      expect(await content(volume)).to.equal('old');
+    });
+  }
+
+  it('go back once for each Restore, whatever was written since', async () => {
+    const { volume, snapshot, restore } = await changed();
+    const later = restoreOf(`${volume.name}-later`);
+    await driver.revert(volume, snapshot, restore, long());
+    await write(volume, 'precious');
+    await driver.revert(volume, snapshot, restore, long());
+    expect(await content(volume)).to.equal('precious');
+    await driver.revert(volume, snapshot, later, long());
+    await write(volume, 'more precious');
+    // The image is not the one that the first made any more.
+    for (const again of [restore, later]) await driver.revert(volume, snapshot, again, long());
+    expect(await content(volume)).to.equal('more precious');
+  });
+
+  it('keep the size that they have grown to', async () => {
+    const { volume, snapshot, restore } = await changed();
+    const larger = { ...volume, capacityBytes: 32n * MIB };
+    await driver.provision(larger, soon());
+    await driver.revert(larger, snapshot, restore, long());
+    await driver.provision(larger, soon());
+    expect(await content(larger)).to.equal('old');
+    expect((await driver.observeVolume(larger, soon())).enforcedBytes).to.equal(32n * MIB);
+  });
+
+  it('are refused while they are mounted, and not touched', async () => {
+    const { volume, snapshot, restore } = await changed();
+    await publish(volume);
+    const thrown = await rejection(driver.revert(volume, snapshot, restore, long()));
+    expect(thrown).to.have.property('reason', 'VolumeInUse');
+    expect(readFileSync(fileOf(volume), 'utf8')).to.equal('new');
+    await unpublish(volume);
+    expect(await content(volume)).to.equal('new');
+    expect(readdirSync(pool.directory).filter((name) => name.endsWith('.new'))).to.deep.equal([]);
+  });
+
+  it('are not touched when the snapshot is not there', async () => {
+    const { volume, snapshot, restore } = await changed();
+    const thrown = await rejection(driver.revert(volume, { ...snapshot, uid: 'gone' }, restore, long()));
+    expect(thrown).to.have.property('reason', 'SnapshotNotReady');
+    expect(await content(volume)).to.equal('new');
+  });
+
+  it('must be on disk', async () => {
+    const { volume, snapshot, restore } = await changed();
+    const inMemory = { ...volume, source: { type: 'emptyDir', medium: 'Memory' } } as const;
+    const thrown = await rejection(driver.revert(inMemory, snapshot, restore, long()));
+    expect(thrown).to.include({ reason: 'RevertNotSupported', terminal: true });
+  });
+
+  describe('when the helper is killed', () => {
+    for (const point of HELPER_POINTS) {
+      it(`${point}: have all of the old or all of the new, and go back when it is tried again`, async () => {
+        const { volume, snapshot, restore } = await changed();
+        const restarts = place.layer.helperRestarts;
+        armed.point = point;
+        process.kill(place.layer.helperPid ?? 0, 'SIGKILL');
+        await until(() => place.layer.helperRestarts > restarts);
+        await place.layer.statfs('/', soon());
+        await rejection(driver.revert(volume, snapshot, restore, long()));
+        await until(() => place.layer.helperRestarts > restarts + 1);
+        expect(await content(volume)).to.equal(point === 'clone.after-rename' ? 'old' : 'new');
+        await driver.revert(volume, snapshot, restore, long());
+        expect(await content(volume)).to.equal('old');
+      });
+    }
+  });
+
+  describe('when the agent is killed', () => {
+    for (const point of AGENT_POINTS) {
+      it(`${point}: have all of the old or all of the new, and go back once`, async () => {
+        const { volume, snapshot, restore } = await changed();
+        expect(await runAgent(place, snapshot, restore, point)).to.equal('SIGKILL');
+        const isDone = point === 'revert.after-name' || point === 'revert.after-done';
+        expect(await content(volume)).to.equal(isDone ? 'old' : 'new');
+        if (isDone) await write(volume, 'precious');
+        await driver.revert(volume, snapshot, restore, long());
+        expect(await content(volume)).to.equal(isDone ? 'precious' : 'old');
+        expect(statSync(join(place.layer.stateDir, 'reverts', `${restore.uid}.json`)).isFile()).to.equal(true);
+      });
+    }
+  });
+});
+
+/** Runs an agent of its own that is killed at a point; resolves with what ended it. */
+function runAgent(place: Place, snapshot: DriverSnapshot, restore: object, point: CrashPoint): Promise<string | null> {
+  const { stateDir, mountRoot } = place.layer;
+  const task = JSON.stringify({ stateDir, mountRoot, snapshot, restore }, (_key, value: unknown) =>
+    typeof value === 'bigint' ? String(value) : value,
+  );
+  const script = join(import.meta.dirname, 'revert-volume.ts');
+  const env = { ...process.env, CLAWSTORE_CRASH_AT: point };
+  const child = spawn(process.execPath, [script, task], { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (_code, signal) => resolve(signal));
+  });
+}

@@ -1,0 +1,176 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import type { DriverSnapshot, DriverVolume, LongCall } from '../../../src/drivers/driver.ts';
+import { NfsDriver } from '../../../src/drivers/nfs/driver.ts';
+import { isNfsRecord } from '../../../src/drivers/nfs/record.ts';
+import { snapshotRecords } from '../../../src/drivers/snapshot-record.ts';
+import { fillRecords } from '../../../src/drivers/trees/fill.ts';
+import { copiesIn } from '../../../src/node/network/mount-nfs.ts';
+import { NodeError } from '../../../src/node/node-error.ts';
+import { Records } from '../../../src/node/records.ts';
+import { rejection, soon } from '../../node/support.ts';
+import { ScriptedNode, SILENT } from './scripted-node.ts';
+
+const DATA = '/run/mounts/.volumes/snap/dir';
+const KEPT = '/run/mounts/.volumes/snap/.clawstore-snapshots/snap';
+
+describe('snapshots of nfs volumes', () => {
+  let directory: string;
+  let node: ScriptedNode;
+  let driver: NfsDriver;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'clawstore-nfs-'));
+    node = new ScriptedNode();
+    node.trees.add(DATA);
+    driver = driverAgain();
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  /** As after a restart. */
+  const driverAgain = (): NfsDriver =>
+    new NfsDriver({
+      node,
+      records: new Records(join(directory, 'nfs'), isNfsRecord),
+      snapshots: snapshotRecords(directory),
+      fills: fillRecords(directory),
+    });
+  const volumeOf = (
+    name: string,
+    subPath: string | undefined,
+    overrides: Partial<DriverVolume> = {},
+  ): DriverVolume => ({
+    uid: `uid-${name}`,
+    namespace: 'ns',
+    name,
+    source: { type: 'nfs', server: 's', path: '/x', subPath },
+    capacityBytes: undefined,
+    capacityPolicy: undefined,
+    provisioning: 'Thin',
+    pool: 'default',
+    mountOptions: ['nosuid', 'nodev'],
+    mayLoseData: false,
+    wasProvisioned: false,
+    ...overrides,
+  });
+  const volume = volumeOf('v', 'dir');
+  const snapshot: DriverSnapshot = { uid: 'snap', name: 'snap', volume, consistency: undefined, freezeTimeoutMs: 1 };
+  const facts = async () => (await driver.snapshots.observe(snapshot, soon())).facts;
+
+  it('writes out what workloads wrote, and copies below the export through a mount of its own', async () => {
+    await driver.stage(volume, soon());
+    node.calls.length = 0;
+    await driver.snapshots.take(snapshot, long());
+    expect(node.calls).to.deep.equal([
+      'syncFilesystem .volumes/uid-v',
+      'mountNfs .volumes/snap',
+      'copyTree .volumes/snap/dir to .volumes/snap/.clawstore-snapshots/snap.new',
+      'nameTree .volumes/snap/.clawstore-snapshots/snap.new',
+      'unmount .volumes/snap',
+    ]);
+    expect(await facts()).to.deep.include({ restoreBytes: 7n, method: 'Copy', takenAt: new Date(1_000) });
+    expect(await driver.snapshots.leftovers(soon())).to.deep.equal([
+      { snapshotUID: 'snap', path: 's:/x/.clawstore-snapshots/snap', bytes: undefined },
+    ]);
+  });
+
+  it('says when the server made the copies by itself', async () => {
+    node.copies = 3;
+    await driver.snapshots.take(snapshot, long());
+    expect((await facts())?.method).to.equal('ServerSideCopy');
+  });
+
+  it('are described while their server is silent, and not deleted then', async () => {
+    await driver.snapshots.take(snapshot, long());
+    node.failures.set('mountNfs', SILENT);
+    node.calls.length = 0;
+    driver = driverAgain();
+    expect(await facts()).to.include({ restoreBytes: 7n });
+    expect(node.calls).to.deep.equal([]);
+    expect(await rejection(driver.snapshots.delete(snapshot, soon()))).to.include({ reason: 'ServerUnreachable' });
+    expect(await facts()).to.include({ restoreBytes: 7n });
+    node.failures.clear();
+    await driver.snapshots.delete(snapshot, soon());
+    expect(await facts()).to.equal(undefined);
+    expect([...node.trees]).to.deep.equal([DATA]);
+    expect(node.entries).to.deep.equal([]);
+  });
+
+  it('are not there until they have their name, and are made again', async () => {
+    node.failures.set('nameTree', new NodeError('HelperLost', 'it was killed'));
+    expect(await rejection(driver.snapshots.take(snapshot, long()))).to.include({ reason: 'HelperUnavailable' });
+    expect(await facts()).to.equal(undefined);
+    expect(node.entries, 'mounts').to.deep.equal([]);
+    node.failures.clear();
+    driver = driverAgain();
+    await driver.snapshots.take(snapshot, long());
+    expect(await facts()).to.include({ restoreBytes: 7n });
+    expect([...node.trees]).to.deep.equal([DATA, KEPT]);
+  });
+
+  it('are there when a kill came between the name and the note of it', async () => {
+    await driver.snapshots.take(snapshot, long());
+    const records = snapshotRecords(directory);
+    const record = records.read('snap');
+    if (record === undefined) throw new Error('nothing is recorded');
+    records.write('snap', { ...record, path: `${record.path}.new` });
+    expect(await facts()).to.equal(undefined);
+    node.calls.length = 0;
+    await driver.snapshots.take(snapshot, long());
+    expect(node.calls.filter((call) => call.startsWith('copyTree'))).to.deep.equal([]);
+    expect(await facts()).to.include({ restoreBytes: 7n });
+  });
+
+  it('are refused where all must be of one moment and somebody wrote', async () => {
+    node.changes = { count: 1, examples: ['"file"'] };
+    const strict = { ...snapshot, consistency: 'Filesystem' } as const;
+    expect(await rejection(driver.snapshots.take(strict, long()))).to.include({ reason: 'ChangedDuringCopy' });
+    expect([...node.trees]).to.deep.equal([DATA]);
+    await driver.snapshots.take(snapshot, long());
+    expect((await facts())?.consistent).to.include({ consistent: false, reason: 'ChangedDuringCopy' });
+  });
+
+  it('take nothing of a directory that is not there', async () => {
+    node.trees.clear();
+    expect(await rejection(driver.snapshots.take(snapshot, long()))).to.include({ reason: 'DataMissing' });
+    expect(await facts()).to.equal(undefined);
+  });
+
+  it('fill the directory of a new volume, which is then ours', async () => {
+    await driver.snapshots.take(snapshot, long());
+    node.trees.add('/run/mounts/.volumes/uid-c-from/.clawstore-snapshots/snap');
+    const clone = volumeOf('c', 'clone', { content: { from: 'snapshot', snapshot } });
+    expect((await driver.observeVolume(clone, soon())).provisioned).to.equal(false);
+    node.directories.set('clone', 7n);
+    await driver.fill(clone, long());
+    expect(node.calls).to.include(
+      'copyTree .volumes/uid-c-from/.clawstore-snapshots/snap to .volumes/uid-c-fill/.clawstore-fill-uid-c.new',
+    );
+    expect(node.trees.has('/run/mounts/.volumes/uid-c-fill/clone')).to.equal(true);
+    expect(await driver.observeVolume(clone, soon())).to.include({ provisioned: true, ownedByUs: true });
+    expect(node.entries.map(({ target }) => target)).to.deep.equal(['/run/mounts/.volumes/uid-c']);
+  });
+
+  it('cannot be volumes themselves, nor filled into what they are of', async () => {
+    const inside = volumeOf('i', '.clawstore-snapshots/snap');
+    expect(await rejection(driver.provision(inside, soon()))).to.include({ reason: 'InvalidSpec', terminal: true });
+    const below = volumeOf('b', 'dir/below', { content: { from: 'volume', volume } });
+    expect(await rejection(driver.fill(below, long()))).to.include({ reason: 'DataSourceMismatch', terminal: true });
+  });
+
+  it('reads the copies of one mount from the counters of the kernel', () => {
+    const of = (path: string, copies: number) =>
+      `device s:/x mounted on ${path} with fstype nfs4 statvers=1.1\n\topts:\trw\n\tper-op statistics\n\t        NULL: 1 1 0 44 24 0 0 0 0\n\t        COPY: ${copies} ${copies} 0 1 2 3 4 5 0\n`;
+    const text = `device proc mounted on /proc with fstype proc\n${of('/a', 0)}${of('/a b', 4)}${of('/c', 2)}`;
+    expect([copiesIn(text, '/a'), copiesIn(text, '/c'), copiesIn(text, '/proc'), copiesIn('', '/c')]).to.deep.equal([
+      0, 2, 0, 0,
+    ]);
+  });
+});
+
+function long(): LongCall {
+  return { signal: soon(), onProgress: () => undefined };
+}

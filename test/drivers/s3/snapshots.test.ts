@@ -1,0 +1,233 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import * as sdk from '@aws-sdk/client-s3';
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import type { DriverMount, DriverSnapshot, DriverVolume, LongCall } from '../../../src/drivers/driver.ts';
+import { copyObjects } from '../../../src/drivers/s3/copies.ts';
+import { S3Driver } from '../../../src/drivers/s3/driver.ts';
+import { S3Objects } from '../../../src/drivers/s3/objects.ts';
+import { describeSnapshots } from '../../contract/snapshot-contract.ts';
+import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
+import { S3Server } from '../../support/harness/s3-server.ts';
+import { s3Volume } from './support.ts';
+
+function useRclone(): void {
+  const { RCLONE = '', PATH } = process.env;
+  process.env['PATH'] = `${dirname(RCLONE)}:${PATH}`;
+}
+
+describeSnapshots('s3', async ({ layer }) => {
+  useRclone();
+  const server = await S3Server.start();
+  await server.createBucket('moments');
+  return {
+    driver: new S3Driver(layer),
+    volume: (name) => s3Volume(name, server.location('moments', `${name}/`)),
+    // docs/s3.md
+    lacks: [
+      'hardLinks',
+      'holes',
+      'xattrs',
+      'owners',
+      'modes',
+      'symlinks',
+      'fifos',
+      'times',
+      'linkTimes',
+      'emptyDirectories',
+      'newlines',
+    ],
+    hasSize: false,
+    consistentReason: 'Unchanged',
+    isElsewhere: true,
+    dispose: () => server.end(),
+  };
+});
+
+describe('snapshots of buckets', function () {
+  this.timeout(60_000);
+  let place: Place;
+  let server: S3Server;
+  let driver: S3Driver;
+  let client: sdk.S3Client;
+  let count = 0;
+  const long = (): LongCall => ({ signal: soon(), onProgress: () => undefined });
+  const filling = (volume: DriverVolume): Promise<void> => driver['fill'](volume, long());
+
+  before(async () => {
+    useRclone();
+    place = await makePlace();
+    server = await S3Server.start();
+    await server.createBucket('snaps');
+    driver = new S3Driver(place.layer);
+    client = server.client;
+  });
+
+  after(async () => {
+    await server?.end();
+    await place?.dispose();
+  });
+
+  const put = (Key: string, Body: string | Uint8Array, more: Partial<sdk.PutObjectCommandInput> = {}) =>
+    client.send(new sdk.PutObjectCommand({ Bucket: 'snaps', Key, Body, ...more }));
+  const read = async (Key: string): Promise<string> => {
+    const { Body } = await client.send(new sdk.GetObjectCommand({ Bucket: 'snaps', Key }));
+    return (await Body?.transformToString()) ?? '';
+  };
+  const keys = async (Prefix: string): Promise<readonly string[]> => {
+    const { Contents = [] } = await client.send(new sdk.ListObjectsV2Command({ Bucket: 'snaps', Prefix }));
+    return Contents.map(({ Key = '' }) => Key).filter((key) => key.startsWith(Prefix));
+  };
+  const volumeAt = (prefix: string): DriverVolume => s3Volume(`at-${(count += 1)}`, server.location('snaps', prefix));
+  const snapshotOf = (volume: DriverVolume, changes: Partial<DriverSnapshot> = {}): DriverSnapshot => ({
+    uid: `snap-${(count += 1)}`,
+    name: 'moment',
+    volume,
+    consistency: undefined,
+    freezeTimeoutMs: 10_000,
+    ...changes,
+  });
+  const factsOf = async (snapshot: DriverSnapshot) => (await driver.snapshots.observe(snapshot, soon())).facts;
+
+  it('copies more than a page of objects, names and notes as they are, and nothing of its neighbours', async () => {
+    const names = Array.from({ length: 1_005 }, (_, index) => `many/${index}`);
+    for (let from = 0; from < names.length; from += 50) {
+      await Promise.all(names.slice(from, from + 50).map((name) => put(`data/${name}`, name)));
+    }
+    const strange = ['a b', 'ü/é+%2F', 'quote\'s "x"', '100% $(id)', 'dir/=&?#'];
+    for (const name of strange) await put(`data/${name}`, name, { Metadata: { mtime: '1234.5' } });
+    await put('data-2/other', 'other');
+    const snapshot = snapshotOf(volumeAt('data/'));
+    await driver.snapshots.take(snapshot, long());
+    expect(await factsOf(snapshot)).to.deep.include({ method: 'ServerSideCopy' });
+    const held = `.clawstore-snapshots/${snapshot.uid}/`;
+    for (const name of [...strange, 'many/0', 'many/1004']) expect(await read(`${held}${name}`)).to.equal(name);
+    const head = await client.send(new sdk.HeadObjectCommand({ Bucket: 'snaps', Key: `${held}a b` }));
+    expect(head.Metadata?.['mtime']).to.equal('1234.5');
+    expect((await keys(held)).some((key) => key.includes('other'))).to.equal(false);
+    await driver.snapshots.delete(snapshot, soon());
+    expect(await keys(held)).to.deep.equal([]);
+    expect(await read('data/a b')).to.equal('a b');
+  });
+
+  it('copies large objects in parts, whole and with what is noted of them', async () => {
+    const body = new Uint8Array(12 * 1024 * 1024).map((_, index) => index % 251);
+    await put('large/file', body, { Metadata: { mtime: '99' }, ContentType: 'text/x-large' });
+    const from = await S3Objects.open(server.location('snaps', 'large/'));
+    const to = await S3Objects.open(server.location('snaps', 'large-copy/'));
+    const part = BigInt(5 * 1024 * 1024);
+    const copied = await copyObjects(from, to, long(), { whole: part, part });
+    expect(copied).to.deep.include({ bytes: BigInt(body.length), changed: [] });
+    const answer = await client.send(new sdk.GetObjectCommand({ Bucket: 'snaps', Key: 'large-copy/file' }));
+    expect(Buffer.from((await answer.Body?.transformToByteArray()) ?? []).equals(Buffer.from(body))).to.equal(true);
+    expect(answer.Metadata?.['mtime']).to.equal('99');
+    from.close();
+    to.close();
+  });
+
+  it('says that it is of no one moment when somebody goes on writing, and refuses where it must be', async () => {
+    await put('busy/file', '0');
+    let written = 0;
+    const over = new AbortController();
+    const writer = (async () => {
+      while (!over.signal.aborted) await put('busy/file', String((written += 1)));
+    })();
+    try {
+      const volume = volumeAt('busy/');
+      const snapshot = snapshotOf(volume);
+      await driver.snapshots.take(snapshot, long());
+      expect((await factsOf(snapshot))?.consistent).to.deep.include({ consistent: false, reason: 'ChangedDuringCopy' });
+      const strict = snapshotOf(volume, { consistency: 'Filesystem' });
+      expect(await rejection(driver.snapshots.take(strict, long()))).to.include({ reason: 'ChangedDuringCopy' });
+      expect(await factsOf(strict)).to.equal(undefined);
+      expect(await keys(`.clawstore-snapshots/${strict.uid}/`)).to.deep.equal([]);
+    } finally {
+      over.abort();
+      await writer;
+    }
+  });
+
+  it('has what was written through a mount before it was asked for', async () => {
+    const volume = volumeAt('mounted/');
+    const mount: DriverMount = {
+      uid: 'm',
+      targetRoot: place.layer.mountRoot,
+      targetPath: 'ns/m/data',
+      readOnly: false,
+    };
+    await driver.provision(volume, soon());
+    await driver.stage(volume, soon());
+    await driver.publish(volume, mount, soon());
+    const path = join(mount.targetRoot, mount.targetPath);
+    for (let index = 0; index < 20; index++) writeFileSync(join(path, `file-${index}`), `content ${index}`);
+    const snapshot = snapshotOf(volume);
+    await driver.snapshots.take(snapshot, long());
+    expect(await keys(`.clawstore-snapshots/${snapshot.uid}/file`)).to.have.length(20);
+    expect(readFileSync(join(path, 'file-7'), 'utf8')).to.equal('content 7');
+    await driver.unpublish(volume, mount, soon());
+    expect(await driver.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
+  });
+
+  it('is not taken while the volume is written on another node, and names who does', async () => {
+    const snapshot = snapshotOf(volumeAt('data/'), { elsewhere: ['workload "w" on node "b"'] });
+    const error = await rejection(driver.snapshots.take(snapshot, long()));
+    expect(error).to.include({ reason: 'UploadPending' });
+    expect(error.message).to.include('workload "w" on node "b"');
+    expect(await keys(`.clawstore-snapshots/${snapshot.uid}/`)).to.deep.equal([]);
+  });
+
+  it('goes on after a kill in the middle, and is not there before it is whole', async () => {
+    await put('killed/file', 'content');
+    const snapshot = snapshotOf(volumeAt('killed/'));
+    const place = server.location('snaps', `.clawstore-snapshots/${snapshot.uid}/`);
+    // As a process leaves it that was killed while it copied.
+    const objects = await S3Objects.open(place);
+    await objects.claim(snapshot.uid, soon(), 'incomplete');
+    objects.close();
+    await put(`.clawstore-snapshots/${snapshot.uid}/stale`, 'of the first try');
+    expect(await factsOf(snapshot)).to.equal(undefined);
+    await driver.snapshots.take(snapshot, long());
+    expect((await factsOf(snapshot))?.consistent.consistent).to.equal(true);
+    expect(await keys(`.clawstore-snapshots/${snapshot.uid}/`)).to.have.members([
+      `.clawstore-snapshots/${snapshot.uid}/`,
+      `.clawstore-snapshots/${snapshot.uid}/file`,
+    ]);
+  });
+
+  it('fills no prefix where somebody has objects, and no whole bucket', async () => {
+    await put('origin/file', 'content');
+    await put('taken/mine', 'mine');
+    await server.createBucket('whole');
+    const content = { from: 'volume', volume: volumeAt('origin/') } as const;
+    const taken: DriverVolume = { ...volumeAt('taken/'), content };
+    expect((await driver.observeVolume(taken, soon())).provisioned).to.equal(false);
+    expect(await rejection(filling(taken))).to.include({ reason: 'InvalidSpec', terminal: true });
+    expect(await keys('taken/')).to.deep.equal(['taken/mine']);
+    const whole: DriverVolume = { ...s3Volume('whole', server.location('whole', '')), content };
+    expect(await rejection(filling(whole))).to.include({ reason: 'InvalidSpec', terminal: true });
+  });
+
+  it('shows its snapshots to nobody who mounts the whole bucket, and copies none into another', async () => {
+    await server.createBucket('all');
+    await client.send(new sdk.PutObjectCommand({ Bucket: 'all', Key: 'file', Body: 'content' }));
+    const volume = s3Volume('all', server.location('all', ''));
+    const first = snapshotOf(volume);
+    await driver.snapshots.take(first, long());
+    const second = snapshotOf(volume);
+    await driver.snapshots.take(second, long());
+    const { Contents = [] } = await client.send(
+      new sdk.ListObjectsV2Command({ Bucket: 'all', Prefix: `.clawstore-snapshots/${second.uid}/` }),
+    );
+    expect(Contents.map(({ Key }) => Key)).to.have.members([
+      `.clawstore-snapshots/${second.uid}/`,
+      `.clawstore-snapshots/${second.uid}/file`,
+    ]);
+    const mount: DriverMount = { uid: 'n', targetRoot: place.layer.mountRoot, targetPath: 'ns/n/data', readOnly: true };
+    await driver.stage(volume, soon());
+    await driver.publish(volume, mount, soon());
+    expect(readdirSync(join(mount.targetRoot, mount.targetPath))).to.deep.equal(['file']);
+    await driver.unpublish(volume, mount, soon());
+    expect(await driver.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
+  });
+});
