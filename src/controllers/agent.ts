@@ -97,8 +97,10 @@ export interface AgentOptions {
   readonly concurrency?: number | undefined;
 }
 
-/** Snapshots taken, volumes filled and volumes taken back at once, per type of volume: most are done in a moment, some copy for hours. */
-const JOBS_AT_ONCE = 4;
+/** Snapshots taken and volumes filled at once, of images: each mostly waits for the disk. */
+const CLONES_AT_ONCE = 16;
+/** The same of files, which may be copied for hours. */
+const COPIES_AT_ONCE = 4;
 /** Snapshots looked at at once: who wants to mount a volume waits behind those of it that are in line for their turn. */
 const SNAPSHOTS_AT_ONCE = 16;
 /** How often storage on a server is looked at where its driver does not do that, in milliseconds: it makes no event. */
@@ -153,7 +155,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   });
   named.follow(volumes);
   const uses = new Uses();
-  const jobOptions = { clock, concurrency: JOBS_AT_ONCE, uses, turns: new KeyedLock() };
+  const jobOptions = { clock, concurrency: jobsAtOnce, uses, turns: new KeyedLock() };
   const fills = new Jobs({ name: 'fill', ...jobOptions });
   const takes = new Jobs({ name: 'snapshot', ...jobOptions });
   const reverts = new Jobs({ name: 'revert', ...jobOptions });
@@ -283,6 +285,11 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   manager.addRunnable(reverts.closer('reverts'));
   manager.addRunnable(heartbeat({ client, nodeName, identity: options.identity ?? nodeName, clock, log }));
   manager.addRunnable(eventCloser('agent-events', events));
+}
+
+/** By type of volume. */
+function jobsAtOnce(type: string): number {
+  return type === 'emptyDir' ? CLONES_AT_ONCE : COPIES_AT_ONCE;
 }
 
 /** Volumes of this node, and those of others that its mounts refer to. */

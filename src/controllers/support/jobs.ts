@@ -44,8 +44,8 @@ type Ended = Exclude<JobState, { readonly state: 'running' }>;
 export interface JobsOptions {
   readonly name: string;
   readonly clock: Clock;
-  /** Jobs that run at once, per queue. */
-  readonly concurrency: number;
+  /** Jobs that run at once in a queue. */
+  readonly concurrency: (queue: string) => number;
   readonly uses: Uses;
   /** The turns that jobs wait for, shared with other kinds. */
   readonly turns: KeyedLock;
@@ -135,7 +135,7 @@ export class Jobs {
   }
 
   #queue(name: string): PQueue {
-    const queue = this.#queues.get(name) ?? new PQueue({ concurrency: this.#options.concurrency });
+    const queue = this.#queues.get(name) ?? new PQueue({ concurrency: this.#options.concurrency(name) });
     this.#queues.set(name, queue);
     return queue;
   }

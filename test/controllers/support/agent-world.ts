@@ -94,6 +94,6 @@ export class AgentWorld extends World {
   }
 
   #jobs(name: string): Jobs {
-    return new Jobs({ name, clock: this.clock, concurrency: 4, uses: this.uses, turns: this.#turns });
+    return new Jobs({ name, clock: this.clock, concurrency: () => 4, uses: this.uses, turns: this.#turns });
   }
 }

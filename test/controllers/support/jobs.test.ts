@@ -13,7 +13,7 @@ const never = new AbortController().signal;
 function setUp(concurrency = 4) {
   const clock = new FakeClock();
   const uses = new Uses();
-  const jobs = new Jobs({ name: 'test', clock, concurrency, uses, turns: new KeyedLock() });
+  const jobs = new Jobs({ name: 'test', clock, concurrency: () => concurrency, uses, turns: new KeyedLock() });
   const told: string[] = [];
   jobs.source.start((key) => told.push(key), never);
   /** Work that ends when the test says so. */
