@@ -28,13 +28,13 @@ const TURNS = [
   'every process of ours',
 ] as const;
 /**
- * Nothing here removes a tree or takes snapshots, and these volumes have no process that serves them: the tests of the node
+ * Nothing here removes a tree, takes snapshots or goes back to them, and these volumes have no process that serves them: the tests of the node
  * layer and of the drivers reach these places.
  */
 const UNREACHED: readonly CrashPoint[] = [
   'remove-tree.first-entry',
   'daemon.after-start',
-  ...CRASH_POINTS.filter((point) => /^(clone|snapshot|tree)\./.test(point)),
+  ...CRASH_POINTS.filter((point) => /^(clone|snapshot|tree|revert)\./.test(point)),
 ];
 /** The places are the node's: in CI each is taken once, by one control plane or the other. */
 const POINTS = [...new Set(CRASH_POINTS)]
