@@ -1,13 +1,16 @@
 /**
- * Runs suites in two lanes: those that need the machine one after the other, and beside them, also one after the other,
- * those that mostly wait. The first lane prints as it goes; what the second printed follows in one piece when a suite of
- * it has ended and the first lane is between two suites.
+ * Runs suites in lanes: those that need the machine one after the other, and beside them, two at a time, those that mostly
+ * wait. The first lane prints as it goes; what the others printed follows in one piece when a suite of theirs has ended and
+ * the first lane is between two suites.
  */
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Suite } from '../suites.ts';
 import type { Outcome } from './results.ts';
+
+/** Suites that mostly wait leave room for each other, and for those that do not. */
+const BESIDE_LANES = 2;
 
 /** Runs one suite; its output goes to the descriptor where one is given. */
 export type RunOne = (suite: Suite, output: number | undefined) => Promise<Outcome>;
@@ -28,7 +31,8 @@ export async function runInLanes(
   const [front, beside] = inFront.length === 0 ? [suites, []] : [inFront, suites.filter((it) => it.beside === true)];
   const directory = mkdtempSync(join(tmpdir(), 'clawstore-lanes-'));
   try {
-    await Promise.all([besideLane(), frontLane()]);
+    const waiting = beside.values();
+    await Promise.all([...Array.from({ length: BESIDE_LANES }, () => besideLane(waiting)), frontLane()]);
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -45,8 +49,10 @@ export async function runInLanes(
     printEnded();
   }
 
-  async function besideLane(): Promise<void> {
-    for (const suite of beside) {
+  /** Takes the next suite that no other lane has. */
+  async function besideLane(waiting: Iterator<Suite>): Promise<void> {
+    for (let next = waiting.next(); next.done !== true; next = waiting.next()) {
+      const suite = next.value;
       if (signal.aborted) return;
       const file = join(directory, suite.name);
       const output = openSync(file, 'w');
