@@ -102,6 +102,8 @@ const HEALING: readonly string[] = ['e2e/containers*.test.ts', 'e2e/faults-rando
 
 /** Tests of the S3 driver, which need its server and its engine. */
 const S3_SPECS = 'test/drivers/s3/**/*.test.ts';
+/** The drivers wait for disks more than they compute. */
+const DRIVER_SPECS = 'test/drivers/**/*.test.ts';
 
 export const SUITES: readonly Suite[] = [
   check('types', 'tsc', '--noEmit', '-p', 'tsconfig.json'),
@@ -114,11 +116,22 @@ export const SUITES: readonly Suite[] = [
     kind: 'unit',
     name: 'unit',
     specs: ['test/**/*.test.ts'],
-    exclude: ['test/contract/**', 'test/stress/**', 'test/support/fixtures/**', S3_SPECS],
+    exclude: ['test/contract/**', 'test/stress/**', 'test/support/fixtures/**', DRIVER_SPECS],
     namespaces: true,
     deadlineSeconds: 480,
     fullDeadlineSeconds: 900,
     tools: ['promtool'],
+  },
+  {
+    type: 'mocha',
+    kind: 'unit',
+    name: 'drivers',
+    specs: [DRIVER_SPECS],
+    exclude: [S3_SPECS],
+    namespaces: true,
+    beside: true,
+    deadlineSeconds: 480,
+    fullDeadlineSeconds: 900,
   },
   {
     type: 'mocha',
