@@ -157,8 +157,8 @@ describe('audit log', function () {
       await until(() => (linesOf(file).some(({ requestURI }) => requestURI.startsWith('/199')) ? true : undefined));
       for (const name of [file, `${file}.1`, `${file}.2`]) {
         expect(statSync(name).size, name).to.be.within(1, 20_000);
-        // Each line can be read by itself.
-        expect(linesOf(name).length).to.be.above(name === file ? 0 : 10);
+        // Each line can be read by itself. How many there are depends on how many were written at once.
+        expect(linesOf(name).length, name).to.be.above(0);
       }
       expect(existsSync(`${file}.3`)).to.equal(false);
       expect(reports).to.deep.equal([]);
