@@ -127,20 +127,26 @@ export class ImageSnapshots implements MediumSnapshots {
   }
 
   async #take(snapshot: DriverSnapshot, call: LongCall): Promise<void> {
-    const { records, room } = this.#options;
-    const { uid, volume } = snapshot;
+    const { room } = this.#options;
+    const { uid, volume, name } = snapshot;
     const pool = await this.#pool(volume, call.signal);
     if (snapshotOf(pool, uid, volume.uid) !== undefined) return this.#refuseUndescribed(snapshot);
     const image = imagesOfVolume(pool, volume.uid)[0];
     if (image === undefined) {
       throw new DriverError('DataMissing', `the image of volume ${volume.name} is not in pool ${volume.pool}`);
     }
-    const { filesystem, provisioning } = image.name;
-    const by = pool.cloneable ? 'clone' : 'copy';
-    const overwritable = provisioning === 'Thick' ? await room.unsharedBytes(image, call.signal) : 0n;
-    const wanted = by === 'copy' ? image.allocatedBytes : overwritable;
-    await room.refuseSnapshotWithout(pool, wanted, `snapshot ${snapshot.name}`, call.signal);
+    const overwritable = image.name.provisioning === 'Thick' ? await room.unsharedBytes(image, call.signal) : 0n;
+    const wanted = pool.cloneable ? overwritable : image.allocatedBytes;
+    await room.whileAdmitted(pool, wanted, `snapshot ${name}`, call.signal, () =>
+      this.#takeOf(image, pool, snapshot, call),
+    );
+  }
 
+  async #takeOf(image: Image, pool: Pool, snapshot: DriverSnapshot, call: LongCall): Promise<void> {
+    const { records } = this.#options;
+    const { uid, volume } = snapshot;
+    const { filesystem } = image.name;
+    const by = pool.cloneable ? 'clone' : 'copy';
     const file = join(pool.directory, formatSnapshotName({ snapshotUID: uid, volumeUID: volume.uid, filesystem }));
     const mounted = this.#mountOf(image);
     const request: CloneImage = {

@@ -29,6 +29,10 @@ export interface RoomOptions {
 export class Room {
   readonly #options: RoomOptions;
   readonly #reserved = new Map<string, { readonly at: number; readonly bytes: Promise<bigint> }>();
+  /** By pool: what was promised to snapshots that are being taken, and that no look at the pool finds yet. */
+  readonly #promised = new Map<string, bigint>();
+  /** By pool: who is asking for room now. Two who ask at once would each be shown the same. */
+  readonly #asking = new Map<string, Promise<void>>();
 
   constructor(options: RoomOptions) {
     this.#options = options;
@@ -60,11 +64,35 @@ export class Room {
     throw refusal(pool, space, wanted, what);
   }
 
-  /** The same for snapshots, which are the first to be refused when a pool gets short of space. */
-  async refuseSnapshotWithout(pool: Pool, wanted: bigint, what: string, signal: AbortSignal): Promise<void> {
-    const space = await this.#space(pool, wanted, signal);
-    if (space.freeBytes + space.growableBytes < lowWater(space)) throw refusal(pool, space, 0n, what);
-    if (!this.#options.pools.hasRoom(space, wanted)) throw refusal(pool, space, wanted, what);
+  /**
+   * The same for a snapshot, which is the first to be refused when a pool gets short of space. What it wants counts as taken
+   * until `work` has ended; then the snapshot itself shows it, or is not there.
+   */
+  async whileAdmitted<T>(
+    pool: Pool,
+    wanted: bigint,
+    what: string,
+    signal: AbortSignal,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const before = this.#asking.get(pool.name) ?? Promise.resolve();
+    const admitted = before.then(async () => {
+      signal.throwIfAborted();
+      const space = await this.#space(pool, wanted, signal);
+      if (space.freeBytes + space.growableBytes < lowWater(space)) throw refusal(pool, space, 0n, what);
+      if (!this.#options.pools.hasRoom(space, wanted)) throw refusal(pool, space, wanted, what);
+      this.#promise(pool, wanted);
+    });
+    this.#asking.set(
+      pool.name,
+      admitted.catch(() => undefined),
+    );
+    await admitted;
+    try {
+      return await work();
+    } finally {
+      this.#promise(pool, -wanted);
+    }
   }
 
   /** What a Thick image would have to be given once more to overwrite it, from the next snapshot on. */
@@ -78,10 +106,14 @@ export class Room {
       throw new DriverError('PoolLowSpace', `pool ${pool.name} is full; nothing is made on it until it has room`);
     }
     return asDriver('ProvisionFailed', async () => {
-      const reserved = await this.reservedBytes(pool);
+      const reserved = (await this.reservedBytes(pool)) + (this.#promised.get(pool.name) ?? 0n);
       const space = await this.#options.pools.makeRoom(pool, wanted + reserved, signal);
       return { ...space, freeBytes: max(0n, space.freeBytes - reserved) };
     });
+  }
+
+  #promise({ name }: Pool, bytes: bigint): void {
+    this.#promised.set(name, (this.#promised.get(name) ?? 0n) + bytes);
   }
 
   async #look(pool: Pool, signal: AbortSignal): Promise<bigint> {

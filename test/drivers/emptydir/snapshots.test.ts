@@ -332,6 +332,22 @@ describe('snapshots of emptyDir volumes', function () {
     expect((await observe(snapshot)).facts).to.equal(undefined);
   });
 
+  it('of Thick volumes that are asked for at once are not all promised the same room', async () => {
+    const volumes = [
+      await inUse(320n * MIB, { provisioning: 'Thick' }),
+      await inUse(320n * MIB, { provisioning: 'Thick' }),
+    ];
+    for (const { path } of volumes) {
+      writeFileSync(join(path, 'file'), Buffer.alloc(Number(200n * MIB), 1));
+      execFileSync('sync', ['-f', path]);
+    }
+    const oneFits = driverWith({ freeBytes: 400n * MIB, totalBytes: 100n * MIB });
+    const wanted = volumes.map(({ volume }) => snapshotOf(volume));
+    const ends = await Promise.allSettled(wanted.map((snapshot) => oneFits.snapshots.take(snapshot, long())));
+    const refused = ends.filter((end) => end.status === 'rejected').map(({ reason }) => reason as { reason: string });
+    expect(refused.map(({ reason }) => reason)).to.deep.equal(['InsufficientCapacity']);
+  });
+
   it('of Thick volumes need no room for what was never written', async () => {
     const { volume } = await inUse(320n * MIB, { provisioning: 'Thick' });
     const snapshot = snapshotOf(volume);
