@@ -131,6 +131,8 @@ export interface Progress {
  * Contract suite: `test/contract/snapshot-contract.ts`.
  */
 export interface SnapshotCalls {
+  /** Taking one is done in a moment: several of one volume that are wanted at once are best taken side by side. */
+  readonly areMomentary?: boolean;
   observe(snapshot: DriverSnapshot, signal: AbortSignal): Promise<SnapshotObservation>;
   /** @throws DriverError `FreezeTimeout`, `InsufficientCapacity`, `PoolLowSpace`, `UploadPending`, `SnapshotFailed` … */
   take(snapshot: DriverSnapshot, call: LongCall): Promise<void>;

@@ -102,7 +102,7 @@ function revertJob({ restore, source, driver, words }: RestoreFacts): JobSpec {
   return {
     uid,
     queue: driver?.type ?? '',
-    turn: source.volumeUID,
+    turn: { of: source.volumeUID, isShared: false },
     // Neither is taken down, grown or removed meanwhile.
     reads: [source.volumeUID, source.snapshotUID],
     what: `restore "${name}"`,

@@ -8,8 +8,8 @@ export function takeJob(driver: Driver, wanted: DriverSnapshot, metrics: Metrics
   return {
     uid: wanted.uid,
     queue: driver.type,
-    // Two would freeze the same filesystem, or copy the same files side by side.
-    turn: wanted.volume.uid,
+    // Where they are copies, two would read the same files side by side.
+    turn: { of: wanted.volume.uid, isShared: driver.snapshots?.areMomentary === true },
     reads: [wanted.volume.uid],
     what: `snapshot "${wanted.name}"`,
     work: (call) => timedTake(driver, wanted, metrics, call),

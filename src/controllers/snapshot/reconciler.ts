@@ -93,27 +93,23 @@ async function converge(
   throw retryOf(failure);
 }
 
-/**
- * Begins the job and waits a moment for its end. Whoever holds the volume's lock does nothing to it meanwhile: it is held
- * for that moment, and afterwards the volume counts as in use.
- */
-function take(
+/** Begins the job and waits a moment for its end. Begun while nobody has the volume; from then on it counts as in use. */
+async function take(
   key: string,
   snapshot: Snapshot,
   source: SnapshotSource,
   deps: SnapshotDependencies,
   signal: AbortSignal,
 ): Promise<JobState | undefined> {
-  return deps.locks.run(source.volumeUID, async () => {
+  const hasBegun = await deps.locks.run(source.volumeUID, async () => {
     // The volume may have changed while others had it.
     const facts = await observeSnapshot(snapshot, source, deps, signal);
     const { driver, wanted } = facts;
-    if (nextSnapshotStep(facts).step !== 'take' || driver === undefined || wanted === undefined) {
-      return { state: 'done' };
-    }
+    if (nextSnapshotStep(facts).step !== 'take' || driver === undefined || wanted === undefined) return false;
     deps.jobs.start(key, takeJob(driver, wanted, deps.metrics));
-    return deps.jobs.settle(key, SHORT_WAIT_MS, signal);
+    return true;
   });
+  return hasBegun ? deps.jobs.settle(key, SHORT_WAIT_MS, signal) : { state: 'done' };
 }
 
 function outcomeOf(facts: SnapshotFacts | undefined, state: JobState | undefined): SnapshotOutcome {

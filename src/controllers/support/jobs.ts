@@ -25,8 +25,8 @@ export interface JobSpec {
   readonly uid: string;
   /** Jobs of one queue share its workers: such as cost about the same. */
   readonly queue: string;
-  /** Of the jobs that name the same thing here only one runs at a time. */
-  readonly turn?: string | undefined;
+  /** Of the jobs that name the same thing here one runs at a time, unless all of them share it. */
+  readonly turn?: { readonly of: string; readonly isShared: boolean } | undefined;
   /** UIDs of what is read, noted as in use from now until the end. */
   readonly reads: readonly string[];
   /** Who reads, for people. */
@@ -73,7 +73,8 @@ export class Jobs {
   start(key: string, spec: JobSpec): void {
     if (this.#jobs.has(key)) throw new RangeError(`there is a job for ${key}`);
     const { clock, uses, turns } = this.#options;
-    const isBehind = spec.turn !== undefined && turns.isHeld(spec.turn);
+    const { turn } = spec;
+    const isBehind = turn !== undefined && turns.isHeld(turn.of, turn.isShared ? 'shared' : 'alone');
     const job = new Job(spec, isBehind, clock, () => this.source.send(key));
     this.#jobs.set(key, job);
     const ends = spec.reads.map((uid) => uses.begin(uid, spec.what));
@@ -131,7 +132,9 @@ export class Jobs {
   /** Does the work in its turn, and when a worker is free. */
   #inOrder({ queue, turn }: JobSpec, work: () => Promise<void>): Promise<void> {
     const inQueue = (): Promise<void> => this.#queue(queue).add(work);
-    return turn === undefined ? inQueue() : this.#options.turns.run(turn, inQueue);
+    if (turn === undefined) return inQueue();
+    const { turns } = this.#options;
+    return turn.isShared ? turns.share(turn.of, inQueue) : turns.run(turn.of, inQueue);
   }
 
   #queue(name: string): PQueue {

@@ -26,7 +26,7 @@ export function fillJob(driver: Driver, volume: DriverVolume, content: DriverCon
   return {
     uid: volume.uid,
     queue: driver.type,
-    turn: content.from === 'volume' ? from : undefined,
+    turn: content.from === 'volume' ? { of: from, isShared: driver.snapshots?.areMomentary === true } : undefined,
     reads: [from],
     what: `volume "${volume.name}"`,
     work: async (call) => driver.fill?.(volume, call),

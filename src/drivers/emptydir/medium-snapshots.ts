@@ -27,6 +27,7 @@ export function snapshotsOfMedia(media: {
 }): MediumSnapshots {
   const of = (volume: DriverVolume): MediumSnapshots => (isInMemory(volume) ? media.memory : media.images);
   return {
+    areMomentary: true,
     observe: (snapshot: DriverSnapshot, signal: AbortSignal) => of(snapshot.volume).observe(snapshot, signal),
     take: (snapshot: DriverSnapshot, call: LongCall) => of(snapshot.volume).take(snapshot, call),
     delete: (snapshot: DriverSnapshot, signal: AbortSignal) => of(snapshot.volume).delete(snapshot, signal),

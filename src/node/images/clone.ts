@@ -16,6 +16,7 @@ import { targetName } from '../helper/target.ts';
 import { NodeError } from '../node-error.ts';
 import { type BlockUse, type CloneCalls, loadCloneCalls } from './clone-calls.ts';
 import { allocateAll, commandFailed, exists, isAttached, noSpaceOr, syncDirectory } from './files.ts';
+import { Holds } from './hold.ts';
 import { backingFileOf } from './loop-devices.ts';
 import {
   type ClonedImage,
@@ -27,7 +28,6 @@ import {
   UNFINISHED,
 } from './operations.ts';
 import { Gate, Turns } from './turns.ts';
-import { startWatchdog } from './watchdog.ts';
 
 /** What FICLONE takes for one extent on XFS, measured (STORAGE). */
 const MS_PER_EXTENT = 0.021;
@@ -35,12 +35,10 @@ const MS_PER_EXTENT = 0.021;
 const COPIED_BYTES_PER_MS = 100_000;
 /** `st_blocks`, stat(2). */
 const STAT_BLOCK = 512;
-/** More at once would only make each writer wait longer. */
-const FROZEN_AT_ONCE = 3;
 const SYNCS_AT_ONCE = 6;
 
 const turns = new Turns();
-const frozenGate = new Gate(FROZEN_AT_ONCE);
+const holds = new Holds(cloneCalls, turns);
 const syncGate = new Gate(SYNCS_AT_ONCE);
 
 let loaded: CloneCalls | undefined;
@@ -118,55 +116,35 @@ async function cloneTo(context: HelperContext, job: Job): Promise<ClonedImage> {
       const message = `writers would have to wait about ${Math.ceil(expectedMs)} ms, longer than the ${job.freezeTimeoutMs} ms that are allowed`;
       return await cloneRunning(job, message, false);
     }
-    const held = await frozenGate.pass(() => inTurn(job.source, () => cloneHeld(fd, name, job)));
-    if (held.writers === 'held') return held;
-    const message = `writers were let go after ${job.freezeTimeoutMs} ms, before the image was cloned`;
-    return givenUp(job, message, true, held);
+    const { source, by, freezeTimeoutMs: timeoutMs, requestContext } = job;
+    const held = await holds.make({
+      // A copy takes too long to make others wait for it.
+      key: by === 'copy' ? job.unfinished : `${source} ${timeoutMs}`,
+      image: source,
+      fd,
+      name,
+      timeoutMs,
+      expectedMs,
+      check: () => refuseAborted(requestContext),
+      fill: (ended) => fillHeld(job, ended),
+    });
+    if (held.writers === 'held') return { ...held, why: '' };
+    const message = `writers were let go after ${timeoutMs} ms, before the image was cloned`;
+    return givenUp(job, message, true, { ...held, why: '' });
   } finally {
     closeSync(fd);
   }
 }
 
-/** Clones while no write is half done; `running` when the time was not enough. */
-async function cloneHeld(fd: number, name: string, job: Job): Promise<ClonedImage> {
-  const calls = cloneCalls();
-  refuseAborted(job.requestContext);
-  const watchdog = await startWatchdog(fd, job.freezeTimeoutMs);
+/** One clone for a hold: false when a copy ran out of time, which ended with the watchdog. */
+async function fillHeld(job: Job, ended: AbortSignal): Promise<boolean> {
   try {
-    crashPoint('clone.after-watchdog');
-    const start = performance.now();
-    const isOurs = await calls.freeze(fd, name);
-    // Somebody killed the watchdog: nobody else would thaw if this process hung.
-    const letGo = (): unknown => isOurs && calls.thaw(fd, name);
-    if (watchdog.ended.aborted) letGo();
-    else watchdog.ended.addEventListener('abort', letGo, { once: true });
-    crashPoint('clone.after-freeze');
-    const takenAt = new Date();
-    let [isComplete, wasHeld] = [false, false];
-    try {
-      await fillBlocks(job, watchdog.ended);
-      isComplete = true;
-      crashPoint('clone.after-clone');
-    } catch (thrown) {
-      // A copy that ended with the watchdog has run out of time.
-      if (job.by === 'clone' || !watchdog.ended.aborted) throw thrown;
-    } finally {
-      watchdog.ended.removeEventListener('abort', letGo);
-      // Whoever froze it before us has it back frozen; freezing it once more tells whether it was so all the time.
-      wasHeld = isOurs ? calls.thaw(fd, name) : await isStillFrozen(fd, name);
-    }
-    crashPoint('clone.after-thaw');
-    const writers = isComplete && wasHeld ? 'held' : 'running';
-    return { takenAt, writers, heldMs: performance.now() - start, why: '' };
-  } finally {
-    await watchdog.end();
+    await fillBlocks(job, ended);
+    return true;
+  } catch (thrown) {
+    if (job.by === 'clone' || !ended.aborted) throw thrown;
+    return false;
   }
-}
-
-async function isStillFrozen(fd: number, name: string): Promise<boolean> {
-  if (!(await cloneCalls().freeze(fd, name))) return true;
-  cloneCalls().thaw(fd, name);
-  return false;
 }
 
 /** Mounted nowhere: the image is as its last unmount left it. */

@@ -112,7 +112,8 @@ describe('jobs', () => {
 
   it('of the same turn run one after another, and nobody waits for one that is behind', async () => {
     const { jobs, held, clock } = setUp();
-    const [first, second] = [held({ turn: 'volume' }), held({ turn: 'volume' })];
+    const turn = { of: 'volume', isShared: false };
+    const [first, second] = [held({ turn }), held({ turn })];
     jobs.start('a', first.spec);
     jobs.start('b', second.spec);
     const settled = jobs.settle('b', 60_000, never);
@@ -122,6 +123,32 @@ describe('jobs', () => {
     first.end();
     await clock.advance(0);
     expect(second.call()).not.to.equal(undefined);
+  });
+
+  it('that share a turn run side by side, after who has it alone and before who wants it alone', async () => {
+    const { jobs, held, clock } = setUp();
+    const [shared, alone] = [
+      { of: 'volume', isShared: true },
+      { of: 'volume', isShared: false },
+    ];
+    const [first, second, third, last] = [
+      held({ turn: alone }),
+      held({ turn: shared }),
+      held({ turn: shared }),
+      held({ turn: alone }),
+    ];
+    for (const [key, { spec }] of Object.entries({ first, second, third, last })) jobs.start(key, spec);
+    const begun = async (): Promise<readonly boolean[]> => {
+      await clock.advance(0);
+      return [first, second, third, last].map(({ call }) => call() !== undefined);
+    };
+    expect(await begun()).to.deep.equal([true, false, false, false]);
+    first.end();
+    expect(await begun()).to.deep.equal([true, true, true, false]);
+    second.end();
+    expect(await begun()).to.deep.equal([true, true, true, false]);
+    third.end();
+    expect(await begun()).to.deep.equal([true, true, true, true]);
   });
 
   it('are ended when their object is gone, also before they have begun', async () => {

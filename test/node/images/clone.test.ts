@@ -78,19 +78,18 @@ describe('the clone of an image', function () {
     device = await mount(file, target, filesystem);
     writeFileSync(join(path(), 'file'), 'before');
   };
-  const cloneIt = (changes: Partial<CloneImage> = {}): Promise<ClonedImage> => {
-    const request: CloneImage = {
-      source: file,
-      mounted: { target, device },
-      file: clone(),
-      by: 'clone',
-      allocation: 'sparse',
-      freezeTimeoutMs: 10_000,
-      hold: 'try',
-      ...changes,
-    };
-    return call('cloneImage', request, { signal: soon(), deadlineMs: 30_000 });
-  };
+  const requestOf = (changes: Partial<CloneImage> = {}): CloneImage => ({
+    source: file,
+    mounted: { target, device },
+    file: clone(),
+    by: 'clone',
+    allocation: 'sparse',
+    freezeTimeoutMs: 10_000,
+    hold: 'try',
+    ...changes,
+  });
+  const cloneIt = (changes: Partial<CloneImage> = {}): Promise<ClonedImage> =>
+    call('cloneImage', requestOf(changes), { signal: soon(), deadlineMs: 30_000 });
   const name = (filesystemBytes: bigint | null = null): Promise<null> =>
     call('nameImage', { file: clone(), filesystemBytes }, { signal: soon() });
   const contentOfClone = async (filesystem: ImageFilesystem): Promise<string> => {
@@ -139,6 +138,25 @@ describe('the clone of an image', function () {
     const error = await rejection(cloneIt({ freezeTimeoutMs: 0, hold: 'must' }));
     expect(error).to.be.instanceOf(NodeError).and.include({ code: 'FreezeTimeout', retryable: false });
     expect(existsSync(`${clone()}.new`)).to.equal(false);
+  });
+
+  it('makes those that wait for the same image in one hold, so that they are of one moment', async () => {
+    await setUp('ext4');
+    const files = Array.from({ length: 12 }, (_, index) => `${clone()}-${index}`);
+    const gone = AbortSignal.abort();
+    const [given, ...made] = await Promise.allSettled([
+      call('cloneImage', requestOf({ file: `${clone()}-gone` }), { signal: gone, deadlineMs: 30_000 }),
+      ...files.map((name) => cloneIt({ file: name })),
+    ]);
+    expect(given?.status).to.equal('rejected');
+    const clones = made.map((end) => (end.status === 'fulfilled' ? end.value : undefined));
+    expect(clones.map((one) => one?.writers)).to.deep.equal(files.map(() => 'held'));
+    // Whoever comes while writers are held waits for the next hold.
+    expect(new Set(clones.map((one) => one?.takenAt.getTime())).size).to.be.at.most(3);
+    for (const name of files) await call('nameImage', { file: name, filesystemBytes: null }, { signal: soon() });
+    for (const name of files) expect(statSync(name).size).to.equal(statSync(file).size);
+    expect(wasFrozen()).to.equal(false);
+    for (const name of files) await call('removeImage', { file: name }, { signal: soon() });
   });
 
   it('holds nobody when that is not wanted', async () => {
