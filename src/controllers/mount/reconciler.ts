@@ -23,6 +23,7 @@ import { failureOf, retryOf } from '../support/failure.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import type { Obstacle } from '../support/holders.ts';
 import { BY_VOLUME, volumeKeyOf } from '../support/indexes.ts';
+import { Recent } from '../support/recent.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { actOnMount, removeMount, stage, unstage } from './act.ts';
 import type { Permission } from './checks.ts';
@@ -51,6 +52,14 @@ export interface MountDependencies extends AgentDependencies {
 /** Says which mount is at the target now; undefined for none. */
 export type Settled = (entry: MountEntry | undefined) => void;
 
+/** Mounts reported of late: more are never made between two looks at the cache. */
+const RECENT_MOUNTS = 1000;
+
+interface Dependencies extends MountDependencies {
+  /** UIDs of the mounts that were reported as made: somebody may unmount one before the cache shows the report. */
+  readonly reported: Recent;
+}
+
 /** What became of the work at the target. */
 interface Worked {
   readonly outcome: MountOutcome;
@@ -58,10 +67,11 @@ interface Worked {
 }
 
 export function mountReconciler(dependencies: MountDependencies): Reconciler {
-  return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
+  const deps = { ...dependencies, reported: new Recent(RECENT_MOUNTS) };
+  return (key, context) => tolerateChange(() => reconcile(key, deps, context));
 }
 
-async function reconcile(key: string, deps: MountDependencies, context: ReconcileContext): Promise<Result> {
+async function reconcile(key: string, deps: Dependencies, context: ReconcileContext): Promise<Result> {
   const mount = deps.stores.mounts.get(key);
   if (mount === undefined || mount.status?.nodeName !== deps.nodeName) return DONE;
   if (isDeleting(mount)) return remove(key, mount, deps, context);
@@ -97,7 +107,7 @@ async function converge(
   mount: VolumeMount,
   permission: Permission,
   settled: Settled,
-  deps: MountDependencies,
+  deps: Dependencies,
   context: ReconcileContext,
 ): Promise<Result> {
   const { signal } = context;
@@ -122,7 +132,8 @@ async function converge(
     current = await deps.writer.addFinalizer(VOLUME_MOUNTS, current, FINALIZERS.mount, signal);
     await stage(words, storage, deps.metrics, signal);
     const seen = await driver.observeMount(words.volume, words.mount, signal);
-    const step = nextMountStep(seen, mount.status?.mountedAt !== undefined, target.hostPath);
+    const wasMounted = mount.status?.mountedAt !== undefined || deps.reported.has(mount.metadata.uid ?? '');
+    const step = nextMountStep(seen, wasMounted, target.hostPath);
     if (step.step === 'refuse') {
       worked = { outcome: { kind: 'failed', failure: step.failure }, observation: seen };
     } else if (step.step === 'none') {
@@ -142,6 +153,7 @@ async function converge(
   settled(worked.observation?.entry);
   await report(current, target.hostPath, worked, deps, context);
   const { outcome } = worked;
+  if (outcome.kind === 'mounted') deps.reported.add(mount.metadata.uid ?? '');
   if (outcome.kind !== 'failed') {
     // A workload that ends makes no event.
     return worked.observation?.reason === 'StaleInWorkload' ? { requeueAfterMs: LOOK_AGAIN_MS } : DONE;

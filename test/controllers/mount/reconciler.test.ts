@@ -202,6 +202,17 @@ describe('mount on its node', () => {
       expect(on.events).to.deep.equal(['Warning MountGone VolumeMount/m', 'Normal Remounted VolumeMount/m']);
     });
 
+    it('is counted although the cache does not show yet that it was made', async () => {
+      const on = world();
+      const before = on.mounts.get('team/m');
+      await on.mount();
+      on.driver.states.delete('uid-m');
+      if (before !== undefined) on.mounts.set(before);
+      await on.mount();
+      expect(statusOf(on)?.restarts).to.equal(1);
+      expect(on.events).to.include('Warning MountGone VolumeMount/m');
+    });
+
     it('is replaced when its options are wrong or it does not answer', async () => {
       for (const state of ['wrong-options', 'stale'] as const) {
         const on = await mounted();

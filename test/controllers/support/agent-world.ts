@@ -12,7 +12,7 @@ import { Uses } from '../../../src/controllers/support/uses.ts';
 import { volumeReconciler } from '../../../src/controllers/volume/reconciler.ts';
 import type { MountTable, UnmountRequest } from '../../../src/node/layer.ts';
 import type { MountEntry } from '../../../src/node/mount-entry.ts';
-import type { Result } from '../../../src/runtime/reconciler.ts';
+import type { Reconciler, Result } from '../../../src/runtime/reconciler.ts';
 import { FakeDriver } from './fake-driver.ts';
 import { World } from './world.ts';
 
@@ -45,6 +45,7 @@ export class AgentWorld extends World {
   readonly takes = this.#jobs('snapshot');
   readonly reverts = this.#jobs('revert');
   readonly #dependencies: AgentDependencies;
+  #mount: Reconciler | undefined;
 
   constructor() {
     super();
@@ -90,7 +91,8 @@ export class AgentWorld extends World {
   mount(name = 'm'): Promise<Result> {
     const quietly = <T>(_key: string, _target: string, work: (settled: () => void) => Promise<T>) =>
       work(() => undefined);
-    return mountReconciler({ ...this.#dependencies, quietly })(`team/${name}`, this.context());
+    this.#mount ??= mountReconciler({ ...this.#dependencies, quietly });
+    return this.#mount(`team/${name}`, this.context());
   }
 
   #jobs(name: string): Jobs {
