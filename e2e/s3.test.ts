@@ -3,13 +3,14 @@ import { closeSync, openSync, readdirSync, readFileSync, writeFileSync, writeSyn
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
-import { CONFIG_MAPS, SECRETS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import { CONFIG_MAPS, SECRETS, SNAPSHOTS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import type { Snapshot } from '../src/api/snapshot.ts';
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { Cgroup } from '../test/support/harness/cgroup.ts';
 import { commandLine, Daemon, isRunning } from '../test/support/harness/daemon.ts';
 import { Machine } from '../test/support/harness/machine.ts';
-import { mount, volume } from '../test/support/harness/manifests.ts';
+import { mount, snapshot, volume } from '../test/support/harness/manifests.ts';
 import { mountIds, mountsAt } from '../test/support/harness/mounts.ts';
 import { S3Server, type S3User } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
@@ -279,6 +280,32 @@ describe('s3 volumes', function () {
     expect(await server.keys('data', 'adopted/')).to.include.members(['adopted/file', 'adopted/theirs']);
     expect(await server.keys('data', 'kept/')).to.include('kept/file');
     await eventsInclude('DataRetained');
+  });
+
+  it('keeps a moment of what was just written, makes another volume from it, and outlives its own', async () => {
+    const origin = await mounted({ ...s3('origin'), reclaimPolicy: 'Delete' });
+    for (const name of ['one', 'two']) writeFileSync(join(origin.target, name), name);
+    const key = `${ns}/moment`;
+    await machine.create(snapshot(ns, 'moment', origin.key.slice(ns.length + 1)));
+    const taken = await machine.waitReady<Snapshot>(SNAPSHOTS, key);
+    expect(taken.status).to.deep.include({ readyToUse: true, method: 'ServerSideCopy' });
+    writeFileSync(join(origin.target, 'one'), 'later');
+    await machine.delete(VOLUME_MOUNTS, origin.key);
+    await machine.delete(VOLUMES, origin.key);
+    await machine.waitGone(VOLUMES, origin.key);
+    expect(await server.keys('data', 'origin/')).to.deep.equal([]);
+    const copy = await mounted({
+      ...s3('copied'),
+      reclaimPolicy: 'Delete',
+      dataSource: { snapshotRef: { name: 'moment' } },
+    });
+    expect(readFileSync(join(copy.target, 'one'), 'utf8')).to.equal('one');
+    expect(readFileSync(join(copy.target, 'two'), 'utf8')).to.equal('two');
+    // The Secret that only the gone volume named is still read for it.
+    await machine.delete(SNAPSHOTS, key);
+    await machine.waitGone(SNAPSHOTS, key);
+    expect(await server.keys('data', '.clawstore-snapshots/')).to.deep.equal([]);
+    expect(readFileSync(join(copy.target, 'one'), 'utf8')).to.equal('one');
   });
 
   it('answers volume.create, volume.mount and volume.unmount', async () => {
