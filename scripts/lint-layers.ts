@@ -17,10 +17,11 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   kube: ['api', 'telemetry'],
   runtime: ['kube', 'telemetry'],
   drivers: ['api', 'node'],
+  backup: ['api', 'node'],
   apiserver: ['api', 'telemetry'],
-  controllers: ['api', 'kube', 'runtime', 'drivers', 'node', 'telemetry'],
+  controllers: ['api', 'kube', 'runtime', 'drivers', 'backup', 'node', 'telemetry'],
   commands: ['api', 'kube'],
-  cli: ['api', 'telemetry', 'node', 'kube', 'runtime', 'drivers', 'apiserver', 'controllers', 'commands'],
+  cli: ['api', 'telemetry', 'node', 'kube', 'runtime', 'drivers', 'backup', 'apiserver', 'controllers', 'commands'],
   'main.ts': ['cli'],
 };
 

@@ -20,6 +20,9 @@ export const FINALIZERS = {
   volume: `${GROUP}/volume`,
   mount: `${GROUP}/mount`,
   snapshot: `${GROUP}/snapshot`,
+  backup: `${GROUP}/backup`,
+  restore: `${GROUP}/restore`,
+  repository: `${GROUP}/repository`,
 } as const;
 
 /**
@@ -56,8 +59,12 @@ export const LABELS = {
   volume: `${GROUP}/volume`,
   /** Name of the schedule that made an object. Another schedule of that name may have: {@link RUN_ANNOTATIONS}. */
   schedule: `${GROUP}/schedule`,
-  /** Name of the Restore that made a safety Snapshot. */
+  /** Name of the Restore that made an object: a safety Snapshot, a VolumeRestore. */
   restore: `${GROUP}/restore`,
+  /** Name of the Backup that made an object. */
+  backup: `${GROUP}/backup`,
+  /** Name of the BackupRepository that a Backup lies in. */
+  repository: `${GROUP}/repository`,
   /** Set to `clawstore` on objects made by our commands. */
   managedBy: 'app.kubernetes.io/managed-by',
   /** Well-known node labels, published on each StorageNode. */

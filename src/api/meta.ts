@@ -129,6 +129,11 @@ export const STORAGE_NODES: ResourceDescriptor = ours('storagenodes', 'StorageNo
 export const SNAPSHOTS: ResourceDescriptor = ours('snapshots', 'Snapshot', true);
 export const RESTORES: ResourceDescriptor = ours('restores', 'Restore', true);
 export const SNAPSHOT_SCHEDULES: ResourceDescriptor = ours('snapshotschedules', 'SnapshotSchedule', true);
+export const BACKUP_REPOSITORIES: ResourceDescriptor = ours('backuprepositories', 'BackupRepository', true);
+export const BACKUPS: ResourceDescriptor = ours('backups', 'Backup', true);
+export const VOLUME_BACKUPS: ResourceDescriptor = ours('volumebackups', 'VolumeBackup', true);
+export const VOLUME_RESTORES: ResourceDescriptor = ours('volumerestores', 'VolumeRestore', true);
+export const BACKUP_SCHEDULES: ResourceDescriptor = ours('backupschedules', 'BackupSchedule', true);
 
 /** All kinds of our group, in the order in which their objects depend on each other. */
 export const OUR_RESOURCES: readonly ResourceDescriptor[] = [
@@ -137,8 +142,13 @@ export const OUR_RESOURCES: readonly ResourceDescriptor[] = [
   VOLUMES,
   VOLUME_MOUNTS,
   SNAPSHOTS,
+  BACKUP_REPOSITORIES,
+  BACKUPS,
+  VOLUME_BACKUPS,
   RESTORES,
+  VOLUME_RESTORES,
   SNAPSHOT_SCHEDULES,
+  BACKUP_SCHEDULES,
 ];
 
 function core(plural: string, kind: string, namespaced: boolean): ResourceDescriptor {

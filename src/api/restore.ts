@@ -1,10 +1,50 @@
-/** The Restore kind: a Volume goes back to a moment of it. Schema: `crds/storage.clawbernetes.io_restores.yaml`. */
+/**
+ * The Restore kind: a Volume goes back to a moment of it, or volumes and objects are taken from a backup. Schema:
+ * `crds/storage.clawbernetes.io_restores.yaml`.
+ */
+import type { BackupProgress, ItemCounts } from './backup.ts';
 import type { ConditionedStatus, KubeObject, LocalReference } from './meta.ts';
 
+/** `New`: into a volume that is made for it. `InPlace`: into one that is there, and used by nobody. */
+export type RestoreMode = 'New' | 'InPlace';
+
+/** What happens to files that are there: kept, replaced, or replaced and everything that is not in the backup removed. */
+export type ExistingFiles = 'Skip' | 'Overwrite' | 'Mirror';
+
+/** What happens to objects that are there. */
+export type ConflictPolicy = 'Skip' | 'Update' | 'Fail';
+
+/** One volume of the backup, and where it goes. */
+export interface RestoredVolume {
+  /** Its name when it was backed up. */
+  readonly from: string;
+  /** Absent: the same name. */
+  readonly to?: string;
+  /** Absent: `New`. */
+  readonly mode?: RestoreMode;
+}
+
 export interface RestoreSpec {
+  /** Exactly one of `snapshotRef`, `backupRef` and `backupID`; `repositoryRef` goes with `backupID`. */
   readonly source: {
-    readonly snapshotRef: LocalReference;
+    readonly snapshotRef?: LocalReference;
+    readonly backupRef?: LocalReference;
+    readonly backupID?: string;
+    readonly repositoryRef?: LocalReference;
   };
+  /** Absent or empty: all of the backup, each under its own name. */
+  readonly volumes?: readonly RestoredVolume[];
+  /** Relative to each volume. Absent: everything. */
+  readonly paths?: readonly string[];
+  /** Absent: `Overwrite`. */
+  readonly existingFiles?: ExistingFiles;
+  readonly objects?: {
+    /** Absent: `Skip`. */
+    readonly conflictPolicy?: ConflictPolicy;
+  };
+  /** Nothing is changed; the status says what would be. */
+  readonly dryRun?: boolean;
+  readonly cancel?: boolean;
   /** Keep the present content as a Snapshot first. Absent: true. */
   readonly safetySnapshot?: boolean;
 }
@@ -34,6 +74,13 @@ export interface RestoreStatus extends ConditionedStatus<RestoreConditionType> {
   readonly startTime?: string;
   /** When it ended, well or not. Nothing is done after it. */
   readonly completionTime?: string;
+  /** Of a restore from a backup. */
+  readonly backupID?: string;
+  readonly progress?: BackupProgress;
+  /** Volumes and objects of a backup. */
+  readonly items?: ItemCounts;
+  /** Secret with the manifests, on their way out of the repository; made by the controller, filled by the agent. */
+  readonly manifestSecretRef?: LocalReference;
 }
 
 export type Restore = KubeObject<RestoreSpec, RestoreStatus>;

@@ -1,6 +1,8 @@
 /**
- * What schedules of every kind share, and the SnapshotSchedule. Schema: `crds/storage.clawbernetes.io_snapshotschedules.yaml`.
+ * What schedules of every kind share, the SnapshotSchedule and the BackupSchedule. Schemas:
+ * `crds/storage.clawbernetes.io_snapshotschedules.yaml`, `crds/storage.clawbernetes.io_backupschedules.yaml`.
  */
+import type { BackupSpec } from './backup.ts';
 import type { ConditionedStatus, KubeObject } from './meta.ts';
 import type { SnapshotSpec } from './snapshot.ts';
 
@@ -80,3 +82,8 @@ export interface ScheduleStatus extends ConditionedStatus<ScheduleConditionType>
 export type Schedule<Template> = KubeObject<ScheduleSpec<Template>, ScheduleStatus>;
 
 export type SnapshotSchedule = Schedule<SnapshotSpec>;
+
+/** What a run of a BackupSchedule makes; what is there for one backup alone is left out. */
+export type BackupTemplate = Omit<BackupSpec, 'cancel' | 'imported'>;
+
+export type BackupSchedule = Schedule<BackupTemplate>;

@@ -55,6 +55,8 @@ export interface S3Source {
 export interface VolumeDataSource {
   readonly snapshotRef?: LocalRef;
   readonly volumeRef?: LocalRef;
+  /** One volume of a Backup; `volumeName` is its name there. */
+  readonly backupRef?: { readonly name: string; readonly volumeName: string };
 }
 
 export type AccessMode = 'ReadWriteOnce' | 'ReadWriteOncePod' | 'ReadOnlyMany' | 'ReadWriteMany';
@@ -123,6 +125,8 @@ export interface VolumeStatus extends ConditionedStatus<VolumeConditionType> {
   readonly mounts?: VolumeMountCounts;
   /** RFC 3339. */
   readonly lastSnapshotTime?: string;
+  /** Moment of the newest successful backup of it. Written by the controller. RFC 3339. */
+  readonly lastBackupTime?: string;
 }
 
 export type Volume = KubeObject<VolumeSpec, VolumeStatus>;

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { MAX_BACKUP_NAME, MAX_SKIPPED } from '../../src/api/backup.ts';
 import { CATEGORY, GROUP, MAX_CAPACITY, VERSION } from '../../src/api/group.ts';
 import type { Condition } from '../../src/api/meta.ts';
 import { OUR_RESOURCES } from '../../src/api/meta.ts';
 import { MAX_MOUNT_NAME, MAX_VOLUME_NAME, mountName } from '../../src/api/names.ts';
 import { MAX_PATH } from '../../src/api/paths.ts';
-import type { RestoreSpec, RestoreStatus } from '../../src/api/restore.ts';
 import { MAX_RESTORE_NAME } from '../../src/api/restore.ts';
 import type { Retention, ScheduleSpec, ScheduleStatus } from '../../src/api/schedule.ts';
 import { MAX_ACTIVE, MAX_SCHEDULE_NAME } from '../../src/api/schedule.ts';
@@ -16,6 +16,7 @@ import { VOLUME_TYPES } from '../../src/api/volume.ts';
 import type { VolumeClassSpec } from '../../src/api/volume-class.ts';
 import type { VolumeMountSpec, VolumeMountStatus } from '../../src/api/volume-mount.ts';
 import { ADMISSION_CASES } from './admission-cases.ts';
+import { BACKUP_SHAPES } from './backup-shapes.ts';
 import { CRDS, type Schema, schemaOf } from './crd-files.ts';
 import { type Shape, shapeOfSchema } from './shape.ts';
 
@@ -78,6 +79,7 @@ const volumeSpec: Shape<VolumeSpec> = {
         fields: {
           snapshotRef: { optional: { fields: { name: mustText } } },
           volumeRef: { optional: { fields: { name: mustText } } },
+          backupRef: { optional: { fields: { name: mustText, volumeName: mustText } } },
         },
       },
     },
@@ -106,6 +108,7 @@ const volumeStatus: Shape<Omit<VolumeStatus, 'conditions'>> = {
     },
     mounts: { optional: { fields: { desired: { required: 'integer' }, ready: { required: 'integer' } } } },
     lastSnapshotTime: text,
+    lastBackupTime: text,
   },
 };
 
@@ -181,30 +184,6 @@ const scheduleStatus: Shape<Omit<ScheduleStatus, 'conditions'>> = {
     lastMissedTime: text,
     nextScheduleTime: text,
     active: { optional: { items: { fields: { name: mustText, uid: mustText } } } },
-  },
-};
-
-const reference = { fields: { name: mustText } } as const;
-
-const restoreSpec: Shape<RestoreSpec> = {
-  fields: {
-    source: { required: { fields: { snapshotRef: { required: reference } } } },
-    safetySnapshot: { optional: 'boolean' },
-  },
-};
-
-const restoreStatus: Shape<Omit<RestoreStatus, 'conditions'>> = {
-  fields: {
-    observedGeneration: count,
-    nodeName: text,
-    source: {
-      optional: {
-        fields: { snapshotName: mustText, snapshotUID: mustText, volumeName: mustText, volumeUID: mustText },
-      },
-    },
-    safetySnapshotRef: { optional: reference },
-    startTime: text,
-    completionTime: text,
   },
 };
 
@@ -358,8 +337,9 @@ const SHAPES: readonly (readonly [kind: string, part: string, shape: unknown])[]
   ['VolumeMount', 'status', withConditions(mountStatus)],
   ['Snapshot', 'spec', snapshotSpec],
   ['Snapshot', 'status', withConditions(snapshotStatus)],
-  ['Restore', 'spec', restoreSpec],
-  ['Restore', 'status', withConditions(restoreStatus)],
+  ...BACKUP_SHAPES.map(
+    ([kind, part, shape]) => [kind, part, part === 'status' ? withConditions(shape) : shape] as const,
+  ),
   ['SnapshotSchedule', 'spec', scheduleSpec],
   ['SnapshotSchedule', 'status', withConditions(scheduleStatus)],
   ['VolumeClass', 'spec', classSpec],
@@ -403,6 +383,8 @@ describe('the CRDs and the types', () => {
     expect(schemaOf('VolumeMount', 'metadata', 'name').maxLength).to.equal(MAX_MOUNT_NAME);
     expect(mountName('v'.repeat(MAX_VOLUME_NAME), 'w').length).to.be.at.most(MAX_MOUNT_NAME);
     expect(schemaOf('Restore', 'metadata', 'name').maxLength).to.equal(MAX_RESTORE_NAME);
+    expect(schemaOf('Backup', 'metadata', 'name').maxLength).to.equal(MAX_BACKUP_NAME);
+    expect(schemaOf('Backup', 'status', 'skipped').maxItems).to.equal(MAX_SKIPPED);
     expect(schemaOf('SnapshotSchedule', 'metadata', 'name').maxLength).to.equal(MAX_SCHEDULE_NAME);
     expect(schemaOf('SnapshotSchedule', 'status', 'active').maxItems).to.equal(MAX_ACTIVE);
     expect(schemaOf('Volume', 'spec', 'hostPath', 'path').maxLength).to.equal(MAX_PATH);
@@ -418,7 +400,16 @@ describe('the CRDs', () => {
     Volume: ['cvol', 'Phase,Capacity,Node,Ready,Reason,Age', 'Access Mode,Reclaim,Used Bytes,Mounts'],
     VolumeMount: ['cmnt', 'Volume,Phase,Node,Mount Path,Ready,Reason,Age', 'Host Path,Workload'],
     Snapshot: ['csnap', 'Volume,Ready To Use,Restore Size,Consistent,Reason,Created,Age', 'Method,Node'],
-    Restore: ['crs', 'Snapshot,Volume,Ready,Reason,Completed,Age', 'Safety Snapshot,Node'],
+    Restore: ['crs', 'Snapshot,Backup,Volume,Ready,Reason,Completed,Age', 'Safety Snapshot,Node'],
+    BackupRepository: ['crepo', 'URL,Ready,Reason,Backups,Key Exported,Age', 'Size,Last Sync,Last Check,Node'],
+    Backup: ['cbk', 'Scope,Repository,Ready,Reason,Completed,Age', 'Files Done,Bytes Done,Backup ID,Skipped,Node'],
+    VolumeBackup: ['cvbk', 'Backup,Volume,Ready,Reason,Node,Age', 'Files Done,Bytes Done'],
+    VolumeRestore: ['cvrs', 'Restore,Volume,Backup ID,Ready,Reason,Node,Age', ''],
+    BackupSchedule: [
+      'cbs',
+      'Scope,Schedule,Time Zone,Suspend,Ready,Last Schedule,Last Success,Age',
+      'Reason,Next Schedule',
+    ],
     SnapshotSchedule: [
       'css',
       'Volume,Schedule,Time Zone,Suspend,Ready,Last Schedule,Last Success,Age',

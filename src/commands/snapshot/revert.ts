@@ -82,7 +82,7 @@ async function unfinished(
   const { items } = await list.catch((cause: unknown) => {
     throw fromKube(cause);
   });
-  return items.find((restore) => restore.spec.source.snapshotRef.name === snapshotId && !isFinished(restore));
+  return items.find((restore) => restore.spec.source.snapshotRef?.name === snapshotId && !isFinished(restore));
 }
 
 /** Makes one with the time in its name, e.g. `revert-20261127-165601`. */
@@ -112,7 +112,7 @@ function answerOf({ metadata, spec, status }: Restore): RevertResult {
   const isDone = isTrue(status?.conditions, 'Ready');
   const safety = status?.safetySnapshotRef?.name;
   return {
-    snapshotId: spec.source.snapshotRef.name,
+    snapshotId: spec.source.snapshotRef?.name ?? '',
     volumeId: status?.source?.volumeName ?? '',
     restoreId: metadata.name,
     ...(safety === undefined ? {} : { safetySnapshotId: safety }),

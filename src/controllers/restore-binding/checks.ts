@@ -75,7 +75,7 @@ function isNotPaused({ restore }: RestoreBindingFacts): StandIn | undefined {
 }
 
 function snapshotExists({ restore, snapshot }: RestoreBindingFacts): StandIn | undefined {
-  const { name } = restore.spec.source.snapshotRef;
+  const name = restore.spec.source.snapshotRef?.name ?? '';
   if (snapshot === undefined) return refuse('SnapshotNotFound', `Snapshot "${name}" does not exist.`);
   return isDeleting(snapshot) ? refuse('SnapshotNotFound', `Snapshot "${name}" is being deleted.`) : undefined;
 }

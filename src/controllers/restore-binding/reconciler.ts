@@ -49,6 +49,7 @@ export function restoreBindingReconciler(dependencies: RestoreBindingDependencie
 async function reconcile(key: string, deps: RestoreBindingDependencies, context: ReconcileContext): Promise<Result> {
   const restore = deps.restores.get(key);
   if (restore === undefined || isDeleting(restore) || isFinished(restore)) return DONE;
+  if (restore.spec.source.snapshotRef === undefined) return DONE;
   const { nodeName, source, startTime } = restore.status ?? {};
   if (nodeName === undefined || source === undefined || startTime === undefined) {
     return bind(restore, deps, context);
@@ -69,7 +70,7 @@ async function reconcile(key: string, deps: RestoreBindingDependencies, context:
 async function bind(restore: Restore, deps: RestoreBindingDependencies, context: ReconcileContext): Promise<Result> {
   const namespace = restore.metadata.namespace ?? '';
   const sibling = (name: string): string => keyOf({ metadata: { namespace, name } });
-  const snapshot = deps.snapshots.get(sibling(restore.spec.source.snapshotRef.name));
+  const snapshot = deps.snapshots.get(sibling(restore.spec.source.snapshotRef?.name ?? ''));
   const volumeKey = sibling(snapshot?.status?.source?.volumeName ?? '');
   const volumeUID = snapshot?.status?.source?.volumeUID;
   const verdict = restoreBindingOf({

@@ -35,7 +35,7 @@ export function snapshotToRestoreKeys(delta: Delta<Snapshot>, restores: ReadStor
   return restores
     .list()
     .filter((restore) => !isFinished(restore) && restore.metadata.namespace === namespace)
-    .filter(({ spec, status }) => [spec.source.snapshotRef.name, status?.safetySnapshotRef?.name].includes(name))
+    .filter(({ spec, status }) => [spec.source.snapshotRef?.name, status?.safetySnapshotRef?.name].includes(name))
     .map((restore) => ({ key: keyOf(restore) }));
 }
 

@@ -1,0 +1,49 @@
+/** The VolumeRestore kind: one volume of a Restore. Schema: `crds/storage.clawbernetes.io_volumerestores.yaml`. */
+import type { BackupProgress, SkippedFile } from './backup.ts';
+import type { RepositoryLocation } from './backup-repository.ts';
+import type { ConditionedStatus, KubeObject, LocalReference } from './meta.ts';
+import type { ExistingFiles, RestoreMode } from './restore.ts';
+
+/** Made by the controller, done by the agent of the volume's node. */
+export interface VolumeRestoreSpec {
+  /** Absent: the content of a Volume with `dataSource.backupRef`. */
+  readonly restoreRef?: LocalReference;
+  readonly repository: RepositoryLocation;
+  readonly backupID: string;
+  /** What the engine calls the volume's part of the backup. */
+  readonly snapshotID: string;
+  /** The volume as it was named when it was backed up. */
+  readonly from: { readonly namespace: string; readonly name: string };
+  readonly volumeRef: LocalReference;
+  readonly volumeUID: string;
+  readonly mode: RestoreMode;
+  readonly existingFiles: ExistingFiles;
+  /** Relative to the volume. Absent: everything. */
+  readonly paths?: readonly string[];
+  readonly dryRun?: boolean;
+  readonly cancel?: boolean;
+}
+
+export type VolumeRestoreConditionType = 'Ready' | 'Reconciling' | 'Stalled';
+
+export interface RestoreCounts {
+  readonly restored: number;
+  readonly unchanged: number;
+  readonly skipped: number;
+  readonly deleted: number;
+}
+
+export interface VolumeRestoreStatus extends ConditionedStatus<VolumeRestoreConditionType> {
+  /** Written by the controller. */
+  readonly nodeName?: string;
+  readonly startTime?: string;
+  readonly completionTime?: string;
+  readonly progress?: BackupProgress;
+  /** Of a dry run: what would be. */
+  readonly files?: RestoreCounts;
+  readonly bytes?: number;
+  readonly skipped?: readonly SkippedFile[];
+  readonly skippedCount?: number;
+}
+
+export type VolumeRestore = KubeObject<VolumeRestoreSpec, VolumeRestoreStatus>;

@@ -1,0 +1,177 @@
+/**
+ * What is written into a repository besides the data, and how it is read again: the tags of the engine's snapshots, and the
+ * document that makes a backup whole. Whoever has the repository and its key needs nothing else.
+ *
+ * A backup is made of one snapshot of the engine per volume (`kind=volume`), and in the end one with the document and the
+ * manifests (`kind=backup`). Parts without that document are of a backup that did not end: they are restored by nobody, and
+ * may be removed by the cluster that made them. The tags of the document say all that a list of backups needs, so that
+ * listing reads no documents.
+ */
+import type { BackupScope } from '../api/backup.ts';
+import type { VolumeSpec } from '../api/volume.ts';
+
+/** Where a backup sees what it backs up, and where a restore finds it, whatever the machine. */
+export const SOURCE_ROOT = '/run/clawstore/source';
+/** Below `SOURCE_ROOT/NAMESPACE/VOLUME`: the content of the volume. */
+export const DATA_DIRECTORY = 'data';
+/** Beside it: what is needed to make the volume anew, a {@link VolumeDocument}. */
+export const VOLUME_FILE = 'volume.json';
+/** Below `SOURCE_ROOT/NAMESPACE`: a {@link BackupDocument}. */
+export const BACKUP_FILE = 'backup.json';
+/** Beside it: `KIND.NAME.json` for each manifest. */
+export const MANIFESTS_DIRECTORY = 'manifests';
+
+/** Marks everything that is ours. */
+export const OUR_TAG = 'clawstore';
+
+/** What the tags of one snapshot of the engine say. */
+export type CatalogueTags =
+  | {
+      readonly kind: 'volume';
+      readonly backupID: string;
+      readonly clusterID: string;
+      readonly namespace: string;
+      readonly scope: BackupScope;
+      readonly nodeName: string;
+      readonly volumeName: string;
+    }
+  | {
+      readonly kind: 'backup';
+      readonly backupID: string;
+      readonly clusterID: string;
+      readonly namespace: string;
+      readonly scope: BackupScope;
+      readonly nodeName: string;
+      /** Name of the Backup that made it. */
+      readonly backupName: string;
+      /** Of the schedule that made it; absent when made by hand. */
+      readonly scheduleName?: string;
+      /** False: allowed to lack something (`onPartial: Allow`), and does. */
+      readonly isComplete: boolean;
+      readonly volumes: number;
+      readonly objects: number;
+      readonly bytes: number;
+      /** Clusters whose Backup object was deleted with `Retain`: they do not list it again. */
+      readonly dismissedBy: readonly string[];
+    };
+
+/** `SOURCE_ROOT/NAMESPACE/VOLUME/volume.json`. */
+export interface VolumeDocument {
+  readonly apiVersion: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly spec: VolumeSpec;
+  /** Resolved capacity, a quantity. */
+  readonly capacity?: string;
+}
+
+/** One volume in a {@link BackupDocument}. */
+export interface VolumeEntry {
+  readonly name: string;
+  readonly uid: string;
+  /** What the engine calls it. */
+  readonly snapshotID: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly isComplete: boolean;
+  readonly isConsistent: boolean;
+  readonly document: VolumeDocument;
+}
+
+/** `SOURCE_ROOT/NAMESPACE/backup.json`. */
+export interface BackupDocument {
+  readonly apiVersion: string;
+  readonly backupID: string;
+  readonly backupName: string;
+  readonly clusterID: string;
+  readonly namespace: string;
+  readonly scope: BackupScope;
+  /** RFC 3339. */
+  readonly startTime: string;
+  readonly completionTime: string;
+  readonly volumes: readonly VolumeEntry[];
+  /** Files below {@link MANIFESTS_DIRECTORY}. */
+  readonly manifests: readonly string[];
+}
+
+/** Writes tags. Values are names and IDs of Kubernetes, which have no comma. */
+export function tagsOf(tags: CatalogueTags): readonly string[] {
+  const common = [
+    OUR_TAG,
+    `kind=${tags.kind}`,
+    `id=${tags.backupID}`,
+    `cluster=${tags.clusterID}`,
+    `ns=${tags.namespace}`,
+    `scope=${tags.scope}`,
+    `node=${tags.nodeName}`,
+  ];
+  if (tags.kind === 'volume') return [...common, `volume=${tags.volumeName}`];
+  return [
+    ...common,
+    `name=${tags.backupName}`,
+    ...(tags.scheduleName === undefined ? [] : [`schedule=${tags.scheduleName}`]),
+    `complete=${tags.isComplete}`,
+    `volumes=${tags.volumes}`,
+    `objects=${tags.objects}`,
+    `bytes=${tags.bytes}`,
+    ...tags.dismissedBy.map(dismissedTag),
+  ];
+}
+
+/** The tag that keeps a cluster from listing a backup again. */
+export function dismissedTag(clusterID: string): string {
+  return `dismissed=${clusterID}`;
+}
+
+/** The tag of all parts of one backup. */
+export function backupTag(backupID: string): string {
+  return `id=${backupID}`;
+}
+
+/** Reads tags; undefined when they are not ours, or lack what must be there. */
+export function readTags(tags: readonly string[]): CatalogueTags | undefined {
+  if (!tags.includes(OUR_TAG)) return undefined;
+  const values = new Map(
+    tags.flatMap((tag) => {
+      const at = tag.indexOf('=');
+      return at < 0 ? [] : [[tag.slice(0, at), tag.slice(at + 1)] as const];
+    }),
+  );
+  const backupID = values.get('id');
+  const clusterID = values.get('cluster');
+  const namespace = values.get('ns');
+  const scope = scopeOf(values.get('scope'));
+  if (backupID === undefined || clusterID === undefined || namespace === undefined || scope === undefined) {
+    return undefined;
+  }
+  const common = { backupID, clusterID, namespace, scope, nodeName: values.get('node') ?? '' };
+  const volumeName = values.get('volume');
+  if (values.get('kind') === 'volume') {
+    return volumeName === undefined ? undefined : { kind: 'volume', ...common, volumeName };
+  }
+  const backupName = values.get('name');
+  if (values.get('kind') !== 'backup' || backupName === undefined) return undefined;
+  const scheduleName = values.get('schedule');
+  return {
+    kind: 'backup',
+    ...common,
+    backupName,
+    ...(scheduleName === undefined ? {} : { scheduleName }),
+    isComplete: values.get('complete') === 'true',
+    volumes: numberOf(values.get('volumes')),
+    objects: numberOf(values.get('objects')),
+    bytes: numberOf(values.get('bytes')),
+    dismissedBy: tags.filter((tag) => tag.startsWith('dismissed=')).map((tag) => tag.slice('dismissed='.length)),
+  };
+}
+
+function scopeOf(value: string | undefined): BackupScope | undefined {
+  return value === 'Full' || value === 'Volumes' || value === 'Configs' ? value : undefined;
+}
+
+function numberOf(value: string | undefined): number {
+  const number = Number(value ?? 0);
+  return Number.isSafeInteger(number) && number >= 0 ? number : 0;
+}
