@@ -56,6 +56,9 @@ export type ToolName =
   | 'promtool'
   | 'linux.uml'
   | 'rclone'
+  | 'restic-0.14'
+  | 'restic-0.18'
+  | 'restic-0.19'
   | 'versitygw'
   | 'ganesha.nfsd'
   | 'crun'
@@ -114,6 +117,18 @@ const kubectl = (minor: number, version: string): Bundle => ({
 const MULTIARCH = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
 
 const deb = (suite: string, ...packages: readonly string[]): DebSource => ({ kind: 'deb', suite, packages });
+
+/** The engine of backups, as a suite of Debian has it: what each of them can do differs. */
+const restic = (minor: 14 | 18 | 19, suite: string): Tool => ({
+  name: `restic-0.${minor}`,
+  env: `RESTIC_0_${minor}`,
+  bundle: { name: `restic-0.${minor}`, source: deb(suite, 'restic') },
+  file: 'usr/bin/restic',
+  versionArgs: ['version'],
+  minimum: [0, minor],
+  fromPath: false,
+  always: true,
+});
 
 export const TOOLS: readonly Tool[] = [
   {
@@ -250,6 +265,9 @@ export const TOOLS: readonly Tool[] = [
     fromPath: true,
     always: true,
   },
+  restic(14, 'bookworm'),
+  restic(18, 'trixie'),
+  restic(19, 'sid'),
   {
     name: 'linux.uml',
     env: 'LINUX_UML',
