@@ -9,9 +9,8 @@
  */
 import type { BackupScope } from '../api/backup.ts';
 import type { VolumeSpec } from '../api/volume.ts';
+import type { Tags } from './engine.ts';
 
-/** Where a backup sees what it backs up, and where a restore finds it, whatever the machine. */
-export const SOURCE_ROOT = '/run/clawstore/source';
 /** Below `SOURCE_ROOT/NAMESPACE/VOLUME`: the content of the volume. */
 export const DATA_DIRECTORY = 'data';
 /** Beside it: what is needed to make the volume anew, a {@link VolumeDocument}. */
@@ -21,8 +20,9 @@ export const BACKUP_FILE = 'backup.json';
 /** Beside it: `KIND.NAME.json` for each manifest. */
 export const MANIFESTS_DIRECTORY = 'manifests';
 
-/** Marks everything that is ours. */
-export const OUR_TAG = 'clawstore';
+/** Marks everything that is ours: a tag whose value is the version of this catalogue. */
+const OUR_TAG = 'clawstore';
+const CATALOGUE_VERSION = '1';
 
 /** What the tags of one snapshot of the engine say. */
 export type CatalogueTags =
@@ -97,73 +97,67 @@ export interface BackupDocument {
 }
 
 /** Writes tags. Values are names and IDs of Kubernetes, which have no comma. */
-export function tagsOf(tags: CatalogueTags): readonly string[] {
-  const common = [
-    OUR_TAG,
-    `kind=${tags.kind}`,
-    `id=${tags.backupID}`,
-    `cluster=${tags.clusterID}`,
-    `ns=${tags.namespace}`,
-    `scope=${tags.scope}`,
-    `node=${tags.nodeName}`,
-  ];
-  if (tags.kind === 'volume') return [...common, `volume=${tags.volumeName}`];
-  return [
+export function tagsOf(tags: CatalogueTags): Tags {
+  const common = {
+    [OUR_TAG]: CATALOGUE_VERSION,
+    kind: tags.kind,
+    id: tags.backupID,
+    cluster: tags.clusterID,
+    ns: tags.namespace,
+    scope: tags.scope,
+    node: tags.nodeName,
+  };
+  if (tags.kind === 'volume') return { ...common, volume: tags.volumeName };
+  return {
     ...common,
-    `name=${tags.backupName}`,
-    ...(tags.scheduleName === undefined ? [] : [`schedule=${tags.scheduleName}`]),
-    `complete=${tags.isComplete}`,
-    `volumes=${tags.volumes}`,
-    `objects=${tags.objects}`,
-    `bytes=${tags.bytes}`,
-    ...tags.dismissedBy.map(dismissedTag),
-  ];
+    name: tags.backupName,
+    ...(tags.scheduleName === undefined ? {} : { schedule: tags.scheduleName }),
+    complete: String(tags.isComplete),
+    volumes: String(tags.volumes),
+    objects: String(tags.objects),
+    bytes: String(tags.bytes),
+    ...Object.assign({}, ...tags.dismissedBy.map(dismissedTag)),
+  };
 }
 
 /** The tag that keeps a cluster from listing a backup again. */
-export function dismissedTag(clusterID: string): string {
-  return `dismissed=${clusterID}`;
+export function dismissedTag(clusterID: string): Tags {
+  return { [`${DISMISSED}${clusterID}`]: 'true' };
 }
 
-/** The tag of all parts of one backup. */
-export function backupTag(backupID: string): string {
-  return `id=${backupID}`;
+/** The tags that all parts of one backup have, and nothing else. */
+export function backupTags(backupID: string): Tags {
+  return { [OUR_TAG]: CATALOGUE_VERSION, id: backupID };
 }
+
+const DISMISSED = 'dismissed.';
 
 /** Reads tags; undefined when they are not ours, or lack what must be there. */
-export function readTags(tags: readonly string[]): CatalogueTags | undefined {
-  if (!tags.includes(OUR_TAG)) return undefined;
-  const values = new Map(
-    tags.flatMap((tag) => {
-      const at = tag.indexOf('=');
-      return at < 0 ? [] : [[tag.slice(0, at), tag.slice(at + 1)] as const];
-    }),
-  );
-  const backupID = values.get('id');
-  const clusterID = values.get('cluster');
-  const namespace = values.get('ns');
-  const scope = scopeOf(values.get('scope'));
+export function readTags(tags: Tags): CatalogueTags | undefined {
+  if (tags[OUR_TAG] !== CATALOGUE_VERSION) return undefined;
+  const { id: backupID, cluster: clusterID, ns: namespace } = tags;
+  const scope = scopeOf(tags['scope']);
   if (backupID === undefined || clusterID === undefined || namespace === undefined || scope === undefined) {
     return undefined;
   }
-  const common = { backupID, clusterID, namespace, scope, nodeName: values.get('node') ?? '' };
-  const volumeName = values.get('volume');
-  if (values.get('kind') === 'volume') {
+  const common = { backupID, clusterID, namespace, scope, nodeName: tags['node'] ?? '' };
+  const { volume: volumeName, name: backupName, schedule: scheduleName } = tags;
+  if (tags['kind'] === 'volume') {
     return volumeName === undefined ? undefined : { kind: 'volume', ...common, volumeName };
   }
-  const backupName = values.get('name');
-  if (values.get('kind') !== 'backup' || backupName === undefined) return undefined;
-  const scheduleName = values.get('schedule');
+  if (tags['kind'] !== 'backup' || backupName === undefined) return undefined;
   return {
     kind: 'backup',
     ...common,
     backupName,
     ...(scheduleName === undefined ? {} : { scheduleName }),
-    isComplete: values.get('complete') === 'true',
-    volumes: numberOf(values.get('volumes')),
-    objects: numberOf(values.get('objects')),
-    bytes: numberOf(values.get('bytes')),
-    dismissedBy: tags.filter((tag) => tag.startsWith('dismissed=')).map((tag) => tag.slice('dismissed='.length)),
+    isComplete: tags['complete'] === 'true',
+    volumes: numberOf(tags['volumes']),
+    objects: numberOf(tags['objects']),
+    bytes: numberOf(tags['bytes']),
+    dismissedBy: Object.keys(tags)
+      .filter((key) => key.startsWith(DISMISSED))
+      .map((key) => key.slice(DISMISSED.length)),
   };
 }
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { CatalogueTags } from '../../src/backup/catalogue.ts';
-import { dismissedTag, readTags, tagsOf } from '../../src/backup/catalogue.ts';
+import { backupTags, dismissedTag, readTags, tagsOf } from '../../src/backup/catalogue.ts';
 
 const common = {
   backupID: 'daily-0f3a9b2c',
@@ -29,21 +29,25 @@ describe('tags of the catalogue', () => {
   });
 
   it('know a backup that a cluster has dismissed by a tag added later', () => {
-    expect(readTags([...tagsOf(document), dismissedTag('c9')])).to.deep.equal({ ...document, dismissedBy: ['c9'] });
+    const tags = { ...tagsOf(document), ...dismissedTag('c9') };
+    expect(readTags(tags)).to.deep.equal({ ...document, dismissedBy: ['c9'] });
+  });
+
+  it('find all parts of a backup by those that they share', () => {
+    const part = tagsOf({ kind: 'volume', ...common, volumeName: 'data' });
+    for (const tags of [part, tagsOf(document)]) expect(tags).to.include(backupTags(common.backupID));
   });
 
   it('are nothing to us when somebody else made them, or when they lack what must be there', () => {
-    expect(readTags([])).to.equal(undefined);
-    expect(readTags(['id=x', 'kind=backup', 'cluster=c', 'ns=n', 'scope=Full', 'name=x'])).to.equal(undefined);
-    for (const lacking of ['id=', 'cluster=', 'ns=', 'scope=', 'name=', 'kind=']) {
-      const tags = tagsOf(document).filter((tag) => !tag.startsWith(lacking));
+    expect(readTags({})).to.equal(undefined);
+    for (const lacking of ['clawstore', 'id', 'cluster', 'ns', 'scope', 'name', 'kind']) {
+      const { [lacking]: _, ...tags } = tagsOf(document);
       expect(readTags(tags), lacking).to.equal(undefined);
     }
-    expect(readTags([...tagsOf(document).filter((tag) => !tag.startsWith('scope=')), 'scope=All'])).to.equal(undefined);
+    expect(readTags({ ...tagsOf(document), scope: 'All' })).to.equal(undefined);
   });
 
   it('take a number that is none as 0', () => {
-    const tags = [...tagsOf(document).filter((tag) => !tag.startsWith('bytes=')), 'bytes=-5'];
-    expect(readTags(tags)).to.deep.equal({ ...document, bytes: 0 });
+    expect(readTags({ ...tagsOf(document), bytes: '-5' })).to.deep.equal({ ...document, bytes: 0 });
   });
 });
