@@ -63,7 +63,7 @@ import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
 import { BY_UID, BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
 import { Jobs } from './support/jobs.ts';
 import { KeyedLock } from './support/keyed-lock.ts';
-import { keysNamingObjects, NamedDataWatch } from './support/named-data.ts';
+import { keysNamingObjects, NamedDataWatch, volumeMentions } from './support/named-data.ts';
 import { concernsAgent, conditionsDiffer, grantsDiffer, ordersDiffer } from './support/relevance.ts';
 import type { Wanted } from './support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
@@ -153,7 +153,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     secrets: manager.objects<Secret>(SECRETS),
     configMaps: manager.objects<ConfigMap>(CONFIG_MAPS),
   });
-  named.follow(volumes);
+  named.follow(volumes, volumeMentions);
   const uses = new Uses();
   const jobOptions = { clock, concurrency: jobsAtOnce, uses, turns: new KeyedLock() };
   const fills = new Jobs({ name: 'fill', ...jobOptions });

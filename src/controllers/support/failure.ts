@@ -2,6 +2,8 @@
 
 import type { Reason } from '../../api/reasons.ts';
 import { isReason } from '../../api/reasons.ts';
+import type { BackupErrorCode } from '../../backup/backup-error.ts';
+import { BackupError } from '../../backup/backup-error.ts';
 import { DriverError } from '../../drivers/driver.ts';
 import { KubeError } from '../../kube/errors.ts';
 import { NodeError } from '../../node/node-error.ts';
@@ -26,6 +28,22 @@ const NODE_REASONS: Readonly<Record<string, Reason>> = {
   Overmounted: 'MountCovered',
 };
 
+/** Codes of the backup engine whose word in a status is another one. */
+const BACKUP_REASONS: Partial<Record<BackupErrorCode, Reason>> = {
+  EngineMissing: 'CommandMissing',
+  Unsupported: 'BackupNotSupported',
+  InvalidRequest: 'InvalidSpec',
+  NoRepository: 'RepositoryNotFound',
+  NotEmpty: 'RepositoryNotEmpty',
+  Unreachable: 'ServerUnreachable',
+  NameNotResolved: 'ServerNameNotResolved',
+  NoBucket: 'BucketNotFound',
+  Locked: 'RepositoryLocked',
+  Damaged: 'RepositoryDamaged',
+  NotFound: 'BackupMissing',
+  Stalled: 'DeadlineExceeded',
+};
+
 /**
  * Puts an error in the words of a condition; `fallback` is the reason of those that do not bring one of ours.
  *
@@ -39,6 +57,10 @@ export function failureOf(thrown: unknown, fallback: Reason, signal: AbortSignal
   }
   if (thrown instanceof NodeError) {
     return { reason: reasonOf(thrown.code, fallback), message, stalled: !thrown.retryable, cause: thrown };
+  }
+  if (thrown instanceof BackupError) {
+    const reason = BACKUP_REASONS[thrown.code] ?? reasonOf(thrown.code, fallback);
+    return { reason, message, stalled: !thrown.retryable, cause: thrown };
   }
   return { reason: fallback, message, stalled: false, cause: thrown };
 }

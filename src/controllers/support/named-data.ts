@@ -1,10 +1,13 @@
 /**
- * The Secrets and ConfigMaps that volumes of this node name: each watched by its name for as long as a volume names it,
- * and nothing else is read. A change of one queues the volumes that name it.
+ * The Secrets and ConfigMaps that objects of this node name: each watched by its name for as long as one of them names it,
+ * and nothing else is read. A change of one queues the objects that name it.
  */
+import type { Backup } from '../../api/backup.ts';
+import type { RepositoryLocation } from '../../api/backup-repository.ts';
 import type { ConfigMap, Secret } from '../../api/core.ts';
 import { keyOf } from '../../api/meta.ts';
-import type { Volume } from '../../api/volume.ts';
+import type { Restore } from '../../api/restore.ts';
+import type { S3Source, Volume } from '../../api/volume.ts';
 import type { KubeObjectBase } from '../../kube/client.ts';
 import type { ObjectHold, ObjectWatches } from '../../runtime/object-watches.ts';
 import type { Cache, Source } from '../../runtime/source.ts';
@@ -17,7 +20,13 @@ export interface NamedDataOptions {
   readonly configMaps: Watches<ConfigMap>;
 }
 
+/** Whether an object names, or may name, the Secret or ConfigMap of that name in its namespace. */
+export type Mentions<T> = (object: T, name: string) => boolean;
+
+type Names = (namespace: string, name: string) => boolean;
+
 export class NamedDataWatch implements NamedData {
+  readonly #followed: Names[] = [];
   readonly #secrets: NamedObjects<Secret>;
   readonly #configMaps: NamedObjects<ConfigMap>;
 
@@ -34,13 +43,22 @@ export class NamedDataWatch implements NamedData {
     return this.#configMaps.read(`${namespace}/${name}`);
   }
 
-  /** Lets go of what no volume of this cache names any more. */
-  follow(volumes: Cache<Volume>): void {
-    volumes.store.subscribe((delta) => {
-      if (delta.type !== 'deleted') return;
-      const used = volumes.store.list();
-      this.#secrets.keepOnly(used);
-      this.#configMaps.keepOnly(used);
+  /**
+   * Lets go of what no object of the followed caches names any more; `mentions` says whether one names, or may name, an
+   * object of its namespace.
+   */
+  follow<T extends KubeObjectBase>(cache: Cache<T>, mentions: Mentions<T>): void {
+    this.#followed.push((namespace, name) =>
+      cache.store.list().some((object) => object.metadata.namespace === namespace && mentions(object, name)),
+    );
+    cache.store.subscribe((delta) => {
+      if (delta.type === 'added') return;
+      const { old } = delta;
+      const concerned = (namespace: string, name: string): boolean =>
+        old.metadata.namespace === namespace && mentions(old, name);
+      const isNamed = (namespace: string, name: string): boolean =>
+        this.#followed.some((names) => names(namespace, name));
+      for (const objects of [this.#secrets, this.#configMaps]) objects.letGo(concerned, isNamed);
     });
   }
 
@@ -82,12 +100,11 @@ class NamedObjects<T extends KubeObjectBase> {
     return object === undefined ? { state: 'absent' } : { state: 'found', data: this.#decode(object) };
   }
 
-  keepOnly(volumes: readonly Volume[]): void {
-    if (this.#holds.size === 0) return;
-    const namespaces = new Set(volumes.map(({ metadata }) => metadata.namespace));
+  /** Lets go of those that are concerned and that nobody names. */
+  letGo(concerned: Names, isNamed: Names): void {
     for (const [key, hold] of this.#holds) {
       const [namespace = '', name = ''] = key.split('/');
-      if (namespaces.has(namespace) && volumes.some((volume) => mentions(volume, namespace, name))) continue;
+      if (!concerned(namespace, name) || isNamed(namespace, name)) continue;
       this.#holds.delete(key);
       hold.release();
     }
@@ -114,13 +131,45 @@ class NamedObjects<T extends KubeObjectBase> {
   }
 }
 
-/** Until then a watch has begun, or its volume's retry asks again. */
+/** Until then a watch has begun, or the retry of what names it asks again. */
 const SYNC_MS = 60_000;
 
-/** A class may name a Secret for all volumes of a namespace, so a name is kept as long as a volume there may mean it. */
-function mentions({ metadata, spec }: Volume, namespace: string, name: string): boolean {
-  if (metadata.namespace !== namespace || spec.s3 === undefined) return false;
-  const { credentialsSecretRef, caBundleRef } = spec.s3;
+/** What a Volume may name. */
+export function volumeMentions({ spec }: Volume, name: string): boolean {
+  return s3Mentions(spec.s3, name);
+}
+
+/** What a BackupRepository may name: {@link locationMentions} of its spec. */
+export function repositoryMentions({ spec }: { readonly spec: RepositoryLocation }, name: string): boolean {
+  return locationMentions(spec, name);
+}
+
+/** What a VolumeBackup or a VolumeRestore may name. */
+export function workMentions(
+  { spec }: { readonly spec: { readonly repository: RepositoryLocation } },
+  name: string,
+): boolean {
+  return locationMentions(spec.repository, name);
+}
+
+/** Secrets with manifests on their way into a repository. */
+export function backupMentions({ status }: Backup, name: string): boolean {
+  return status?.manifestSecretRefs?.some((reference) => reference.name === name) === true;
+}
+
+/** The Secret for the manifests on their way out of a repository. */
+export function restoreMentions({ status }: Restore, name: string): boolean {
+  return status?.manifestSecretRef?.name === name;
+}
+
+function locationMentions({ s3, encryption }: RepositoryLocation, name: string): boolean {
+  return encryption.secretRef.name === name || s3Mentions(s3, name);
+}
+
+/** A class may name a Secret for all that uses it, so a name is kept as long as something may mean it. */
+function s3Mentions(source: S3Source | undefined, name: string): boolean {
+  if (source === undefined) return false;
+  const { credentialsSecretRef, caBundleRef } = source;
   return credentialsSecretRef === undefined || credentialsSecretRef.name === name || caBundleRef?.name === name;
 }
 

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import type { VolumeBackup } from '../../../src/api/backup.ts';
 import type { ConfigMap, Secret } from '../../../src/api/core.ts';
+import { API_VERSION } from '../../../src/api/group.ts';
 import type { Volume } from '../../../src/api/volume.ts';
-import { NamedDataWatch } from '../../../src/controllers/support/named-data.ts';
+import { NamedDataWatch, volumeMentions, workMentions } from '../../../src/controllers/support/named-data.ts';
 import type { KubeObjectBase } from '../../../src/kube/client.ts';
 import { Store } from '../../../src/runtime/store.ts';
 import { volume } from './objects.ts';
@@ -73,7 +75,7 @@ describe('NamedDataWatch', () => {
   it('lets go of one with the last volume that may mean it', () => {
     const { secrets, named } = setUp();
     const store = new Store<Volume>();
-    named.follow({ name: 'volumes', store, hasSynced: true, synced: () => Promise.resolve() });
+    named.follow({ name: 'volumes', store, hasSynced: true, synced: () => Promise.resolve() }, volumeMentions);
     const s3 = { bucket: 'data', credentialsSecretRef: { name: 'keys' } };
     store.set(volume('a', { s3 }));
     store.set(volume('b', { s3 }));
@@ -81,6 +83,28 @@ describe('NamedDataWatch', () => {
     store.delete('team/a');
     expect(secrets.held).to.deep.equal(['team/keys']);
     store.delete('team/b');
+    expect(secrets.held).to.deep.equal([]);
+  });
+
+  it('keeps what another kind of object still names', () => {
+    const { secrets, named } = setUp();
+    const [volumes, work] = [new Store<Volume>(), new Store<VolumeBackup>()];
+    const cache = { name: 'c', hasSynced: true, synced: () => Promise.resolve() };
+    named.follow({ ...cache, store: volumes }, volumeMentions);
+    named.follow({ ...cache, store: work }, workMentions);
+    const s3 = { bucket: 'data', credentialsSecretRef: { name: 'keys' } };
+    volumes.set(volume('a', { s3 }));
+    work.set({
+      apiVersion: API_VERSION,
+      kind: 'VolumeBackup',
+      metadata: { namespace: 'team', name: 'w' },
+      spec: { repository: { s3, encryption: { secretRef: { name: 'key' } } } },
+    } as unknown as VolumeBackup);
+    named.secret('team', 'keys');
+    named.secret('team', 'key');
+    volumes.delete('team/a');
+    expect(secrets.held).to.deep.equal(['team/keys', 'team/key']);
+    work.delete('team/w');
     expect(secrets.held).to.deep.equal([]);
   });
 });
