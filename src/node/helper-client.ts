@@ -22,6 +22,7 @@ interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: NodeError) => void;
   readonly onProgress: CallOptions['onProgress'];
+  readonly onOutput: CallOptions['onOutput'];
 }
 
 interface Connection {
@@ -78,11 +79,12 @@ export class HelperClient {
   async call<K extends keyof Operations>(
     operation: K,
     params: Operations[K]['params'],
-    { signal, deadlineMs = DEFAULT_DEADLINE_MS, onProgress }: CallOptions,
+    options: CallOptions,
   ): Promise<Operations[K]['result']> {
+    const { signal, deadlineMs = DEFAULT_DEADLINE_MS } = options;
     if (signal.aborted) throw aborted(operation);
     if (this.#connection === undefined) await this.#reconnected(operation, signal, deadlineMs);
-    return (await this.#request(operation, params, signal, deadlineMs, onProgress)) as Operations[K]['result'];
+    return (await this.#request(operation, params, { ...options, deadlineMs })) as Operations[K]['result'];
   }
 
   /** Ends the helper; requests under way are rejected. */
@@ -109,41 +111,48 @@ export class HelperClient {
   #request(
     operation: string,
     params: unknown,
-    signal: AbortSignal,
-    deadlineMs: number,
-    onProgress?: CallOptions['onProgress'],
+    { signal, deadlineMs, onProgress, onOutput, tidyMs = 0 }: CallOptions & { readonly deadlineMs: number },
   ): Promise<unknown> {
     const connection = this.#connection;
     if (connection === undefined) return Promise.reject(lost(operation));
     const id = this.#nextId;
     this.#nextId += 1;
     return new Promise((resolve, reject) => {
-      const giveUp = (error: NodeError): void => {
+      let tidying: NodeJS.Timeout | undefined;
+      const giveUp = (error: NodeError, waitMs: number): void => {
         if (!connection.pending.has(id)) return;
-        connection.pending.get(id)?.reject(error);
+        if (waitMs === 0) connection.pending.get(id)?.reject(error);
+        else tidying ??= setTimeout(() => connection.pending.get(id)?.reject(error), waitMs);
         connection.channel.send({ type: 'cancel', id });
       };
-      const onAbort = (): void => giveUp(aborted(operation));
+      const onAbort = (): void => giveUp(aborted(operation), tidyMs);
       const sentAt = performance.now();
-      const timer = setTimeout(() => {
-        giveUp(new NodeError('DeadlineExceeded', `${operation} was not done within ${deadlineMs} ms`));
-        this.#suspect(connection, sentAt);
-      }, deadlineMs + LATE_MS);
+      const timer = setTimeout(
+        () => {
+          giveUp(new NodeError('DeadlineExceeded', `${operation} was not done within ${deadlineMs} ms`), 0);
+          this.#suspect(connection, sentAt);
+        },
+        deadlineMs + LATE_MS + tidyMs,
+      );
       const settle = (): void => {
         connection.pending.delete(id);
         clearTimeout(timer);
+        clearTimeout(tidying);
         signal.removeEventListener('abort', onAbort);
       };
       connection.pending.set(id, {
         operation,
         onProgress,
+        onOutput,
         resolve: (value) => {
           settle();
-          resolve(value);
+          // What was done is done; but a caller that gave up counts on nothing having come of it.
+          if (tidyMs > 0 && signal.aborted) reject(aborted(operation));
+          else resolve(value);
         },
         reject: (error) => {
           settle();
-          reject(error);
+          reject(tidyMs > 0 && signal.aborted ? aborted(operation) : error);
         },
       });
       signal.addEventListener('abort', onAbort, { once: true });
@@ -155,7 +164,7 @@ export class HelperClient {
   #suspect(connection: Connection, since: number): void {
     if (connection.heardAt >= since || connection !== this.#connection) return;
     const asked = performance.now();
-    this.#request('ping', null, new AbortController().signal, GRACE_MS).catch(() => {
+    this.#request('ping', null, { signal: new AbortController().signal, deadlineMs: GRACE_MS }).catch(() => {
       if (connection.heardAt < asked) this.#drop(connection);
     });
   }
@@ -173,9 +182,9 @@ export class HelperClient {
     };
     this.#connection = connection;
     process.stream.once('close', () => this.#drop(connection));
-    const never = new AbortController().signal;
-    void this.#request('configure', this.#settings, never, DEFAULT_DEADLINE_MS).catch(() => undefined);
-    this.#request('watchMounts', null, never, DEFAULT_DEADLINE_MS).then(
+    const patient = { signal: new AbortController().signal, deadlineMs: DEFAULT_DEADLINE_MS };
+    void this.#request('configure', this.#settings, patient).catch(() => undefined);
+    this.#request('watchMounts', null, patient).then(
       () => {
         this.#failures = 0;
         for (const wake of this.#waiting.splice(0)) wake();
@@ -196,8 +205,23 @@ export class HelperClient {
       connection.synced = true;
     } else if (message.type === 'complaint') this.table.complain(message.devices);
     else if (message.type === 'progress') connection.pending.get(message.id)?.onProgress?.(message.progress);
+    else if (message.type === 'output') void this.#take(connection, message);
     else if (message.type === 'result') connection.pending.get(message.id)?.resolve(message.value);
     else connection.pending.get(message.id)?.reject(NodeError.fromWire(message.error));
+  }
+
+  /** What the listener throws ends the request. */
+  async #take(
+    connection: Connection,
+    { id, stream, chunk }: Extract<FromHelper, { readonly type: 'output' }>,
+  ): Promise<void> {
+    try {
+      await connection.pending.get(id)?.onOutput?.(stream, chunk);
+      connection.channel.send({ type: 'taken', id, stream });
+    } catch (thrown) {
+      connection.channel.send({ type: 'cancel', id });
+      connection.pending.get(id)?.reject(NodeError.from(thrown));
+    }
   }
 
   /** The helper is gone or given up: rejects what it had not answered and starts another. */

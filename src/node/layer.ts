@@ -79,7 +79,17 @@ export interface CallOptions {
   readonly deadlineMs?: number;
   /** Told now and then by operations that copy. */
   readonly onProgress?: (progress: CopyProgress) => void;
+  /** Told what a program says, piece by piece: the next comes when this one was taken. */
+  readonly onOutput?: (stream: OutputStream, chunk: Uint8Array) => void | Promise<void>;
+  /**
+   * Milliseconds that the operation gets to end well when its signal fires or its deadline passes; the call rejects when
+   * it has ended. 0 unless said: the call rejects at once.
+   */
+  readonly tidyMs?: number;
 }
+
+/** Where a program said it. */
+export type OutputStream = 'stdout' | 'stderr';
 
 /** For work that may take hours: as long as a timer can be, 23 days. The caller's signal ends it. */
 export const NO_DEADLINE_MS = 2_000_000_000;

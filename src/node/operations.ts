@@ -5,6 +5,7 @@
  * Adding operations: declare them in an interface in your own folder, extend `Operations` by it here, and register the
  * handlers in `helper/registry.ts`.
  */
+import type { BackupOperations } from './backups/operations.ts';
 import type { ImageOperations } from './images/operations.ts';
 import type {
   BindOwn,
@@ -83,6 +84,7 @@ export interface CommandResult {
 
 export interface Operations
   extends MountOperations,
+    BackupOperations,
     ImageOperations,
     MountDaemonOperations,
     NetworkOperations,

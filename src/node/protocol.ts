@@ -5,7 +5,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { deserialize, serialize } from 'node:v8';
-import type { CopyProgress } from './layer.ts';
+import type { CopyProgress, OutputStream } from './layer.ts';
 import type { MountEntry } from './mount-entry.ts';
 import type { NodeErrorWire } from './node-error.ts';
 
@@ -17,12 +17,20 @@ export type ToHelper =
       readonly params: unknown;
       readonly deadlineMs: number;
     }
-  | { readonly type: 'cancel'; readonly id: number };
+  | { readonly type: 'cancel'; readonly id: number }
+  /** The last piece of this output was taken: the next may come. */
+  | { readonly type: 'taken'; readonly id: number; readonly stream: OutputStream };
 
 export type FromHelper =
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: NodeErrorWire }
   | { readonly type: 'progress'; readonly id: number; readonly progress: CopyProgress }
+  | {
+      readonly type: 'output';
+      readonly id: number;
+      readonly stream: OutputStream;
+      readonly chunk: Uint8Array;
+    }
   | { readonly type: 'table'; readonly upsert: readonly MountEntry[]; readonly remove: readonly number[] }
   /** Devices (`major:minor`) that the kernel complained of; sent after what the table says of them. */
   | { readonly type: 'complaint'; readonly devices: readonly string[] };

@@ -1,4 +1,4 @@
-import type { CopyProgress } from '../layer.ts';
+import type { CopyProgress, OutputStream } from '../layer.ts';
 import type { HelperSettings } from '../operations.ts';
 import type { Libc } from './libc.ts';
 import type { HelperTable } from './table.ts';
@@ -17,4 +17,6 @@ export interface RequestContext {
   readonly signal: AbortSignal;
   /** Tells the caller how far the work is; absent where nobody listens. */
   readonly onProgress?: (progress: CopyProgress) => void;
+  /** Passes on what a program says; resolves when the caller has taken it, which is when the next piece may come. */
+  readonly output?: (stream: OutputStream, chunk: Uint8Array) => Promise<void>;
 }

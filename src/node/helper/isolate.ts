@@ -22,6 +22,12 @@ interface Work {
   readonly operation: string;
   readonly settle: (result: { readonly value: unknown } | { readonly error: NodeError }) => void;
   readonly onProgress: RequestContext['onProgress'];
+  readonly output: RequestContext['output'];
+}
+
+/** As `Handler.changesNamespace` has it; undefined for children that can be used again. */
+export interface IsolatedCall extends RequestContext {
+  readonly namespaceTidyMs: number | undefined;
 }
 
 /** The children of one helper. */
@@ -34,18 +40,28 @@ export class IsolatedChildren {
   }
 
   /** Rejects with `DeadlineExceeded` when the signal fires first; the child has been sent SIGKILL then. */
-  run(operation: string, params: unknown, { signal, onProgress }: RequestContext): Promise<unknown> {
+  run(
+    operation: string,
+    params: unknown,
+    { signal, onProgress, output, namespaceTidyMs }: IsolatedCall,
+  ): Promise<unknown> {
     const child = this.#take();
+    const late = `${operation} was given up: the filesystem did not answer in time`;
     return new Promise((resolve, reject) => {
-      const giveUp = (): void => child.kill(`${operation} was given up: the filesystem did not answer in time`);
+      const giveUp = (): void => {
+        if (namespaceTidyMs === undefined) return child.kill(late);
+        child.cancel();
+        child.killAfter(namespaceTidyMs, () => undefined, late);
+      };
       signal.addEventListener('abort', giveUp, { once: true });
       const settle: Work['settle'] = (result) => {
         signal.removeEventListener('abort', giveUp);
-        if (child.alive) this.#keep(child);
+        if (child.alive && namespaceTidyMs === undefined) this.#keep(child);
+        else child.kill('not needed');
         if ('error' in result) reject(result.error);
         else resolve(result.value);
       };
-      child.start(params, { operation, settle, onProgress });
+      child.start(params, { operation, settle, onProgress, output });
       if (signal.aborted) giveUp();
     });
   }
@@ -73,7 +89,7 @@ class IsolatedChild {
   #started = false;
   #work: Work | undefined;
   #serial = 1;
-  #idleTimer: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(settings: HelperSettings) {
     this.#process = forkHelper({ [ISOLATED]: '1', CLAWSTORE_CRASH_AT: '' });
@@ -113,30 +129,40 @@ class IsolatedChild {
     this.#end(this.#started ? new NodeError('DeadlineExceeded', message) : new NodeError('HelperLost', late));
   }
 
-  killAfter(milliseconds: number, onKill: () => void): void {
-    this.#idleTimer = setTimeout(() => {
+  /** Tells it that nobody waits any more; it answers when it has ended what it does. */
+  cancel(): void {
+    this.#channel.send({ type: 'cancel', id: this.#serial });
+  }
+
+  killAfter(milliseconds: number, onKill: () => void, message = 'not needed'): void {
+    this.#timer = setTimeout(() => {
       onKill();
-      this.kill('not needed');
+      this.kill(message);
     }, milliseconds);
   }
 
   stayAwake(): void {
-    clearTimeout(this.#idleTimer);
+    clearTimeout(this.#timer);
   }
 
   #receive(message: FromHelper): void {
     this.#started = true;
     if (message.type === 'table' || message.type === 'complaint' || message.id !== this.#work?.id) return;
     if (message.type === 'progress') return this.#work.onProgress?.(message.progress);
+    if (message.type === 'output') return this.#pass(message);
     const { settle } = this.#work;
     this.#work = undefined;
     settle(message.type === 'result' ? { value: message.value } : { error: NodeError.fromWire(message.error) });
   }
 
+  #pass({ id, stream, chunk }: Extract<FromHelper, { readonly type: 'output' }>): void {
+    void this.#work?.output?.(stream, chunk).then(() => this.#channel.send({ type: 'taken', id, stream }));
+  }
+
   #end(error: NodeError): void {
     if (!this.#alive) return;
     this.#alive = false;
-    clearTimeout(this.#idleTimer);
+    clearTimeout(this.#timer);
     this.#process.child.kill('SIGKILL');
     this.#process.stream.destroy();
     const work = this.#work;

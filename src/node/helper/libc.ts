@@ -39,6 +39,9 @@ const SYS = {
   quotactlFd: 443,
 } as const;
 
+const CLONE_NEWNS = 0x20000;
+const CLONE_NEWUTS = 0x4000000;
+
 export const AT_FDCWD = -100;
 export const O_PATH = 0o10000000;
 export const O_DIRECTORY = process.arch === 'arm64' ? 0o40000 : 0o200000;
@@ -81,6 +84,7 @@ const EPOLLERR = 8;
 export const MNT_FORCE = 1;
 export const MNT_DETACH = 2;
 export const UMOUNT_NOFOLLOW = 8;
+export const MS_REC = 1 << 14;
 export const MS_PRIVATE = 1 << 18;
 export const MS_SLAVE = 1 << 19;
 export const MS_SHARED = 1 << 20;
@@ -160,6 +164,10 @@ export interface Libc {
   /** mount(2), for filesystems that are made by it. */
   mount(source: string, target: string, fsType: string, flags: bigint, data: string): void;
   umount(path: string, flags: number): void;
+  /** unshare(2): gives this thread, and what it forks, a copy of the mount namespace and a host name of their own. */
+  unshareMounts(): void;
+  /** sethostname(2), of this thread's namespace. */
+  setHostname(name: string): void;
   /** The same in a thread, for unmounts that may write out a lot; the result is that of `umount`. */
   umountAsync(path: string, flags: number): Promise<void>;
   /** Sets or clears the immutable attribute; false where the filesystem has no such thing. */
@@ -233,6 +241,8 @@ export function loadLibc(): Libc {
   const syncfs = native('syncfs', 'int', ['int']);
   const fstatfs = native('fstatfs', 'int', ['int', 'void *']);
   const mount = native('mount', 'int', ['str', 'str', 'str', 'ulong', 'str']);
+  const unshare = native('unshare', 'int', ['int']);
+  const sethostname = native('sethostname', 'int', ['void *', 'size_t']);
   const umount2 = native('umount2', 'int', ['str', 'int']);
   const ioctl = native('ioctl', 'int', ['int', 'ulong', 'void *']);
   const quotactlFd = native('syscall', 'long', ['long', 'uint', 'uint', 'uint', 'void *']);
@@ -352,6 +362,13 @@ export function loadLibc(): Libc {
     },
     umount(path, flags) {
       check(umount2(text(path), flags), 'umount2', path);
+    },
+    unshareMounts() {
+      check(unshare(CLONE_NEWNS | CLONE_NEWUTS), 'unshare', '');
+    },
+    setHostname(name) {
+      const bytes = Buffer.from(name);
+      check(sethostname(bytes, bytes.length), 'sethostname', name);
     },
     umountAsync(path, flags) {
       return new Promise((resolve, reject) => {

@@ -3,6 +3,7 @@
  *
  * To add operations, write `Handlers<YourOperations>` in a folder of your own and spread it into `createHandlers`.
  */
+import { BACKUP_HANDLERS } from '../backups/registry.ts';
 import { IMAGE_HANDLERS } from '../images/registry.ts';
 import { MOUNT_DAEMON_HANDLERS } from '../mount-daemons/registry.ts';
 import { NETWORK_HANDLERS } from '../network/registry.ts';
@@ -33,6 +34,11 @@ export interface Handler<Params, Result> {
   readonly rootIsSafe?: (fsType: string) => boolean;
   /** Runs in such a child in any case: it may hang before the mount table shows why. */
   readonly alwaysIsolated?: true;
+  /**
+   * The child is of no use for anything else afterwards, and nothing that was changed in it concerns this process. It is
+   * told when its time is up, and killed so many milliseconds later.
+   */
+  readonly changesNamespace?: { readonly tidyMs: number };
 }
 
 export type Handlers<Ops> = {
@@ -78,6 +84,7 @@ export function createHandlers(koffiProblem: string | undefined): Handlers<Omit<
     removeTree: { run: removeTree, paths: (target) => [targetName(target)] },
     lockDescription: { run: ({ libc }, { pid, fd }) => ({ locked: libc.lockForeignDescription(pid, fd) }) },
     run: { run: (_, params, request) => run(params, request) },
+    ...BACKUP_HANDLERS,
     ...IMAGE_HANDLERS,
     ...MOUNT_DAEMON_HANDLERS,
     ...NETWORK_HANDLERS,

@@ -1,6 +1,6 @@
 /** Takes requests, runs their handlers, sends answers; and sends the mount table's changes before the answers. */
 import { crashPoint } from '../crash-points.ts';
-import type { CopyProgress } from '../layer.ts';
+import type { CopyProgress, OutputStream } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
 import type { HelperSettings, Operations } from '../operations.ts';
 import type { FromHelper, ToHelper } from '../protocol.ts';
@@ -8,6 +8,7 @@ import type { HelperContext } from './context.ts';
 import { IsolatedChildren } from './isolate.ts';
 import { followComplaints } from './kernel-log.ts';
 import type { Libc, PollHandle } from './libc.ts';
+import { Outputs } from './outputs.ts';
 import { createHandlers, type Handler } from './registry.ts';
 import { HelperTable } from './table.ts';
 
@@ -42,6 +43,7 @@ export class HelperServer {
   readonly #table: HelperTable;
   readonly #handlers: Readonly<Record<string, Handler<unknown, unknown>>>;
   readonly #running = new Map<number, AbortController>();
+  readonly #outputs: Outputs;
   #settings: HelperSettings | undefined;
   #children: IsolatedChildren | undefined;
   #queue: Request[] = [];
@@ -53,6 +55,7 @@ export class HelperServer {
 
   constructor(options: ServerOptions) {
     this.#options = options;
+    this.#outputs = new Outputs(options.send);
     this.#handlers = createHandlers(options.koffiProblem);
     this.#table = new HelperTable((delta) => {
       if (this.#watching) options.send({ type: 'table', ...delta });
@@ -67,6 +70,7 @@ export class HelperServer {
   receive(messages: readonly ToHelper[]): void {
     for (const message of messages) {
       if (message.type === 'request') this.#queue.push(message);
+      else if (message.type === 'taken') this.#outputs.taken(message.id, message.stream);
       else this.#cancel(message.id);
     }
     if (!this.#pumping) this.#pump();
@@ -117,12 +121,15 @@ export class HelperServer {
     const told = {
       signal: controller.signal,
       onProgress: (progress: CopyProgress) => this.#options.send({ type: 'progress', id: request.id, progress }),
+      output: (stream: OutputStream, chunk: Uint8Array) => this.#outputs.send(request.id, stream, chunk),
     };
     if (!this.#options.isolated && this.#mayHang(handler, request.params)) {
       return this.#timed(
         request,
         controller,
-        children.run(request.operation, request.params, told).finally(() => this.#table.refresh()),
+        children
+          .run(request.operation, request.params, { ...told, namespaceTidyMs: handler.changesNamespace?.tidyMs })
+          .finally(() => this.#table.refresh()),
       );
     }
     // Between two operations nobody tells such a child what changed.
@@ -139,12 +146,21 @@ export class HelperServer {
 
   async #timed(request: Request, controller: AbortController, work: Promise<unknown>): Promise<unknown> {
     this.#running.set(request.id, controller);
-    const timer = setTimeout(() => controller.abort(), request.deadlineMs);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      controller.abort();
+    }, request.deadlineMs);
     try {
       return await work;
+    } catch (thrown) {
+      if (!late || !(thrown instanceof NodeError) || thrown.code !== 'Aborted') throw thrown;
+      const message = `${request.operation} was not done within ${request.deadlineMs} ms`;
+      throw new NodeError('DeadlineExceeded', message, { cause: thrown });
     } finally {
       clearTimeout(timer);
       this.#running.delete(request.id);
+      this.#outputs.forget(request.id);
     }
   }
 

@@ -37,10 +37,8 @@ export async function mountNfs(
   }
   if (!target.created) checkEmpty(target.fd, target.path);
   const immutableTarget = target.ours && setImmutable(libc, target.fd, true);
-  await resolve(request.server, AbortSignal.any([signal, AbortSignal.timeout(request.timeoutMs / 2)]));
-  const argv = [COMMAND, source, target.path, '-o', request.options.join(',')] as const;
-  const { status, stderr } = await run({ argv: [...argv] }, { signal: limit });
-  if (status !== 0) throw new NodeError('CommandFailed', stderr.trim() || `${COMMAND} ended with ${status}`);
+  const resolving = AbortSignal.any([signal, AbortSignal.timeout(request.timeoutMs / 2)]);
+  await mountExport(request, target.path, { resolving, mounting: limit });
   table.refresh();
   const stack = table.at(target.path);
   const [entry] = stack;
@@ -51,6 +49,21 @@ export async function mountNfs(
     });
   }
   return { entry, created: true, immutableTarget, fsid: fsidOf(entry) };
+}
+
+/** Mounts an export on a directory, in the mount namespace of this thread. */
+export async function mountExport(
+  request: Pick<MountNfs, 'server' | 'path' | 'options'>,
+  target: string,
+  { resolving, mounting }: { readonly resolving: AbortSignal; readonly mounting: AbortSignal },
+): Promise<void> {
+  await resolve(request.server, resolving);
+  const options = request.options.length === 0 ? [] : ['-o', request.options.join(',')];
+  const { status, stderr } = await run(
+    { argv: [COMMAND, nfsSource(request), target, ...options] },
+    { signal: mounting },
+  );
+  if (status !== 0) throw new NodeError('CommandFailed', stderr.trim() || `${COMMAND} ended with ${status}`);
 }
 
 /** A module counts: the kernel loads it with the first mount. */

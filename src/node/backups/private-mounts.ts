@@ -1,0 +1,174 @@
+/**
+ * The mount namespace of one engine. Made in the process that starts the engine, which does nothing else afterwards.
+ *
+ * Only this thread is in the new namespace, and so are the processes that it forks. What Node does in other threads (all
+ * of `fs` that is not synchronous) sees the old one.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { HelperContext, RequestContext } from '../helper/context.ts';
+import { Fd } from '../helper/fd.ts';
+import {
+  type Libc,
+  MNT_DETACH,
+  MOUNT_ATTR,
+  MOUNT_ATTR_ATIME_MASK,
+  MS_PRIVATE,
+  MS_REC,
+  MS_SLAVE,
+  UMOUNT_NOFOLLOW,
+} from '../helper/libc.ts';
+import { makeBeneath, openBeneath, openRoot } from '../helper/open-beneath.ts';
+import { components } from '../helper/paths.ts';
+import { targetName } from '../helper/target.ts';
+import type { TargetPath } from '../layer.ts';
+import { isAtOrBelow, type MountEntry, parseMountinfo } from '../mount-entry.ts';
+import { mountExport } from '../network/mount-nfs.ts';
+import { NodeError } from '../node-error.ts';
+import { openSource } from '../trees/directories.ts';
+import { ENGINE_ROOT, type EnginePlace, type RunEngine } from './operations.ts';
+
+const OWN_MODE = 0o700;
+/** Beside what is written into it, which is small. */
+const ROOM_BYTES = 4 * 1024 * 1024;
+const EXPORTS = '.exports';
+
+/** Mounts at or below these are part of the system that a program runs on; below `/run` they are somebody's. */
+const SYSTEM = ['/proc', '/sys', '/dev', '/etc', '/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/nix', '/gnu'];
+const SYSTEM_ALONE = ['/', '/run', '/var', '/opt', '/home', '/root', '/tmp'];
+
+type Place<Kind extends EnginePlace['kind']> = Extract<EnginePlace, { readonly kind: Kind }>;
+
+/** Makes the namespace with everything that the request asks for in it; from here on this thread sees it. */
+export async function enterPrivateMounts(
+  context: HelperContext,
+  { places, hostname }: RunEngine,
+  program: string,
+  { signal }: Pick<RequestContext, 'signal'>,
+): Promise<void> {
+  const { libc } = context;
+  for (const { at } of places) components(at);
+  // By their names as they lead now; in the new namespace much is gone.
+  const trees = places.filter((place) => place.kind === 'directory').map((place) => openTree(context, place));
+  try {
+    mkdirSync(ENGINE_ROOT, { recursive: true, mode: 0o755 });
+    libc.unshareMounts();
+    // Before anything is taken down: nothing of what happens here may reach other namespaces, and an unmount there must
+    // reach this one.
+    libc.mount('none', '/', '', BigInt(MS_REC | MS_SLAVE), '');
+    letGo(libc, program);
+    coverRoot(libc, places);
+    for (const { place, tree } of trees) attach(libc, tree, makeDirectory(libc, place.at));
+    for (const place of places) if (place.kind === 'file') writePlace(place);
+  } finally {
+    for (const { tree } of trees) tree[Symbol.dispose]();
+  }
+  for (const place of places) if (place.kind === 'nfs') await bindExport(libc, place, signal);
+  if (hostname !== undefined) libc.setHostname(hostname);
+}
+
+/** The directory through a mount that nobody can see yet. */
+function openTree(
+  context: HelperContext,
+  place: Place<'directory'>,
+): { readonly place: Place<'directory'>; readonly tree: Fd } {
+  const { libc, table } = context;
+  if (place.make === true && 'own' in place.source) makeOwn(libc, place.source.own);
+  using source = openSource(context, place.source);
+  const { device, realPath } = source.located;
+  if (place.device !== undefined && device !== place.device) {
+    throw new NodeError('NotFound', `${realPath} does not show the filesystem that was mounted there`, {
+      path: realPath,
+    });
+  }
+  if (place.alone === true && table.hasBelow(realPath)) {
+    throw new NodeError('MountBelow', `something is mounted below ${realPath}`, { path: realPath });
+  }
+  const tree = new Fd(libc, libc.openTree(source.fd.number, '', { recursive: false }));
+  try {
+    setAttributes(libc, tree, place.readOnly);
+    return { place, tree };
+  } catch (error) {
+    tree[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function makeOwn(libc: Libc, target: TargetPath): void {
+  using root = openRoot(libc, target.root);
+  makeBeneath(libc, root, target.path, { mode: OWN_MODE, shownAs: targetName(target) }).fd[Symbol.dispose]();
+}
+
+/** Neither programs nor devices of a volume are of any use to an engine. */
+function setAttributes(libc: Libc, tree: Fd, readOnly: boolean): void {
+  const plain = MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev | MOUNT_ATTR.noexec;
+  const attributes = readOnly
+    ? { set: plain | MOUNT_ATTR.ro | MOUNT_ATTR.noatime, clear: MOUNT_ATTR_ATIME_MASK, propagation: MS_PRIVATE }
+    : { set: plain, clear: 0, propagation: MS_PRIVATE };
+  libc.mountSetattr(tree.number, attributes, { recursive: false });
+}
+
+/**
+ * Takes everything down that the program does not run on: a copy of a mount that stays here, for hours perhaps, is in the
+ * way of whoever unmounts the original.
+ */
+function letGo(libc: Libc, program: string): void {
+  const isNeeded = ({ target }: MountEntry): boolean =>
+    SYSTEM_ALONE.includes(target) ||
+    SYSTEM.some((directory) => isAtOrBelow(target, directory)) ||
+    isAtOrBelow(program, target);
+  let gone: string | undefined;
+  for (const entry of tableHere()) {
+    if (isNeeded(entry) || (gone !== undefined && isAtOrBelow(entry.target, gone))) continue;
+    libc.umount(entry.target, MNT_DETACH | UMOUNT_NOFOLLOW);
+    gone = entry.target;
+  }
+}
+
+/** Of this thread's namespace, which is not that of the rest of the process; parents before what is below them. */
+function tableHere(): readonly MountEntry[] {
+  return parseMountinfo(readFileSync('/proc/thread-self/mountinfo', 'utf8')).toSorted((one, other) =>
+    one.target < other.target ? -1 : 1,
+  );
+}
+
+function coverRoot(libc: Libc, places: readonly EnginePlace[]): void {
+  const content = places.reduce((sum, place) => sum + (place.kind === 'file' ? place.content.byteLength : 0), 0);
+  libc.mount('clawstore-engine', ENGINE_ROOT, 'tmpfs', 0n, `size=${content * 2 + ROOM_BYTES},mode=0700`);
+}
+
+function makeDirectory(libc: Libc, at: string): Fd {
+  using root = openRoot(libc, ENGINE_ROOT);
+  return makeBeneath(libc, root, at, { mode: OWN_MODE, shownAs: at }).fd;
+}
+
+function attach(libc: Libc, tree: Fd, target: Fd): void {
+  using _target = target;
+  libc.moveMount(tree.number, target.number);
+}
+
+function writePlace({ at, content }: Place<'file'>): void {
+  const file = `${ENGINE_ROOT}/${at}`;
+  mkdirSync(dirname(file), { recursive: true, mode: OWN_MODE });
+  writeFileSync(file, content, { mode: 0o600, flag: 'wx' });
+}
+
+async function bindExport(libc: Libc, place: Place<'nfs'>, signal: AbortSignal): Promise<void> {
+  const { server, path, subPath, options, readOnly, make } = place;
+  const where = `${EXPORTS}/${place.at}`;
+  makeDirectory(libc, where)[Symbol.dispose]();
+  const mountPoint = `${ENGINE_ROOT}/${where}`;
+  await mountExport({ server, path, options }, mountPoint, { resolving: signal, mounting: signal });
+  using root = openRoot(libc, mountPoint);
+  if (!libc.statx(root.number, '').isMountRoot) {
+    throw new NodeError('VerificationFailed', `${server}:${path} is not where it was mounted`);
+  }
+  const shownAs = `${server}:${path}/${subPath}`;
+  using directory =
+    make === true
+      ? makeBeneath(libc, root, subPath, { mode: OWN_MODE, shownAs }).fd
+      : openBeneath(libc, root, subPath, shownAs);
+  using tree = new Fd(libc, libc.openTree(directory.number, '', { recursive: false }));
+  setAttributes(libc, tree, readOnly);
+  attach(libc, tree, makeDirectory(libc, place.at));
+}
