@@ -2,7 +2,7 @@
  * The Restore kind: a Volume goes back to a moment of it, or volumes and objects are taken from a backup. Schema:
  * `crds/storage.clawbernetes.io_restores.yaml`.
  */
-import type { BackupProgress, ItemCounts } from './backup.ts';
+import type { BackupProgress, ItemCounts, SkippedFile } from './backup.ts';
 import type { ConditionedStatus, KubeObject, LocalReference } from './meta.ts';
 
 /** `New`: into a volume that is made for it. `InPlace`: into one that is there, and used by nobody. */
@@ -32,12 +32,16 @@ export interface RestoreSpec {
     readonly backupID?: string;
     readonly repositoryRef?: LocalReference;
   };
-  /** Absent or empty: all of the backup, each under its own name. */
+  /**
+   * Absent or empty: all of the backup, each under its own name, into the one that has it or, where none has, a new one;
+   * and all of its objects.
+   */
   readonly volumes?: readonly RestoredVolume[];
   /** Relative to each volume. Absent: everything. */
   readonly paths?: readonly string[];
   /** Absent: `Overwrite`. */
   readonly existingFiles?: ExistingFiles;
+  /** Absent, and `volumes` or `paths` named: no objects. */
   readonly objects?: {
     /** Absent: `Skip`. */
     readonly conflictPolicy?: ConflictPolicy;
@@ -65,6 +69,32 @@ export interface RestoreOrigin {
   readonly volumeUID: string;
 }
 
+/** One volume of a backup: what is to become of it, decided once, before anything is changed. */
+export interface PlannedVolume {
+  /** Its name when it was backed up, and its name now. */
+  readonly from: string;
+  readonly to: string;
+  readonly mode: RestoreMode;
+  /** What the engine calls its part of the backup. */
+  readonly snapshotID: string;
+  readonly files: number;
+  readonly bytes: number;
+  /** Of the volume that is there: `InPlace`. */
+  readonly volumeUID?: string;
+}
+
+/** What the agent has read of a backup. */
+export interface RestoreRecord {
+  /** Of which BackupRepository. */
+  readonly repositoryName: string;
+  /** What the engine calls the document; absent: it could not be read. */
+  readonly snapshotID?: string;
+  /** Manifests in the Secret. */
+  readonly objects?: number;
+  /** Why it could not be read; `isFinal`: trying again does not help. */
+  readonly failure?: { readonly reason: string; readonly message: string; readonly isFinal: boolean };
+}
+
 export interface RestoreStatus extends ConditionedStatus<RestoreConditionType> {
   /** The node of the volume. Written by the controller, with `source` and `startTime`. */
   readonly nodeName?: string;
@@ -77,9 +107,20 @@ export interface RestoreStatus extends ConditionedStatus<RestoreConditionType> {
   /** Of a restore from a backup. */
   readonly backupID?: string;
   readonly progress?: BackupProgress;
+  /** Where it lies. */
+  readonly repositoryRef?: LocalReference;
+  /** Written by the agent of `nodeName`; everything else of a restore from a backup is the controller's. */
+  readonly record?: RestoreRecord;
+  readonly volumes?: readonly PlannedVolume[];
   /** Volumes and objects of a backup. */
   readonly items?: ItemCounts;
-  /** Secret with the manifests, on their way out of the repository; made by the controller, filled by the agent. */
+  /** What was not restored, at most `MAX_SKIPPED`: files of volumes, and objects, whose `path` is `KIND/NAME`. */
+  readonly skipped?: readonly SkippedFile[];
+  readonly skippedCount?: number;
+  /**
+   * Secret with the document and the manifests of the backup, on their way out of the repository; made by the controller,
+   * filled by the agent.
+   */
   readonly manifestSecretRef?: LocalReference;
 }
 

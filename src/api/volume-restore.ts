@@ -10,10 +10,10 @@ export interface VolumeRestoreSpec {
   readonly restoreRef?: LocalReference;
   readonly repository: RepositoryLocation;
   readonly backupID: string;
-  /** What the engine calls the volume's part of the backup. */
-  readonly snapshotID: string;
+  /** What the engine calls the volume's part of the backup. Absent: what the document of the backup says. */
+  readonly snapshotID?: string;
   /** The volume as it was named when it was backed up. */
-  readonly from: { readonly namespace: string; readonly name: string };
+  readonly from: { readonly name: string };
   readonly volumeRef: LocalReference;
   readonly volumeUID: string;
   readonly mode: RestoreMode;
@@ -21,16 +21,21 @@ export interface VolumeRestoreSpec {
   /** Relative to the volume. Absent: everything. */
   readonly paths?: readonly string[];
   readonly dryRun?: boolean;
+  /** Nothing is written before this Snapshot of what is there is ready to use. */
+  readonly safetySnapshotRef?: LocalReference;
   readonly cancel?: boolean;
 }
 
 export type VolumeRestoreConditionType = 'Ready' | 'Reconciling' | 'Stalled';
 
+/** Files and directories. What the engine's version does not count is absent. */
 export interface RestoreCounts {
-  readonly restored: number;
-  readonly unchanged: number;
-  readonly skipped: number;
-  readonly deleted: number;
+  /** What the backup has of what was asked for. */
+  readonly total: number;
+  readonly restored?: number;
+  /** There already, and left as they are. */
+  readonly skipped?: number;
+  readonly deleted?: number;
 }
 
 export interface VolumeRestoreStatus extends ConditionedStatus<VolumeRestoreConditionType> {
@@ -47,3 +52,8 @@ export interface VolumeRestoreStatus extends ConditionedStatus<VolumeRestoreCond
 }
 
 export type VolumeRestore = KubeObject<VolumeRestoreSpec, VolumeRestoreStatus>;
+
+/** Whether it has ended, well or not, so that nothing is ever done for it again. */
+export function hasRestoreEnded({ status }: VolumeRestore): boolean {
+  return status?.completionTime !== undefined;
+}

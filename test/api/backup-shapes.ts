@@ -233,7 +233,37 @@ const restoreStatus: Shape<Omit<RestoreStatus, 'conditions'>> = {
     completionTime: text,
     backupID: text,
     progress: { optional: progress },
+    repositoryRef: { optional: reference },
+    record: {
+      optional: {
+        fields: {
+          repositoryName: mustText,
+          snapshotID: text,
+          objects: count,
+          failure: {
+            optional: { fields: { reason: mustText, message: mustText, isFinal: { required: 'boolean' } } },
+          },
+        },
+      },
+    },
+    volumes: {
+      optional: {
+        items: {
+          fields: {
+            from: mustText,
+            to: mustText,
+            mode: { required: mode },
+            snapshotID: mustText,
+            files: mustCount,
+            bytes: mustCount,
+            volumeUID: text,
+          },
+        },
+      },
+    },
     items: { optional: items },
+    skipped: { optional: { items: skipped } },
+    skippedCount: count,
     manifestSecretRef: { optional: reference },
   },
 };
@@ -243,14 +273,15 @@ const volumeRestoreSpec: Shape<VolumeRestoreSpec> = {
     restoreRef: { optional: reference },
     repository: { required: location },
     backupID: mustText,
-    snapshotID: mustText,
-    from: { required: { fields: { namespace: mustText, name: mustText } } },
+    snapshotID: text,
+    from: { required: { fields: { name: mustText } } },
     volumeRef: { required: reference },
     volumeUID: mustText,
     mode: { required: mode },
     existingFiles: { required: existingFiles },
     paths: strings,
     dryRun: flag,
+    safetySnapshotRef: { optional: reference },
     cancel: flag,
   },
 };
@@ -264,7 +295,7 @@ const volumeRestoreStatus: Shape<Omit<VolumeRestoreStatus, 'conditions'>> = {
     progress: { optional: progress },
     files: {
       optional: {
-        fields: { restored: mustCount, unchanged: mustCount, skipped: mustCount, deleted: mustCount },
+        fields: { total: mustCount, restored: count, skipped: count, deleted: count },
       },
     },
     bytes: count,
