@@ -185,6 +185,22 @@ export const REASONS = {
   DirectoryUnusable: 'A directory that is needed is not there or may not be used; the message says why.',
   NoSpace: 'No space, or no quota, is left where it writes; tried again.',
   EngineFailed: 'The engine failed for a reason without a name; its last words are in the message.',
+  // Restores from backups
+  BackupNotFound:
+    'There is no such backup: the Backup or its repository does not exist, or the repository has none of that ID.',
+  BackupNotReady: 'The Backup that is named has not ended well, so it cannot be restored.',
+  ReadingBackup: 'The document of the backup is being read from its repository.',
+  Restoring: 'Content of a backup is being written.',
+  Restored: 'Everything that was asked for was restored, read back and compared.',
+  RestorePlanned: 'A dry run has ended: the status says what a restore would do.',
+  NothingToRestore: 'The backup has nothing of what was asked for.',
+  RestoreFailed: 'Restoring from the backup failed; unless the restore has ended, it is tried again with back-off.',
+  RestoreIncomplete: 'A part of what was asked for was not restored; the message says which.',
+  RestoreCancelled: 'The restore was cancelled before its end.',
+  VolumeExists: 'A Volume of that name exists, and the restore was to make it.',
+  TargetNotEmpty:
+    'The directory, export or bucket of the new volume has files in it already, which nothing may be mixed with.',
+  ObjectsExist: 'Objects that were to be restored exist and are different, and the conflict policy is Fail.',
 } as const satisfies Readonly<Record<string, string>>;
 
 /** A reason constant, e.g. `'NodeLost'`. */

@@ -10,6 +10,7 @@
  */
 import type { UnmountOutcome as NodeUnmountOutcome } from '../node/layer.ts';
 import type { MountEntry } from '../node/mount-entry.ts';
+import type { TreeSource } from '../node/trees/operations.ts';
 import type { S3Location } from './s3/location.ts';
 
 export type { Holder } from '../node/layer.ts';
@@ -146,6 +147,29 @@ export interface SnapshotLeftover {
   readonly snapshotUID: string;
   readonly path: string;
   readonly bytes: bigint | undefined;
+}
+
+/** A volume that was opened to be written by us alone. */
+export interface OpenedContent {
+  /** What workloads see of it. */
+  readonly directory: TreeSource;
+  /** `major:minor` of what it lies on, where that is a mount of ours. */
+  readonly device: string | undefined;
+  /** The first few names in it, but those that are ours or the filesystem's. */
+  readonly names: readonly string[];
+  /** Snapshots of ours lie in it, which nothing may remove. */
+  readonly hasSnapshots: boolean;
+}
+
+/**
+ * Writing into a volume that nobody has mounted, without a mount that a workload could see: for the content of a backup.
+ * Whoever does it sees to it that nobody mounts the volume meanwhile, and that it is not unstaged.
+ */
+export interface WritingCalls {
+  /** @throws DriverError `VolumeInUse` where it is mounted on this node after all, `DataMissing`, `VolumeNotReady` … */
+  open(volume: DriverVolume, signal: AbortSignal): Promise<OpenedContent>;
+  /** Resolves when all that was written has reached the disk, or the server. */
+  flush(volume: DriverVolume, signal: AbortSignal): Promise<void>;
 }
 
 /** Where and how one VolumeMount wants to see the volume. */
@@ -314,6 +338,8 @@ export interface Driver {
    * @throws DriverError `VolumeInUse`, `DataMissing`, `SnapshotNotReady`, `InsufficientCapacity`, `RevertFailed` …
    */
   revert?(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void>;
+  /** Absent where nothing can be written without a mount. */
+  readonly writing?: WritingCalls;
   /** Absent where no moment of a volume can be kept. */
   readonly snapshots?: SnapshotCalls;
 

@@ -23,11 +23,13 @@ import {
   type UnmountOutcome,
   type Usage,
   type VolumeObservation,
+  type WritingCalls,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
 import { snapshotDirectory, snapshotRecords } from '../snapshot-record.ts';
-import { stageMountOf } from '../stage.ts';
+import { pathOf, stageMountOf } from '../stage.ts';
 import { judgeTarget, type WantedMount } from '../target-state.ts';
+import { lookInside, refuseMounted, syncTo } from '../writing.ts';
 import { ImageMedium } from './image-medium.ts';
 import { ImageReverts } from './image-reverts.ts';
 import { ImageSnapshots } from './image-snapshots.ts';
@@ -198,6 +200,19 @@ export class EmptyDirDriver implements Driver {
     }
     await this.#reverts.revert(volume, snapshot, restore, call);
   }
+
+  readonly writing: WritingCalls = {
+    open: (volume, signal) =>
+      asDriver('RestoreFailed', async () => {
+        await this.stage(volume, signal);
+        const stageMount = stageMountOf(this.#node, volume.uid);
+        refuseMounted(this.#node, volume.name, stageMount);
+        const own = dataDirectory(this.#node, volume.uid);
+        return { ...(await lookInside(this.#node, { own }, signal)), device: stageMount?.device };
+      }),
+    flush: ({ uid }, signal) =>
+      asDriver('RestoreFailed', () => syncTo(this.#node, pathOf(dataDirectory(this.#node, uid)), signal)),
+  };
 
   /** Every Thin image of a pool that is mounted now: whose writers can be made to wait. */
   thinMounts(pool: Pool): readonly ThinMount[] {

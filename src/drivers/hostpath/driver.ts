@@ -15,11 +15,13 @@ import {
   type DriverMount,
   type DriverVolume,
   type MountObservation,
+  type OpenedContent,
   type UnmountOutcome,
   type VolumeObservation,
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { judgeTarget } from '../target-state.ts';
+import { lookInside, syncTo } from '../writing.ts';
 import { type ContentNode, HostPathContent } from './content.ts';
 import type { ProjectRecord } from './project.ts';
 import { DirectoryQuota } from './quota.ts';
@@ -57,6 +59,10 @@ export function createHostPathDriver(node: HostPathNode, records: Records<Projec
     fill: async (volume, call) => {
       quota.refuseInVain(volume, userPath(volume).path);
       await content.fill(volume, call);
+    },
+    writing: {
+      open: (volume, signal) => open(node, volume, signal),
+      flush: (volume, signal) => asDriver(Reason.RestoreFailed, () => syncTo(node, userPath(volume).path, signal)),
     },
     snapshots: content.snapshots,
     // Without a limit: statfs would tell the whole filesystem's use, and walking the tree costs as much as reading it.
@@ -115,6 +121,13 @@ async function provision(
     return node.ensureUserPath({ ...path, create: mayCreate(volume) }, signal);
   });
   await quota.apply({ volume, ...path }, location, signal);
+}
+
+/** Whether workloads have it mounted is known to the API alone: anybody may use a directory of the host. */
+function open(node: HostPathNode, volume: DriverVolume, signal: AbortSignal): Promise<OpenedContent> {
+  return asDriver(Reason.RestoreFailed, async () => {
+    return { ...(await lookInside(node, { user: userPath(volume) }, signal)), device: undefined };
+  });
 }
 
 async function observeMount(

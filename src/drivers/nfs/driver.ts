@@ -23,12 +23,14 @@ import {
   type SnapshotCalls,
   type Usage,
   type VolumeObservation,
+  type WritingCalls,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { judgeTarget, type WantedMount } from '../target-state.ts';
 import type { FillRecord } from '../trees/fill.ts';
+import { lookInside, refuseMounted, syncTo } from '../writing.ts';
 import { NfsContent, refuseHidden } from './content.ts';
 import { DeadServers } from './dead-servers.ts';
 import { nfsFailure, unreachable } from './failure.ts';
@@ -140,6 +142,19 @@ export class NfsDriver implements Driver {
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, call.signal);
     await this.#note(volume, { entry, fsid }, found && { ...found, created: isMade }, call.signal);
   }
+
+  /** What was written by others meanwhile is the server's affair: it is exported to whomever. */
+  readonly writing: WritingCalls = {
+    open: async (volume, signal) => {
+      await this.#renew(volume, signal);
+      const stage = stageMountOf(this.#node, volume.uid);
+      refuseMounted(this.#node, volume.name, stage);
+      const look = await this.#ask(volume, () => lookInside(this.#node, { own: this.#dataOf(volume) }, signal));
+      return { ...look, device: stage?.device };
+    },
+    flush: (volume, signal) =>
+      this.#ask(volume, () => syncTo(this.#node, pathOf(stageTarget(this.#node, volume.uid)), signal)),
+  };
 
   async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
     await this.#mount(volume, signal);

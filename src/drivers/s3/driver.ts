@@ -29,11 +29,13 @@ import {
   type UnmountOutcome,
   type Usage,
   type VolumeObservation,
+  type WritingCalls,
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { snapshotRecords } from '../snapshot-record.ts';
 import { stageMountOf, stageTarget } from '../stage.ts';
 import { judgeTarget } from '../target-state.ts';
+import { lookInside, refuseMounted } from '../writing.ts';
 import { mendNotes, unsentFiles } from './cache-notes.ts';
 import {
   directoryOf,
@@ -231,6 +233,28 @@ export class S3Driver implements Driver {
     );
     this.#follow(volume.uid, process);
   }
+
+  /** What is flushed has been uploaded, not only written into the cache of the process. */
+  readonly writing: WritingCalls = {
+    open: async (volume, signal) => {
+      if ((await this.#findDaemon(volume.uid, signal)) === undefined) await this.stage(volume, signal);
+      const stageMount = this.#stageMount(volume.uid);
+      if (stageMount?.source !== sourceOf(volume.uid)) {
+        throw new DriverError(Reason.VolumeNotReady, `${locationName(locationOf(volume))} is not mounted on this node`);
+      }
+      refuseMounted(this.#node, volume.name, stageMount);
+      const own = stageTarget(this.#node, volume.uid);
+      const look = await asDriver(Reason.RestoreFailed, () => lookInside(this.#node, { own }, signal));
+      return { ...look, device: stageMount.device };
+    },
+    flush: async ({ uid }, signal) => {
+      while ((await this.#pending(uid, signal)) !== undefined) signal.throwIfAborted();
+      // Without its process nothing says that the server has it all.
+      if ((await this.#findDaemon(uid, signal)) === undefined || unsentFiles(directoryOf(this.#node, uid)).length > 0) {
+        throw new DriverError(Reason.UploadPending, 'the process that uploads what was written has ended');
+      }
+    },
+  };
 
   async observeMount(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<MountObservation> {
     const request = { target: targetOf(mount), own: stageTarget(this.#node, volume.uid) };
