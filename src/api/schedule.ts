@@ -55,6 +55,8 @@ export const DEFAULT_FAILED_HISTORY_LIMIT = 1;
 
 /** Longest name of a schedule: with the time of a run behind it, it is the name of an object and a label value. */
 export const MAX_SCHEDULE_NAME = 50;
+/** Longest name of a BackupSchedule: with the time of a run behind it, it is the name of a Backup. */
+export const MAX_BACKUP_SCHEDULE_NAME = 41;
 
 /** Runs that the status lists at most; the oldest come first. */
 export const MAX_ACTIVE = 20;
@@ -83,7 +85,10 @@ export type Schedule<Template> = KubeObject<ScheduleSpec<Template>, ScheduleStat
 
 export type SnapshotSchedule = Schedule<SnapshotSpec>;
 
-/** What a run of a BackupSchedule makes; what is there for one backup alone is left out. */
+/**
+ * What a run of a BackupSchedule makes; what is there for one backup alone is left out. Without `deletionPolicy` the data
+ * of a run goes when the retention of the schedule no longer keeps it, and only then.
+ */
 export type BackupTemplate = Omit<BackupSpec, 'cancel' | 'imported'>;
 
 export type BackupSchedule = Schedule<BackupTemplate>;

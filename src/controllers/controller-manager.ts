@@ -11,7 +11,6 @@ import {
   LEASES,
   NAMESPACES,
   RESTORES,
-  SNAPSHOT_SCHEDULES,
   SNAPSHOTS,
   STORAGE_NODES,
   VOLUME_CLASSES,
@@ -20,7 +19,6 @@ import {
 } from '../api/meta.ts';
 import type { Restore } from '../api/restore.ts';
 import { isFinished } from '../api/restore.ts';
-import type { SnapshotSchedule } from '../api/schedule.ts';
 import type { Snapshot } from '../api/snapshot.ts';
 import type { StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
@@ -42,9 +40,7 @@ import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
 import { restoreBindingReconciler } from './restore-binding/reconciler.ts';
-import { scheduleReconciler } from './schedule/reconciler.ts';
-import { BY_SCHEDULE, scheduleOf } from './schedule/runs.ts';
-import { SNAPSHOT_RUNS } from './schedule/snapshot-runs.ts';
+import { addScheduleControllers } from './schedule/wire.ts';
 import { snapshotBindingReconciler } from './snapshot-binding/reconciler.ts';
 import { annotationsDiffer } from './support/annotations.ts';
 import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
@@ -193,25 +189,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       resyncSource('restore-binding-resync', clock, RESYNC_MS, () => restores.store.keys()),
     ],
   });
-  const schedules = manager.cache<SnapshotSchedule>(SNAPSHOT_SCHEDULES);
-  snapshots.store.addIndex(BY_SCHEDULE, scheduleOf);
-  manager.addController({
-    name: 'snapshot-schedule',
-    reconcile: scheduleReconciler({
-      kind: SNAPSHOT_RUNS,
-      schedules: schedules.store,
-      runs: snapshots.store,
-      client,
-      writer,
-      events,
-    }),
-    leaderOnly,
-    sources: [
-      cacheSource(schedules),
-      cacheSource(snapshots, { mapTo: scheduleOf }),
-      resyncSource('snapshot-schedule-resync', clock, RESYNC_MS, () => schedules.store.keys()),
-    ],
-  });
+  addScheduleControllers(manager, { client, writer, events, clock, leaderOnly });
   manager.addRunnable(eventCloser('controller-events', events));
 }
 

@@ -7,6 +7,8 @@
  * not. A refusal is a Status whose `details.causes[].field` (or whose message, for unknown fields) has `field`, and whose
  * message has `message`. Afterwards remove what was made.
  */
+import { BACKUP_SCHEDULE_CASES } from './backup-schedule-cases.ts';
+
 export interface AdmissionCase {
   /** What the server does, as a sentence. */
   readonly name: string;
@@ -1003,4 +1005,5 @@ export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...snapshots,
   ...schedules,
   ...restores,
+  ...BACKUP_SCHEDULE_CASES,
 ];

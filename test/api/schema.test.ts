@@ -8,7 +8,7 @@ import { MAX_MOUNT_NAME, MAX_VOLUME_NAME, mountName } from '../../src/api/names.
 import { MAX_PATH } from '../../src/api/paths.ts';
 import { MAX_RESTORE_NAME } from '../../src/api/restore.ts';
 import type { Retention, ScheduleSpec, ScheduleStatus } from '../../src/api/schedule.ts';
-import { MAX_ACTIVE, MAX_SCHEDULE_NAME } from '../../src/api/schedule.ts';
+import { MAX_ACTIVE, MAX_BACKUP_SCHEDULE_NAME, MAX_SCHEDULE_NAME } from '../../src/api/schedule.ts';
 import type { SnapshotSpec, SnapshotStatus } from '../../src/api/snapshot.ts';
 import type { StorageNodeStatus } from '../../src/api/storage-node.ts';
 import type { VolumeSpec, VolumeStatus } from '../../src/api/volume.ts';
@@ -386,6 +386,9 @@ describe('the CRDs and the types', () => {
     expect(schemaOf('Backup', 'metadata', 'name').maxLength).to.equal(MAX_BACKUP_NAME);
     expect(schemaOf('Backup', 'status', 'skipped').maxItems).to.equal(MAX_SKIPPED);
     expect(schemaOf('SnapshotSchedule', 'metadata', 'name').maxLength).to.equal(MAX_SCHEDULE_NAME);
+    expect(schemaOf('BackupSchedule', 'metadata', 'name').maxLength).to.equal(MAX_BACKUP_SCHEDULE_NAME);
+    expect(schemaOf('BackupSchedule', 'status', 'active').maxItems).to.equal(MAX_ACTIVE);
+    expect(MAX_BACKUP_SCHEDULE_NAME + '-202601010000'.length).to.equal(MAX_BACKUP_NAME);
     expect(schemaOf('SnapshotSchedule', 'status', 'active').maxItems).to.equal(MAX_ACTIVE);
     expect(schemaOf('Volume', 'spec', 'hostPath', 'path').maxLength).to.equal(MAX_PATH);
     expect(schemaOf('Volume', 'spec', 'hostPath', 'path').pattern).to.equal(undefined);

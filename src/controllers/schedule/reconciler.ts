@@ -37,7 +37,7 @@ export interface ScheduleDependencies<Template, Child extends KubeObjectBase> {
   readonly schedules: ReadStore<Schedule<Template>>;
   /** Indexed by {@link BY_SCHEDULE}. */
   readonly runs: ReadStore<Child>;
-  readonly client: Pick<KubeClient, 'create' | 'delete' | 'get'>;
+  readonly client: Pick<KubeClient, 'create' | 'delete' | 'get' | 'patch'>;
   readonly writer: Writer;
   readonly events: EventSink;
 }
@@ -178,9 +178,36 @@ async function prune<Template, Child extends KubeObjectBase>(
   const ready = alive.flatMap((run) => (run.outcome.state === 'succeeded' ? [{ ...run, at: run.outcome.at }] : []));
   const failed = alive.filter(({ outcome }) => outcome.state === 'failed').reverse();
   const old = retention === undefined ? [] : expired(ready, retention, timeZone);
-  for (const run of [...old, ...failed.slice(failedHistoryLimit)]) {
-    if (!(await remove(run, deps, signal))) continue;
-    deps.events.record(schedule, 'Normal', 'Pruned', `${deps.kind.runs.kind} "${run.name}" is no longer kept.`);
+  for (const run of old) {
+    if (await expire(run, deps, signal)) tell(run);
+  }
+  // What has failed has nothing to lose, and may have failed because nobody can reach where it was to be kept.
+  for (const run of failed.slice(failedHistoryLimit)) {
+    if (await remove(run, deps, signal)) tell(run);
+  }
+  function tell({ name }: Run<Child>): void {
+    deps.events.record(schedule, 'Normal', 'Pruned', `${deps.kind.runs.kind} "${name}" is no longer kept.`);
+  }
+}
+
+/** Deletes a run with its data; false when it is gone. */
+async function expire<Template, Child extends KubeObjectBase>(
+  run: Run<Child>,
+  deps: ScheduleDependencies<Template, Child>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { kind, client } = deps;
+  const spec = kind.expiry?.(run.object);
+  if (spec === undefined) return remove(run, deps, signal);
+  const { namespace, name, uid, resourceVersion } = run.object.metadata;
+  const body = { metadata: { uid, resourceVersion }, spec };
+  const options = { type: 'merge', fieldManager: FIELD_MANAGERS.controller, signal } as const;
+  try {
+    const object = await client.patch<Child>(kind.runs, { namespace, name }, body, options);
+    return remove({ ...run, object }, deps, signal);
+  } catch (thrown) {
+    if (!KubeError.from(thrown).isNotFound) throw thrown;
+    return false;
   }
 }
 

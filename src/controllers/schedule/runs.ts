@@ -17,12 +17,17 @@ export interface RunKind<Child extends KubeObjectBase> {
   /** The kind of what it makes. */
   readonly runs: ResourceDescriptor;
   readonly outcome: (child: Child) => Outcome;
+  /**
+   * A merge patch of the spec that a run gets before the retention deletes it, so that its data goes with it; undefined:
+   * none. A run that is deleted for another reason never gets it.
+   */
+  readonly expiry?: (child: Child) => object | undefined;
 }
 
 export type Outcome =
   | { readonly state: 'unfinished' }
-  /** `at`: what it keeps is of that moment. Milliseconds since the epoch. */
-  | { readonly state: 'succeeded'; readonly at: number }
+  /** `at`: what it keeps is of that moment; `doneAt`: when it was done. Milliseconds since the epoch. */
+  | { readonly state: 'succeeded'; readonly at: number; readonly doneAt: number }
   | { readonly state: 'failed'; readonly message: string }
   /** It had succeeded, and what it kept is not there now: it may come back, so it counts for nothing and stays. */
   | { readonly state: 'lost' };

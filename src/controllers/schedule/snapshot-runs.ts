@@ -9,7 +9,8 @@ export const SNAPSHOT_RUNS: RunKind<Snapshot> = {
   runs: SNAPSHOTS,
   outcome({ metadata, status }) {
     if (status?.readyToUse === true) {
-      return { state: 'succeeded', at: Date.parse(status.creationTime ?? metadata.creationTimestamp ?? '') };
+      const at = Date.parse(status.creationTime ?? metadata.creationTimestamp ?? '');
+      return { state: 'succeeded', at, doneAt: at };
     }
     if (status?.creationTime !== undefined) return { state: 'lost' };
     const conditions = status?.conditions;

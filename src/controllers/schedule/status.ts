@@ -31,7 +31,7 @@ export function deriveScheduleStatus(facts: ScheduleStatusFacts): ScheduleStatus
   const decision = outcome.kind === 'kept' ? outcome.decision : undefined;
   const lastSuccessful = latestOf([
     timeOf(before?.lastSuccessfulTime),
-    ...runs.map((run) => (run.outcome.state === 'succeeded' ? run.outcome.at : undefined)),
+    ...runs.map((run) => (run.outcome.state === 'succeeded' ? run.outcome.doneAt : undefined)),
   ]);
   const lastMissed = decision?.missed?.latest ?? timeOf(before?.lastMissedTime);
   const active = unfinished(runs)
