@@ -11,7 +11,7 @@
 import type { UnmountOutcome as NodeUnmountOutcome } from '../node/layer.ts';
 import type { MountEntry } from '../node/mount-entry.ts';
 import type { TreeSource } from '../node/trees/operations.ts';
-import type { S3Location } from './s3/location.ts';
+import type { S3Location } from '../s3/location.ts';
 
 export type { Holder } from '../node/layer.ts';
 

@@ -5,8 +5,8 @@
  * copied is what was there at the second one. Each object is copied only as the version that was listed.
  */
 import { Reason } from '../../api/reasons.ts';
+import { locationName, type S3Location } from '../../s3/location.ts';
 import { DriverError, type LongCall } from '../driver.ts';
-import { locationName, type S3Location } from './location.ts';
 import { type Listed, type S3Objects, statusOf } from './objects.ts';
 
 export interface Copied {

@@ -14,6 +14,7 @@ import type { DaemonProcess } from '../../node/mount-daemons/operations.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import { NodeError } from '../../node/node-error.ts';
 import { findProgram } from '../../node/programs.ts';
+import { locationName, type S3Location } from '../../s3/location.ts';
 import { bindOrReplace } from '../bind-or-replace.ts';
 import {
   type Deletion,
@@ -48,7 +49,6 @@ import {
   startRequest,
   writeSecrets,
 } from './engine.ts';
-import { locationName, type S3Location } from './location.ts';
 import { Looks } from './looks.ts';
 import { ping, pushUploads } from './rc.ts';
 import { S3Snapshots } from './snapshots.ts';

@@ -18,10 +18,10 @@ import { join } from 'node:path';
 import { uidSegment } from '../../api/names.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { StartMountDaemon } from '../../node/mount-daemons/operations.ts';
+import { HIDDEN_PREFIX, type S3Credentials, type S3Location } from '../../s3/location.ts';
 import type { DriverVolume } from '../driver.ts';
 import { stageTarget } from '../stage.ts';
 import { CACHE } from './cache-notes.ts';
-import { HIDDEN_PREFIX, type S3Credentials, type S3Location } from './location.ts';
 import { SOCKET } from './rc.ts';
 
 /** As the mount table shows it. */

@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { Reason } from '../../api/reasons.ts';
+import { type S3Location } from '../../s3/location.ts';
 import { DriverError, type Usage } from '../driver.ts';
 import { toS3Error } from './errors.ts';
-import { type S3Location } from './location.ts';
 import { type PrefixContents, S3Objects, usageOf } from './objects.ts';
 
 /** How long an answer, or the lack of one, holds, in milliseconds. */

@@ -12,12 +12,10 @@ import type {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { Reason } from '../../api/reasons.ts';
+import { ATTEMPTS, createClient, loadSdk, type Sdk } from '../../s3/client.ts';
+import { HIDDEN_PREFIX, locationName, type S3Location } from '../../s3/location.ts';
 import { DriverError, type Usage } from '../driver.ts';
 import { toS3Error } from './errors.ts';
-import { HIDDEN_PREFIX, locationName, type S3Location } from './location.ts';
-import type * as sdkModule from './sdk.ts';
-
-type Sdk = typeof sdkModule;
 
 /** What is found at a prefix. */
 export interface PrefixContents {
@@ -46,8 +44,6 @@ export interface PurgeResult {
 
 /** Milliseconds for one request, its retries included. */
 const REQUEST_MS = 3_000;
-const CONNECT_MS = 2_000;
-const ATTEMPTS = 2;
 /** What S3 servers allow. */
 const MOST_SKEW_MINUTES = 15;
 /** As many keys as one DeleteObjects request takes. */
@@ -61,13 +57,6 @@ const COMPLETE = 'complete';
 /** What a server says of an empty object list in the listing of a bucket without versions. */
 const NO_VERSIONS = /^(?:NotImplemented|MethodNotAllowed)$/;
 
-let loading: Promise<Sdk> | undefined;
-
-function loadSdk(): Promise<Sdk> {
-  loading ??= import('./sdk.ts');
-  return loading;
-}
-
 export class S3Objects {
   readonly location: S3Location;
   readonly #sdk: Sdk;
@@ -75,34 +64,10 @@ export class S3Objects {
   readonly #requestMs: number;
 
   private constructor(sdk: Sdk, location: S3Location, requestMs: number) {
-    const { endpoint, region, forcePathStyle, credentials, caBundle } = location;
-    const checksums = location.checksums === 'WhenRequired' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
     this.location = location;
     this.#requestMs = requestMs;
     this.#sdk = sdk;
-    this.#client = new sdk.S3Client({
-      region,
-      forcePathStyle,
-      maxAttempts: ATTEMPTS,
-      requestChecksumCalculation: checksums,
-      responseChecksumValidation: checksums,
-      requestHandler: {
-        connectionTimeout: CONNECT_MS,
-        requestTimeout: requestMs,
-        throwOnRequestTimeout: true,
-        ...(caBundle === undefined ? {} : { httpsAgent: { ca: caBundle, keepAlive: true } }),
-      },
-      ...(endpoint === undefined ? {} : { endpoint }),
-      ...(credentials === undefined
-        ? {}
-        : {
-            credentials: {
-              accessKeyId: credentials.accessKeyId,
-              secretAccessKey: credentials.secretAccessKey,
-              ...(credentials.sessionToken === undefined ? {} : { sessionToken: credentials.sessionToken }),
-            },
-          }),
-    });
+    this.#client = createClient(sdk, location, requestMs);
   }
 
   /** @param requestMs Time for one request, in milliseconds; more than usual for one that makes the server copy. */

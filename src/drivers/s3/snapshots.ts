@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { uidSegment } from '../../api/names.ts';
 import { Reason } from '../../api/reasons.ts';
 import type { Records } from '../../node/records.ts';
+import { HIDDEN_PREFIX, locationName, type S3Location } from '../../s3/location.ts';
 import {
   type DriverContent,
   DriverError,
@@ -21,7 +22,6 @@ import {
 } from '../driver.ts';
 import { factsOf, recordOf, type SnapshotRecord } from '../snapshot-record.ts';
 import { copyObjects } from './copies.ts';
-import { HIDDEN_PREFIX, locationName, type S3Location } from './location.ts';
 import { S3Objects } from './objects.ts';
 
 /** How long uploads are waited for, in milliseconds. */

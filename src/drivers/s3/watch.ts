@@ -4,8 +4,8 @@
  * as quiet as one with a few.
  */
 import { performance } from 'node:perf_hooks';
+import type { S3Location } from '../../s3/location.ts';
 import { DriverError } from '../driver.ts';
-import type { S3Location } from './location.ts';
 import type { Looks } from './looks.ts';
 
 /** Processes asked in one round: with fifty volumes each is asked every round, with two hundred every fourth. */

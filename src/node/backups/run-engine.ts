@@ -36,13 +36,9 @@ function guarded(argv: readonly [string, ...string[]]): readonly [string, ...str
     throw new NodeError('Unsupported', `${setpriv === undefined ? 'setpriv' : 'timeout'} is not installed`);
   }
   const grace = String(ENGINE_GRACE_MS / 1_000);
-  return [
-    ...[setpriv, '--pdeathsig', 'INT', '--'],
-    // In the foreground it signals the program alone, and once: a second signal would cut its cleaning up short.
-    ...[timeout, '--foreground', `--kill-after=${grace}`, '0'],
-    ...[setpriv, '--pdeathsig', 'KILL', '--'],
-    ...argv,
-  ] as unknown as readonly [string, ...string[]];
+  // In the foreground it signals the program alone, and once: a second signal would cut its cleaning up short.
+  const passOn = [timeout, '--foreground', `--kill-after=${grace}`, '0'] as const;
+  return [setpriv, '--pdeathsig', 'INT', '--', ...passOn, setpriv, '--pdeathsig', 'KILL', '--', ...argv];
 }
 
 function watch(

@@ -7,8 +7,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { cleanPrefix, type S3Location } from '../../../src/drivers/s3/location.ts';
 import { S3Objects } from '../../../src/drivers/s3/objects.ts';
+import { cleanPrefix, type S3Location } from '../../../src/s3/location.ts';
 import { rejection, soon } from '../../node/support.ts';
 import { freePort } from '../../support/harness/ports.ts';
 import { S3Proxy } from '../../support/harness/s3-proxy.ts';

@@ -1,5 +1,5 @@
 import type { DriverVolume } from '../../../src/drivers/driver.ts';
-import type { S3Location } from '../../../src/drivers/s3/location.ts';
+import type { S3Location } from '../../../src/s3/location.ts';
 
 export function s3Volume(name: string, location: S3Location, overrides: Partial<DriverVolume> = {}): DriverVolume {
   return {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import * as sdk from '@aws-sdk/client-s3';
 import { servingPair } from '../../../src/apiserver/pki/certificates.ts';
 import { writePrivate } from '../../../src/apiserver/storage/private-file.ts';
-import type { S3Location } from '../../../src/drivers/s3/location.ts';
+import type { S3Location } from '../../../src/s3/location.ts';
 import { Daemon } from './daemon.ts';
 import { run } from './exec.ts';
 import { freePort, listens } from './ports.ts';

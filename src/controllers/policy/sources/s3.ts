@@ -1,7 +1,7 @@
 import type { ReclaimPolicy, S3Source, VolumeSpec } from '../../../api/volume.ts';
 import type { VolumeClass, VolumeClassDefaults } from '../../../api/volume-class.ts';
 import type { DriverVolume } from '../../../drivers/driver.ts';
-import { cleanPrefix, type S3Credentials } from '../../../drivers/s3/location.ts';
+import { cleanPrefix, type S3Credentials } from '../../../s3/location.ts';
 import type { Named, Refusal } from '../facts.ts';
 import type { Completion, SourceType } from './source-type.ts';
 
