@@ -44,11 +44,17 @@ export class NodeAccess {
       return verb === 'create' || (name === nodeLeaseName(node) && [...READ, ...WRITE].includes(verb));
     }
     if (group === '' && (resource === 'secrets' || resource === 'configmaps')) {
-      return READ.includes(verb) && name !== '' && namespace !== '' && this.#isNamed(node, resource, namespace, name);
+      if (subresource !== '' || name === '' || namespace === '') return false;
+      if (verb === 'patch' && resource === 'secrets') return this.isFilledBy(node, namespace, name);
+      return READ.includes(verb) && this.#isNamed(node, resource, namespace, name);
     }
     const kind = group === GROUP ? this.#kinds.get(resource) : undefined;
     if (kind === undefined || resource === NODES || !kind.selectable.has('status.nodeName')) return false;
     if (READ.includes(verb) && attributes.pinned.get('status.nodeName') === node) return true;
+    // What is found in a repository of the node; which that is, is looked at when it is known.
+    if (verb === 'create' && resource === 'backups' && subresource === '') {
+      return !this.#own(node, namespace, 'backuprepositories').next().done;
+    }
     if (name === '' || ![...READ, ...WRITE].includes(verb)) return false;
     if (subresource !== '' && subresource !== 'status') return false;
     const item = kind.collection.get(keyOf(kind, namespace, name));
@@ -69,20 +75,34 @@ export class NodeAccess {
     return owner !== undefined && owner !== node;
   }
 
+  /** Whether a Restore of the node has this Secret for the manifests that it takes out of a repository. */
+  isFilledBy(node: string, namespace: string, name: string): boolean {
+    for (const { object } of this.#own(node, namespace, 'restores')) {
+      if (nameIn(statusOf(object)['manifestSecretRef']) === name) return true;
+    }
+    return false;
+  }
+
+  /** Whether it is the node that tends a repository. */
+  tends(node: string, namespace: string, repository: string): boolean {
+    const item = this.#kinds.get('backuprepositories')?.collection.get(`${namespace}/${repository}`);
+    return item !== undefined && nodeNameOf(item.object) === node;
+  }
+
   /** Names of the volumes that mounts of the node want. */
   #mountsOf(node: string, namespace: string): ReadonlySet<string> {
     const names = new Set<string>();
     for (const item of this.#own(node, namespace, 'volumemounts')) {
       const spec = item.object['spec'];
-      const ref = isObject(spec) ? spec['volumeRef'] : undefined;
-      if (isObject(ref) && typeof ref['name'] === 'string') names.add(ref['name']);
+      const name = nameIn(isObject(spec) ? spec['volumeRef'] : undefined);
+      if (name !== undefined) names.add(name);
     }
     return names;
   }
 
   /**
    * Whether an object of the node, a volume that a mount of the node wants, the volume that a snapshot of the node is of,
-   * or the class of one of these volumes names this Secret or ConfigMap.
+   * or the class of one of these volumes or of a repository names this Secret or ConfigMap.
    */
   #isNamed(node: string, resource: string, namespace: string, name: string): boolean {
     for (const kind of this.#kinds.keys()) {
@@ -103,8 +123,11 @@ export class NodeAccess {
     if (kind === 'snapshots') return this.#names({ spec: sourceSpecOf(object) }, 'volumes', resource, name);
     const { spec } = object;
     if (refersTo(spec, resource, name)) return true;
-    if (kind !== 'volumes' || !isObject(spec)) return false;
-    const className = typeof spec['volumeClassName'] === 'string' ? spec['volumeClassName'] : DEFAULT_VOLUME_CLASS;
+    if (resource === 'secrets' && manifestSecrets(object).includes(name)) return true;
+    const judged = judgedByClass(kind, spec);
+    if (judged === undefined) return false;
+    const named = judged['volumeClassName'];
+    const className = typeof named === 'string' ? named : DEFAULT_VOLUME_CLASS;
     return refersTo(this.#kinds.get('volumeclasses')?.collection.get(className)?.object['spec'], resource, name);
   }
 
@@ -139,10 +162,19 @@ export function admitNode(node: string, attempt: Attempt, access: NodeAccess): v
     if (isObject(about) && access.isOfAnother(node, about)) refuse("may not write Events about another node's objects");
     return;
   }
+  if (resource.resource === 'secrets') {
+    const namespace = String(metadata['namespace'] ?? '');
+    if (old === undefined || !access.isFilledBy(node, namespace, name)) refuse('may not create Secrets');
+    else refuseOthers(object, old, ['data', 'metadata'], refuse);
+    const before = (old?.['metadata'] ?? {}) as JsonObject;
+    refuseOthers(metadata, before, [...FREE_METADATA], (why) => refuse(why.replace('change ', 'change metadata.')));
+    return;
+  }
   if (resource.group !== GROUP) return;
   const isNode = resource.resource === NODES;
   if (isNode && name !== node) refuse('may write its own StorageNode only');
   if (old === undefined) {
+    if (resource.resource === 'backups') return admitFound(node, object, access, refuse);
     if (!isNode) refuse(`may not create ${resource.resource}`);
     if (!Object.keys(labelsOf(object)).every(isOwnLabel)) refuse('may set the labels of its host name and system only');
     return;
@@ -154,9 +186,7 @@ export function admitNode(node: string, attempt: Attempt, access: NodeAccess): v
     }
     return;
   }
-  for (const field of new Set([...Object.keys(object), ...Object.keys(old)])) {
-    if (field !== 'metadata' && !deepEqual(object[field], old[field])) refuse(`may not change ${field}`);
-  }
+  refuseOthers(object, old, ['metadata'], refuse);
   const before = old['metadata'] as JsonObject;
   for (const field of new Set([...Object.keys(metadata), ...Object.keys(before)])) {
     if (FREE_METADATA.has(field) || deepEqual(metadata[field], before[field])) continue;
@@ -172,11 +202,45 @@ const CONTROLLERS_FIELDS: Readonly<Record<string, readonly string[]>> = {
   [NODES]: [],
   volumes: ['nodeName', 'attachments'],
   snapshots: ['nodeName', 'source'],
-  restores: ['nodeName', 'source', 'safetySnapshotRef', 'startTime'],
+  restores: ['nodeName', 'source', 'safetySnapshotRef', 'startTime', 'manifestSecretRef'],
+  backups: ['nodeName', 'repositoryRef', 'manifestSecretRefs'],
 };
 
 /** What follows from a write. */
 const FREE_METADATA = new Set(['managedFields', 'resourceVersion', 'generation']);
+
+/** A Backup that stands for one that was found in a repository of the node: nothing is backed up or deleted for it. */
+function admitFound(node: string, object: JsonObject, access: NodeAccess, refuse: (why: string) => never): void {
+  const metadata = object['metadata'] as JsonObject;
+  const spec = isObject(object['spec']) ? object['spec'] : {};
+  const repository = nameIn(spec['repositoryRef']) ?? '';
+  if (!isObject(spec['imported'])) refuse('may create Backups only for those that it found');
+  if (!access.tends(node, String(metadata['namespace'] ?? ''), repository)) {
+    refuse('may create Backups only of a repository that it tends');
+  }
+  const policy = spec['deletionPolicy'];
+  if (policy !== undefined && policy !== 'Retain') refuse('may create Backups only with the deletionPolicy Retain');
+  refuseOthers(spec, {}, FOUND_SPEC, (why) => refuse(why.replace('change ', 'set spec.')));
+  refuseOthers(metadata, {}, FOUND_METADATA, (why) => refuse(why.replace('change ', 'set metadata.')));
+  const foreign = Object.keys(labelsOf(object)).find((key) => key !== LABELS.repository);
+  if (foreign !== undefined) refuse(`may not set the label ${foreign}`);
+}
+
+const FOUND_SPEC = ['imported', 'repositoryRef', 'deletionPolicy', 'scope', 'onPartial'];
+/** Besides the name, what the server sets. */
+const FOUND_METADATA = ['name', 'namespace', 'labels', 'uid', 'creationTimestamp', ...FREE_METADATA];
+
+/** Refuses the first field that is not one of these and differs. */
+function refuseOthers(
+  object: JsonObject,
+  old: JsonObject,
+  free: readonly string[],
+  refuse: (why: string) => void,
+): void {
+  for (const field of new Set([...Object.keys(object), ...Object.keys(old)])) {
+    if (!free.includes(field) && !deepEqual(object[field], old[field])) refuse(`may not change ${field}`);
+  }
+}
 
 function isOwnLabel(key: string): boolean {
   return key === LABELS.hostname || key === LABELS.arch || key === LABELS.os;
@@ -189,6 +253,26 @@ function labelsOf(object: JsonObject): JsonObject {
 
 function statusOf(object: JsonObject): JsonObject {
   return isObject(object['status']) ? object['status'] : {};
+}
+
+/** The name in a reference. */
+function nameIn(reference: Json | undefined): string | undefined {
+  return isObject(reference) && typeof reference['name'] === 'string' ? reference['name'] : undefined;
+}
+
+/** Secrets with manifests on their way into or out of a repository, as the controller noted them. */
+function manifestSecrets(object: JsonObject): readonly string[] {
+  const { manifestSecretRefs, manifestSecretRef } = statusOf(object);
+  const references = [...(Array.isArray(manifestSecretRefs) ? manifestSecretRefs : []), manifestSecretRef];
+  return references.map(nameIn).filter((name) => name !== undefined);
+}
+
+/** The part of a spec that a VolumeClass completes. */
+function judgedByClass(kind: string, spec: Json | undefined): JsonObject | undefined {
+  if (!isObject(spec)) return undefined;
+  if (kind === 'volumes' || kind === 'backuprepositories') return spec;
+  const { repository } = spec;
+  return (kind === 'volumebackups' || kind === 'volumerestores') && isObject(repository) ? repository : undefined;
 }
 
 /** The spec of the volume that a snapshot is of, as the controller noted it. */

@@ -288,6 +288,113 @@ describe('roles', function () {
       await world.admin.ask(path, { method: 'DELETE' });
     });
 
+    it('reads what its work on backups names, and makes only the backups that it found', async () => {
+      const made: string[] = [];
+      const post = async (resource: string, kind: string, name: string, spec: object, status: object) => {
+        const body = { apiVersion, kind, metadata: { name }, spec };
+        const { code, text } = await world.admin.ask(`${DEFAULT}/${resource}`, { method: 'POST', body });
+        expect(code, text).to.equal(201);
+        made.push(`${DEFAULT}/${resource}/${name}`);
+        const bound = await world.admin.merge(`${DEFAULT}/${resource}/${name}/status`, { status });
+        expect(bound.code, bound.text).to.equal(200);
+      };
+      const names = ['key', 'keys', 'key-of-work', 'key-of-restore', 'going-in', 'coming-out', 'key-of-other'];
+      for (const name of names) {
+        const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name } };
+        await world.admin.ask(`${CORE}/secrets`, { method: 'POST', body });
+        made.push(`${CORE}/secrets/${name}`);
+        expect((await node.ask(`${CORE}/secrets/${name}`)).code, name).to.equal(403);
+      }
+      const found = (name: string, spec: object, metadata: object = {}) => ({
+        method: 'POST' as const,
+        body: { apiVersion, kind: 'Backup', metadata: { name, ...metadata }, spec },
+      });
+      const spec = { imported: { backupID: 'a-0123456789' }, repositoryRef: { name: 'mine' } };
+      expect((await node.ask(`${DEFAULT}/backups`, found('a', spec))).code).to.equal(403);
+
+      const encryption = (name: string) => ({ encryption: { secretRef: { name } } });
+      const s3 = { bucket: 'backups', credentialsSecretRef: { name: 'keys' } };
+      await post('backuprepositories', 'BackupRepository', 'mine', { s3, ...encryption('key') }, { nodeName: 'n1' });
+      const other = { s3, ...encryption('key-of-other') };
+      await post('backuprepositories', 'BackupRepository', 'other', other, { nodeName: 'n2' });
+      const work = {
+        backupRef: { name: 'b' },
+        backupID: 'b-0123456789',
+        clusterID: 'c',
+        scope: 'Full',
+        repository: { s3, ...encryption('key-of-work') },
+        volumeRef: { name: 'mine' },
+        volumeUID: 'uid',
+        onPartial: 'Fail',
+        priority: 0,
+        deadline: '2026-01-01T00:00:00Z',
+      };
+      await post('volumebackups', 'VolumeBackup', 'b', work, { nodeName: 'n1' });
+      const back = {
+        repository: { s3, ...encryption('key-of-restore') },
+        backupID: 'b-0123456789',
+        snapshotID: 's',
+        from: { namespace: 'default', name: 'mine' },
+        volumeRef: { name: 'mine' },
+        volumeUID: 'uid',
+        mode: 'New',
+        existingFiles: 'Overwrite',
+      };
+      await post('volumerestores', 'VolumeRestore', 'r', back, { nodeName: 'n1' });
+      const destination = { scope: 'Configs', destination: '/srv/backups' };
+      const goingIn = { nodeName: 'n1', manifestSecretRefs: [{ name: 'going-in' }] };
+      await post('backups', 'Backup', 'b', destination, goingIn);
+      const comingOut = { nodeName: 'n1', manifestSecretRef: { name: 'coming-out' } };
+      await post('restores', 'Restore', 'r', { source: { backupRef: { name: 'b' } } }, comingOut);
+
+      for (const name of names.slice(0, -1))
+        expect((await node.ask(`${CORE}/secrets/${name}`)).code, name).to.equal(200);
+      expect((await node.ask(`${CORE}/secrets/key-of-other`)).code).to.equal(403);
+
+      // What it takes out of a repository goes into the one Secret that was made for that.
+      const data = { data: { a: 'YQ==' } };
+      expect((await node.merge(`${CORE}/secrets/coming-out`, data)).code).to.equal(200);
+      for (const name of ['key', 'keys', 'going-in', 'key-of-other', 'absent']) {
+        expect((await node.merge(`${CORE}/secrets/${name}`, data)).code, name).to.equal(403);
+      }
+      const labelled = { metadata: { labels: { a: 'b' } } };
+      await refused(node, `${CORE}/secrets/coming-out`, labelled, 'may not change metadata.labels');
+      await refused(node, `${CORE}/secrets/coming-out`, { immutable: true }, 'may not change immutable');
+
+      // It must not give itself the right to read a Secret.
+      const stolen = [{ name: 'key-of-other' }];
+      await refused(node, `${DEFAULT}/backups/b/status`, { status: { manifestSecretRefs: stolen } }, 'may not change');
+      await refused(
+        node,
+        `${DEFAULT}/restores/r/status`,
+        { status: { manifestSecretRef: stolen[0] } },
+        'may not change',
+      );
+      const record = { record: { snapshotID: 's', objects: 1 } };
+      expect((await node.merge(`${DEFAULT}/backups/b/status`, { status: record })).code).to.equal(200);
+
+      const created = await node.ask(`${DEFAULT}/backups`, found('a', { ...spec, deletionPolicy: 'Retain' }));
+      expect(created.code, created.text).to.equal(201);
+      made.push(`${DEFAULT}/backups/a`);
+      for (const [name, ask] of Object.entries({
+        'not found': found('x', { scope: 'Full', repositoryRef: { name: 'mine' } }),
+        "another node's": found('x', { ...spec, repositoryRef: { name: 'other' } }),
+        'no repository': found('x', { ...spec, repositoryRef: { name: 'absent' } }),
+        'its data would go': found('x', { ...spec, deletionPolicy: 'Delete' }),
+        'it would go by itself': found('x', { ...spec, ttl: '1h' }),
+        'a foreign finalizer': found('x', spec, { finalizers: ['kubernetes.io/x'] }),
+        'a foreign label': found('x', spec, { labels: { app: 'x' } }),
+      })) {
+        expect((await node.ask(`${DEFAULT}/backups`, ask)).code, name).to.equal(403);
+      }
+      await refused(node, `${DEFAULT}/backups/a`, { spec: { ttl: '1h' } }, '');
+      expect((await node.ask(`${DEFAULT}/backups/b`, { method: 'DELETE' })).code).to.equal(403);
+      for (const path of made) {
+        await world.admin.merge(path, { metadata: { finalizers: null } });
+        await world.admin.ask(path, { method: 'DELETE' });
+      }
+    });
+
     it("changes no other node's objects, and makes and deletes none", async () => {
       for (const path of [
         `${DEFAULT}/volumes/other/status`,
@@ -353,14 +460,18 @@ describe('roles', function () {
   });
 
   describe('controller', () => {
-    it('writes what nodes may not, and sees no Secret', async () => {
+    it('writes what nodes may not, and the Secrets that backups need', async () => {
       const status = { status: { phase: 'Bound', attachments: [] } };
       expect((await controller.merge(`${DEFAULT}/volumes/other/status`, status)).code).to.equal(200);
       expect((await controller.ask(`${OURS}/volumes`)).code).to.equal(200);
       expect((await controller.ask(LEASES)).code).to.equal(200);
       for (const path of [`${CORE}/secrets`, `${CORE}/secrets/of-mine`, `${CORE}/configmaps`]) {
-        expect((await controller.ask(path)).code, path).to.equal(403);
+        expect((await controller.ask(path)).code, path).to.equal(200);
       }
+      const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'key' } };
+      expect((await controller.ask(`${CORE}/secrets`, { method: 'POST', body: secret })).code).to.equal(201);
+      expect((await controller.ask(`${CORE}/secrets/key`, { method: 'DELETE' })).code).to.equal(200);
+      expect((await controller.ask(`${CORE}/secrets`, { method: 'DELETE' })).code).to.equal(403);
     });
   });
 
@@ -396,6 +507,7 @@ describe('roles', function () {
       { resource: 'secrets', namespace: 'default', name: 'of-other' },
       { resource: 'configmaps', namespace: 'default' },
       { resource: 'namespaces' },
+      { resource: 'events', namespace: 'default' },
       { resource: 'namespaces', name: 'default', subresource: 'status' },
       { group: 'coordination.k8s.io', resource: 'leases', namespace: 'clawstore-system', name: 'node-n1' },
       { group: 'coordination.k8s.io', resource: 'leases', namespace: 'clawstore-system', name: 'node-n2' },
