@@ -3,6 +3,7 @@ import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from '
 import { join } from 'node:path';
 import { makePrivateDirectory } from '../apiserver/storage/private-file.ts';
 import { processIdentity } from '../apiserver/storage/process-identity.ts';
+import { ENGINE_CACHE } from '../controllers/support/repository-access.ts';
 import { HOLDER_LOCK, HOLDER_SOCKET } from '../node/mount-daemons/holder-protocol.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 
@@ -41,6 +42,8 @@ export interface StateDir {
   readonly snapshotsData: string;
   /** What is remembered of volumes that were made from something. */
   readonly fills: string;
+  /** What the backup engine keeps of repositories; may go at any time. */
+  readonly engineCache: string;
   /** Where logs go while a table is on the screen. */
   readonly logFile: string;
   /** Who this installation is, for the Lease of its node. */
@@ -61,6 +64,7 @@ export function stateDirOf(root: string): StateDir {
     snapshots: join(root, 'snapshots'),
     snapshotsData: join(root, 'snapshots-data'),
     fills: join(root, 'fills'),
+    engineCache: join(root, ENGINE_CACHE),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),
     nodeIdFile: join(root, 'node-id'),
@@ -94,7 +98,7 @@ export function isStateDir(root: string): boolean {
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
   const { lockFile, agentLockFile, apiserver, logFile, nodeIdFile, ...rest } = stateDirOf(root);
-  const { pools, nfs, s3, snapshots, snapshotsData, fills } = rest;
+  const { pools, nfs, s3, snapshots, snapshotsData, fills, engineCache } = rest;
   const files = [
     lockFile,
     agentLockFile,
@@ -104,7 +108,8 @@ export function contentsOf(root: string): readonly string[] {
     instanceFile(root),
     newInstanceFile(root),
   ];
-  return [...files, nodeIdFile, `${nodeIdFile}.new`, apiserver, pools, nfs, s3, snapshots, snapshotsData, fills];
+  const directories = [apiserver, pools, nfs, s3, snapshots, snapshotsData, fills, engineCache];
+  return [...files, nodeIdFile, `${nodeIdFile}.new`, ...directories];
 }
 
 /** Returns the instance that runs on this state directory, or undefined when none does. */

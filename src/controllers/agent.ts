@@ -26,6 +26,7 @@ import type { Volume } from '../api/volume.ts';
 import { volumeTypeOf } from '../api/volume.ts';
 import type { VolumeClass } from '../api/volume-class.ts';
 import type { VolumeMount } from '../api/volume-mount.ts';
+import type { BackupEngine } from '../backup/engine.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { KubeClient, Selection } from '../kube/client.ts';
 import { EventRecorder } from '../kube/events.ts';
@@ -63,8 +64,10 @@ import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
 import { BY_UID, BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
 import { Jobs } from './support/jobs.ts';
 import { KeyedLock } from './support/keyed-lock.ts';
+import { lockHolder } from './support/lock-holder.ts';
 import { keysNamingObjects, NamedDataWatch, volumeMentions } from './support/named-data.ts';
 import { concernsAgent, conditionsDiffer, grantsDiffer, ordersDiffer } from './support/relevance.ts';
+import { ENGINE_CACHE } from './support/repository-access.ts';
 import type { Wanted } from './support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
 import { Uses } from './support/uses.ts';
@@ -86,6 +89,8 @@ export interface AgentOptions {
   readonly drivers: readonly Driver[];
   /** Prefixes that this node allows for host paths; none without it. */
   readonly hostPathAllow?: readonly string[] | undefined;
+  /** What makes backups and keeps them; none without it. */
+  readonly engine?: BackupEngine | undefined;
   /** The pools of this node; none without it. */
   readonly pools?: PoolReader | undefined;
   /**
@@ -154,6 +159,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     configMaps: manager.objects<ConfigMap>(CONFIG_MAPS),
   });
   named.follow(volumes, volumeMentions);
+  const info = readNodeInfo(options.version);
   const uses = new Uses();
   const jobOptions = { clock, concurrency: jobsAtOnce, uses, turns: new KeyedLock() };
   const fills = new Jobs({ name: 'fill', ...jobOptions });
@@ -171,6 +177,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     uses,
     named,
     metrics,
+    backups: backupTools(options, info.bootID),
   };
 
   const storage = storageSources(options.drivers, uses, stores);
@@ -260,7 +267,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       ...dependencies,
       client,
       nodes: nodes.store,
-      info: readNodeInfo(options.version),
+      info,
       pools: options.pools ?? (() => Promise.resolve([])),
       features: node.features,
     }),
@@ -285,6 +292,16 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   manager.addRunnable(reverts.closer('reverts'));
   manager.addRunnable(heartbeat({ client, nodeName, identity: options.identity ?? nodeName, clock, log }));
   manager.addRunnable(eventCloser('agent-events', events));
+}
+
+function backupTools({ engine, node, nodeName, identity = nodeName }: AgentOptions, bootID: string) {
+  if (engine === undefined) return undefined;
+  return {
+    engine,
+    cacheDirectory: { root: node.stateDir, path: ENGINE_CACHE },
+    holder: lockHolder({ identity, nodeName, bootID }),
+    ownDirectories: [node.stateDir, node.mountRoot],
+  };
 }
 
 /** By type of volume. */

@@ -4,6 +4,7 @@ import { release } from 'node:os';
 import { keyOf } from '../../api/meta.ts';
 import type { StorageNodeInfo, StoragePool } from '../../api/storage-node.ts';
 import type { VolumeType } from '../../api/volume.ts';
+import type { EngineFeatures } from '../../backup/engine.ts';
 import type { DriverCapabilities, DriverLeftover, SnapshotLeftover } from '../../drivers/driver.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { AgentDependencies } from '../support/agent.ts';
@@ -21,6 +22,8 @@ export interface NodeFacts {
   readonly mountRoot: string;
   readonly drivers: ReadonlyMap<VolumeType, DriverCapabilities>;
   readonly features: NodeLayer['features'];
+  /** Undefined where this agent makes no backups. */
+  readonly engine?: EngineFeatures | undefined;
   readonly pools: readonly StoragePool[];
   readonly orphans: Orphans;
 }
@@ -41,6 +44,7 @@ export async function observeNode(
       leftovers.push(...(await driver.leftovers(signal)));
       snapshots.push(...((await driver.snapshots?.leftovers(signal)) ?? []));
     }
+    const engine = await dependencies.backups?.engine.probe(signal);
     const pools = await dependencies.pools(signal);
     const orphans = findOrphans({
       mountRoot: node.mountRoot,
@@ -51,7 +55,7 @@ export async function observeNode(
       hasVolume: (uid) => stores.volumes.byIndex(BY_UID, uid).length > 0,
       hasSnapshot: (uid) => stores.snapshots.byIndex(BY_UID, uid).length > 0,
     });
-    return { facts: { info: dependencies.info, mountRoot: node.mountRoot, drivers, features, pools, orphans } };
+    return { facts: { info: dependencies.info, mountRoot: node.mountRoot, drivers, features, engine, pools, orphans } };
   } catch (thrown) {
     return { failure: failureOf(thrown, 'HelperUnavailable', signal) };
   }

@@ -11,6 +11,7 @@ import type {
   SupportedType,
 } from '../../api/storage-node.ts';
 import { VOLUME_TYPES } from '../../api/volume.ts';
+import type { EngineFeatures } from '../../backup/engine.ts';
 import type { Failure } from '../support/failure.ts';
 import type { NodeFacts } from './observe.ts';
 
@@ -66,14 +67,30 @@ function typesOf({ drivers }: NodeFacts): readonly SupportedType[] {
 }
 
 /** A feature that several know of is listed once: the first has the word. */
-function featuresOf({ features, drivers }: NodeFacts): readonly NodeFeature[] {
+function featuresOf({ features, drivers, engine }: NodeFacts): readonly NodeFeature[] {
   const byName = new Map<string, NodeFeature>();
+  if (engine !== undefined) byName.set(ENGINE_FEATURE, engineFeature(engine));
   for (const feature of [...features, ...[...drivers.values()].flatMap((driver) => driver.features)]) {
     if (byName.has(feature.name)) continue;
     const { name, available, reason, message } = feature;
     byName.set(name, { name, available, ...(reason === '' ? {} : { reason }), ...(message === '' ? {} : { message }) });
   }
   return [...byName.values()];
+}
+
+/** Name of the feature of nodes that can make, keep and restore backups. */
+export const ENGINE_FEATURE = 'restic';
+
+/** It is there when it does anything at all; what its version lacks beside that is named. */
+export function engineFeature({ version, lacking }: EngineFeatures): NodeFeature {
+  const all = lacking.find(({ feature }) => feature === 'Engine');
+  if (version === undefined || all !== undefined) {
+    const reason = version === undefined ? 'CommandMissing' : 'BackupNotSupported';
+    const message = all?.message ?? 'restic is not installed; install the package restic.';
+    return { name: ENGINE_FEATURE, available: false, reason, message };
+  }
+  const message = [`Version ${version}.`, ...lacking.map((lack) => lack.message)].join(' ');
+  return { name: ENGINE_FEATURE, available: true, reason: 'Supported', message };
 }
 
 /**

@@ -30,6 +30,7 @@ import {
   volumeUidOf,
 } from './indexes.ts';
 import type { KeyedLock } from './keyed-lock.ts';
+import type { BackupTools } from './repository-access.ts';
 import type { Uses } from './uses.ts';
 import type { Writer } from './writes.ts';
 
@@ -62,6 +63,8 @@ export interface AgentDependencies {
   /** The Secrets and ConfigMaps that volumes name; none without it. */
   readonly named?: NamedData | undefined;
   readonly metrics?: Metrics | undefined;
+  /** What backups are made with; none without it. */
+  readonly backups?: BackupTools | undefined;
 }
 
 /** Adds the indexes that the agent's reconcilers need. */

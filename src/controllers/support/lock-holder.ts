@@ -1,0 +1,65 @@
+/**
+ * Who holds a lock in a repository. A lock says the name of a machine and a process ID, which prove nothing on any other
+ * machine; ours say the installation and its boot instead, so that the agent of that installation can prove that the holder
+ * is gone: it was another boot, or the process has ended. Nobody else can, however old a lock is.
+ */
+import { readFileSync } from 'node:fs';
+import { shortHash } from '../../api/names.ts';
+import type { LockRecord } from '../../backup/engine.ts';
+
+const PREFIX = 'clawstore-';
+/** Longest name of a node in it: the whole is the name of a machine for the engine, which has 64 characters at most. */
+const NODE_LENGTH = 24;
+
+/** This agent, on this boot. */
+export interface Self {
+  /** Of the installation, over restarts. */
+  readonly identity: string;
+  readonly nodeName: string;
+  readonly bootID: string;
+}
+
+/** `clawstore-NODE-INSTALLATION-BOOT`, the last two hashed. */
+export function lockHolder({ identity, nodeName, bootID }: Self): string {
+  return `${PREFIX}${nodeName.slice(0, NODE_LENGTH)}-${shortHash(identity)}-${shortHash(bootID)}`;
+}
+
+export type Verdict =
+  /** It is ours, and nobody holds it any more. */
+  | 'gone'
+  /** It is held, or may be. */
+  | 'held'
+  /** Not renewed for so long that its holder is likely gone, which only others can prove. */
+  | 'stale';
+
+/** A live holder renews its lock every five minutes. */
+const STALE_MS = 30 * 60_000;
+
+/** Judges one lock. Pure but for `isEngine`, which says whether a process of this machine is an engine. */
+export function judgeLock(
+  { holder, pid, time }: Pick<LockRecord, 'holder' | 'pid' | 'time'>,
+  self: string,
+  now: number,
+  isEngine: (pid: number) => boolean,
+): Verdict {
+  const [ours, theirs] = [parts(self), parts(holder)];
+  if (ours !== undefined && theirs !== undefined && ours.installation === theirs.installation) {
+    return ours.boot === theirs.boot && isEngine(pid) ? 'held' : 'gone';
+  }
+  const age = now - Date.parse(time);
+  return age > STALE_MS ? 'stale' : 'held';
+}
+
+/** Whether the process runs and is the engine: its ID may be another's by now. */
+export function isEngineProcess(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('restic');
+  } catch {
+    return false;
+  }
+}
+
+function parts(holder: string): { readonly installation: string; readonly boot: string } | undefined {
+  const [, installation, boot] = /^clawstore-.*-([0-9a-v]{10})-([0-9a-v]{10})$/.exec(holder) ?? [];
+  return installation === undefined || boot === undefined ? undefined : { installation, boot };
+}

@@ -1,0 +1,37 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { isEngineProcess, judgeLock, lockHolder } from '../../../src/controllers/support/lock-holder.ts';
+
+const NOW = Date.parse('2026-01-01T12:00:00Z');
+const self = { identity: 'n1_a', nodeName: 'n1', bootID: 'boot-1' };
+const own = lockHolder(self);
+const judged = (holder: string, minutesOld: number, isAlive = false) =>
+  judgeLock({ holder, pid: 42, time: new Date(NOW - minutesOld * 60_000).toISOString() }, own, NOW, () => isAlive);
+
+describe('the holder of a lock', () => {
+  it('is a name that the engine takes as that of a machine', () => {
+    expect(lockHolder({ ...self, nodeName: 'a'.repeat(63) })).to.have.length.at.most(64);
+    expect(own).to.match(/^clawstore-n1-/);
+  });
+
+  it('is proven gone by its process or its boot, and by nothing else', () => {
+    expect(judged(own, 0, true), 'it runs').to.equal('held');
+    expect(judged(own, 600, true), 'it runs, however old').to.equal('held');
+    expect(judged(own, 0, false), 'its process has ended').to.equal('gone');
+    expect(judged(lockHolder({ ...self, bootID: 'boot-0' }), 0, true), 'of an earlier boot').to.equal('gone');
+  });
+
+  it('of others is never proven gone', () => {
+    const other = lockHolder({ ...self, identity: 'n2_b' });
+    expect(judged(other, 10)).to.equal('held');
+    expect(judged(other, 31)).to.equal('stale');
+    expect(judged('workstation', 10)).to.equal('held');
+    expect(judged('workstation', 6000)).to.equal('stale');
+    expect(judged('clawstore-n1', 6000)).to.equal('stale');
+  });
+
+  it('is no process that only has its ID', () => {
+    expect(isEngineProcess(process.pid)).to.equal(false);
+    expect(isEngineProcess(2 ** 22 + 1)).to.equal(false);
+  });
+});
