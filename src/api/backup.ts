@@ -81,6 +81,8 @@ export type BackupConditionType =
   | 'Stalled'
   | 'DataComplete'
   | 'ContentConsistent'
+  /** That it is written down as a whole; of the agent of `nodeName`. */
+  | 'Recorded'
   | 'Verified'
   | 'DeletionBlocked';
 

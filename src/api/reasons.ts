@@ -201,6 +201,23 @@ export const REASONS = {
   TargetNotEmpty:
     'The directory, export or bucket of the new volume has files in it already, which nothing may be mixed with.',
   ObjectsExist: 'Objects that were to be restored exist and are different, and the conflict policy is Fail.',
+
+  // Backups
+  BackingUp: 'The volumes of the backup are being read.',
+  Recording: 'All of the backup is in the repository; it is being written down as a whole.',
+  Recorded: 'The backup is written down in the repository as a whole.',
+  BackedUp: 'All that was to be backed up is in the repository.',
+  BackedUpPartly: 'The backup lacks something, and onPartial allows that; the message says what.',
+  BackupFailed: 'The backup failed; the message says why.',
+  Cancelled: 'It was stopped because somebody wanted that.',
+  NothingToBackUp: 'There is nothing that the backup is of.',
+  Complete: 'Nothing is lacking.',
+  VolumesLacking: 'More than one volume could not be backed up; the message names them.',
+  FilesSkipped: 'Files could not be read, or went away while they were; the status names them.',
+  SourceEmpty: 'The volume is empty and was not at its last backup: perhaps a disk or a server is not mounted.',
+  SourceShrank: 'The volume has lost nine tenths of what it had at its last backup.',
+  ChangedDuringRead: 'Files were written while they were read: not all are of one moment.',
+  DestinationInVolume: 'The repository lies in a volume that is to be backed up to it.',
 } as const satisfies Readonly<Record<string, string>>;
 
 /** A reason constant, e.g. `'NodeLost'`. */

@@ -35,6 +35,7 @@ import type { Clock } from '../telemetry/clock.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { addBackupBinding } from './backup-binding/wire.ts';
 import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
@@ -190,6 +191,15 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     ],
   });
   addScheduleControllers(manager, { client, writer, events, clock, leaderOnly });
+  addBackupBinding(manager, {
+    client,
+    writer,
+    events,
+    metrics,
+    clock,
+    leaderOnly,
+    isLost: (nodeName) => isLost(stores, nodeName),
+  });
   manager.addRunnable(eventCloser('controller-events', events));
 }
 

@@ -13,6 +13,9 @@ const OPERATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 /** For work that may copy a whole volume, in seconds. */
 const LONG_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200];
 
+/** From 1 KiB to 16 TiB. */
+const SIZE_BUCKETS = Array.from({ length: 18 }, (_, index) => 1024 * 4 ** index);
+
 /** The results a reconcile may have; each exists at 0 from the start. */
 export const RECONCILE_RESULTS = ['success', 'requeue_after', 'error', 'terminal'] as const;
 export type ReconcileResult = (typeof RECONCILE_RESULTS)[number];
@@ -118,6 +121,24 @@ export function createMetrics() {
       'Time to take a snapshot, from its turn until it is on disk.',
       LONG_BUCKETS,
       ['driver', 'result'],
+    ),
+    backupDuration: histogram(
+      'clawstore_backup_duration_seconds',
+      'Time from the start of a backup until its end, by result: success, partial, failure.',
+      LONG_BUCKETS,
+      ['result'],
+    ),
+    backupBytes: histogram('clawstore_backup_bytes', 'Bytes read by a backup, by result.', SIZE_BUCKETS, ['result']),
+    backupUploadedBytes: histogram(
+      'clawstore_backup_uploaded_bytes',
+      'Bytes that a backup added to its repository, by result.',
+      SIZE_BUCKETS,
+      ['result'],
+    ),
+    backupLastSuccess: gauge(
+      'clawstore_backup_last_success_timestamp_seconds',
+      'When the newest backup that succeeded ended, by namespace and schedule; the schedule is empty for those made by hand.',
+      ['namespace', 'schedule'],
     ),
     remounts: counter('clawstore_mount_remounts_total', 'Mounts that were made again, by what was wrong.', ['reason']),
     buildInfo: gauge('clawstore_build_info', 'Always 1; the labels tell the build.', ['version', 'node_version']),

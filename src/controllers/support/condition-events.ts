@@ -24,6 +24,10 @@ const CALM: readonly string[] = [
   'SnapshotNotReady',
   'WaitingForGrant',
   'WaitingForUnmount',
+  'BackingUp',
+  'Recording',
+  'RepositoryNotReady',
+  'Cancelled',
 ];
 
 /** What an Event says of a condition that needs no words where its status stands beside it. */
@@ -34,6 +38,7 @@ const GOOD: Readonly<Record<string, string>> = {
   AgentReady: 'The agent is running.',
   Ready: 'Runs are started at their times.',
   Suspended: 'No runs are started.',
+  BackedUp: 'All of it is in the repository.',
 };
 
 export interface ConditionEvent {

@@ -1,7 +1,8 @@
 /** Releasing objects that no agent will release. Nothing is deleted by it. */
+import type { Backup } from '../../api/backup.ts';
 import { ANNOTATIONS, FINALIZERS, hasUidBoundAnnotation } from '../../api/group.ts';
 import type { ResourceDescriptor } from '../../api/meta.ts';
-import { isDeleting, SNAPSHOTS, VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
+import { BACKUPS, isDeleting, SNAPSHOTS, VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -9,12 +10,13 @@ import type { EventSink } from '../../kube/events.ts';
 import { hasFinalizer } from './annotations.ts';
 import type { Writer } from './writes.ts';
 
-type NodeBound = Volume | VolumeMount | Snapshot;
+type NodeBound = Volume | VolumeMount | Snapshot | Backup;
 
 const KINDS: readonly { readonly resource: ResourceDescriptor; readonly finalizer: string }[] = [
   { resource: VOLUMES, finalizer: FINALIZERS.volume },
   { resource: VOLUME_MOUNTS, finalizer: FINALIZERS.mount },
   { resource: SNAPSHOTS, finalizer: FINALIZERS.snapshot },
+  { resource: BACKUPS, finalizer: FINALIZERS.backup },
 ];
 
 /**

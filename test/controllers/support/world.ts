@@ -34,6 +34,8 @@ export class World {
   readonly nodes = new Store<StorageNode>();
   readonly classes = new Store<VolumeClass>();
   readonly namespaces = new Store<Namespace>();
+  /** Stores of further kinds, which only the tests of one area need. */
+  readonly more = new Map<string, Store<KubeObjectBase>>();
   /** Every write, as `MANAGER VERB KIND/NAME`. */
   readonly writes: string[] = [];
   /** Every event, as `TYPE REASON KIND/NAME`. */
@@ -145,7 +147,7 @@ export class World {
       VolumeClass: this.classes,
       Namespace: this.namespaces,
     };
-    return stores[kind] as Store<KubeObjectBase>;
+    return (stores[kind] ?? this.more.get(kind)) as Store<KubeObjectBase>;
   }
 }
 

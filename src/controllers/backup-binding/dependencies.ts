@@ -1,0 +1,63 @@
+/** What the controller's part of a Backup works with. */
+import type { Backup, VolumeBackup } from '../../api/backup.ts';
+import type { BackupRepository } from '../../api/backup-repository.ts';
+import type { Namespace } from '../../api/core.ts';
+import { ANNOTATIONS, hasUidBoundAnnotation } from '../../api/group.ts';
+import { keyOf } from '../../api/meta.ts';
+import type { StorageNode } from '../../api/storage-node.ts';
+import type { Volume } from '../../api/volume.ts';
+import type { VolumeClass } from '../../api/volume-class.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { EventSink } from '../../kube/events.ts';
+import type { ReadStore } from '../../runtime/store.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Writer } from '../support/writes.ts';
+import { isPartOf } from './parts.ts';
+import type { LastSuccess } from './success.ts';
+
+/** VolumeBackups by the key of the Backup that they name. */
+export const BY_BACKUP = 'backup';
+
+export interface BackupBindingDependencies {
+  readonly backups: ReadStore<Backup>;
+  readonly parts: ReadStore<VolumeBackup>;
+  readonly repositories: ReadStore<BackupRepository>;
+  readonly volumes: ReadStore<Volume>;
+  readonly nodes: ReadStore<StorageNode>;
+  readonly classes: ReadStore<VolumeClass>;
+  readonly namespaces: ReadStore<Namespace>;
+  /** Whether a node can be asked at all. */
+  readonly isLost: (nodeName: string) => boolean;
+  readonly client: Pick<KubeClient, 'get' | 'list' | 'listPages' | 'create' | 'patch' | 'delete'>;
+  readonly writer: Writer;
+  readonly events: EventSink;
+  readonly metrics?: Metrics | undefined;
+  readonly lastSuccess?: LastSuccess | undefined;
+}
+
+export function backupOf({ metadata, spec }: VolumeBackup): readonly string[] {
+  return [keyOf({ metadata: { namespace: metadata.namespace ?? '', name: spec.backupRef.name } })];
+}
+
+export function partsOf(backup: Backup, { parts }: Pick<BackupBindingDependencies, 'parts'>): readonly VolumeBackup[] {
+  return parts.byIndex(BY_BACKUP, keyOf(backup)).filter((part) => isPartOf(part, backup));
+}
+
+/** An object of the same namespace. */
+export function sibling(backup: Pick<Backup, 'metadata'>, name: string): string {
+  return keyOf({ metadata: { namespace: backup.metadata.namespace ?? '', name } });
+}
+
+export function repositoryOf(
+  backup: Backup,
+  { repositories }: Pick<BackupBindingDependencies, 'repositories'>,
+): BackupRepository | undefined {
+  const name = backup.status?.repositoryRef?.name ?? backup.spec.repositoryRef?.name;
+  return name === undefined ? undefined : repositories.get(sibling(backup, name));
+}
+
+/** Nothing of ours runs on the node any more, as far as a person vouches, or has taken it out of the cluster. */
+export function isGone(nodeName: string, { nodes, isLost }: BackupBindingDependencies): boolean {
+  const node = nodes.get(nodeName);
+  return node === undefined || (isLost(nodeName) && hasUidBoundAnnotation(node, ANNOTATIONS.nodeFenced));
+}

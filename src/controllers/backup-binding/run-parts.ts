@@ -1,0 +1,149 @@
+/** Parts that are running, or wait for their turn: begun where there is room, and ended where no agent will. */
+import type { Backup, BackupStatus, VolumeBackup } from '../../api/backup.ts';
+import { hasEnded } from '../../api/backup.ts';
+import { isTrue } from '../../api/conditions.ts';
+import { keyOf } from '../../api/meta.ts';
+import type { Reason } from '../../api/reasons.ts';
+import type { ReconcileContext } from '../../runtime/reconciler.ts';
+import type { Contender } from './admission.ts';
+import { admit } from './admission.ts';
+import { missingVolumes } from './choose.ts';
+import type { BackupBindingDependencies } from './dependencies.ts';
+import { backupOf, isGone, partsOf, repositoryOf, sibling } from './dependencies.ts';
+import { cancelPart, failPart, isPartOf, startPart } from './parts.ts';
+import { carriedOf, deriveStatus } from './status.ts';
+import { sumsOf } from './sums.ts';
+
+/** An agent has so long to say itself that a part did not make it, in milliseconds. */
+const GRACE_MS = 60_000;
+/** Lost nodes make an event; what the time decides is looked at so often, in milliseconds. */
+const LOOK_AGAIN_MS = 30_000;
+
+export type Running =
+  | { readonly haveEnded: true }
+  | { readonly haveEnded: false; readonly status: BackupStatus; readonly lookAgainMs: number };
+
+/** Begins what has its turn, and ends what nobody will do. */
+export async function runParts(
+  backup: Backup,
+  deps: BackupBindingDependencies,
+  { clock, signal }: ReconcileContext,
+): Promise<Running> {
+  const now = new Date(clock.now());
+  const parts = partsOf(backup, deps);
+  const left = parts.filter((part) => !hasEnded(part));
+  if (left.length === 0) return { haveEnded: true };
+  const admitted = admit(contenders(deps)).filter(({ part }) => isPartOf(part, backup));
+  for (const part of left) {
+    const obstacle = obstacleOf(part, backup, deps);
+    if (obstacle !== undefined) {
+      await failPart(part, obstacle.reason, obstacle.message, deps, { now, signal });
+      continue;
+    }
+    const turn = admitted.find((contender) => contender.part === part);
+    if (turn !== undefined && !deps.isLost(turn.nodeName)) await startPart(part, turn.nodeName, deps, signal);
+  }
+  const sums = sumsOf(
+    parts,
+    missingVolumes(
+      backup,
+      parts.map(({ spec }) => spec.volumeRef.name),
+    ),
+  );
+  const message = messageOf(parts, deps);
+  const status = deriveStatus(
+    backup,
+    { ...carriedOf(backup), ...sums },
+    { kind: 'waiting', reason: 'BackingUp', message },
+    [],
+    now,
+  );
+  return { haveEnded: false, status, lookAgainMs: LOOK_AGAIN_MS };
+}
+
+/**
+ * Stops all parts.
+ * @returns whether they have ended.
+ */
+export async function stopParts(
+  backup: Backup,
+  stop: { readonly reason: Reason; readonly message: string },
+  deps: BackupBindingDependencies,
+  { clock, signal }: ReconcileContext,
+): Promise<boolean> {
+  const now = new Date(clock.now());
+  const left = partsOf(backup, deps).filter((part) => !hasEnded(part));
+  for (const part of left) {
+    const nodeName = part.status?.nodeName;
+    const isOverdue = clock.now() > Date.parse(part.spec.deadline) + GRACE_MS;
+    if (nodeName === undefined || isGone(nodeName, deps) || isOverdue) {
+      await failPart(part, stop.reason, stop.message, deps, { now, signal });
+    } else if (stop.reason !== 'DeadlineExceeded') {
+      // Of the deadline its agent knows.
+      await cancelPart(part, deps, signal);
+    }
+  }
+  return left.length === 0;
+}
+
+/** Why nobody will ever do a part; undefined while somebody may. */
+function obstacleOf(
+  part: VolumeBackup,
+  backup: Backup,
+  deps: BackupBindingDependencies,
+): { readonly reason: Reason; readonly message: string } | undefined {
+  const { name } = part.spec.volumeRef;
+  const given = part.status?.nodeName;
+  if (given !== undefined) {
+    if (!isGone(given, deps)) return undefined;
+    return { reason: 'NodeLost', message: `Node "${given}", which was reading volume "${name}", is gone.` };
+  }
+  const volume = deps.volumes.get(sibling(backup, name));
+  if (volume === undefined || volume.metadata.uid !== part.spec.volumeUID) {
+    return { reason: 'VolumeNotFound', message: `Volume "${name}" was deleted before it could be read.` };
+  }
+  const nodeName = volume.status?.nodeName;
+  if (nodeName === undefined || !isTrue(volume.status?.conditions, 'Provisioned')) {
+    return { reason: 'VolumeNotReady', message: `The storage of volume "${name}" is not there.` };
+  }
+  const { hostPath, nodeName: at } = part.spec.repository;
+  if (hostPath !== undefined && at !== nodeName) {
+    const message = `Volume "${name}" is on node "${nodeName}", and the repository is a directory of node "${at}".`;
+    return { reason: 'NodeMismatch', message };
+  }
+  return undefined;
+}
+
+/** Every part that has not ended, of whatever Backup, and could be given to a node. */
+function contenders(deps: BackupBindingDependencies): readonly Contender[] {
+  return deps.parts.list().flatMap((part): readonly Contender[] => {
+    if (hasEnded(part)) return [];
+    const backup = deps.backups.get(backupOf(part)[0] ?? '');
+    if (backup === undefined || !isPartOf(part, backup)) return [];
+    const volume = deps.volumes.get(sibling(backup, part.spec.volumeRef.name));
+    const nodeName = part.status?.nodeName ?? volume?.status?.nodeName;
+    const repository = repositoryOf(backup, deps);
+    if (nodeName === undefined || repository === undefined) return [];
+    // What cannot run now must not take the place of what can.
+    if (part.status?.nodeName === undefined && deps.isLost(nodeName)) return [];
+    return [
+      {
+        part,
+        nodeName,
+        repository: keyOf(repository),
+        backup: backup.metadata.uid ?? '',
+        parallelism: backup.spec.limits?.parallelism,
+      },
+    ];
+  });
+}
+
+function messageOf(parts: readonly VolumeBackup[], { isLost }: BackupBindingDependencies): string {
+  const done = parts.filter(hasEnded).length;
+  const lost = parts.find(
+    ({ status }) => status?.nodeName !== undefined && status.completionTime === undefined && isLost(status.nodeName),
+  );
+  const waits =
+    lost === undefined ? '' : ` Node "${lost.status?.nodeName}" is lost; it is waited for until the deadline.`;
+  return `${done} of ${parts.length} volumes are done.${waits}`;
+}

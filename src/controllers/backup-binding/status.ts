@@ -1,0 +1,85 @@
+/** The controller's part of a Backup's status: everything but the record and what its agent says of it. Pure. */
+import type { Backup, BackupConditionType, BackupStatus } from '../../api/backup.ts';
+import { DEFAULT_ACTIVE_DEADLINE_SECONDS } from '../../api/backup.ts';
+import type { ConditionInput } from '../../api/conditions.ts';
+import { deriveConditions, formatTime } from '../../api/conditions.ts';
+import { durationMs } from '../../api/duration.ts';
+import type { Reason } from '../../api/reasons.ts';
+
+/** How the Backup is doing. */
+export type Outcome =
+  | { readonly kind: 'waiting' | 'failed'; readonly reason: Reason; readonly message: string }
+  | { readonly kind: 'done'; readonly isComplete: boolean; readonly message: string };
+
+export type Input = ConditionInput<BackupConditionType>;
+
+/** Conditions that its agent, or who checks the repository, writes. */
+const OF_OTHERS: readonly BackupConditionType[] = ['Recorded', 'Verified', 'DeletionBlocked'];
+
+/** What the status says of one Backup and is carried from write to write. */
+export type Carried = Omit<BackupStatus, 'observedGeneration' | 'conditions' | 'record'>;
+
+export function carriedOf({ status = {} }: Backup): Carried {
+  const { observedGeneration: _generation, conditions: _conditions, record: _record, ...carried } = status;
+  return carried;
+}
+
+/** @param data Conditions that are about the data; none before anything is known of it. */
+export function deriveStatus(
+  backup: Backup,
+  carried: Carried,
+  outcome: Outcome,
+  data: readonly Input[],
+  now: Date,
+): BackupStatus {
+  const generation = backup.metadata.generation ?? 0;
+  const conditions = deriveConditions(backup.status?.conditions, [...summary(outcome), ...data], generation, now);
+  return { ...carried, observedGeneration: generation, conditions };
+}
+
+/** The same again for one that has ended: only its expiry and its node may change. */
+export function endedStatus(
+  backup: Backup,
+  nodeName: string | undefined,
+  blocked: readonly Input[],
+  now: Date,
+): BackupStatus {
+  const { metadata, status } = backup;
+  const { expirationTime: _, ...carried } = carriedOf(backup);
+  const own = (status?.conditions ?? []).filter(({ type }) => !OF_OTHERS.includes(type));
+  const generation = metadata.generation ?? 0;
+  return {
+    ...carried,
+    ...expirationOf(backup, carried.completionTime),
+    ...(nodeName === undefined ? {} : { nodeName }),
+    observedGeneration: generation,
+    conditions: [...own, ...deriveConditions(status?.conditions, blocked, generation, now)],
+  };
+}
+
+/** When it is deleted by itself, if ever. */
+export function expirationOf(
+  { spec }: Pick<Backup, 'spec'>,
+  completionTime: string | undefined,
+): Pick<BackupStatus, 'expirationTime'> {
+  if (spec.ttl === undefined || completionTime === undefined) return {};
+  return { expirationTime: formatTime(new Date(Date.parse(completionTime) + durationMs(spec.ttl))) };
+}
+
+/** When it has failed, in milliseconds since the epoch; never before it has begun. */
+export function deadlineOf({ spec, status }: Pick<Backup, 'spec' | 'status'>): number {
+  if (status?.startTime === undefined) return Number.POSITIVE_INFINITY;
+  return Date.parse(status.startTime) + (spec.activeDeadlineSeconds ?? DEFAULT_ACTIVE_DEADLINE_SECONDS) * 1000;
+}
+
+function summary(outcome: Outcome): readonly Input[] {
+  if (outcome.kind === 'done') {
+    const { isComplete, message } = outcome;
+    return [{ type: 'Ready', status: 'True', reason: isComplete ? 'BackedUp' : 'BackedUpPartly', message }];
+  }
+  const { kind, reason, message } = outcome;
+  return [
+    { type: 'Ready', status: 'False', reason, message },
+    { type: kind === 'failed' ? 'Stalled' : 'Reconciling', status: 'True', reason, message },
+  ];
+}

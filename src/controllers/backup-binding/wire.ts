@@ -1,0 +1,149 @@
+/** The controller's part of Backups, wired. */
+import type { Backup, VolumeBackup } from '../../api/backup.ts';
+import { hasEnded } from '../../api/backup.ts';
+import type { BackupRepository } from '../../api/backup-repository.ts';
+import type { Namespace } from '../../api/core.ts';
+import { FINALIZERS } from '../../api/group.ts';
+import {
+  BACKUP_REPOSITORIES,
+  BACKUPS,
+  isDeleting,
+  keyOf,
+  NAMESPACES,
+  STORAGE_NODES,
+  VOLUME_BACKUPS,
+  VOLUME_CLASSES,
+  VOLUMES,
+} from '../../api/meta.ts';
+import type { StorageNode } from '../../api/storage-node.ts';
+import type { Volume } from '../../api/volume.ts';
+import type { VolumeClass } from '../../api/volume-class.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { EventSink } from '../../kube/events.ts';
+import { sameValue } from '../../kube/field-diff.ts';
+import type { Manager } from '../../runtime/manager.ts';
+import type { Delta, ReadStore } from '../../runtime/store.ts';
+import type { Clock } from '../../telemetry/clock.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { conditionsDiffer, ordersDiffer, wasTakenOver } from '../support/relevance.ts';
+import type { Wanted } from '../support/sources.ts';
+import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
+import type { Writer } from '../support/writes.ts';
+import { BY_BACKUP, backupOf } from './dependencies.ts';
+import { backupBindingReconciler } from './reconciler.ts';
+import { LastSuccess } from './success.ts';
+
+export interface BackupBindingOptions {
+  readonly client: KubeClient;
+  readonly writer: Writer;
+  readonly events: EventSink;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly leaderOnly: boolean;
+  readonly isLost: (nodeName: string) => boolean;
+}
+
+/** Backups worked on at once. */
+const AT_ONCE = 8;
+/** Of those that wait for their turn. */
+const NEXT = { priority: -10 } as const;
+
+export function addBackupBinding(manager: Manager, options: BackupBindingOptions): void {
+  const { client, writer, events, metrics, clock, leaderOnly, isLost } = options;
+  const backups = manager.cache<Backup>(BACKUPS);
+  const parts = manager.cache<VolumeBackup>(VOLUME_BACKUPS);
+  const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES);
+  const volumes = manager.cache<Volume>(VOLUMES);
+  const nodes = manager.cache<StorageNode>(STORAGE_NODES);
+  const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
+  const namespaces = manager.cache<Namespace>(NAMESPACES);
+  parts.store.addIndex(BY_BACKUP, backupOf);
+  manager.addController({
+    name: 'backup-binding',
+    concurrency: AT_ONCE,
+    reconcile: backupBindingReconciler({
+      backups: backups.store,
+      parts: parts.store,
+      repositories: repositories.store,
+      volumes: volumes.store,
+      nodes: nodes.store,
+      classes: classes.store,
+      namespaces: namespaces.store,
+      isLost,
+      client,
+      writer,
+      events,
+      metrics,
+      lastSuccess: new LastSuccess(metrics),
+    }),
+    leaderOnly,
+    sources: [
+      deltaSource(backups, backupKeys),
+      deltaSource(parts, (delta) => partKeys(delta, backups.store)),
+      deltaSource(repositories, (delta) => repositoryKeys(delta, backups.store)),
+      deltaSource(nodes, (delta) => nodeKeys(delta, backups.store)),
+      // What is chosen and refused is so for good: everything must be known before.
+      deltaSource(volumes, () => []),
+      deltaSource(classes, () => []),
+      deltaSource(namespaces, () => []),
+      resyncSource('backup-binding-resync', clock, RESYNC_MS, () => backups.store.keys()),
+    ],
+  });
+}
+
+/** What people say, what the agent has written down, and what was taken away from us. */
+function backupKeys(delta: Delta<Backup>): Wanted[] {
+  if (delta.type !== 'updated') return [{ key: delta.key }];
+  const { old, object } = delta;
+  const matters =
+    ordersDiffer(old, object) ||
+    wasTakenOver(old, object, FINALIZERS.backup) ||
+    conditionsDiffer(old, object, ['Recorded']) ||
+    hasEnded(old) !== hasEnded(object) ||
+    !sameValue(old.status?.record, object.status?.record);
+  return matters ? [{ key: delta.key }] : [];
+}
+
+/** A part's own Backup; and when it has ended, those that wait for its place. */
+function partKeys(delta: Delta<VolumeBackup>, backups: ReadStore<Backup>): Wanted[] {
+  const part = delta.type === 'deleted' ? delta.old : delta.object;
+  const own = backupOf(part).map((key) => ({ key }));
+  const hasFreed =
+    delta.type === 'deleted' ? !hasEnded(part) : delta.type === 'updated' && hasEnded(part) && !hasEnded(delta.old);
+  if (!hasFreed) return own;
+  const waiting = backups.list().filter((backup) => !hasEnded(backup) && backup.status?.items !== undefined);
+  return [...own, ...waiting.map((backup) => ({ key: keyOf(backup), options: NEXT }))];
+}
+
+/** Backups that wait for it; and all that lie in it, where another node tends it or it goes. */
+function repositoryKeys(delta: Delta<BackupRepository>, backups: ReadStore<Backup>): Wanted[] {
+  const repository = delta.type === 'deleted' ? delta.old : delta.object;
+  const hasMoved =
+    delta.type === 'deleted' ||
+    (delta.type === 'updated' && delta.old.status?.nodeName !== delta.object.status?.nodeName);
+  if (delta.type === 'updated' && !hasMoved) {
+    const { old, object } = delta;
+    if (!ordersDiffer(old, object) && !conditionsDiffer(old, object, ['Ready', 'Stalled'])) return [];
+  }
+  return backups
+    .list()
+    .filter(({ metadata }) => metadata.namespace === repository.metadata.namespace)
+    .filter((backup) => {
+      const name = backup.status?.repositoryRef?.name ?? backup.spec.repositoryRef?.name;
+      if (name === undefined) return !hasEnded(backup);
+      return name === repository.metadata.name && (hasMoved || isDeleting(backup) || !hasEnded(backup));
+    })
+    .map((backup) => ({ key: keyOf(backup) }));
+}
+
+/** A node that is lost, back or gone concerns what has not ended, and what is deleted through it. */
+function nodeKeys(delta: Delta<StorageNode>, backups: ReadStore<Backup>): Wanted[] {
+  if (delta.type === 'updated') {
+    const { old, object } = delta;
+    if (!ordersDiffer(old, object) && !conditionsDiffer(old, object, ['Ready'])) return [];
+  }
+  return backups
+    .list()
+    .filter((backup) => !hasEnded(backup) || isDeleting(backup))
+    .map((backup) => ({ key: keyOf(backup) }));
+}

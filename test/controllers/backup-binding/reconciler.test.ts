@@ -1,0 +1,353 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import type { VolumeBackup } from '../../../src/api/backup.ts';
+import { findCondition } from '../../../src/api/conditions.ts';
+import { FINALIZERS } from '../../../src/api/group.ts';
+import { receive } from '../../../src/controllers/support/transit.ts';
+import { condition, storageNode, volume } from '../support/objects.ts';
+import { BackupWorld, backup, READY, repository } from './backup-world.ts';
+
+const made = {
+  nodeName: 'a',
+  capacity: '1Gi',
+  conditions: [condition('Ready', 'True', 'Provisioned'), condition('Provisioned', 'True', 'Provisioned')],
+};
+
+function world(): BackupWorld {
+  return new BackupWorld().add(storageNode('a'), repository());
+}
+
+function reason(
+  of: BackupWorld,
+  type: 'Ready' | 'Stalled' | 'Reconciling' | 'DataComplete' | 'DeletionBlocked' = 'Ready',
+) {
+  return findCondition(of.backup().conditions, type)?.reason;
+}
+
+const failed = {
+  snapshotID: undefined,
+  conditions: [
+    condition('Ready', 'False', 'SourceEmpty', 'It is empty.'),
+    condition('Stalled', 'True', 'SourceEmpty', 'It is empty.'),
+    condition('DataComplete', 'False', 'SourceEmpty', 'It is empty.'),
+  ],
+} as unknown as NonNullable<VolumeBackup['status']>;
+
+describe('a Backup of volumes', () => {
+  it('is Ready only when every part has ended well and the whole is written down', async () => {
+    const of = world().add(volume('one', {}, made), volume('two', {}, made), backup());
+    await of.settle();
+    expect(of.parts.list().map(({ spec, status }) => [spec.volumeRef.name, status?.nodeName])).to.deep.equal([
+      ['one', 'a'],
+      ['two', 'a'],
+    ]);
+    expect(of.backup()).to.deep.include({ backupID: 'b-482010b2', clusterID: 'cluster', nodeName: 'a' });
+    expect(reason(of)).to.equal('BackingUp');
+    await of.end('one');
+    await of.settle();
+    expect([reason(of), of.backup().items]).to.deep.equal(['BackingUp', { succeeded: 1, failed: 0, skipped: 0 }]);
+    await of.end('two');
+    await of.settle();
+    expect([reason(of), of.backup().completionTime]).to.deep.equal(['Recording', undefined]);
+    await of.record();
+    await of.settle();
+    expect([reason(of), reason(of, 'DataComplete')]).to.deep.equal(['BackedUp', 'Complete']);
+    expect(of.backup().completionTime).to.be.a('string');
+    expect(of.backup().uploadedBytes).to.equal(10);
+    expect(of.secrets.list(), 'Secrets that are left').to.deep.equal([]);
+    const writes = of.writes.length;
+    await of.settle();
+    expect(of.writes).to.have.length(writes);
+  });
+
+  it('hands over a document with what each volume was when the backup began', async () => {
+    const of = world().add(volume('one', {}, made), backup());
+    await of.settle();
+    of.add(volume('one', { capacity: '9Gi' }, made));
+    await of.end('one');
+    await of.settle();
+    const found = await receive(backup(), 'document', { client: of.client }, new AbortController().signal);
+    const document = JSON.parse(found?.files.get('backup.json') ?? '');
+    expect(document).to.deep.include({
+      backupID: 'b-482010b2',
+      clusterID: 'cluster',
+      namespace: 'team',
+      scope: 'Volumes',
+    });
+    expect(document.volumes).to.have.length(1);
+    expect(document.volumes[0]).to.deep.include({
+      name: 'one',
+      snapshotID: 'snap-one',
+      isComplete: true,
+      isConsistent: true,
+    });
+    expect(document.volumes[0].document.spec.capacity).to.equal(undefined);
+    expect(
+      of.backup().manifestSecretRefs?.map(({ name }) => of.secrets.get(`team/${name}`) !== undefined),
+    ).to.deep.equal([true, true]);
+  });
+
+  it('has failed when a part has, and is not tried again', async () => {
+    const of = world().add(volume('one', {}, made), volume('two', {}, made), backup());
+    await of.settle();
+    await of.end('one');
+    await of.end('two', failed);
+    await of.settle();
+    expect([reason(of), reason(of, 'Stalled'), reason(of, 'DataComplete')]).to.deep.equal([
+      'SourceEmpty',
+      'SourceEmpty',
+      'SourceEmpty',
+    ]);
+    expect(of.backup().items).to.deep.equal({ succeeded: 1, failed: 1, skipped: 0 });
+    expect(of.backup().completionTime).to.be.a('string');
+    expect(of.secrets.list()).to.deep.equal([]);
+  });
+
+  it('says what it lacks where onPartial allows that', async () => {
+    const of = world().add(volume('one', {}, made), volume('two', {}, made), backup('b', { onPartial: 'Allow' }));
+    await of.settle();
+    await of.end('one');
+    await of.end('two', failed);
+    await of.settle();
+    await of.record();
+    await of.settle();
+    expect([reason(of), reason(of, 'DataComplete')]).to.deep.equal(['BackedUpPartly', 'SourceEmpty']);
+    expect(findCondition(of.backup().conditions, 'Ready')?.message).to.contain('two');
+  });
+
+  it('fails with nothing to back up instead of being a success of nothing', async () => {
+    for (const scope of ['Volumes', 'Full'] as const) {
+      const of = world().add(backup('b', { scope }));
+      await of.settle();
+      expect(reason(of, 'Stalled')).to.equal('NothingToBackUp');
+    }
+    const of = new BackupWorld().add(storageNode('a'), { ...repository(), kind: 'BackupRepository' });
+    of.add(backup('b', { scope: 'Volumes', volumeSelector: { matchLabels: { no: 'such' } } }), volume('one', {}, made));
+    await of.settle();
+    expect([reason(of, 'Stalled'), of.parts.list()]).to.deep.equal(['NothingToBackUp', []]);
+  });
+
+  it('fails for a volume that is named and is not there', async () => {
+    const of = world().add(volume('one', {}, made), backup('b', { volumeRefs: [{ name: 'one' }, { name: 'no' }] }));
+    await of.settle();
+    await of.end('one');
+    await of.settle();
+    expect([reason(of), of.backup().items]).to.deep.equal(['VolumeNotFound', { succeeded: 1, failed: 1, skipped: 0 }]);
+  });
+
+  it('fails the part of a volume that is not provisioned', async () => {
+    const of = world().add(volume('one', {}, { nodeName: 'a' }), backup());
+    await of.settle();
+    expect([reason(of), reason(of, 'Stalled')]).to.deep.equal(['VolumeNotReady', 'VolumeNotReady']);
+  });
+
+  it('counts a part that somebody has deleted as lacking', async () => {
+    const of = world().add(volume('one', {}, made), volume('two', {}, made), backup());
+    await of.settle();
+    await of.end('one');
+    of.parts.delete(`team/${of.part('two').metadata.name}`);
+    await of.settle();
+    expect(reason(of)).to.equal('VolumeNotFound');
+  });
+
+  it('gives a node two parts at a time, and a Backup no more than its parallelism', async () => {
+    const volumes = ['1', '2', '3', '4'].map((name) => volume(name, {}, made));
+    const of = world().add(...volumes, backup());
+    await of.settle();
+    const running = () =>
+      of.parts.list().filter(({ status }) => status?.nodeName !== undefined && status.completionTime === undefined);
+    expect(running()).to.have.length(2);
+    for (const { spec } of running()) await of.end(spec.volumeRef.name);
+    await of.settle();
+    expect(running()).to.have.length(2);
+    const alone = world().add(...volumes, backup('b', { limits: { parallelism: 1 } }));
+    await alone.settle();
+    expect(alone.parts.list().filter(({ status }) => status?.nodeName !== undefined)).to.have.length(1);
+  });
+
+  it('makes the same parts when it was killed at any write', async () => {
+    for (let kill = 0; kill < 40; kill += 1) {
+      const of = world().add(volume('one', {}, made), volume('two', {}, made), backup());
+      let left = kill;
+      const create = of.client.create;
+      const patch = of.client.patch;
+      Object.assign(of.client, {
+        create: (...args: Parameters<typeof create>) =>
+          left-- === 0 ? Promise.reject(new Error('killed')) : create(...args),
+        patch: (...args: Parameters<typeof patch>) =>
+          left-- === 0 ? Promise.reject(new Error('killed')) : patch(...args),
+      });
+      await of.settle().catch(() => undefined);
+      await of.settle();
+      expect(of.parts.list()).to.have.length(2);
+      await of.end('one');
+      await of.end('two');
+      await of.settle().catch(() => undefined);
+      await of.settle();
+      await of.record();
+      await of.settle();
+      expect(reason(of)).to.equal('BackedUp');
+      expect(of.secrets.list()).to.deep.equal([]);
+    }
+  });
+});
+
+describe('the repository of a Backup', () => {
+  it('is waited for, with its own reason, and refused when it is refused', async () => {
+    const of = world().add(volume('one', {}, made), backup());
+    of.add(repository('repo', { ...READY, conditions: [condition('Ready', 'False', 'ServerUnreachable')] }));
+    await of.settle();
+    expect([reason(of), reason(of, 'Reconciling'), of.parts.list().length]).to.deep.equal([
+      'ServerUnreachable',
+      'ServerUnreachable',
+      0,
+    ]);
+    const stalled = [
+      condition('Ready', 'False', 'WrongPassword'),
+      condition('Stalled', 'True', 'WrongPassword', 'No.'),
+    ];
+    of.add(repository('repo', { ...READY, conditions: stalled }));
+    await of.settle();
+    expect([reason(of, 'Stalled'), of.backup().completionTime !== undefined]).to.deep.equal(['WrongPassword', true]);
+  });
+
+  it('is not waited for long when it does not exist', async () => {
+    const of = new BackupWorld().add(storageNode('a'), volume('one', {}, made), backup());
+    await of.run();
+    expect(reason(of, 'Reconciling')).to.equal('RepositoryNotFound');
+    await of.clock.advance(61_000);
+    await of.run();
+    expect(reason(of, 'Stalled')).to.equal('RepositoryNotFound');
+  });
+
+  it('is made for a destination, below it for the namespace, with a key that is never replaced', async () => {
+    const of = new BackupWorld().add(
+      storageNode('a'),
+      volume('one', {}, made),
+      backup('b', { destination: 's3://kept/here' }),
+    );
+    await of.settle();
+    const [repo] = of.repositories.list();
+    expect(repo?.spec.s3).to.deep.equal({ bucket: 'kept', prefix: 'here/team' });
+    const [key] = of.secrets.list();
+    expect(key?.metadata.name).to.equal(repo?.spec.encryption.secretRef.name);
+    expect(Buffer.from(key?.stringData?.['password'] ?? '', 'base64')).to.have.length(32);
+    of.add(backup('c', { destination: 's3://kept/here/' }));
+    await of.settle('c');
+    expect([of.repositories.list().length, of.secrets.list().length]).to.deep.equal([1, 1]);
+    of.repositories.delete(`team/${repo?.metadata.name}`);
+    await of.settle('c');
+    expect(of.secrets.list()).to.deep.equal([key]);
+  });
+
+  it('is on the node of the volumes where it is a directory, and refused where that is several', async () => {
+    const destination = '/srv/kept';
+    const of = new BackupWorld().add(
+      storageNode('a'),
+      storageNode('b'),
+      volume('one', {}, made),
+      backup('b', { destination }),
+    );
+    await of.settle();
+    expect(of.repositories.list()[0]?.spec).to.deep.include({ hostPath: { path: '/srv/kept/team' }, nodeName: 'a' });
+    of.add(volume('two', {}, { ...made, nodeName: 'b' }), backup('c', { destination }));
+    await of.settle('c');
+    expect(findCondition(of.backup('c').conditions, 'Stalled')?.reason).to.equal('InvalidSpec');
+  });
+});
+
+describe('the end of a Backup', () => {
+  it('comes by cancel: what waits is ended, what runs is asked to stop and waited for', async () => {
+    const of = world().add(...['1', '2', '3'].map((name) => volume(name, {}, made)), backup());
+    await of.settle();
+    of.add(backup('b', { cancel: true }, of.backup(), { finalizers: [FINALIZERS.backup], generation: 2 }));
+    await of.settle();
+    expect(
+      of.parts.list().map(({ spec, status }) => [spec.cancel === true, status?.completionTime !== undefined]),
+    ).to.deep.equal([
+      [true, false],
+      [true, false],
+      [false, true],
+    ]);
+    expect(of.backup().completionTime).to.equal(undefined);
+    const cancelled = { ...failed, conditions: [condition('Ready', 'False', 'Cancelled')] } as const;
+    await of.end('1', cancelled);
+    await of.end('2', cancelled);
+    await of.settle();
+    expect([reason(of, 'Stalled'), of.backup().completionTime !== undefined]).to.deep.equal(['Cancelled', true]);
+  });
+
+  it('comes by the deadline, also where a node is lost and never answers', async () => {
+    const of = world().add(volume('one', {}, made), backup('b', { activeDeadlineSeconds: 600 }));
+    await of.settle();
+    of.lost.add('a');
+    await of.clock.advance(601_000);
+    await of.settle();
+    expect([reason(of), of.backup().completionTime]).to.deep.equal(['BackingUp', undefined]);
+    await of.clock.advance(60_000);
+    await of.settle();
+    expect([reason(of, 'Stalled'), of.backup().completionTime !== undefined]).to.deep.equal(['DeadlineExceeded', true]);
+  });
+
+  it('comes when the node that read a volume was taken out of the cluster', async () => {
+    const of = world().add(volume('one', {}, made), backup());
+    await of.settle();
+    of.nodes.delete('a');
+    of.lost.add('a');
+    await of.settle();
+    expect(reason(of, 'Stalled')).to.equal('NodeLost');
+  });
+
+  it('is the deletion of the Backup when its ttl has passed', async () => {
+    const of = world().add(volume('one', {}, made), backup('b', { ttl: '1h' }));
+    await of.settle();
+    await of.end('one');
+    await of.settle();
+    await of.record();
+    await of.settle();
+    expect(Date.parse(of.backup().expirationTime ?? '') - Date.parse(of.backup().completionTime ?? '')).to.equal(
+      3_600_000,
+    );
+    expect(of.requests).not.to.include('delete Backup/b');
+    await of.clock.advance(3_600_000);
+    await of.run();
+    expect(of.requests).to.include('delete Backup/b');
+  });
+});
+
+describe('the deletion of a Backup', () => {
+  const deleting = { deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: [FINALIZERS.backup] };
+
+  it('is simple while nothing of it was in a repository', async () => {
+    const of = world().add(backup('b', {}, {}, deleting));
+    await of.settle();
+    expect(of.backups.get('team/b')).to.equal(undefined);
+  });
+
+  it('cancels what runs first, and is then up to the agent', async () => {
+    const of = world().add(volume('one', {}, made), backup());
+    await of.settle();
+    of.add(backup('b', {}, of.backup(), deleting));
+    await of.settle();
+    expect(of.part('one').spec.cancel).to.equal(true);
+    await of.end('one', failed);
+    await of.settle();
+    expect([reason(of, 'Stalled'), of.backups.get('team/b')?.metadata.finalizers]).to.deep.equal([
+      'Cancelled',
+      [FINALIZERS.backup],
+    ]);
+  });
+
+  it('leaves the data where the repository is gone, and says so', async () => {
+    const status = {
+      backupID: 'b-1',
+      items: { succeeded: 1, failed: 0, skipped: 0 },
+      completionTime: '2026-01-01T00:00:00Z',
+    };
+    const of = world().add(backup('b', {}, status, deleting));
+    of.repositories.delete('team/repo');
+    await of.settle();
+    expect(of.backups.get('team/b')).to.equal(undefined);
+    expect(of.events).to.include('Warning DataRetained Backup/b');
+  });
+});
