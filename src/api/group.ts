@@ -45,6 +45,9 @@ export const ANNOTATIONS = {
 /** UID of the Restore whose safety Snapshot an object is: an annotation that the controller sets. */
 export const RESTORE_UID_ANNOTATION = `${GROUP}/restore-uid`;
 
+/** On the Secret of a repository's key: a mark of the key that was exported. Set by `clawstore repository export-key`. */
+export const KEY_EXPORTED_ANNOTATION = `${GROUP}/key-exported`;
+
 /** Annotations that a schedule sets on what it makes. */
 export const RUN_ANNOTATIONS = {
   /** UID of the schedule. */
@@ -73,10 +76,15 @@ export const LABELS = {
   os: 'kubernetes.io/os',
 } as const;
 
+/** Value of {@link LABELS.managedBy} on what we make. */
+export const MANAGED_BY = 'clawstore';
+
 /** Server-side-apply field managers: one writer per status field. */
 export const FIELD_MANAGERS = {
   controller: 'clawstore-controller',
   agent: 'clawstore-agent',
+  /** What the agent that tends a repository says of the backups in it, beside what was said when they were made. */
+  repository: 'clawstore-repository',
   /** The nine commands and the `volume|snapshot|backup` commands of the binary. */
   commands: 'clawstore-commands',
   /** Objects that `clawstore up` installs and applies (default class, `--apply DIR`). */

@@ -46,6 +46,7 @@ import type { PoolReader } from './node/observe.ts';
 import { readNodeInfo } from './node/observe.ts';
 import { nodeReconciler } from './node/reconciler.ts';
 import { isNodeLocal } from './policy/sources/index.ts';
+import { addRepositoryController } from './repository/wire.ts';
 import {
   mountToRestoreKeys,
   restoreKeys,
@@ -261,6 +262,17 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       resyncSource('restore-resync', clock, RESYNC_MS, () => stores.restores.keys()),
     ],
   });
+  const { backups } = dependencies;
+  if (backups !== undefined) {
+    addRepositoryController(manager, {
+      client,
+      clock,
+      dependencies: { ...dependencies, named },
+      tools: backups,
+      node,
+      own,
+    });
+  }
   manager.addController({
     name: 'node',
     reconcile: nodeReconciler({

@@ -40,6 +40,7 @@ import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconcile
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
+import { addRepositoryBinding } from './repository-binding/wire.ts';
 import { restoreBindingReconciler } from './restore-binding/reconciler.ts';
 import { addScheduleControllers } from './schedule/wire.ts';
 import { snapshotBindingReconciler } from './snapshot-binding/reconciler.ts';
@@ -200,6 +201,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     leaderOnly,
     isLost: (nodeName) => isLost(stores, nodeName),
   });
+  addRepositoryBinding(manager, { client, writer, events, clock, leaderOnly, isLost: (name) => isLost(stores, name) });
   manager.addRunnable(eventCloser('controller-events', events));
 }
 

@@ -140,6 +140,31 @@ export function createMetrics() {
       'When the newest backup that succeeded ended, by namespace and schedule; the schedule is empty for those made by hand.',
       ['namespace', 'schedule'],
     ),
+    repositoryReady: gauge(
+      'clawstore_repository_ready',
+      'Whether the repository can be reached, opened and relied on (1) or not (0).',
+      ['namespace', 'name'],
+    ),
+    repositoryKeyExported: gauge(
+      'clawstore_repository_key_exported',
+      'Whether the key of the repository is kept elsewhere, too (1) or not (0).',
+      ['namespace', 'name'],
+    ),
+    repositoryVerified: gauge(
+      'clawstore_repository_verified',
+      'Whether the last check found nothing wrong (1) or damage (0); absent where none was made.',
+      ['namespace', 'name'],
+    ),
+    repositorySize: gauge('clawstore_repository_size_bytes', 'Bytes stored in the repository.', ['namespace', 'name']),
+    repositoryBackups: gauge('clawstore_repository_backups', 'Whole backups in the repository, of whomever.', [
+      'namespace',
+      'name',
+    ]),
+    repositoryLastCheck: gauge(
+      'clawstore_repository_last_check_timestamp_seconds',
+      'When the repository was last checked.',
+      ['namespace', 'name'],
+    ),
     remounts: counter('clawstore_mount_remounts_total', 'Mounts that were made again, by what was wrong.', ['reason']),
     buildInfo: gauge('clawstore_build_info', 'Always 1; the labels tell the build.', ['version', 'node_version']),
   };

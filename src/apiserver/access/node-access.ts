@@ -3,7 +3,7 @@
  * finalizers, besides its Lease and Events. The model is Kubernetes' node authorizer with its admission plugin; on a real
  * cluster the same rules are RBAC and ValidatingAdmissionPolicies.
  */
-import { DEFAULT_VOLUME_CLASS, GROUP, LABELS, nodeLeaseName, SYSTEM_NAMESPACE } from '../../api/group.ts';
+import { DEFAULT_VOLUME_CLASS, FINALIZERS, GROUP, LABELS, nodeLeaseName, SYSTEM_NAMESPACE } from '../../api/group.ts';
 import { forbidden } from '../http/errors.ts';
 import { keyOf, type Resource } from '../kinds/resource.ts';
 import type { Attempt } from '../registry/request.ts';
@@ -60,6 +60,12 @@ export class NodeAccess {
     const item = kind.collection.get(keyOf(kind, namespace, name));
     if (item !== undefined && nodeNameOf(item.object) === node) return true;
     if (READ.includes(verb) && resource === 'volumes' && this.#mountsOf(node, namespace).has(name)) return true;
+    // An object that takes the name of one that was found may stand for it already.
+    if (verb === 'get' && resource === 'backups' && item !== undefined) {
+      const { spec } = item.object;
+      const reference = statusOf(item.object)['repositoryRef'] ?? (isObject(spec) ? spec['repositoryRef'] : undefined);
+      if (this.tends(node, namespace, nameIn(reference) ?? '')) return true;
+    }
     // What is not there is told as such to who names it, so that an agent sees its objects go.
     return item === undefined && (verb === 'get' || WRITE.includes(verb));
   }
@@ -224,11 +230,13 @@ function admitFound(node: string, object: JsonObject, access: NodeAccess, refuse
   refuseOthers(metadata, {}, FOUND_METADATA, (why) => refuse(why.replace('change ', 'set metadata.')));
   const foreign = Object.keys(labelsOf(object)).find((key) => key !== LABELS.repository);
   if (foreign !== undefined) refuse(`may not set the label ${foreign}`);
+  const finalizer = changedItems(metadata['finalizers'], []).find((text) => text !== FINALIZERS.backup);
+  if (finalizer !== undefined) refuse(`may not set the finalizer ${finalizer}`);
 }
 
 const FOUND_SPEC = ['imported', 'repositoryRef', 'deletionPolicy', 'scope', 'onPartial'];
 /** Besides the name, what the server sets. */
-const FOUND_METADATA = ['name', 'namespace', 'labels', 'uid', 'creationTimestamp', ...FREE_METADATA];
+const FOUND_METADATA = ['name', 'namespace', 'labels', 'finalizers', 'uid', 'creationTimestamp', ...FREE_METADATA];
 
 /** Refuses the first field that is not one of these and differs. */
 function refuseOthers(

@@ -23,7 +23,12 @@ export interface PolicyFacts {
 
 /** What is known of an object that a volume names. */
 export type Named =
-  | { readonly state: 'found'; readonly data: Readonly<Record<string, string>> }
+  | {
+      readonly state: 'found';
+      readonly data: Readonly<Record<string, string>>;
+      readonly labels?: Readonly<Record<string, string>>;
+      readonly annotations?: Readonly<Record<string, string>>;
+    }
   | { readonly state: 'absent' }
   /** Not read yet. */
   | { readonly state: 'unknown' };

@@ -1,5 +1,6 @@
 /** Indexes that controller and agent use, as shared functions, so that both may share one cache. */
 
+import type { Backup } from '../../api/backup.ts';
 import type { KubeObjectBase } from '../../api/meta.ts';
 import { keyOf } from '../../api/meta.ts';
 import type { Restore } from '../../api/restore.ts';
@@ -22,6 +23,9 @@ export const BY_SOURCE_UID = 'source-uid';
 
 /** Restores by the UID of the Volume that they take back. */
 export const BY_VOLUME_UID = 'volume-uid';
+
+/** Backups by the key of the BackupRepository that they lie in. */
+export const BY_REPOSITORY = 'repository';
 
 /** Key of the Volume that a mount names. */
 export function volumeKeyOf(mount: VolumeMount): string {
@@ -61,6 +65,11 @@ export function dataSourceOf({ metadata, spec }: Volume): readonly string[] {
     ...(snapshotRef === undefined ? [] : [dataSourceKey('Snapshot', keyed(snapshotRef.name))]),
     ...(volumeRef === undefined ? [] : [dataSourceKey('Volume', keyed(volumeRef.name))]),
   ];
+}
+
+export function repositoryOfBackup({ metadata, spec, status }: Backup): readonly string[] {
+  const name = status?.repositoryRef?.name ?? spec.repositoryRef?.name;
+  return name === undefined ? [] : [keyOf({ metadata: { namespace: metadata.namespace ?? '', name } })];
 }
 
 export function nodeOf(object: KubeObjectBase & { readonly status?: { readonly nodeName?: string } }) {

@@ -97,7 +97,14 @@ class NamedObjects<T extends KubeObjectBase> {
     const hold = this.#holds.get(key) ?? this.#hold(key);
     if (!hold.hasSynced) return { state: 'unknown' };
     const object = hold.get();
-    return object === undefined ? { state: 'absent' } : { state: 'found', data: this.#decode(object) };
+    if (object === undefined) return { state: 'absent' };
+    const { labels, annotations } = object.metadata;
+    return {
+      state: 'found',
+      data: this.#decode(object),
+      ...(labels === undefined ? {} : { labels }),
+      ...(annotations === undefined ? {} : { annotations }),
+    };
   }
 
   /** Lets go of those that are concerned and that nobody names. */

@@ -373,7 +373,10 @@ describe('roles', function () {
       const record = { record: { snapshotID: 's', objects: 1 } };
       expect((await node.merge(`${DEFAULT}/backups/b/status`, { status: record })).code).to.equal(200);
 
-      const created = await node.ask(`${DEFAULT}/backups`, found('a', { ...spec, deletionPolicy: 'Retain' }));
+      const created = await node.ask(
+        `${DEFAULT}/backups`,
+        found('a', { ...spec, deletionPolicy: 'Retain' }, { finalizers: [`${GROUP}/backup`] }),
+      );
       expect(created.code, created.text).to.equal(201);
       made.push(`${DEFAULT}/backups/a`);
       for (const [name, ask] of Object.entries({
@@ -387,6 +390,8 @@ describe('roles', function () {
       })) {
         expect((await node.ask(`${DEFAULT}/backups`, ask)).code, name).to.equal(403);
       }
+      // It is not given to the node yet, but lies in a repository that the node tends.
+      expect((await node.ask(`${DEFAULT}/backups/a`)).code).to.equal(200);
       await refused(node, `${DEFAULT}/backups/a`, { spec: { ttl: '1h' } }, '');
       expect((await node.ask(`${DEFAULT}/backups/b`, { method: 'DELETE' })).code).to.equal(403);
       for (const path of made) {

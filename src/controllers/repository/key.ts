@@ -1,0 +1,25 @@
+/** Whether the key of a repository is kept by somebody else than this installation. Pure. */
+import { createHash } from 'node:crypto';
+import { PASSWORD_KEY } from '../../api/backup-repository.ts';
+import type { ConditionInput } from '../../api/conditions.ts';
+import { KEY_EXPORTED_ANNOTATION, LABELS, MANAGED_BY } from '../../api/group.ts';
+import type { Named } from '../policy/facts.ts';
+
+/** What an export leaves on the Secret: it is about this key and no other. */
+export function keyMark(password: string): string {
+  return createHash('sha256').update(`clawstore key ${password}`).digest('hex').slice(0, 32);
+}
+
+/** Undefined while the Secret is not known. */
+export function keyCondition(secretName: string, secret: Named): ConditionInput<'KeyExported'> | undefined {
+  if (secret.state !== 'found') return undefined;
+  const password = secret.data[PASSWORD_KEY] ?? '';
+  if (secret.labels?.[LABELS.managedBy] !== MANAGED_BY) {
+    return { type: 'KeyExported', status: 'True', reason: 'KeyProvided', message: '' };
+  }
+  if (secret.annotations?.[KEY_EXPORTED_ANNOTATION] === keyMark(password)) {
+    return { type: 'KeyExported', status: 'True', reason: 'KeyExported', message: '' };
+  }
+  const message = `The key in Secret "${secretName}" is kept nowhere else; run "clawstore repository export-key" and store what it prints elsewhere: whoever loses the key has lost the backups.`;
+  return { type: 'KeyExported', status: 'False', reason: 'KeyNotExported', message };
+}

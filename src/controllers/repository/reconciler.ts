@@ -1,0 +1,256 @@
+/**
+ * A repository and the agent that tends it.
+ *
+ *   judged     the policy of this node allows the location, and its Secrets are there
+ *   looked at  every five minutes and when something happened: opened (or made), its locks and backups listed; objects and
+ *              what is stored brought together; parts that nobody will finish forgotten
+ *   cared for  space given back after something was removed; checked at the times that the spec names
+ *
+ * All that asks the repository is a job outside of the queue, so that a dead server holds up nothing else.
+ */
+import type { Backup } from '../../api/backup.ts';
+import type { BackupRepository } from '../../api/backup-repository.ts';
+import type { Namespace } from '../../api/core.ts';
+import { ANNOTATIONS } from '../../api/group.ts';
+import { BACKUP_REPOSITORIES, isDeleting } from '../../api/meta.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { UserPath } from '../../node/layer.ts';
+import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
+import { DONE } from '../../runtime/reconciler.ts';
+import type { ReadStore } from '../../runtime/store.ts';
+import { clusterIDOf } from '../backup-binding/identity.ts';
+import type { AgentDependencies } from '../support/agent.ts';
+import { isPaused } from '../support/annotations.ts';
+import { recordConditionEvents } from '../support/condition-events.ts';
+import { BY_REPOSITORY } from '../support/indexes.ts';
+import type { JobState, Jobs } from '../support/jobs.ts';
+import { SHORT_WAIT_MS } from '../support/jobs.ts';
+import type { BackupTools } from '../support/repository-access.ts';
+import { repositoryAccess } from '../support/repository-access.ts';
+import type { Writer } from '../support/writes.ts';
+import { tolerateChange } from '../support/writes.ts';
+import { nextCheck, nextLook, nextPrune } from './care.ts';
+import { checkJob, lookJob, pruneJob } from './jobs.ts';
+import { keyCondition } from './key.ts';
+import type { LookDependencies } from './look.ts';
+import { fingerprintOf, RepositoryState } from './state.ts';
+import type { RepositoryOutcome } from './status.ts';
+import { repositoryStatus } from './status.ts';
+import { tellOfFound } from './sync.ts';
+
+export interface RepositoryDependencies extends AgentDependencies {
+  readonly tools: BackupTools;
+  readonly repositories: ReadStore<BackupRepository>;
+  /** Those that the node has, indexed by {@link BY_REPOSITORY}. */
+  readonly backupStore: ReadStore<Backup>;
+  readonly client: Pick<KubeClient, 'create' | 'get'>;
+  /** Writes as the field manager `repository`. */
+  readonly backupWriter: Writer;
+  readonly namespaces: ReadStore<Namespace>;
+  /** By key of the repository. */
+  readonly states: Map<string, RepositoryState>;
+  readonly looks: Jobs;
+  /** Checks and giving back of space: they may take hours. */
+  readonly care: Jobs;
+  readonly makeDirectory: (path: UserPath, signal: AbortSignal) => Promise<void>;
+  readonly below?: LookDependencies['below'];
+  /** Whether this node works on a part of a backup. */
+  readonly isAtWork: (backupID: string) => boolean;
+}
+
+/** How soon a job that could not be ended is waited for again, in milliseconds. */
+const END_RETRY_MS = 2000;
+/** How soon is looked at again what the next reconcile will find, in milliseconds. */
+const SOON_MS = 100;
+
+export function repositoryReconciler(dependencies: RepositoryDependencies): Reconciler {
+  return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
+}
+
+async function reconcile(key: string, deps: RepositoryDependencies, context: ReconcileContext): Promise<Result> {
+  const { looks, care, states } = deps;
+  const object = deps.repositories.get(key);
+  const repository = object?.status?.nodeName === deps.nodeName ? object : undefined;
+  const isAtWork = repository !== undefined && !isDeleting(repository) && !isPaused(repository);
+  const uid = isAtWork ? repository.metadata.uid : undefined;
+  const ends = [looks, care].map((jobs) => jobs.end(key, context.signal, uid));
+  if ((await Promise.all(ends)).includes(false)) return { requeueAfterMs: END_RETRY_MS };
+  if (repository === undefined) {
+    states.delete(key);
+    forgetMetrics(key, deps);
+    return DONE;
+  }
+  const state = stateOf(key, repository, states);
+  if (!isAtWork) {
+    const kind = isDeleting(repository) ? 'deleting' : 'paused';
+    await report(key, repository, state, { kind }, undefined, deps, context);
+    return DONE;
+  }
+  return tend(key, repository, state, deps, context);
+}
+
+function stateOf(key: string, { metadata }: BackupRepository, states: Map<string, RepositoryState>): RepositoryState {
+  const present = states.get(key);
+  if (present?.uid === metadata.uid) return present as RepositoryState;
+  const state = new RepositoryState(metadata.uid ?? '');
+  states.set(key, state);
+  return state;
+}
+
+async function tend(
+  key: string,
+  repository: BackupRepository,
+  state: RepositoryState,
+  deps: RepositoryDependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  const { looks, care } = deps;
+  const { clock, signal } = context;
+  const namespace = repository.metadata.namespace ?? '';
+  const isReadOnly = repository.spec.accessMode === 'ReadOnly';
+  const resolution = repositoryAccess(deps, deps.tools, { namespace, location: repository.spec, readOnly: isReadOnly });
+  const clusterID = clusterIDOf((name) => deps.namespaces.get(name));
+  if (!resolution.ok || clusterID === undefined) {
+    if (!(await looks.end(key, signal)) || !(await care.end(key, signal))) return { requeueAfterMs: END_RETRY_MS };
+    const { reason, message, stalled } = resolution.ok
+      ? ({
+          reason: 'Pending',
+          message: 'The namespaces of the cluster have not been read yet.',
+          stalled: false,
+        } as const)
+      : resolution.refusal;
+    // What is on its way is there in a moment, and said only where nothing was said before.
+    const isPassing = reason === 'Pending' && (repository.status?.conditions?.length ?? 0) > 0;
+    const outcome: RepositoryOutcome = isPassing ? { kind: 'known' } : { kind: 'refused', reason, message, stalled };
+    await report(key, repository, state, outcome, undefined, deps, context);
+    return DONE;
+  }
+  const { access, directory, url } = resolution;
+  const request = { key, repository, state, access, directory, clusterID };
+  const fingerprint = fingerprintOf(repository, access);
+  assertEnded(await looks.settle(key, 0, signal));
+  assertEnded(await care.settle(key, 0, signal));
+  if (!looks.has(key) && nextLook(state, fingerprint) <= clock.now()) {
+    state.fingerprint = fingerprint;
+    looks.start(key, lookJob(request, deps, clock));
+    assertEnded(await looks.settle(key, SHORT_WAIT_MS, signal));
+  }
+  let hasMore = false;
+  if (state.looked?.ok === true && !looks.has(key)) {
+    const backups = backupsOf(key, deps);
+    const facts = { repository, before: [], backups, catalogue: state.looked.result.catalogue, clusterID };
+    const sync = { ...deps, writer: deps.backupWriter };
+    hasMore = await tellOfFound({ ...facts, damaged: state.damaged, now: clock.now() }, sync, signal);
+    if (!care.has(key)) startCare(key, repository, state, request, deps, context);
+  }
+  await report(key, repository, state, { kind: 'known' }, url, deps, context);
+  if (hasMore) return { requeueAfterMs: SOON_MS };
+  const dues = [
+    looks.has(key) ? undefined : nextLook(state, fingerprint),
+    care.has(key) || state.looked?.ok !== true ? undefined : nextPrune(repository, state),
+    care.has(key) || state.looked?.ok !== true ? undefined : nextCheck(repository, state, clock.now()),
+  ].filter((due) => due !== undefined);
+  if (dues.length === 0) return DONE;
+  return { requeueAfterMs: Math.min(LONGEST_WAIT_MS, Math.max(SOON_MS, Math.min(...dues) - clock.now())) };
+}
+
+const LONGEST_WAIT_MS = 86_400_000;
+
+/** What did not come from the repository, such as a request to the API server that failed, is tried again with back-off. */
+function assertEnded(state: JobState | undefined): void {
+  if (state?.state === 'failed') throw state.error;
+}
+
+function startCare(
+  key: string,
+  repository: BackupRepository,
+  state: RepositoryState,
+  request: Parameters<typeof lookJob>[0],
+  deps: RepositoryDependencies,
+  { clock }: ReconcileContext,
+): void {
+  const now = clock.now();
+  const checkDue = nextCheck(repository, state, now);
+  if (checkDue !== undefined && checkDue <= now) {
+    state.checkedFor = repository.metadata.annotations?.[ANNOTATIONS.reconcileAt];
+    deps.care.start(key, checkJob(request, deps, clock));
+    return;
+  }
+  const pruneDue = nextPrune(repository, state);
+  if (pruneDue !== undefined && pruneDue <= now) deps.care.start(key, pruneJob(request, deps, clock));
+}
+
+export function backupsOf(
+  key: string,
+  { backupStore }: Pick<RepositoryDependencies, 'backupStore'>,
+): readonly Backup[] {
+  return backupStore.byIndex(BY_REPOSITORY, key);
+}
+
+/** Derives the status and writes what differs. */
+async function report(
+  key: string,
+  repository: BackupRepository,
+  state: RepositoryState,
+  outcome: RepositoryOutcome,
+  url: string | undefined,
+  deps: RepositoryDependencies,
+  { clock, signal }: ReconcileContext,
+): Promise<void> {
+  const { name } = repository.spec.encryption.secretRef;
+  const secret = deps.named?.secret(repository.metadata.namespace ?? '', name) ?? ({ state: 'unknown' } as const);
+  const keyFacts = keyCondition(name, secret);
+  const now = new Date(clock.now());
+  const status = repositoryStatus({ repository, outcome, url, key: keyFacts, state, now });
+  setMetrics(key, status, deps);
+  if (await deps.writer.status(BACKUP_REPOSITORIES, repository, status, { signal })) {
+    recordConditionEvents(deps.events, repository, repository.status?.conditions, status.conditions);
+  }
+}
+
+const STATES: readonly (readonly [string, string])[] = [
+  ['Ready', 'repositoryReady'],
+  ['KeyExported', 'repositoryKeyExported'],
+  ['Verified', 'repositoryVerified'],
+];
+
+function setMetrics(
+  key: string,
+  status: ReturnType<typeof repositoryStatus>,
+  { metrics }: Pick<RepositoryDependencies, 'metrics'>,
+): void {
+  if (metrics === undefined) return;
+  const labels = labelsOf(key);
+  for (const [type, metric] of STATES) {
+    const condition = status.conditions?.find((one) => one.type === type);
+    const gauge = metrics[metric as 'repositoryReady'];
+    if (condition === undefined || condition.status === 'Unknown') gauge.remove(labels);
+    else gauge.set(labels, condition.status === 'True' ? 1 : 0);
+  }
+  if (status.sizeBytes !== undefined) metrics.repositorySize.set(labels, status.sizeBytes);
+  if (status.backupCount !== undefined) metrics.repositoryBackups.set(labels, status.backupCount);
+  if (status.lastCheckTime !== undefined) {
+    metrics.repositoryLastCheck.set(labels, Date.parse(status.lastCheckTime) / 1000);
+  }
+}
+
+function forgetMetrics(key: string, { metrics }: Pick<RepositoryDependencies, 'metrics'>): void {
+  if (metrics === undefined) return;
+  const { repositoryReady, repositoryKeyExported, repositoryVerified } = metrics;
+  const { repositorySize, repositoryBackups, repositoryLastCheck } = metrics;
+  for (const gauge of [
+    repositoryReady,
+    repositoryKeyExported,
+    repositoryVerified,
+    repositorySize,
+    repositoryBackups,
+    repositoryLastCheck,
+  ]) {
+    gauge.remove(labelsOf(key));
+  }
+}
+
+function labelsOf(key: string): { readonly namespace: string; readonly name: string } {
+  const [namespace = '', name = ''] = key.split('/');
+  return { namespace, name };
+}
