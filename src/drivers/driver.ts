@@ -10,7 +10,7 @@
  */
 import type { UnmountOutcome as NodeUnmountOutcome } from '../node/layer.ts';
 import type { MountEntry } from '../node/mount-entry.ts';
-import type { TreeSource } from '../node/trees/operations.ts';
+import type { TreeChanges, TreeSource } from '../node/trees/operations.ts';
 import type { S3Location } from '../s3/location.ts';
 
 export type { Holder } from '../node/layer.ts';
@@ -147,6 +147,56 @@ export interface SnapshotLeftover {
   readonly snapshotUID: string;
   readonly path: string;
   readonly bytes: bigint | undefined;
+}
+
+/** A volume that was opened to be read as a whole. */
+export interface OpenedForReading {
+  readonly directory: TreeSource;
+  /** `major:minor` of what it lies on, where that is a mount of ours. */
+  readonly device: string | undefined;
+  /** `Snapshot`: a moment of it that shares its blocks. `InPlace`: as it is, while it may be written. `Bucket`: its objects. */
+  readonly method: 'Snapshot' | 'InPlace' | 'Bucket';
+  /** Inode numbers and change times mean nothing here: size and modification time decide what is new. */
+  readonly ignoreInode: boolean;
+  /** A directory of ours at its top, which is none of its content. */
+  readonly exclude: string | undefined;
+  /** What is not there although workloads see it, by its path in the volume: filesystems that are mounted below. */
+  readonly lacking: readonly string[];
+  /** When all was read: whether that is of one moment (reason constant and sentence), with the names that are not. */
+  consistency(signal: AbortSignal): Promise<ReadConsistency>;
+}
+
+export interface ReadConsistency {
+  readonly consistent: boolean;
+  readonly reason: string;
+  readonly message: string;
+  readonly changes: TreeChanges;
+}
+
+/** Who reads, and what it must know of others. */
+export interface Reading {
+  /** Names what is made for it; nothing else reads under it. */
+  readonly uid: string;
+  /** Who may write to the volume on other nodes, as people know them. */
+  readonly elsewhere: readonly string[];
+  /** Names of changed files that are wanted at most. */
+  readonly most: number;
+}
+
+/**
+ * Reading all of a volume, for a backup: from a moment of it where keeping one costs nothing, else as it is. What is made for
+ * that goes at its end; what a kill has left of it, by `close`.
+ */
+export interface ReadingCalls {
+  /** @throws DriverError `DataMissing`, `VolumeNotReady`, `UploadPending` … */
+  read<T>(
+    volume: DriverVolume,
+    reading: Reading,
+    work: (opened: OpenedForReading) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T>;
+  /** Removes all that was made for the reading of this UID; absent is success. */
+  close(uid: string, signal: AbortSignal): Promise<void>;
 }
 
 /** A volume that was opened to be written by us alone. */
@@ -338,6 +388,8 @@ export interface Driver {
    * @throws DriverError `VolumeInUse`, `DataMissing`, `SnapshotNotReady`, `InsufficientCapacity`, `RevertFailed` …
    */
   revert?(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void>;
+  /** Absent where it cannot be read as a whole. */
+  readonly reading?: ReadingCalls;
   /** Absent where nothing can be written without a mount. */
   readonly writing?: WritingCalls;
   /** Absent where no moment of a volume can be kept. */

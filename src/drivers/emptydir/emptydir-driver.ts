@@ -36,6 +36,7 @@ import { ImageSnapshots } from './image-snapshots.ts';
 import { isInMemory, type MediumSnapshots, snapshotsOfMedia } from './medium-snapshots.ts';
 import { createMemoryMedium, type MemoryMedium } from './memory-medium.ts';
 import { MemorySnapshots } from './memory-snapshots.ts';
+import { EmptyDirReading } from './reading.ts';
 import { Room } from './room.ts';
 import { dataDirectory, type Medium } from './stage.ts';
 
@@ -66,6 +67,7 @@ export class EmptyDirDriver implements Driver {
   readonly #room: Room;
   readonly #reverts: ImageReverts;
   readonly snapshots: MediumSnapshots;
+  readonly reading: EmptyDirReading;
 
   constructor({ node, pools, isHeld = () => false }: EmptyDirOptions) {
     this.#node = node;
@@ -81,6 +83,8 @@ export class EmptyDirDriver implements Driver {
       images,
       memory: new MemorySnapshots({ node, medium: this.#memory, records, directory }),
     });
+    const stage = (volume: DriverVolume, signal: AbortSignal) => this.stage(volume, signal);
+    this.reading = new EmptyDirReading({ node, pools, snapshots: this.snapshots, stage });
   }
 
   async capabilities(signal: AbortSignal): Promise<DriverCapabilities> {

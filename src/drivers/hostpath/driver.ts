@@ -3,6 +3,7 @@
  * DirectoryOrCreate); publishing binds it, recursively, without following a link below the allowed prefix. The data is
  * never ours: nothing here deletes any. Where its filesystem can limit a directory, the capacity is a limit (`quota.ts`).
  */
+import { relative } from 'node:path';
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath } from '../../node/layer.ts';
 import { DELETED_SUFFIX, type MountEntry } from '../../node/mount-entry.ts';
@@ -16,10 +17,13 @@ import {
   type DriverVolume,
   type MountObservation,
   type OpenedContent,
+  type OpenedForReading,
+  type Reading,
   type UnmountOutcome,
   type VolumeObservation,
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
+import { openInPlace } from '../reading.ts';
 import { judgeTarget } from '../target-state.ts';
 import { lookInside, syncTo } from '../writing.ts';
 import { type ContentNode, HostPathContent } from './content.ts';
@@ -63,6 +67,11 @@ export function createHostPathDriver(node: HostPathNode, records: Records<Projec
     writing: {
       open: (volume, signal) => open(node, volume, signal),
       flush: (volume, signal) => asDriver(Reason.RestoreFailed, () => syncTo(node, userPath(volume).path, signal)),
+    },
+    reading: {
+      read: (volume, reading, work, signal) => read(node, volume, reading, work, signal),
+      // Nothing is made for it.
+      close: () => Promise.resolve(),
     },
     snapshots: content.snapshots,
     // Without a limit: statfs would tell the whole filesystem's use, and walking the tree costs as much as reading it.
@@ -128,6 +137,25 @@ function open(node: HostPathNode, volume: DriverVolume, signal: AbortSignal): Pr
   return asDriver(Reason.RestoreFailed, async () => {
     return { ...(await lookInside(node, { user: userPath(volume) }, signal)), device: undefined };
   });
+}
+
+/** As it is. An empty directory may be that of a disk that is not mounted: who knows what it had must judge that. */
+async function read<T>(
+  node: HostPathNode,
+  volume: DriverVolume,
+  reading: Reading,
+  work: (opened: OpenedForReading) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const user = userPath(volume);
+  const opened = await asDriver(Reason.BackupFailed, async () => {
+    const location = await node.inspectUserPath(user, signal);
+    if (location === null) throw new DriverError(Reason.DataMissing, `${JSON.stringify(user.path)} is not there`);
+    const mounted = node.table.below(user.path).map(({ target }) => relative(user.path, target));
+    const part = { directory: { user }, device: location.device, lacking: [...new Set(mounted)] };
+    return await openInPlace(node, part, reading, signal);
+  });
+  return await work(opened);
 }
 
 async function observeMount(

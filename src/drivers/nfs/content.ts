@@ -11,7 +11,16 @@ import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath } from '../../node/layer.ts';
 import type { Records } from '../../node/records.ts';
 import type { TreeSource } from '../../node/trees/operations.ts';
-import { type DriverContent, DriverError, type DriverVolume, type LongCall, type SnapshotFacts } from '../driver.ts';
+import {
+  type DriverContent,
+  DriverError,
+  type DriverVolume,
+  type LongCall,
+  type OpenedForReading,
+  type Reading,
+  type SnapshotFacts,
+} from '../driver.ts';
+import { openInPlace } from '../reading.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { FILLING, type FillContent, type FillRecord, fillTree, forgetFill, isFilled } from '../trees/fill.ts';
@@ -72,6 +81,40 @@ export class NfsContent {
       throw nfsFailure(thrown, sourceNameOf(volume), Reason.CloneFailed);
     }
     return { isMade: fills.read(volume.uid)?.isMade === true };
+  }
+
+  /** As it is on the server, with what this node has written. */
+  async read<T>(
+    volume: DriverVolume,
+    reading: Reading,
+    work: (opened: OpenedForReading) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { node } = this.#options;
+    await this.close(reading.uid);
+    let isRead = false;
+    try {
+      return await this.#reach(
+        volume,
+        reading.uid,
+        async ({ data, source }) => {
+          await refuseMissing({ node, describe: sourceNameOf, mayBeEmpty: true }, volume, source(), signal);
+          const device = stageMountOf(node, reading.uid)?.device;
+          const opened = await openInPlace(node, { directory: { own: data }, device, lacking: [] }, reading, signal);
+          isRead = true;
+          return await work(opened);
+        },
+        signal,
+      );
+    } catch (thrown) {
+      // What the work throws is none of the server's, as far as is known here.
+      throw isRead ? thrown : nfsFailure(thrown, sourceNameOf(volume), Reason.BackupFailed);
+    }
+  }
+
+  /** Takes down what a killed reading has left mounted. */
+  async close(uid: string): Promise<void> {
+    if (stageMountOf(this.#options.node, uid) !== undefined) await this.#leave(uid);
   }
 
   noteOf({ uid }: DriverVolume): string | undefined {

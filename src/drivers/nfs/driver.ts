@@ -20,6 +20,7 @@ import {
   type DriverVolume,
   type LongCall,
   type MountObservation,
+  type ReadingCalls,
   type SnapshotCalls,
   type Usage,
   type VolumeObservation,
@@ -142,6 +143,11 @@ export class NfsDriver implements Driver {
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, call.signal);
     await this.#note(volume, { entry, fsid }, found && { ...found, created: isMade }, call.signal);
   }
+
+  readonly reading: ReadingCalls = {
+    read: (volume, reading, work, signal) => this.#content.read(volume, reading, work, signal),
+    close: (uid) => this.#content.close(uid),
+  };
 
   /** What was written by others meanwhile is the server's affair: it is exported to whomever. */
   readonly writing: WritingCalls = {

@@ -69,7 +69,8 @@ export async function copyObjects(
   }
 }
 
-async function listAll(objects: S3Objects, signal: AbortSignal): Promise<ReadonlyMap<string, Listed>> {
+/** Everything at a place, by its key. */
+export async function listAll(objects: S3Objects, signal: AbortSignal): Promise<ReadonlyMap<string, Listed>> {
   const all = new Map<string, Listed>();
   for await (const page of objects.list(signal)) for (const object of page) all.set(object.key, object);
   return all;

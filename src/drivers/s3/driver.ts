@@ -14,6 +14,7 @@ import type { DaemonProcess } from '../../node/mount-daemons/operations.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import { NodeError } from '../../node/node-error.ts';
 import { findProgram } from '../../node/programs.ts';
+import type { TreeChanges } from '../../node/trees/operations.ts';
 import { locationName, type S3Location } from '../../s3/location.ts';
 import { bindOrReplace } from '../bind-or-replace.ts';
 import {
@@ -26,18 +27,23 @@ import {
   type DriverVolume,
   type LongCall,
   type MountObservation,
+  type OpenedForReading,
   type PendingUpload,
+  type Reading,
+  type ReadingCalls,
   type UnmountOutcome,
   type Usage,
   type VolumeObservation,
   type WritingCalls,
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
+import { readConsistency } from '../reading.ts';
 import { snapshotRecords } from '../snapshot-record.ts';
 import { stageMountOf, stageTarget } from '../stage.ts';
 import { judgeTarget } from '../target-state.ts';
 import { lookInside, refuseMounted } from '../writing.ts';
 import { mendNotes, unsentFiles } from './cache-notes.ts';
+import { listAll } from './copies.ts';
 import {
   directoryOf,
   FS_TYPE,
@@ -50,6 +56,7 @@ import {
   writeSecrets,
 } from './engine.ts';
 import { Looks } from './looks.ts';
+import type { Listed } from './objects.ts';
 import { ping, pushUploads } from './rc.ts';
 import { S3Snapshots } from './snapshots.ts';
 import { Watch } from './watch.ts';
@@ -67,6 +74,7 @@ const EXIT_PATIENCE_MS = 10_000;
 const FOLLOW_MS = 86_400_000;
 /** A server that dies makes no event. */
 const WATCH_MS = 5_000;
+const CLOSE_MS = 60_000;
 const NOTE =
   'Objects as files: chmod and chown have no effect; links, FIFOs and extended attributes are errors; locks hold on one node; a rename copies; fsync does not wait for the server.';
 const CAPACITY: VolumeObservation['capacity'] = {
@@ -227,12 +235,25 @@ export class S3Driver implements Driver {
     writeSecrets(directory, location);
     if ((await this.#findDaemon(volume.uid, signal)) === undefined)
       mendNotes(directory, rescueOf(this.#node, volume.uid));
-    const request = startRequest(this.#node, rclone, volume, location);
+    const request = startRequest(this.#node, rclone, volume.uid, location, 'writing');
     const { process } = await asDriver(Reason.MountFailed, () =>
       this.#node.call('startMountDaemon', request, { signal, deadlineMs: START_MS }),
     );
     this.#follow(volume.uid, process);
   }
+
+  readonly reading: ReadingCalls = {
+    read: (volume, reading, work, signal) => this.#read(volume, reading, work, signal),
+    close: async (uid, signal) => {
+      // What it shows can be lost: nothing is ever written to it.
+      const outcome = await this.giveBack(uid, true, () => Promise.resolve(), signal);
+      if (outcome.outcome === 'done') return;
+      throw new DriverError(
+        Reason.UnmountFailed,
+        `the mount that a bucket was read by is still in use (${outcome.outcome})`,
+      );
+    },
+  };
 
   /** What is flushed has been uploaded, not only written into the cache of the process. */
   readonly writing: WritingCalls = {
@@ -255,6 +276,41 @@ export class S3Driver implements Driver {
       }
     },
   };
+
+  /** By a mount of its own, which has no cache and cannot write, once the server has all that was written. */
+  async #read<T>(
+    volume: DriverVolume,
+    { uid, elsewhere, most }: Reading,
+    work: (opened: OpenedForReading) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    this.#requireMaterial(volume);
+    const rclone = findProgram('rclone');
+    if (rclone === undefined) throw new DriverError(Reason.CommandMissing, 'rclone is not installed');
+    await this.reading.close(uid, signal);
+    await this.snapshots.flush(`a backup of ${volume.name}`, volume, elsewhere, signal);
+    const location = locationOf(volume);
+    const list = (limit: AbortSignal) => this.#looks.use(location, (objects) => listAll(objects, limit));
+    const before = await list(signal);
+    writeSecrets(directoryOf(this.#node, uid), location);
+    try {
+      const request = startRequest(this.#node, rclone, uid, location, 'reading');
+      const { entry } = await asDriver(Reason.MountFailed, () =>
+        this.#node.call('startMountDaemon', request, { signal, deadlineMs: START_MS }),
+      );
+      return await work({
+        directory: { own: stageTarget(this.#node, uid) },
+        device: entry.device,
+        method: 'Bucket',
+        ignoreInode: true,
+        exclude: undefined,
+        lacking: [],
+        consistency: async (limit) => readConsistency(changedObjects(before, await list(limit), most)),
+      });
+    } finally {
+      await this.reading.close(uid, AbortSignal.timeout(CLOSE_MS));
+    }
+  }
 
   async observeMount(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<MountObservation> {
     const request = { target: targetOf(mount), own: stageTarget(this.#node, volume.uid) };
@@ -553,6 +609,17 @@ export class S3Driver implements Driver {
     }
     return this.#probed.version;
   }
+}
+
+/** Objects that are not as they were listed before. */
+function changedObjects(
+  before: ReadonlyMap<string, Listed>,
+  after: ReadonlyMap<string, Listed>,
+  most: number,
+): TreeChanges {
+  const written = [...after.values()].filter(({ key, etag }) => before.get(key)?.etag !== etag).map(({ key }) => key);
+  const names = [...written, ...[...before.keys()].filter((key) => !after.has(key))];
+  return { count: names.length, examples: names.slice(0, most).map((name) => JSON.stringify(name)) };
 }
 
 function pendingOf(sizes: readonly number[]): PendingUpload {

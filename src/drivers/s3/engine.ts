@@ -19,7 +19,6 @@ import { uidSegment } from '../../api/names.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { StartMountDaemon } from '../../node/mount-daemons/operations.ts';
 import { HIDDEN_PREFIX, type S3Credentials, type S3Location } from '../../s3/location.ts';
-import type { DriverVolume } from '../driver.ts';
 import { stageTarget } from '../stage.ts';
 import { CACHE } from './cache-notes.ts';
 import { SOCKET } from './rc.ts';
@@ -79,14 +78,42 @@ export function writeSecrets(directory: string, { credentials, caBundle }: S3Loc
   if (caBundle !== undefined) writePrivate(join(directory, CA), caBundle);
 }
 
-/** What starts the engine for a volume. */
+/** Writes are sent at once, and what was not sent stays in the cache. */
+const WRITING = [
+  '--vfs-cache-mode=writes',
+  '--vfs-write-back=100ms',
+  '--vfs-cache-max-age=10m',
+  '--dir-cache-time=1s',
+  '--attr-timeout=1s',
+  '--contimeout=2s',
+  '--timeout=5s',
+  '--low-level-retries=1',
+  '--retries=1',
+];
+/** Each object is read once from its beginning to its end; a request that fails is worth another one. */
+const READING = [
+  '--read-only',
+  '--vfs-cache-mode=off',
+  '--dir-cache-time=1h',
+  '--attr-timeout=1h',
+  '--contimeout=10s',
+  '--timeout=60s',
+  '--low-level-retries=5',
+  '--retries=3',
+];
+
+/**
+ * What starts the engine for a volume.
+ *
+ * @param uid Of the volume, or of who reads it: names its directory and its mount.
+ */
 export function startRequest(
   node: NodeLayer,
   rclone: string,
-  volume: DriverVolume,
+  uid: string,
   location: S3Location,
+  use: 'writing' | 'reading',
 ): StartMountDaemon {
-  const { uid } = volume;
   const directory = directoryOf(node, uid);
   const target = stageTarget(node, uid);
   const { bucket, prefix, caBundle, checksums } = location;
@@ -111,16 +138,8 @@ export function startRequest(
       '--file-perms=0666',
       '--umask=0',
       `--cache-dir=${join(directory, CACHE)}`,
-      '--vfs-cache-mode=writes',
-      '--vfs-write-back=100ms',
-      '--vfs-cache-max-age=10m',
-      '--dir-cache-time=1s',
-      '--attr-timeout=1s',
       '--poll-interval=0',
-      '--contimeout=2s',
-      '--timeout=5s',
-      '--low-level-retries=1',
-      '--retries=1',
+      ...(use === 'writing' ? WRITING : READING),
       '--rc',
       `--rc-addr=unix://${SOCKET}`,
       '--rc-no-auth',

@@ -141,6 +141,11 @@ export class S3Snapshots implements SnapshotCalls {
     });
   }
 
+  /** Waits until the server has all that was written. @throws DriverError `UploadPending` when that does not come. */
+  flush(name: string, volume: DriverVolume, elsewhere: readonly string[], signal: AbortSignal): Promise<void> {
+    return this.#flush({ name, volume, elsewhere }, signal);
+  }
+
   async #sourceOf(content: DriverContent, target: S3Location, signal: AbortSignal): Promise<S3Location> {
     const source = this.#options.locationOf(content.from === 'snapshot' ? content.snapshot.volume : content.volume);
     if (source.endpoint !== target.endpoint || source.region !== target.region) {

@@ -97,7 +97,7 @@ function presentIn(source: Fd, name: string | undefined): string | undefined {
 }
 
 /** Scans until the latest change is so old that a later one has a later time. `settled` is false when there is no rest. */
-async function settle(
+export async function settle(
   scan: () => Promise<Scan>,
   signal: AbortSignal,
 ): Promise<{ readonly before: Scan; readonly settled: boolean }> {

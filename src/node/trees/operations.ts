@@ -32,6 +32,19 @@ export interface TreeChanges {
   readonly examples: readonly string[];
 }
 
+/** What a tree was at one time; two of it tell whether anything was written in between. */
+export interface TreeState {
+  /** Over all that tells one state from another. */
+  readonly digest: string;
+  readonly entries: number;
+  /** Space that its files take, holes not counted, in bytes. */
+  readonly bytes: bigint;
+  /** The latest change time of all. */
+  readonly newest: string;
+  /** Whatever changes later has a later time. */
+  readonly settled: boolean;
+}
+
 export interface TreeLook {
   /** `major:minor` of the mount it lies on. */
   readonly device: string;
@@ -59,6 +72,16 @@ export interface TreeOperations {
   probeShare: Operation<
     { readonly source: TreeSource; readonly directory: TargetPath },
     { readonly sameFilesystem: boolean; readonly sharesBlocks: boolean }
+  >;
+  /**
+   * Looks over all of a tree that is on the same filesystem, with what is in `exclude` left out at its top. What mappings had
+   * dirtied before is on disk afterwards, so that a later write through them shows.
+   */
+  stateOfTree: Operation<{ readonly source: TreeSource; readonly exclude?: string }, TreeState>;
+  /** What was changed since a state of it, with at most `most` names. Call both with NO_DEADLINE_MS. */
+  changesOfTree: Operation<
+    { readonly source: TreeSource; readonly exclude?: string; readonly since: TreeState; readonly most: number },
+    TreeChanges
   >;
   /** Looks into a directory; null when it does not exist. What is in `exclude` is not among the names. */
   lookAtTree: Operation<{ readonly source: TreeSource; readonly exclude?: readonly string[] }, TreeLook | null>;

@@ -3,11 +3,14 @@ import { targetName } from '../helper/target.ts';
 import { copyTree, probeShare } from './copy.ts';
 import { lookAtTree, nameTree, removeEmptyTree, unfoldTree } from './handlers.ts';
 import type { TreeOperations, TreeSource } from './operations.ts';
+import { changesOfTree, stateOfTree } from './state.ts';
 
 /** Which function answers which request about trees. */
 export const TREE_HANDLERS: Handlers<TreeOperations> = {
   copyTree: { run: copyTree, paths: ({ source, destination }) => [pathOf(source), targetName(destination)] },
   probeShare: { run: probeShare, paths: ({ source, directory }) => [pathOf(source), targetName(directory)] },
+  stateOfTree: { run: stateOfTree, paths: ({ source }) => [pathOf(source)] },
+  changesOfTree: { run: changesOfTree, paths: ({ source }) => [pathOf(source)] },
   lookAtTree: { run: lookAtTree, paths: ({ source }) => [pathOf(source)] },
   nameTree: { run: nameTree, paths: ({ tree }) => [targetName(tree)] },
   removeEmptyTree: { run: removeEmptyTree, paths: (tree) => [targetName(tree)] },

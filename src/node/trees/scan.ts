@@ -31,13 +31,15 @@ export interface ScanOptions {
   readonly exclude: string | undefined;
   /** Entries that changed later are counted as changes; undefined = none. */
   readonly since?: { readonly time: string; readonly inclusive: boolean };
+  /** Names that are kept of them; 5 unless said. */
+  readonly most?: number;
   readonly signal: AbortSignal;
 }
 
 /** @throws NodeError `CommandFailed` naming what could not be read. */
-export async function scanTree({ directory, exclude, since, signal }: ScanOptions): Promise<Scan> {
+export async function scanTree({ directory, exclude, since, most = EXAMPLES, signal }: ScanOptions): Promise<Scan> {
   const prune = exclude === undefined ? [] : ['-path', `./${exclude}`, '-prune', '-o'];
-  const tally = new Tally(since);
+  const tally = new Tally(since, most);
   const { status, complaints, complaintCount } = await runOnTree({
     argv: ['find', '.', '-ignore_readdir_race', '-xdev', ...prune, '-printf', FORMAT],
     directories: [directory],
@@ -61,6 +63,7 @@ export function isLater(a: string, b: string): boolean {
 class Tally {
   readonly #hash = createHash('sha256');
   readonly #since: ScanOptions['since'];
+  readonly #most: number;
   readonly #examples: string[] = [];
   #rest: Buffer = Buffer.alloc(0);
   #entries = 0;
@@ -68,8 +71,9 @@ class Tally {
   #newest = '0.';
   #changed = 0;
 
-  constructor(since: ScanOptions['since']) {
+  constructor(since: ScanOptions['since'], most: number) {
     this.#since = since;
+    this.#most = most;
   }
 
   push(chunk: Buffer): void {
@@ -113,7 +117,7 @@ class Tally {
 
   #noteChange(rest: string): void {
     this.#changed += 1;
-    if (this.#examples.length >= EXAMPLES) return;
+    if (this.#examples.length >= this.#most) return;
     const path = Buffer.from(rest.slice(rest.indexOf(' ') + 1), 'latin1').toString('utf8');
     const shown = path.length > SHOWN_LENGTH ? `${path.slice(0, SHOWN_LENGTH)}…` : path;
     this.#examples.push(JSON.stringify(shown === '' ? '.' : shown));
@@ -121,7 +125,7 @@ class Tally {
 }
 
 /** What differs between a scan and a later one that was told the time of the first. */
-export function changesBetween(before: Scan, after: Scan): TreeChanges {
+export function changesBetween(before: Pick<Scan, 'digest'>, after: Scan): TreeChanges {
   if (after.changes.count > 0) return after.changes;
   // Something differs and has no later time: say so without a name.
   return before.digest === after.digest ? after.changes : { count: 1, examples: [] };

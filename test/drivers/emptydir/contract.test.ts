@@ -7,6 +7,7 @@ import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts
 import type { RunningNodeLayer } from '../../../src/node/create-layer.ts';
 import { DEFAULT_POOL, Pools } from '../../../src/node/pools/pools.ts';
 import { type DriverSubject, describeDriver } from '../../contract/driver-contract.ts';
+import { describeReading } from '../../contract/reading-contract.ts';
 import { describeSnapshots, type SnapshotSubject } from '../../contract/snapshot-contract.ts';
 import { soon } from '../../node/support.ts';
 
@@ -106,4 +107,21 @@ describeSnapshots('emptyDir on a pool of btrfs', async ({ layer, data }) => {
     execFileSync('umount', [host]);
   };
   return asSnapshots({ ...made, dispose: unmount }, 'FilesystemConsistent');
+});
+
+describeReading('emptyDir of ext4, Thin', async ({ layer }) => {
+  const made = await subject(layer, () => ({ ...disk, capacityBytes: 32n * MIB, provisioning: 'Thin' }));
+  return { ...asSnapshots(made, 'FilesystemConsistent'), method: 'Snapshot' };
+});
+describeReading('emptyDir of xfs, Thick', async ({ layer }) => {
+  const made = await subject(layer, () => ({ ...disk, capacityBytes: 304n * MIB, provisioning: 'Thick' }));
+  return { ...asSnapshots(made, 'FilesystemConsistent'), method: 'Snapshot' };
+});
+describeReading('emptyDir in memory', async ({ layer }) => {
+  const made = await subject(layer, () => ({
+    source: { type: 'emptyDir', medium: 'Memory' },
+    capacityBytes: 8n * MIB,
+    provisioning: 'Thin',
+  }));
+  return { ...asSnapshots(made, 'Unchanged'), method: 'InPlace' };
 });

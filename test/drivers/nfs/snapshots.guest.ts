@@ -1,8 +1,10 @@
 /** The contract suite of snapshots against nfs, as `contract.guest.ts`. */
+import type { SubjectContext } from '../../contract/driver-contract.ts';
+import { describeReading, type ReadingSubject } from '../../contract/reading-contract.ts';
 import { describeSnapshots } from '../../contract/snapshot-contract.ts';
 import { guestDriver, guestVolume } from './guest-support.ts';
 
-describeSnapshots('nfs', ({ layer }) => ({
+const subject = ({ layer }: SubjectContext): ReadingSubject => ({
   driver: guestDriver(layer),
   volume: guestVolume,
   hasSize: false,
@@ -11,4 +13,8 @@ describeSnapshots('nfs', ({ layer }) => ({
   // The server of these tests does not keep the times of symbolic links.
   lacks: ['xattrs', 'linkTimes'],
   isElsewhere: true,
-}));
+  method: 'InPlace',
+});
+
+describeSnapshots('nfs', subject);
+describeReading('nfs', subject);

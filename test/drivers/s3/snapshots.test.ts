@@ -7,6 +7,8 @@ import type { DriverMount, DriverSnapshot, DriverVolume, LongCall } from '../../
 import { copyObjects } from '../../../src/drivers/s3/copies.ts';
 import { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import { S3Objects } from '../../../src/drivers/s3/objects.ts';
+import type { SubjectContext } from '../../contract/driver-contract.ts';
+import { describeReading, type ReadingSubject } from '../../contract/reading-contract.ts';
 import { describeSnapshots } from '../../contract/snapshot-contract.ts';
 import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
@@ -17,7 +19,7 @@ function useRclone(): void {
   process.env['PATH'] = `${dirname(RCLONE)}:${PATH}`;
 }
 
-describeSnapshots('s3', async ({ layer }) => {
+const subject = async ({ layer }: SubjectContext): Promise<ReadingSubject> => {
   useRclone();
   const server = await S3Server.start();
   await server.createBucket('moments');
@@ -41,9 +43,13 @@ describeSnapshots('s3', async ({ layer }) => {
     hasSize: false,
     consistentReason: 'Unchanged',
     isElsewhere: true,
+    method: 'Bucket',
     dispose: () => server.end(),
   };
-});
+};
+
+describeSnapshots('s3', subject);
+describeReading('s3', subject);
 
 describe('snapshots of buckets', function () {
   this.timeout(60_000);

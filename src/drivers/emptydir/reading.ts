@@ -1,0 +1,147 @@
+/**
+ * Reading emptyDir volumes for backups. Of an image whose pool can share blocks a moment is taken, mounted where no workload
+ * looks, and removed afterwards; other images, and what is in memory, are read as they are.
+ */
+import type { NodeLayer } from '../../node/layer.ts';
+import type { Pool, Pools } from '../../node/pools/pools.ts';
+import {
+  DriverError,
+  type DriverSnapshot,
+  type DriverVolume,
+  type OpenedForReading,
+  type Reading,
+  type ReadingCalls,
+} from '../driver.ts';
+import { asDriver } from '../failure.ts';
+import { openInPlace } from '../reading.ts';
+import { inUse, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
+import { snapshotsOf } from './image-store.ts';
+import { isInMemory, type MediumSnapshots } from './medium-snapshots.ts';
+import { dataDirectory } from './stage.ts';
+
+/** How long writers may be made to wait while a moment is taken, in milliseconds. */
+const FREEZE_MS = 10_000;
+const MOUNT_MS = 120_000;
+const CLOSE_MS = 60_000;
+const NO_CHANGES = { count: 0, examples: [] } as const;
+
+export interface ImageReadingOptions {
+  readonly node: NodeLayer;
+  readonly pools: Pools;
+  readonly snapshots: MediumSnapshots;
+  /** Mounts a volume that is mounted nowhere. */
+  readonly stage: (volume: DriverVolume, signal: AbortSignal) => Promise<void>;
+}
+
+export class EmptyDirReading implements ReadingCalls {
+  readonly #options: ImageReadingOptions;
+
+  constructor(options: ImageReadingOptions) {
+    this.#options = options;
+  }
+
+  async read<T>(
+    volume: DriverVolume,
+    reading: Reading,
+    work: (opened: OpenedForReading) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { node, pools, stage } = this.#options;
+    await this.close(reading.uid, signal);
+    const pool = isInMemory(volume) ? undefined : await asDriver('BackupFailed', () => pools.open(volume.pool, signal));
+    if (pool?.cloneable === true) return await this.#readMoment(volume, reading, pool, work, signal);
+    if (!isInMemory(volume)) await stage(volume, signal);
+    const mount = stageMountOf(node, volume.uid);
+    if (mount === undefined)
+      throw new DriverError('DataMissing', `the storage of volume ${volume.name} is not mounted`);
+    const part = { directory: { own: dataDirectory(node, volume.uid) }, device: mount.device, lacking: [] };
+    return await work(await asDriver('BackupFailed', () => openInPlace(node, part, reading, signal)));
+  }
+
+  async close(uid: string, signal: AbortSignal): Promise<void> {
+    const { node, pools } = this.#options;
+    if (stageMountOf(node, uid) !== undefined) {
+      const outcome = await unmountStage(node, uid, signal);
+      if (outcome.outcome !== 'done') {
+        throw new DriverError('UnmountFailed', `what was read of a volume is still in use (${inUse(outcome)})`);
+      }
+    }
+    for (const name of pools.names()) {
+      const pool = await pools.open(name, signal).catch(() => undefined);
+      for (const image of pool === undefined ? [] : snapshotsOf(pool)) {
+        if (image.name.snapshotUID !== uid) continue;
+        await this.#options.snapshots.delete(momentOf(uid, image.name.volumeUID, name), signal);
+      }
+    }
+  }
+
+  async #readMoment<T>(
+    volume: DriverVolume,
+    { uid }: Reading,
+    pool: Pool,
+    work: (opened: OpenedForReading) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { node, snapshots } = this.#options;
+    const moment: DriverSnapshot = {
+      uid,
+      name: `a moment of volume ${volume.name}`,
+      volume,
+      consistency: undefined,
+      freezeTimeoutMs: FREEZE_MS,
+    };
+    try {
+      await snapshots.take(moment, { signal, onProgress: () => undefined });
+      const { facts } = await snapshots.observe(moment, signal);
+      const image = snapshotsOf(pool).find(({ name }) => name.snapshotUID === uid);
+      if (facts === undefined || image === undefined) {
+        throw new DriverError('SnapshotFailed', `the moment of volume ${volume.name} is not there`);
+      }
+      const request = {
+        file: image.file,
+        target: stageTarget(node, uid),
+        filesystem: image.name.filesystem,
+        options: ['nosuid', 'nodev', 'noexec', 'noatime'],
+        discard: false,
+        inside: null,
+      };
+      const { entry } = await asDriver('MountFailed', () =>
+        node.call('mountImage', request, { signal, deadlineMs: MOUNT_MS }),
+      );
+      return await work({
+        directory: { own: dataDirectory(node, uid) },
+        device: entry.device,
+        method: 'Snapshot',
+        ignoreInode: false,
+        exclude: undefined,
+        lacking: [],
+        consistency: () => Promise.resolve({ ...facts.consistent, changes: NO_CHANGES }),
+      });
+    } finally {
+      await this.close(uid, AbortSignal.timeout(CLOSE_MS));
+    }
+  }
+}
+
+/** As far as its deletion needs it: by UID, in a pool. */
+function momentOf(uid: string, volumeUID: string, pool: string): DriverSnapshot {
+  return {
+    uid,
+    name: uid,
+    volume: {
+      uid: volumeUID,
+      namespace: '',
+      name: volumeUID,
+      source: { type: 'emptyDir', medium: '' },
+      capacityBytes: undefined,
+      capacityPolicy: undefined,
+      provisioning: 'Thin',
+      pool,
+      mountOptions: [],
+      mayLoseData: false,
+      wasProvisioned: true,
+    },
+    consistency: undefined,
+    freezeTimeoutMs: 0,
+  };
+}
