@@ -64,6 +64,8 @@ export const LABELS = {
   schedule: `${GROUP}/schedule`,
   /** Name of the Restore that made an object: a safety Snapshot, a VolumeRestore. */
   restore: `${GROUP}/restore`,
+  /** Hash of the request that made an object, so that the same request again finds it. */
+  request: `${GROUP}/request`,
   /** Name of the Backup that made an object. */
   backup: `${GROUP}/backup`,
   /** Name of the BackupRepository that a Backup lies in. */

@@ -31,13 +31,16 @@ export async function invokeCommand(
   json: string,
   format: OutputFormat,
   timeoutMs: number,
+  requestId?: string,
 ): Promise<ExitCode> {
   if (name === 'list') {
     process.stdout.write(await render(describeCommands(), format));
     return ExitCode.ok;
   }
   const read = (): unknown => parseParams(json === '-' ? readFileSync(0, 'utf8') : json);
-  return answer(settings, format, timeoutMs, read, (params, context) => invoke(name, params, context));
+  return answer(settings, format, timeoutMs, read, (params, context) => {
+    return invoke(name, params, { ...context, requestId });
+  });
 }
 
 /** The same for a command that people call in words of its own. */

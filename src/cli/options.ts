@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { CliError, ExitCode } from './exit-code.ts';
-import { OUTPUT_FORMATS } from './output.ts';
+import { OUTPUT_FORMATS, type OutputFormat, parseFormat } from './output.ts';
 import {
   DEFAULT_CONFIG_FILE,
   type RawSettings,
@@ -18,6 +18,11 @@ export function timeoutOption(help: string): Option {
 
 export function formatOption(): Option {
   return new Option('-o, --output <format>', OUTPUT_FORMATS.join('|')).default('table');
+}
+
+/** Reads an option that may be given several times. */
+export function listOf(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
 }
 
 export function withSettings(command: Command): Command {
@@ -48,4 +53,26 @@ export function seconds(flag: string, value: string): number {
     throw new CliError(ExitCode.usage, `${flag}: "${value}" is not a number of seconds between 0 and 86400`);
   }
   return number * 1000;
+}
+
+/** How a command that answers once is to do that. */
+export interface Answer {
+  readonly settings: Settings;
+  readonly format: OutputFormat;
+  readonly timeoutMs: number;
+}
+
+/** What {@link withAnswer} adds. */
+export interface AnswerFlags {
+  readonly output: string;
+  readonly timeout: string;
+}
+
+export function withAnswer(command: Command, timeoutHelp: string): Command {
+  return withSettings(command).addOption(formatOption()).addOption(timeoutOption(timeoutHelp));
+}
+
+export async function answerOf({ output, timeout }: AnswerFlags, command: Command): Promise<Answer> {
+  const settings = await settingsOf(command);
+  return { settings, format: parseFormat(output), timeoutMs: seconds('--timeout', timeout) };
 }

@@ -4,10 +4,12 @@
  */
 import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { addBackupCommands } from './backup-commands.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 import type { UnitOptions } from './install/install.ts';
 import { formatOption, seconds, settingsOf, timeoutOption, withSettings } from './options.ts';
 import { parseFormat, render } from './output.ts';
+import { addScheduleCommands } from './schedule-commands.ts';
 import { DEFAULT_CONFIG_FILE, SETTING_FLAGS } from './settings.ts';
 import { addSnapshotCommands } from './snapshot-commands.ts';
 import { productVersion } from './version.ts';
@@ -206,14 +208,21 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
     .argument('[json]', 'its parameters as a JSON object; "-" reads standard input', '{}')
     .addOption(formatOption().default('json'))
     .addOption(timeoutOption('how long to wait for the answer'))
+    .option(
+      '--request-id <text>',
+      'your own name for the request: the same again is answered, and begins nothing twice',
+    )
     .action(async (name: string, json: string, options: InvokeFlags, command: Command) => {
       const settings = await settingsOf(command);
       const { invokeCommand } = await import('./invoke.ts');
       const format = parseFormat(options.output);
-      exit(await invokeCommand(settings, name, json, format, seconds('--timeout', options.timeout)));
+      const { requestId } = options;
+      exit(await invokeCommand(settings, name, json, format, seconds('--timeout', options.timeout), requestId));
     });
 
   addSnapshotCommands(program, exit);
+  addBackupCommands(program, exit);
+  addScheduleCommands(program, exit);
 
   program
     .command('version')
@@ -264,6 +273,7 @@ interface UnitFlags {
 }
 
 interface InvokeFlags {
+  readonly requestId?: string;
   readonly output: string;
   readonly timeout: string;
 }

@@ -16,6 +16,11 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** How long to wait for the answering condition, in milliseconds. */
   readonly timeoutMs: number;
+  /**
+   * The caller's own name for this request, where it has one: the same again is answered for what the first one began.
+   * Any text.
+   */
+  readonly requestId?: string | undefined;
 }
 
 export interface Command<Params, Result> {
@@ -24,6 +29,8 @@ export interface Command<Params, Result> {
   /** One sentence for `clawstore invoke --help`. */
   readonly summary: string;
   readonly parameters: ParameterSchema;
+  /** It changes nothing: offered where a node is open for reading only. */
+  readonly readOnly?: true;
   /** @throws CommandError */
   run(params: Params, context: CommandContext): Promise<Result>;
 }

@@ -1,4 +1,7 @@
 /** Every command by name: the one list that `clawstore invoke` and other callers use. */
+import { backupCreate } from './backup/create.ts';
+import { backupList } from './backup/list.ts';
+import { backupRestore } from './backup/restore.ts';
 import type { Command, CommandContext } from './command.ts';
 import { CommandError } from './command-error.ts';
 import { checkParameters } from './parameters.ts';
@@ -10,7 +13,7 @@ import { volumeMount } from './volume/mount.ts';
 import { volumeUnmount } from './volume/unmount.ts';
 
 /** A command whose parameters are checked before it sees them. */
-export type AnyCommand = Pick<Command<never, unknown>, 'name' | 'summary' | 'parameters' | 'run'>;
+export type AnyCommand = Pick<Command<never, unknown>, 'name' | 'summary' | 'parameters' | 'readOnly' | 'run'>;
 
 export const COMMANDS: readonly AnyCommand[] = [
   volumeCreate,
@@ -19,6 +22,9 @@ export const COMMANDS: readonly AnyCommand[] = [
   volumeSnapshot,
   volumeList,
   volumeDelete,
+  backupCreate,
+  backupRestore,
+  backupList,
 ];
 
 /**

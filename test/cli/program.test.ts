@@ -40,6 +40,9 @@ describe('the command line', function () {
       'down',
       'doctor',
       'invoke',
+      'snapshot',
+      'backup',
+      'schedule',
       'version',
     ]) {
       expect(stdout).to.match(new RegExp(`^ {2}${name}\\b`, 'm'));

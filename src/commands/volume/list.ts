@@ -39,6 +39,7 @@ export const volumeList: Command<Record<string, never>, Result> = {
   name: 'volume.list',
   summary: 'List the volumes and count them by phase.',
   parameters: { required: [], properties: {} },
+  readOnly: true,
   async run(_params, { client, namespace, signal }) {
     const { items } = await client.list<Volume>(VOLUMES, { namespace, signal }).catch((cause: unknown) => {
       throw fromKube(cause);

@@ -1,0 +1,122 @@
+/** The commands `clawstore backup …` with their help. */
+import type { Command } from 'commander';
+import type { ExitCode } from './exit-code.ts';
+import { type AnswerFlags, answerOf, listOf, withAnswer, withSettings } from './options.ts';
+
+interface CreateFlags extends AnswerFlags {
+  readonly repository?: string;
+  readonly scope?: string;
+  readonly name?: string;
+  readonly volume?: readonly string[];
+  readonly ttl?: string;
+  readonly deleteData?: boolean;
+  readonly allowPartial?: boolean;
+  readonly bandwidth?: string;
+}
+
+interface ListFlags extends AnswerFlags {
+  readonly schedule?: string;
+  readonly state?: string;
+}
+
+interface RestoreFlags extends AnswerFlags {
+  readonly repository?: string;
+  readonly volume?: readonly string[];
+  readonly inPlace?: boolean;
+  readonly path?: readonly string[];
+  readonly existingFiles?: string;
+  readonly objects?: string;
+  readonly safetySnapshot?: boolean;
+  readonly dryRun?: boolean;
+}
+
+interface DeleteFlags extends AnswerFlags {
+  readonly data?: string;
+}
+
+/** `clawstore backup …`. */
+export function addBackupCommands(program: Command, exit: (code: ExitCode) => void): void {
+  const backup = withSettings(program.command('backup'))
+    .description('back volumes and objects up, list backups, restore them')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  clawstore backup create s3://backups/daily              all volumes of the namespace, and the manifests of its objects
+  clawstore backup create /mnt/disk/backups --scope volumes --volume data --volume models
+  clawstore backup create --repository main --name before-upgrade --ttl 720h
+  clawstore backup list --state succeeded -o json
+  clawstore backup restore daily-202601010200-1f2e3d4c    all of it: missing volumes are made, unused ones are replaced
+  clawstore backup restore before-upgrade --volume data=data-then --path models/v3
+  clawstore backup restore before-upgrade --dry-run       what would be done
+  clawstore backup cancel before-upgrade
+  clawstore backup delete before-upgrade --data delete    its data too
+At set times: clawstore schedule create (docs/schedules.md). The key of a repository: clawstore repository export-key.`,
+    );
+
+  withAnswer(backup.command('create'), 'how long to wait; what takes longer goes on')
+    .description('back up, and wait until that has ended; the same again while it goes on waits for that one')
+    .argument('[destination]', 's3://BUCKET/PREFIX, file:///PATH, nfs://SERVER/PATH or an absolute path')
+    .option('--repository <name>', 'a BackupRepository, in the place of a destination')
+    .option('--scope <what>', 'full, volumes (data) or configs (manifests) (default: full)')
+    .option('--name <name>', 'name of the backup (default: one with the date)')
+    .option('--volume <volume>', 'this volume; several times for several (default: all)', listOf)
+    .option('--ttl <duration>', 'delete it when it is older, e.g. 720h (default: it stays)')
+    .option('--delete-data', 'the data goes when the Backup object is deleted (default: it stays)')
+    .option('--allow-partial', 'a success although files are lacking, which are counted and named')
+    .option('--bandwidth <bytes>', 'bytes a second that each node uploads at most, e.g. 10Mi')
+    .action(async (destination: string | undefined, flags: CreateFlags, command: Command) => {
+      const { createBackup } = await import('./backup.ts');
+      const { repository, scope, name, volume: volumes, ttl, bandwidth } = flags;
+      const deletionPolicy = flags.deleteData === true ? 'Delete' : undefined;
+      const onPartial = flags.allowPartial === true ? 'Allow' : undefined;
+      const given = { destination, repository, scope, name, volumes, ttl, bandwidth, deletionPolicy, onPartial };
+      exit(await createBackup(given, await answerOf(flags, command)));
+    });
+
+  withAnswer(backup.command('list'), 'how long to wait for the answer')
+    .description('list the backups, the newest last')
+    .option('--schedule <name>', 'made by this schedule only')
+    .option('--state <state>', 'running, succeeded, partial, failed, unknown or deleting only')
+    .action(async (flags: ListFlags, command: Command) => {
+      const { listBackups } = await import('./backup.ts');
+      const { schedule, state } = flags;
+      exit(await listBackups({ schedule, state }, await answerOf(flags, command)));
+    });
+
+  withAnswer(backup.command('restore'), 'how long to wait; what takes longer goes on')
+    .description('restore everything in a backup, or what is chosen')
+    .argument('<backup>', 'ID or name of the backup')
+    .option('--repository <name>', 'the BackupRepository that it is in, if backup list does not show it')
+    .option('--volume <from[=to]>', 'this volume, under another name; several times for several (default: all)', listOf)
+    .option('--in-place', 'the chosen volumes are there, and used by nobody (default: they are made)')
+    .option('--path <path>', 'this path in each volume; several times for several (default: everything)', listOf)
+    .option('--existing-files <what>', 'Skip, Overwrite, or Mirror: also remove what is not in the backup')
+    .option('--objects <what>', 'objects that are there: Skip, Update or Fail')
+    .option('--no-safety-snapshot', 'do not keep what the volumes have now as snapshots first')
+    .option('--dry-run', 'change nothing, and say what would be done')
+    .action(async (backupId: string, flags: RestoreFlags, command: Command) => {
+      const { restoreBackup } = await import('./backup.ts');
+      const { repository, volume: volumes, inPlace, path: paths, existingFiles, objects, dryRun } = flags;
+      const safetySnapshot = flags.safetySnapshot === false ? false : undefined;
+      const given = { backupId, repository, volumes, inPlace, paths, existingFiles, objects, safetySnapshot, dryRun };
+      exit(await restoreBackup(given, await answerOf(flags, command)));
+    });
+
+  withAnswer(backup.command('cancel'), 'how long to wait until it has stopped')
+    .description('stop a backup that goes on; what was read is found again by the next')
+    .argument('<backup>', 'ID or name of the backup')
+    .action(async (backupId: string, flags: AnswerFlags, command: Command) => {
+      const { cancelBackup } = await import('./backup.ts');
+      exit(await cancelBackup({ backupId }, await answerOf(flags, command)));
+    });
+
+  withAnswer(backup.command('delete'), 'how long to wait; the deletion goes on')
+    .description('delete a backup and wait until it is gone')
+    .argument('<backup>', 'ID or name of the backup')
+    .option('--data <what>', 'delete or keep its data (default: as its deletionPolicy says, which mostly is to keep)')
+    .action(async (backupId: string, flags: DeleteFlags, command: Command) => {
+      const { deleteBackup } = await import('./backup.ts');
+      exit(await deleteBackup({ backupId, data: flags.data }, await answerOf(flags, command)));
+    });
+}

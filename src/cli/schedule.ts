@@ -1,0 +1,19 @@
+/** `clawstore schedule list|create|suspend|resume|delete`, for people. */
+import { scheduleDelete, scheduleResume, scheduleSuspend } from '../commands/schedule/change.ts';
+import { scheduleCreate } from '../commands/schedule/create.ts';
+import { scheduleList } from '../commands/schedule/list.ts';
+import { answerGiven, type Given } from './answer.ts';
+import type { ExitCode } from './exit-code.ts';
+import type { Answer } from './options.ts';
+
+const COMMANDS = {
+  list: scheduleList,
+  create: scheduleCreate,
+  suspend: scheduleSuspend,
+  resume: scheduleResume,
+  delete: scheduleDelete,
+} as const;
+
+export function runSchedule(verb: keyof typeof COMMANDS, given: Given, answer: Answer): Promise<ExitCode> {
+  return answerGiven(COMMANDS[verb], given, answer);
+}

@@ -1,0 +1,72 @@
+import type { Backup } from '../../api/backup.ts';
+import { findCondition } from '../../api/conditions.ts';
+import { FIELD_MANAGERS } from '../../api/group.ts';
+import { BACKUPS } from '../../api/meta.ts';
+import { KubeError } from '../../kube/errors.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { CommandError } from '../command-error.ts';
+import { fromKube, waitFor } from '../wait.ts';
+import { findBackup } from './find.ts';
+import { idOf } from './state.ts';
+
+interface Params {
+  readonly backupId: string;
+  readonly data?: 'delete' | 'keep';
+}
+
+interface Result {
+  readonly backupId: string;
+  readonly deleted: true;
+  /** What became of its data in the repository. */
+  readonly data: 'deleted' | 'kept';
+}
+
+/** `clawstore backup delete`: answers only when the object is gone, and with `data: delete` the data too. */
+export const backupDelete: Command<Params, Result> = {
+  name: 'backup delete',
+  summary: 'Delete a backup.',
+  parameters: {
+    required: ['backupId'],
+    properties: {
+      backupId: { type: 'string', description: 'ID or name of the backup.', minLength: 1 },
+      data: {
+        type: 'string',
+        description: 'What becomes of its data; without it what its deletionPolicy says.',
+        enum: ['delete', 'keep'],
+      },
+    },
+  },
+  async run({ backupId, data }, context) {
+    const backup = await decided(await findBackup(backupId, context), data, context);
+    const { client, namespace, signal } = context;
+    const { name, uid, resourceVersion } = backup.metadata;
+    const ref = { namespace, name };
+    // What was not decided in this call may change meanwhile without harm: it is the same object.
+    const preconditions = data === undefined ? { uid } : { uid, resourceVersion };
+    await client.delete(BACKUPS, ref, { preconditions, signal }).catch((thrown: unknown) => {
+      if (!KubeError.from(thrown).isNotFound) throw fromKube(thrown);
+    });
+    const isGone = (object: Backup | undefined): true | undefined => {
+      if (object === undefined || object.metadata.uid !== uid) return true;
+      const blocked = findCondition(object.status?.conditions, 'DeletionBlocked');
+      if (blocked?.status !== 'True') return undefined;
+      throw new CommandError('Refused', `backup delete: ${blocked.message}`, { reason: blocked.reason });
+    };
+    await waitFor<Backup, true>(client, BACKUPS, ref, isGone, context);
+    const isLost = backup.spec.deletionPolicy === 'Delete';
+    return { backupId: idOf(backup) ?? name, deleted: true, data: isLost ? 'deleted' : 'kept' };
+  },
+};
+
+async function decided(backup: Backup, data: Params['data'], context: CommandContext): Promise<Backup> {
+  if (data === undefined) return backup;
+  const deletionPolicy = data === 'delete' ? 'Delete' : 'Retain';
+  if ((backup.spec.deletionPolicy ?? 'Retain') === deletionPolicy) return backup;
+  const { client, namespace, signal } = context;
+  const { name, uid } = backup.metadata;
+  const body = { metadata: { uid }, spec: { deletionPolicy } };
+  const options = { type: 'merge', fieldManager: FIELD_MANAGERS.commands, signal } as const;
+  return client.patch<Backup>(BACKUPS, { namespace, name }, body, options).catch((cause: unknown) => {
+    throw fromKube(cause);
+  });
+}
