@@ -86,6 +86,14 @@ export type BackupConditionType =
   | 'Verified'
   | 'DeletionBlocked';
 
+/** Reasons of conditions that the agent of the repository writes, about what it finds there, whoever wrote them before. */
+export const SAID_OF_REPOSITORY: readonly string[] = [
+  'BackupFound',
+  'BackupFoundPartly',
+  'BackupMissing',
+  'BackupDamaged',
+];
+
 export interface BackupStatus extends ConditionedStatus<BackupConditionType> {
   /** The node that tends the repository, and writes down the whole. Written by the controller, with all but the record. */
   readonly nodeName?: string;

@@ -1,6 +1,6 @@
 /** The controller's part of a Backup's status: everything but the record and what its agent says of it. Pure. */
 import type { Backup, BackupConditionType, BackupStatus } from '../../api/backup.ts';
-import { DEFAULT_ACTIVE_DEADLINE_SECONDS } from '../../api/backup.ts';
+import { DEFAULT_ACTIVE_DEADLINE_SECONDS, SAID_OF_REPOSITORY } from '../../api/backup.ts';
 import type { ConditionInput } from '../../api/conditions.ts';
 import { deriveConditions, formatTime } from '../../api/conditions.ts';
 import { durationMs } from '../../api/duration.ts';
@@ -46,7 +46,9 @@ export function endedStatus(
 ): BackupStatus {
   const { metadata, status } = backup;
   const { expirationTime: _, ...carried } = carriedOf(backup);
-  const own = (status?.conditions ?? []).filter(({ type }) => !OF_OTHERS.includes(type));
+  const own = (status?.conditions ?? []).filter(
+    ({ type, reason }) => !OF_OTHERS.includes(type) && !SAID_OF_REPOSITORY.includes(reason),
+  );
   const generation = metadata.generation ?? 0;
   return {
     ...carried,

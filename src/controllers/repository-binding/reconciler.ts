@@ -1,9 +1,8 @@
 /**
- * The controller's part of a BackupRepository: which node tends it, and what is said while none does; that its backups have
- * that node, too; which of them its retention no longer keeps; and its end, which leaves what is stored as it is.
+ * The controller's part of a BackupRepository: which node tends it, and what is said while none does; which of its backups
+ * its retention no longer keeps; and its end, which leaves what is stored as it is.
  */
 import type { Backup } from '../../api/backup.ts';
-import { hasEnded } from '../../api/backup.ts';
 import type { BackupRepository, BackupRepositoryStatus } from '../../api/backup-repository.ts';
 import { deriveConditions } from '../../api/conditions.ts';
 import type { Namespace } from '../../api/core.ts';
@@ -84,7 +83,6 @@ async function reconcile(key: string, deps: RepositoryBindingDependencies, conte
   await write(current, nodeName, standIn, [], deps, context);
   if (nodeName === undefined) return DONE;
   const backups = deps.backups.byIndex(BY_REPOSITORY, key);
-  await bindBackups(current, nodeName, backups, deps, context.signal);
   await expire(current, backups, deps, context.signal);
   return DONE;
 }
@@ -148,27 +146,6 @@ async function remove(
   deps.events.record(repository, 'Normal', 'Retained', 'The repository is released; what is stored in it is kept.');
   await deps.writer.removeFinalizer(BACKUP_REPOSITORIES, repository, FINALIZERS.repository, context.signal);
   return DONE;
-}
-
-/** The agent that tends a repository sees the backups in it by their node: those that it found, and those that moved with it. */
-async function bindBackups(
-  repository: BackupRepository,
-  nodeName: string,
-  backups: readonly Backup[],
-  { client }: RepositoryBindingDependencies,
-  signal: AbortSignal,
-): Promise<void> {
-  const { name } = repository.metadata;
-  for (const backup of backups) {
-    const isOurs = backup.spec.imported !== undefined || hasEnded(backup);
-    const { status, metadata } = backup;
-    if (!isOurs || (status?.nodeName === nodeName && status.repositoryRef !== undefined)) continue;
-    const { uid, resourceVersion } = metadata;
-    const body = { metadata: { uid, resourceVersion }, status: { nodeName, repositoryRef: { name } } };
-    const target = { namespace: metadata.namespace, name: metadata.name };
-    const options = { type: 'merge', subresource: 'status', fieldManager: FIELD_MANAGERS.controller, signal } as const;
-    await unlessGone(() => client.patch(BACKUPS, target, body, options));
-  }
 }
 
 /** Deletes, with their data, those that the retention does not keep. One that is to be retained keeps its data. */

@@ -8,55 +8,28 @@
  *
  * All that asks the repository is a job outside of the queue, so that a dead server holds up nothing else.
  */
-import type { Backup } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
-import type { Namespace } from '../../api/core.ts';
 import { ANNOTATIONS } from '../../api/group.ts';
 import { BACKUP_REPOSITORIES, isDeleting } from '../../api/meta.ts';
-import type { KubeClient } from '../../kube/client.ts';
-import type { UserPath } from '../../node/layer.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
-import type { ReadStore } from '../../runtime/store.ts';
 import { clusterIDOf } from '../backup-binding/identity.ts';
-import type { AgentDependencies } from '../support/agent.ts';
 import { isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
-import { BY_REPOSITORY } from '../support/indexes.ts';
-import type { JobState, Jobs } from '../support/jobs.ts';
+import type { JobState } from '../support/jobs.ts';
 import { SHORT_WAIT_MS } from '../support/jobs.ts';
-import type { BackupTools } from '../support/repository-access.ts';
 import { repositoryAccess } from '../support/repository-access.ts';
-import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { nextCheck, nextLook, nextPrune } from './care.ts';
+import type { RepositoryDependencies } from './dependencies.ts';
+import { backupsOf } from './dependencies.ts';
 import { checkJob, lookJob, pruneJob } from './jobs.ts';
 import { keyCondition } from './key.ts';
-import type { LookDependencies } from './look.ts';
+import { forgetMetrics, setMetrics } from './metrics.ts';
 import { fingerprintOf, RepositoryState } from './state.ts';
 import type { RepositoryOutcome } from './status.ts';
 import { repositoryStatus } from './status.ts';
 import { tellOfFound } from './sync.ts';
-
-export interface RepositoryDependencies extends AgentDependencies {
-  readonly tools: BackupTools;
-  readonly repositories: ReadStore<BackupRepository>;
-  /** Those that the node has, indexed by {@link BY_REPOSITORY}. */
-  readonly backupStore: ReadStore<Backup>;
-  readonly client: Pick<KubeClient, 'create' | 'get'>;
-  /** Writes as the field manager `repository`. */
-  readonly backupWriter: Writer;
-  readonly namespaces: ReadStore<Namespace>;
-  /** By key of the repository. */
-  readonly states: Map<string, RepositoryState>;
-  readonly looks: Jobs;
-  /** Checks and giving back of space: they may take hours. */
-  readonly care: Jobs;
-  readonly makeDirectory: (path: UserPath, signal: AbortSignal) => Promise<void>;
-  readonly below?: LookDependencies['below'];
-  /** Whether this node works on a part of a backup. */
-  readonly isAtWork: (backupID: string) => boolean;
-}
 
 /** How soon a job that could not be ended is waited for again, in milliseconds. */
 const END_RETRY_MS = 2000;
@@ -77,7 +50,7 @@ async function reconcile(key: string, deps: RepositoryDependencies, context: Rec
   if ((await Promise.all(ends)).includes(false)) return { requeueAfterMs: END_RETRY_MS };
   if (repository === undefined) {
     states.delete(key);
-    forgetMetrics(key, deps);
+    forgetMetrics(key, deps.metrics);
     return DONE;
   }
   const state = stateOf(key, repository, states);
@@ -180,13 +153,6 @@ function startCare(
   if (pruneDue !== undefined && pruneDue <= now) deps.care.start(key, pruneJob(request, deps, clock));
 }
 
-export function backupsOf(
-  key: string,
-  { backupStore }: Pick<RepositoryDependencies, 'backupStore'>,
-): readonly Backup[] {
-  return backupStore.byIndex(BY_REPOSITORY, key);
-}
-
 /** Derives the status and writes what differs. */
 async function report(
   key: string,
@@ -202,55 +168,8 @@ async function report(
   const keyFacts = keyCondition(name, secret);
   const now = new Date(clock.now());
   const status = repositoryStatus({ repository, outcome, url, key: keyFacts, state, now });
-  setMetrics(key, status, deps);
+  setMetrics(key, status, deps.metrics);
   if (await deps.writer.status(BACKUP_REPOSITORIES, repository, status, { signal })) {
     recordConditionEvents(deps.events, repository, repository.status?.conditions, status.conditions);
   }
-}
-
-const STATES: readonly (readonly [string, string])[] = [
-  ['Ready', 'repositoryReady'],
-  ['KeyExported', 'repositoryKeyExported'],
-  ['Verified', 'repositoryVerified'],
-];
-
-function setMetrics(
-  key: string,
-  status: ReturnType<typeof repositoryStatus>,
-  { metrics }: Pick<RepositoryDependencies, 'metrics'>,
-): void {
-  if (metrics === undefined) return;
-  const labels = labelsOf(key);
-  for (const [type, metric] of STATES) {
-    const condition = status.conditions?.find((one) => one.type === type);
-    const gauge = metrics[metric as 'repositoryReady'];
-    if (condition === undefined || condition.status === 'Unknown') gauge.remove(labels);
-    else gauge.set(labels, condition.status === 'True' ? 1 : 0);
-  }
-  if (status.sizeBytes !== undefined) metrics.repositorySize.set(labels, status.sizeBytes);
-  if (status.backupCount !== undefined) metrics.repositoryBackups.set(labels, status.backupCount);
-  if (status.lastCheckTime !== undefined) {
-    metrics.repositoryLastCheck.set(labels, Date.parse(status.lastCheckTime) / 1000);
-  }
-}
-
-function forgetMetrics(key: string, { metrics }: Pick<RepositoryDependencies, 'metrics'>): void {
-  if (metrics === undefined) return;
-  const { repositoryReady, repositoryKeyExported, repositoryVerified } = metrics;
-  const { repositorySize, repositoryBackups, repositoryLastCheck } = metrics;
-  for (const gauge of [
-    repositoryReady,
-    repositoryKeyExported,
-    repositoryVerified,
-    repositorySize,
-    repositoryBackups,
-    repositoryLastCheck,
-  ]) {
-    gauge.remove(labelsOf(key));
-  }
-}
-
-function labelsOf(key: string): { readonly namespace: string; readonly name: string } {
-  const [namespace = '', name = ''] = key.split('/');
-  return { namespace, name };
 }
