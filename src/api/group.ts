@@ -42,11 +42,17 @@ export const ANNOTATIONS = {
   nodeFenced: `${GROUP}/node-fenced`,
 } as const;
 
-/** UID of the Restore whose safety Snapshot an object is: an annotation that the controller sets. */
+/**
+ * UID of the Restore that an object was made for, an annotation that the controller sets: a Snapshot of what it replaces, or
+ * a Volume, which has no content before that Restore has brought it.
+ */
 export const RESTORE_UID_ANNOTATION = `${GROUP}/restore-uid`;
 
 /** On the Secret of a repository's key: a mark of the key that was exported. Set by `clawstore repository export-key`. */
 export const KEY_EXPORTED_ANNOTATION = `${GROUP}/key-exported`;
+
+/** UID of the Restore that has made, or changed, an object from its manifest in a backup. */
+export const RESTORED_BY_ANNOTATION = `${GROUP}/restored-by`;
 
 /** Annotations that a schedule sets on what it makes. */
 export const RUN_ANNOTATIONS = {

@@ -1,6 +1,6 @@
 /** The VolumeRestore kind: one volume of a Restore. Schema: `crds/storage.clawbernetes.io_volumerestores.yaml`. */
 import type { BackupProgress, SkippedFile } from './backup.ts';
-import type { RepositoryLocation } from './backup-repository.ts';
+import type { RepositoryAccessMode, RepositoryLocation } from './backup-repository.ts';
 import type { ConditionedStatus, KubeObject, LocalReference } from './meta.ts';
 import type { ExistingFiles, RestoreMode } from './restore.ts';
 
@@ -9,6 +9,8 @@ export interface VolumeRestoreSpec {
   /** Absent: the content of a Volume with `dataSource.backupRef`. */
   readonly restoreRef?: LocalReference;
   readonly repository: RepositoryLocation;
+  /** `ReadOnly`: not even a lock is written there. Absent: `ReadWrite`. */
+  readonly accessMode?: RepositoryAccessMode;
   readonly backupID: string;
   /** What the engine calls the volume's part of the backup. Absent: what the document of the backup says. */
   readonly snapshotID?: string;

@@ -3,10 +3,12 @@
  * to its node, and writes what it observes.
  */
 
+import type { BackupRepository } from '../api/backup-repository.ts';
 import { isTrue } from '../api/conditions.ts';
 import type { ConfigMap, Namespace, Secret } from '../api/core.ts';
 import { FIELD_MANAGERS, FINALIZERS } from '../api/group.ts';
 import {
+  BACKUP_REPOSITORIES,
   CONFIG_MAPS,
   isDeleting,
   keyOf,
@@ -17,6 +19,7 @@ import {
   STORAGE_NODES,
   VOLUME_CLASSES,
   VOLUME_MOUNTS,
+  VOLUME_RESTORES,
   VOLUMES,
 } from '../api/meta.ts';
 import type { Restore } from '../api/restore.ts';
@@ -26,6 +29,7 @@ import type { Volume } from '../api/volume.ts';
 import { volumeTypeOf } from '../api/volume.ts';
 import type { VolumeClass } from '../api/volume-class.ts';
 import type { VolumeMount } from '../api/volume-mount.ts';
+import type { VolumeRestore } from '../api/volume-restore.ts';
 import type { BackupEngine } from '../backup/engine.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { KubeClient, Selection } from '../kube/client.ts';
@@ -74,6 +78,8 @@ import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
 import { Uses } from './support/uses.ts';
 import { createWriter } from './support/writes.ts';
 import { volumeReconciler } from './volume/reconciler.ts';
+import { volumeRestoreToMountKeys, volumeRestoreToVolumeKeys } from './volume-restore/keys.ts';
+import { addBackupRestores } from './volume-restore/wire.ts';
 
 export interface AgentOptions {
   readonly client: KubeClient;
@@ -137,6 +143,8 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   const volumes = options.watchAll === true ? manager.cache<Volume>(VOLUMES) : nodeVolumes(manager, own, mounts, log);
   const snapshots = manager.cache<Snapshot>(SNAPSHOTS, own);
   const restores = manager.cache<Restore>(RESTORES, own);
+  const volumeRestores = manager.cache<VolumeRestore>(VOLUME_RESTORES, own);
+  const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES, own);
   const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
   const namespaces = manager.cache<Namespace>(NAMESPACES);
   const nodes = manager.cache<StorageNode>(
@@ -148,6 +156,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     mounts: mounts.store,
     snapshots: snapshots.store,
     restores: restores.store,
+    volumeRestores: volumeRestores.store,
     classes: classes.store,
     namespaces: namespaces.store,
   };
@@ -198,6 +207,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       deltaSource(volumes, (delta) => [...volumeKeys(delta), ...volumeToCloneKeys(delta, stores)]),
       deltaSource(snapshots, (delta) => snapshotToVolumeKeys(delta, stores)),
       deltaSource(mounts, mountToVolumeKeys),
+      deltaSource(volumeRestores, (delta) => volumeRestoreToVolumeKeys(delta, stores)),
       deltaSource(
         classes,
         everything(() => stores.volumes.keys()),
@@ -226,6 +236,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       deltaSource(mounts, mountKeys),
       deltaSource(volumes, (delta) => volumeToMountKeys(delta, stores)),
       deltaSource(restores, (delta) => restoreToMountKeys(delta, stores)),
+      deltaSource(volumeRestores, (delta) => volumeRestoreToMountKeys(delta, stores)),
       deltaSource(
         classes,
         everything(() => stores.mounts.keys()),
@@ -262,6 +273,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       resyncSource('restore-resync', clock, RESYNC_MS, () => stores.restores.keys()),
     ],
   });
+  const caches = { volumes, mounts, snapshots, restores, volumeRestores, repositories };
   const { backups } = dependencies;
   if (backups !== undefined) {
     addRepositoryController(manager, {
@@ -272,6 +284,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       node,
       own,
     });
+    addBackupRestores(manager, { dependencies, tools: backups, caches, named, client, clock, jobs: jobOptions });
   }
   manager.addController({
     name: 'node',

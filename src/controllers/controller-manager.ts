@@ -3,10 +3,14 @@
  * node.
  */
 
+import type { Backup } from '../api/backup.ts';
+import type { BackupRepository } from '../api/backup-repository.ts';
 import { findCondition } from '../api/conditions.ts';
 import type { Lease, Namespace } from '../api/core.ts';
 import { CONTROLLER_LEASE, FIELD_MANAGERS, FINALIZERS, SYSTEM_NAMESPACE } from '../api/group.ts';
 import {
+  BACKUP_REPOSITORIES,
+  BACKUPS,
   keyOf,
   LEASES,
   NAMESPACES,
@@ -15,6 +19,7 @@ import {
   STORAGE_NODES,
   VOLUME_CLASSES,
   VOLUME_MOUNTS,
+  VOLUME_RESTORES,
   VOLUMES,
 } from '../api/meta.ts';
 import type { Restore } from '../api/restore.ts';
@@ -24,6 +29,8 @@ import type { StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
 import type { VolumeClass } from '../api/volume-class.ts';
 import type { VolumeMount } from '../api/volume-mount.ts';
+import type { VolumeRestore } from '../api/volume-restore.ts';
+import { hasRestoreEnded } from '../api/volume-restore.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { sameValue } from '../kube/field-diff.ts';
@@ -36,6 +43,7 @@ import { systemClock } from '../telemetry/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { addBackupBinding } from './backup-binding/wire.ts';
+import { addRestoreControllers } from './backup-restore/wire.ts';
 import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
@@ -97,6 +105,9 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
   const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS);
   const snapshots = manager.cache<Snapshot>(SNAPSHOTS);
   const nodes = manager.cache<StorageNode>(STORAGE_NODES);
+  const volumeRestores = manager.cache<VolumeRestore>(VOLUME_RESTORES);
+  const backups = manager.cache<Backup>(BACKUPS);
+  const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES);
   const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
   const namespaces = manager.cache<Namespace>(NAMESPACES);
   const leases = manager.cache<Lease>(LEASES, { namespace: SYSTEM_NAMESPACE });
@@ -105,6 +116,9 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     mounts: mounts.store,
     snapshots: snapshots.store,
     nodes: nodes.store,
+    volumeRestores: volumeRestores.store,
+    backups: backups.store,
+    repositories: repositories.store,
     classes: classes.store,
     namespaces: namespaces.store,
   };
@@ -126,6 +140,9 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       deltaSource(mounts, mountKeys),
       deltaSource(volumes, (delta) => unplacedClones('Volume', delta, stores)),
       deltaSource(snapshots, (delta) => unplacedClones('Snapshot', delta, stores)),
+      deltaSource(volumeRestores, (delta) => restoredVolumes(delta, stores)),
+      deltaSource(backups, (delta) => unplacedOfBackup(delta, stores)),
+      deltaSource(repositories, () => []),
       deltaSource(nodes, (delta) => nodeKeys(delta, stores, unplaced)),
       deltaSource(classes, () => unplaced()),
       deltaSource(namespaces, (delta) => {
@@ -175,6 +192,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       snapshots: snapshots.store,
       volumes: volumes.store,
       mounts: mounts.store,
+      volumeRestores: volumeRestores.store,
       isLost: (nodeName) => isLost(stores, nodeName),
       client,
       writer,
@@ -185,6 +203,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       cacheSource(restores),
       deltaSource(nodes, (delta) => restoresOfNode(delta, restores.store)),
       // What is refused for good is judged once: everything must be known before.
+      deltaSource(volumeRestores, () => []),
       deltaSource(snapshots, () => []),
       deltaSource(volumes, () => []),
       deltaSource(mounts, () => []),
@@ -202,6 +221,20 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     isLost: (nodeName) => isLost(stores, nodeName),
   });
   addRepositoryBinding(manager, { client, writer, events, clock, leaderOnly, isLost: (name) => isLost(stores, name) });
+  addRestoreControllers(manager, {
+    volumes,
+    mounts,
+    nodes,
+    restores,
+    volumeRestores,
+    client,
+    writer,
+    events,
+    metrics,
+    clock,
+    leaderOnly,
+    isLost: (nodeName) => isLost(stores, nodeName),
+  });
   manager.addRunnable(eventCloser('controller-events', events));
 }
 
@@ -282,6 +315,22 @@ function unplacedClones(
 ): Wanted[] {
   return volumes
     .byIndex(BY_DATA_SOURCE, dataSourceKey(kind, delta.key))
+    .filter(({ status }) => status?.nodeName === undefined)
+    .map((volume) => ({ key: keyOf(volume) }));
+}
+
+/** Volumes that were held for what is written into them, or are now. */
+function restoredVolumes(delta: Delta<VolumeRestore>, { volumes }: PlacementStores): Wanted[] {
+  if (delta.type === 'updated' && hasRestoreEnded(delta.old) === hasRestoreEnded(delta.object)) return [];
+  const { metadata, spec } = delta.type === 'deleted' ? delta.old : delta.object;
+  const key = `${metadata.namespace}/${spec.volumeRef.name}`;
+  return volumes.get(key) === undefined ? [] : [{ key }];
+}
+
+/** Volumes without a node that are to start with a backup, and may be able to now. */
+function unplacedOfBackup(delta: Delta<Backup>, { volumes }: PlacementStores): Wanted[] {
+  return volumes
+    .byIndex(BY_DATA_SOURCE, dataSourceKey('Backup', delta.key))
     .filter(({ status }) => status?.nodeName === undefined)
     .map((volume) => ({ key: keyOf(volume) }));
 }

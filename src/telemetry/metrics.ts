@@ -165,6 +165,12 @@ export function createMetrics() {
       'When the repository was last checked.',
       ['namespace', 'name'],
     ),
+    restoreDuration: histogram(
+      'clawstore_restore_duration_seconds',
+      'Time to restore from a backup, from when it was begun until all of it was read back.',
+      LONG_BUCKETS,
+      ['result'],
+    ),
     remounts: counter('clawstore_mount_remounts_total', 'Mounts that were made again, by what was wrong.', ['reason']),
     buildInfo: gauge('clawstore_build_info', 'Always 1; the labels tell the build.', ['version', 'node_version']),
   };

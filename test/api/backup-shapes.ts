@@ -272,6 +272,7 @@ const volumeRestoreSpec: Shape<VolumeRestoreSpec> = {
   fields: {
     restoreRef: { optional: reference },
     repository: { required: location },
+    accessMode: { optional: { words: { ReadWrite: true, ReadOnly: true } } },
     backupID: mustText,
     snapshotID: text,
     from: { required: { fields: { name: mustText } } },

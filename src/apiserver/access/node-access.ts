@@ -208,7 +208,16 @@ const CONTROLLERS_FIELDS: Readonly<Record<string, readonly string[]>> = {
   [NODES]: [],
   volumes: ['nodeName', 'attachments'],
   snapshots: ['nodeName', 'source'],
-  restores: ['nodeName', 'source', 'safetySnapshotRef', 'startTime', 'manifestSecretRef'],
+  restores: [
+    'nodeName',
+    'source',
+    'safetySnapshotRef',
+    'startTime',
+    'manifestSecretRef',
+    'backupID',
+    'repositoryRef',
+    'volumes',
+  ],
   backups: ['nodeName', 'repositoryRef', 'manifestSecretRefs'],
 };
 

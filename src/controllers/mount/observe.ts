@@ -17,6 +17,7 @@ import { restoreOf } from '../restore/observe.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { policyFacts } from '../support/agent.ts';
 import { BY_TARGET, volumeKeyOf } from '../support/indexes.ts';
+import { volumeRestoreOf } from '../volume-restore/observe.ts';
 
 /** What the API says of a mount, before anything on the node is looked at. */
 export interface MountFacts {
@@ -27,7 +28,7 @@ export interface MountFacts {
   readonly resolution: Resolution | undefined;
   readonly target: TargetResolution | undefined;
   readonly driver: Driver | undefined;
-  /** A Restore that takes the volume back at the moment. */
+  /** A Restore that takes the volume back at the moment, or writes into it. */
   readonly restore: string | undefined;
   /** An older VolumeMount that wants the same target. */
   readonly rival: string | undefined;
@@ -48,9 +49,15 @@ export function observeMount(mount: VolumeMount, dependencies: AgentDependencies
     resolution,
     target: resolved === undefined ? undefined : resolveTarget(mount, node.mountRoot, resolved.allowedPrefixes),
     driver: resolved === undefined ? undefined : drivers.get(resolved.type),
-    restore: restoreOf(volume?.metadata.uid ?? '', dependencies)?.metadata.name,
+    restore: restoring(volume?.metadata.uid ?? '', dependencies),
     rival: rivalOf(mount, dependencies),
   };
+}
+
+/** What takes the volume back at the moment, or writes into it. */
+function restoring(volumeUID: string, dependencies: AgentDependencies): string | undefined {
+  const part = volumeRestoreOf(volumeUID, dependencies);
+  return restoreOf(volumeUID, dependencies)?.metadata.name ?? part?.spec.restoreRef?.name ?? part?.metadata.name;
 }
 
 /** A mount and its volume in the words of the drivers. */

@@ -13,6 +13,7 @@ import type { MountObservation, VolumeObservation } from '../../drivers/driver.t
 import type { MountEntry } from '../../node/mount-entry.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
+import { startsFromBackup } from '../policy/first-content.ts';
 import { storageObjection } from '../policy/judge-storage.ts';
 import { sourceOf } from '../policy/sources/index.ts';
 import type { AgentDependencies } from '../support/agent.ts';
@@ -119,7 +120,7 @@ async function converge(
     const storage = await driver.observeVolume(words.volume, signal);
     // Of storage that another node owns, that node says whether it is there; of what is filled, its own reconcile.
     const isSaid = isTrue(volume.status?.conditions, 'Provisioned');
-    const isFilled = volume.spec.dataSource === undefined || isSaid;
+    const isFilled = (volume.spec.dataSource === undefined && !startsFromBackup(volume)) || isSaid;
     const isThere = isOwn(volume, deps) ? storage.provisioned && isFilled : isSaid;
     const objection = storageObjection(volume, resolved, storage) ?? (isThere ? undefined : missing(volume));
     // A mount that was made is kept, and healed while its storage is there; a new one is not begun.

@@ -22,6 +22,8 @@ export interface GrantFacts {
   readonly nodeLocal: boolean;
   /** Whether a node of that name is known at all. Only asked where a mount may choose its node. */
   readonly isKnownNode: (nodeName: string) => boolean;
+  /** Name of the Restore that writes into it. */
+  readonly restore: string | undefined;
   /** All VolumeMounts that name the volume. */
   readonly mounts: readonly VolumeMount[];
   /** Grants that may be released although their mount is still there: its node is lost and known to be off. */
@@ -79,6 +81,12 @@ function decide(
   }
   if (mode === 'ReadOnlyMany' && mount.spec.readOnly === false) {
     return refuse('ReadOnlyVolume', `Volume "${volume}" is ReadOnlyMany; set readOnly to true or leave it out.`);
+  }
+  if (facts.restore !== undefined) {
+    return wait(
+      'RestoreInProgress',
+      `Restore "${facts.restore}" writes into volume "${volume}"; the mount goes on by itself when that has ended.`,
+    );
   }
   const nodeName = facts.nodeName;
   if (nodeName === undefined) {

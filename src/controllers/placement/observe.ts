@@ -1,4 +1,6 @@
 /** The facts of one placement decision, read from the caches. */
+import type { Backup } from '../../api/backup.ts';
+import type { BackupRepository } from '../../api/backup-repository.ts';
 import { findCondition, isTrue } from '../../api/conditions.ts';
 import type { Namespace } from '../../api/core.ts';
 import { ANNOTATIONS, hasUidBoundAnnotation } from '../../api/group.ts';
@@ -7,6 +9,8 @@ import type { StorageNode } from '../../api/storage-node.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { VolumeRestore } from '../../api/volume-restore.ts';
+import { hasRestoreEnded } from '../../api/volume-restore.ts';
 import type { ReadStore } from '../../runtime/store.ts';
 import { contentOf } from '../policy/data-source.ts';
 import type { PolicyFacts } from '../policy/facts.ts';
@@ -15,10 +19,12 @@ import {
   BY_DATA_SOURCE,
   BY_NODE,
   BY_VOLUME,
+  BY_VOLUME_UID,
   dataSourceOf,
   nodeOf,
   volumeOfMount,
   volumeOfSnapshot,
+  volumeUidOfVolumeRestore,
 } from '../support/indexes.ts';
 
 /** The caches that the controller reads. */
@@ -27,6 +33,9 @@ export interface PlacementStores {
   readonly mounts: ReadStore<VolumeMount>;
   readonly snapshots: ReadStore<Snapshot>;
   readonly nodes: ReadStore<StorageNode>;
+  readonly volumeRestores: ReadStore<VolumeRestore>;
+  readonly backups: ReadStore<Backup>;
+  readonly repositories: ReadStore<BackupRepository>;
   readonly classes: ReadStore<VolumeClass>;
   readonly namespaces: ReadStore<Namespace>;
 }
@@ -37,6 +46,7 @@ export function addPlacementIndexes(stores: PlacementStores): void {
   stores.mounts.addIndex(BY_NODE, nodeOf);
   stores.volumes.addIndex(BY_NODE, nodeOf);
   stores.volumes.addIndex(BY_DATA_SOURCE, dataSourceOf);
+  stores.volumeRestores.addIndex(BY_VOLUME_UID, volumeUidOfVolumeRestore);
   stores.snapshots.addIndex(BY_VOLUME, volumeOfSnapshot);
   stores.snapshots.addIndex(BY_NODE, nodeOf);
 }
@@ -50,6 +60,14 @@ export function policyFacts(stores: PlacementStores, volume: Volume): PolicyFact
     node: { hostPathAllow: undefined },
     content: wasProvisioned(volume.status) ? undefined : contentOf(volume, stores),
   };
+}
+
+/** What writes into a volume that was there, or is about to: nobody is granted it meanwhile. */
+export function restoreInto({ metadata }: Volume, { volumeRestores }: PlacementStores): string | undefined {
+  const part = volumeRestores
+    .byIndex(BY_VOLUME_UID, metadata.uid ?? '')
+    .find((one) => one.spec.mode === 'InPlace' && one.spec.dryRun !== true && !hasRestoreEnded(one));
+  return part?.spec.restoreRef?.name ?? part?.metadata.name;
 }
 
 /** Whether a node can be asked at all. A node without a StorageNode cannot. */

@@ -11,7 +11,8 @@ import type { EventSink } from '../../kube/events.ts';
 import { sameValue } from '../../kube/field-diff.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
-import { resolveVolume } from '../policy/resolve-volume.ts';
+import { backupPlaceOf } from '../backup-restore/first-content.ts';
+import { resolveVolume, wasProvisioned } from '../policy/resolve-volume.ts';
 import { isNodeLocal } from '../policy/sources/index.ts';
 import { isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
@@ -26,7 +27,7 @@ import { chooseNode } from './choose-node.ts';
 import type { MountDecision } from './grants.ts';
 import { decideGrants } from './grants.ts';
 import type { PlacementStores } from './observe.ts';
-import { isFenced, isLost, policyFacts, promisedBytes } from './observe.ts';
+import { isFenced, isLost, policyFacts, promisedBytes, restoreInto } from './observe.ts';
 import { deriveMountStatus, deriveVolumeStatus } from './status.ts';
 
 export interface PlacementDependencies {
@@ -64,6 +65,7 @@ async function reconcile(key: string, deps: PlacementDependencies, context: Reco
     unplaced: unplacedOf(located.standIn),
     nodeLocal: isNodeLocal(volume.spec),
     isKnownNode: (name) => stores.nodes.get(name) !== undefined,
+    restore: restoreInto(volume, stores),
     mounts,
     isFenced: (mount, nodeName) => isFenced(stores, mount, nodeName),
   });
@@ -92,11 +94,16 @@ function locate(volume: Volume, mounts: readonly VolumeMount[], stores: Placemen
     const { reason, message, stalled } = resolution.refusal;
     return { nodeName: undefined, standIn: { kind: stalled ? 'stalled' : 'waiting', reason, message } };
   }
+  const backup = wasProvisioned(volume.status) ? undefined : backupPlaceOf(volume, stores);
+  if (backup?.ok === false) {
+    const { reason, message, stalled } = backup.refusal;
+    return { nodeName: undefined, standIn: { kind: stalled ? 'stalled' : 'waiting', reason, message } };
+  }
   const placement = chooseNode({
     volume,
     resolved: resolution.resolved,
     nodes: stores.nodes.list(),
-    onlyNode: facts.content?.ok === true ? facts.content.nodeName : volume.spec.nodeName,
+    onlyNode: facts.content?.ok === true ? facts.content.nodeName : (volume.spec.nodeName ?? backup?.onlyNode),
     preferred: mounts.flatMap((mount) => mount.spec.nodeName ?? []),
     volumesOn: (nodeName) => stores.volumes.byIndex(BY_NODE, nodeName).length,
     promisedOn: (nodeName, pool) => promisedBytes(stores, nodeName, pool),

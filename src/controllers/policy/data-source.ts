@@ -38,7 +38,9 @@ export function contentOf(volume: Volume, sources: DataSources): Content | undef
   const { dataSource } = volume.spec;
   if (dataSource === undefined) return undefined;
   const keyed = (name: string): string => keyOf({ metadata: { namespace: volume.metadata.namespace ?? '', name } });
-  const { snapshotRef, volumeRef } = dataSource;
+  const { snapshotRef, volumeRef, backupRef } = dataSource;
+  // Written into it once it is there: `first-content.ts`.
+  if (backupRef !== undefined) return undefined;
   const found =
     snapshotRef !== undefined
       ? fromSnapshot(volume, snapshotRef.name, sources.snapshots.get(keyed(snapshotRef.name)))

@@ -21,8 +21,8 @@ export interface RestoreBindingFacts {
   readonly volume: Volume | undefined;
   /** VolumeMounts that name that volume. */
   readonly mounts: readonly VolumeMount[];
-  /** Another Restore of the volume that has not ended. */
-  readonly rival: Restore | undefined;
+  /** Name of another Restore of the volume that has not ended. */
+  readonly rival: string | undefined;
 }
 
 export interface RestoreBinding {
@@ -122,7 +122,7 @@ function volumeIsThere({ snapshot, volume }: RestoreBindingFacts): StandIn | und
 
 function isAlone({ volume, rival }: RestoreBindingFacts): StandIn | undefined {
   if (rival === undefined) return undefined;
-  const message = `Volume "${volume?.metadata.name}" is in use by Restore "${rival.metadata.name}", which takes it back at the moment. Make a new Restore afterwards.`;
+  const message = `Volume "${volume?.metadata.name}" is in use by Restore "${rival}", which changes it at the moment. Make a new Restore afterwards.`;
   return refuse('VolumeInUse', message);
 }
 

@@ -10,6 +10,8 @@ import { isFinished, SAFETY_SUFFIX } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { VolumeRestore } from '../../api/volume-restore.ts';
+import { hasRestoreEnded } from '../../api/volume-restore.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { EventSink } from '../../kube/events.ts';
@@ -18,7 +20,7 @@ import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
-import { BY_VOLUME } from '../support/indexes.ts';
+import { BY_VOLUME, BY_VOLUME_UID } from '../support/indexes.ts';
 import type { StandIn } from '../support/stand-in.ts';
 import { lostStandIn, standInStatus } from '../support/stand-in.ts';
 import type { Writer } from '../support/writes.ts';
@@ -30,6 +32,7 @@ export interface RestoreBindingDependencies {
   readonly snapshots: ReadStore<Snapshot>;
   readonly volumes: ReadStore<Volume>;
   readonly mounts: ReadStore<VolumeMount>;
+  readonly volumeRestores: ReadStore<VolumeRestore>;
   /** Whether a node can be asked at all. */
   readonly isLost: (nodeName: string) => boolean;
   readonly client: Pick<KubeClient, 'create' | 'get'>;
@@ -78,9 +81,7 @@ async function bind(restore: Restore, deps: RestoreBindingDependencies, context:
     snapshot,
     volume: deps.volumes.get(volumeKey),
     mounts: deps.mounts.byIndex(BY_VOLUME, volumeKey),
-    rival: deps.restores
-      .list()
-      .find((other) => !isFinished(other) && volumeUID !== undefined && other.status?.source?.volumeUID === volumeUID),
+    rival: volumeUID === undefined ? undefined : rivalOf(volumeUID, deps),
   });
   if (verdict.bound) {
     const startTime = formatTime(new Date(context.clock.now()));
@@ -96,6 +97,15 @@ async function bind(restore: Restore, deps: RestoreBindingDependencies, context:
   if (isFresh(restore, now)) return { requeueAfterMs: Math.min(LOOK_AGAIN_MS, untilNotFresh(restore, now)) };
   await end(restore, {}, verdict.standIn, deps, context);
   return DONE;
+}
+
+/** What else takes the volume back, or writes into it. */
+function rivalOf(volumeUID: string, { restores, volumeRestores }: RestoreBindingDependencies): string | undefined {
+  const revert = restores.list().find((other) => !isFinished(other) && other.status?.source?.volumeUID === volumeUID);
+  const part = volumeRestores
+    .byIndex(BY_VOLUME_UID, volumeUID)
+    .find((other) => !hasRestoreEnded(other) && other.spec.dryRun !== true);
+  return revert?.metadata.name ?? part?.spec.restoreRef?.name ?? part?.metadata.name;
 }
 
 /** Makes sure of the Snapshot of what is there now; `taken` when its name is another one's. */

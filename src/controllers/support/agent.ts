@@ -6,6 +6,7 @@ import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume, VolumeType } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { VolumeRestore } from '../../api/volume-restore.ts';
 import type { Driver } from '../../drivers/driver.ts';
 import type { EventSink } from '../../kube/events.ts';
 import type { NodeLayer } from '../../node/layer.ts';
@@ -28,18 +29,20 @@ import {
   volumeOfMount,
   volumeOfSnapshot,
   volumeUidOf,
+  volumeUidOfVolumeRestore,
 } from './indexes.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { BackupTools } from './repository-access.ts';
 import type { Uses } from './uses.ts';
 import type { Writer } from './writes.ts';
 
-/** The caches of an agent. Volumes, mounts, snapshots and restores are filtered by the server to those of this node. */
+/** The caches of an agent. Volumes, mounts, snapshots, restores and volume restores are filtered by the server to those of this node. */
 export interface AgentStores {
   readonly volumes: ReadStore<Volume>;
   readonly mounts: ReadStore<VolumeMount>;
   readonly snapshots: ReadStore<Snapshot>;
   readonly restores: ReadStore<Restore>;
+  readonly volumeRestores: ReadStore<VolumeRestore>;
   readonly classes: ReadStore<VolumeClass>;
   readonly namespaces: ReadStore<Namespace>;
 }
@@ -75,6 +78,7 @@ export function addAgentIndexes(stores: AgentStores, mountRoot: string): void {
   stores.snapshots.addIndex(BY_VOLUME, volumeOfSnapshot);
   stores.snapshots.addIndex(BY_SOURCE_UID, sourceUidOf);
   stores.restores.addIndex(BY_VOLUME_UID, volumeUidOf);
+  stores.volumeRestores.addIndex(BY_VOLUME_UID, volumeUidOfVolumeRestore);
   stores.mounts.addIndex(BY_VOLUME, volumeOfMount);
   stores.mounts.addIndex(BY_TARGET, (mount) => [wantedHostPath(mount, mountRoot)]);
 }

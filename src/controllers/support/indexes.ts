@@ -7,6 +7,7 @@ import type { Restore } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { VolumeRestore } from '../../api/volume-restore.ts';
 
 /** VolumeMounts and Snapshots by the key of the Volume they name. */
 export const BY_VOLUME = 'volume';
@@ -21,7 +22,7 @@ export const BY_DATA_SOURCE = 'data-source';
 /** Snapshots by the UID of the Volume whose moment they are. */
 export const BY_SOURCE_UID = 'source-uid';
 
-/** Restores by the UID of the Volume that they take back. */
+/** Restores by the UID of the Volume that they take back, VolumeRestores by that of the one that they write into. */
 export const BY_VOLUME_UID = 'volume-uid';
 
 /** Backups by the key of the BackupRepository that they lie in. */
@@ -53,17 +54,22 @@ export function volumeUidOf({ status }: Restore): readonly string[] {
   return status?.source === undefined ? [] : [status.source.volumeUID];
 }
 
+export function volumeUidOfVolumeRestore({ spec }: VolumeRestore): readonly string[] {
+  return [spec.volumeUID];
+}
+
 /** Stands for an object that a `dataSource` names. */
-export function dataSourceKey(kind: 'Snapshot' | 'Volume', key: string): string {
+export function dataSourceKey(kind: 'Snapshot' | 'Volume' | 'Backup', key: string): string {
   return `${kind} ${key}`;
 }
 
 export function dataSourceOf({ metadata, spec }: Volume): readonly string[] {
-  const { snapshotRef, volumeRef } = spec.dataSource ?? {};
+  const { snapshotRef, volumeRef, backupRef } = spec.dataSource ?? {};
   const keyed = (name: string): string => keyOf({ metadata: { namespace: metadata.namespace ?? '', name } });
   return [
     ...(snapshotRef === undefined ? [] : [dataSourceKey('Snapshot', keyed(snapshotRef.name))]),
     ...(volumeRef === undefined ? [] : [dataSourceKey('Volume', keyed(volumeRef.name))]),
+    ...(backupRef === undefined ? [] : [dataSourceKey('Backup', keyed(backupRef.name))]),
   ];
 }
 

@@ -30,6 +30,7 @@ const CHECKS: readonly Check[] = [
   dataIsWhereItWas,
   isProvisioned,
   hasItsCapacity,
+  hasItsContent,
   isStagedOnlyWhenWanted,
 ];
 
@@ -108,6 +109,11 @@ function hasItsCapacity({ observation, resolution, readers }: VolumeFacts): Volu
   if (readers.length === 0) return { step: 'provision' };
   const message = `It is grown when ${readers.slice(0, 5).join(', ')} ${readers.length === 1 ? 'has' : 'have'} been made from it.`;
   return refuse({ reason: 'Resizing', message, stalled: false });
+}
+
+/** The storage is there; a VolumeRestore writes into it. */
+function hasItsContent({ lacking }: VolumeFacts): VolumeStep | undefined {
+  return lacking === undefined ? undefined : refuse(lacking);
 }
 
 function isStagedOnlyWhenWanted({ observation, wantedByMount, readers }: VolumeFacts): VolumeStep | undefined {

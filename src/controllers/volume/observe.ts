@@ -7,6 +7,7 @@ import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { Driver, DriverVolume, VolumeObservation } from '../../drivers/driver.ts';
 import { driverContent } from '../policy/driver-snapshot.ts';
+import { lacksContent } from '../policy/first-content.ts';
 import type { Resolution, ResolvedVolume } from '../policy/resolve-volume.ts';
 import { driverVolume, resolveForRemoval, resolveVolume } from '../policy/resolve-volume.ts';
 import { isAwaited } from '../snapshot/checks.ts';
@@ -14,7 +15,8 @@ import { clonesOf, wordingOf } from '../snapshot/observe.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { policyFacts } from '../support/agent.ts';
 import { hasFinalizer } from '../support/annotations.ts';
-import { BY_SOURCE_UID, BY_VOLUME } from '../support/indexes.ts';
+import type { Failure } from '../support/failure.ts';
+import { BY_SOURCE_UID, BY_VOLUME, BY_VOLUME_UID } from '../support/indexes.ts';
 
 export interface VolumeFacts {
   readonly volume: Volume;
@@ -29,6 +31,8 @@ export interface VolumeFacts {
   readonly wantedByMount: boolean;
   /** A mount says that it is there. */
   readonly shownByMount: boolean;
+  /** What is still lacking of the content of a backup that it starts with. */
+  readonly lacking: Failure | undefined;
   /** Who reads the storage at the moment: snapshots that are taken, volumes that are made from it. */
   readonly readers: readonly string[];
 }
@@ -42,19 +46,21 @@ export async function observeVolume(
   const facts = policyFacts(dependencies, volume);
   const resolution = resolveVolume(facts);
   const readers = dependencies.uses.of(volume.metadata.uid ?? '');
+  const restores = dependencies.stores.volumeRestores.byIndex(BY_VOLUME_UID, volume.metadata.uid ?? '');
+  const lacking = lacksContent(volume, restores);
   const mounts = dependencies.stores.mounts.byIndex(BY_VOLUME, keyOf(volume));
   const wantedByMount = mounts.some((mount) => !isDeleting(mount));
   const shownByMount = mounts.some(({ status }) => isTrue(status?.conditions, 'Mounted'));
   if (!resolution.ok) {
     const nothing = { driver: undefined, wanted: undefined, observation: undefined };
-    return { volume, resolution, ...nothing, wantedByMount, shownByMount, readers };
+    return { volume, resolution, ...nothing, wantedByMount, shownByMount, lacking, readers };
   }
   const driver = dependencies.drivers.get(resolution.resolved.type);
   const words = driverVolume(volume, resolution.resolved, dependencies.named);
   const content = facts.content?.ok === true ? facts.content.content : undefined;
   const wanted = content === undefined ? words : { ...words, content: driverContent(content, wordingOf(dependencies)) };
   const observation = await driver?.observeVolume(wanted, signal);
-  return { volume, resolution, driver, wanted, observation, wantedByMount, shownByMount, readers };
+  return { volume, resolution, driver, wanted, observation, wantedByMount, shownByMount, lacking, readers };
 }
 
 /** What is needed to take a volume down, whether or not today's policy would still allow it. */

@@ -216,7 +216,8 @@ async function report(
   const now = new Date(clock.now());
   const snapshots = snapshotsOf(volume, deps);
   const observation = facts?.observation;
-  const status = deriveVolumeStatus({ volume, resolved, observation, usage, snapshots, outcome, now });
+  const lacking = facts?.lacking;
+  const status = deriveVolumeStatus({ volume, resolved, observation, usage, lacking, snapshots, outcome, now });
   if (await deps.writer.status(VOLUMES, volume, status, { signal })) {
     recordConditionEvents(deps.events, volume, volume.status?.conditions, status.conditions);
   }

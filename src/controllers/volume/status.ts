@@ -24,6 +24,8 @@ export interface VolumeStatusFacts {
   readonly resolved: ResolvedVolume | undefined;
   readonly observation: VolumeObservation | undefined;
   readonly usage: Usage | undefined;
+  /** What it lacks of the content of a backup that it starts with. */
+  readonly lacking: Failure | undefined;
   /** Those of the volume that are complete. */
   readonly snapshots: readonly Snapshot[];
   readonly outcome: VolumeOutcome;
@@ -82,7 +84,10 @@ function summary(outcome: VolumeOutcome): readonly Input[] {
   }
 }
 
-function provisioned({ volume, observation, outcome }: VolumeStatusFacts): readonly Input[] {
+function provisioned({ volume, observation, outcome, lacking }: VolumeStatusFacts): readonly Input[] {
+  if (observation?.provisioned === true && lacking !== undefined) {
+    return [{ type: 'Provisioned', status: 'False', reason: lacking.reason, message: lacking.message }];
+  }
   if (observation?.provisioned === true) {
     const { emptiedAt } = observation;
     // Said for as long as the volume lives: who comes back after a week asks where the files are.

@@ -15,9 +15,7 @@ import { condition, LONG_AGO } from '../support/objects.ts';
 import { World } from '../support/world.ts';
 
 export class BackupWorld extends World {
-  readonly backups = new Store<Backup>();
   readonly parts = new Store<VolumeBackup>();
-  readonly repositories = new Store<BackupRepository>();
   readonly secrets = new Store<Secret>();
   readonly configMaps = new Store<ConfigMap>();
   readonly lost = new Set<string>();

@@ -18,6 +18,7 @@ function decide(mounts: readonly VolumeMount[], given: Given = {}) {
   const metadata = given.deleting === true ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {};
   const attachments = given.held ?? [];
   const { attachments: granted, decisions } = decideGrants({
+    restore: undefined,
     volume: volume('data', { accessModes: [given.mode ?? 'ReadWriteOnce'] }, { attachments }, metadata),
     nodeName: 'nodeName' in given ? given.nodeName : 'a',
     unplaced: undefined,

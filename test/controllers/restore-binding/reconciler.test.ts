@@ -7,7 +7,12 @@ import type { RestoreSpec, RestoreStatus } from '../../../src/api/restore.ts';
 import type { Snapshot } from '../../../src/api/snapshot.ts';
 import type { VolumeStatus } from '../../../src/api/volume.ts';
 import { restoreBindingReconciler } from '../../../src/controllers/restore-binding/reconciler.ts';
-import { BY_VOLUME, volumeOfMount } from '../../../src/controllers/support/indexes.ts';
+import {
+  BY_VOLUME,
+  BY_VOLUME_UID,
+  volumeOfMount,
+  volumeUidOfVolumeRestore,
+} from '../../../src/controllers/support/indexes.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import { condition, mount, NOW, restore, snapshot, volume } from '../support/objects.ts';
 import { World } from '../support/world.ts';
@@ -27,11 +32,13 @@ class BindingWorld extends World {
   constructor() {
     super();
     this.mounts.addIndex(BY_VOLUME, volumeOfMount);
+    this.volumeRestores.addIndex(BY_VOLUME_UID, volumeUidOfVolumeRestore);
     this.#reconcile = restoreBindingReconciler({
       restores: this.restores,
       snapshots: this.snapshots,
       volumes: this.volumes,
       mounts: this.mounts,
+      volumeRestores: this.volumeRestores,
       isLost: () => this.lost,
       client: {
         create: async (_resource, object) => {

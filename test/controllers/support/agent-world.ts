@@ -2,6 +2,7 @@
 
 import type { VolumeType } from '../../../src/api/volume.ts';
 import { mountReconciler } from '../../../src/controllers/mount/reconciler.ts';
+import type { AccessResolution } from '../../../src/controllers/policy/repository.ts';
 import { restoreReconciler } from '../../../src/controllers/restore/reconciler.ts';
 import { snapshotReconciler } from '../../../src/controllers/snapshot/reconciler.ts';
 import type { AgentDependencies } from '../../../src/controllers/support/agent.ts';
@@ -10,10 +11,12 @@ import { Jobs } from '../../../src/controllers/support/jobs.ts';
 import { KeyedLock } from '../../../src/controllers/support/keyed-lock.ts';
 import { Uses } from '../../../src/controllers/support/uses.ts';
 import { volumeReconciler } from '../../../src/controllers/volume/reconciler.ts';
+import { volumeRestoreReconciler } from '../../../src/controllers/volume-restore/reconciler.ts';
 import type { MountTable, UnmountRequest } from '../../../src/node/layer.ts';
 import type { MountEntry } from '../../../src/node/mount-entry.ts';
 import type { Reconciler, Result } from '../../../src/runtime/reconciler.ts';
 import { FakeDriver } from './fake-driver.ts';
+import { ACCESS, FakeRestoreEngine } from './fake-restore-engine.ts';
 import { World } from './world.ts';
 
 /** A mount table that shows what a test says. */
@@ -44,13 +47,17 @@ export class AgentWorld extends World {
   readonly fills = this.#jobs('fill');
   readonly takes = this.#jobs('snapshot');
   readonly reverts = this.#jobs('revert');
+  readonly restoring = this.#jobs('volume-restore');
+  readonly engine = new FakeRestoreEngine();
+  access: AccessResolution = ACCESS;
   readonly #dependencies: AgentDependencies;
   #mount: Reconciler | undefined;
+  #volumeRestore: Reconciler | undefined;
 
   constructor() {
     super();
-    const { volumes, mounts, snapshots, restores, classes, namespaces } = this;
-    const stores = { volumes, mounts, snapshots, restores, classes, namespaces };
+    const { volumes, mounts, snapshots, restores, volumeRestores, classes, namespaces } = this;
+    const stores = { volumes, mounts, snapshots, restores, volumeRestores, classes, namespaces };
     addAgentIndexes(stores, '/run/mounts');
     this.#dependencies = {
       nodeName: 'a',
@@ -82,6 +89,21 @@ export class AgentWorld extends World {
 
   snapshot(name = 's'): Promise<Result> {
     return snapshotReconciler({ ...this.#dependencies, jobs: this.takes })(`team/${name}`, this.context());
+  }
+
+  volumeRestore(name = 'vr'): Promise<Result> {
+    this.#volumeRestore ??= volumeRestoreReconciler({
+      ...this.#dependencies,
+      engine: this.engine,
+      accessOf: () => this.access,
+      jobs: this.restoring,
+    });
+    return this.#volumeRestore(`team/${name}`, this.context());
+  }
+
+  /** The same as after a restart of the agent: nothing is remembered. */
+  restart(): void {
+    this.#volumeRestore = undefined;
   }
 
   restore(name = 'r'): Promise<Result> {

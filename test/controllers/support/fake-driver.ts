@@ -14,6 +14,7 @@ import type {
   SnapshotLeftover,
   UnmountOutcome,
   VolumeObservation,
+  WritingCalls,
 } from '../../../src/drivers/driver.ts';
 import type { MountEntry } from '../../../src/node/mount-entry.ts';
 
@@ -85,7 +86,7 @@ export class FakeDriver implements Driver {
       staged: this.staged.has(uid),
       stageMount: this.staged.has(uid) ? mountEntry(`/stage/${uid}`) : undefined,
       problem: this.problem,
-      ownedByUs: true,
+      ownedByUs: this.ownedByUs,
       ...(this.emptied.has(uid) ? { emptiedAt: this.emptied.get(uid) as Date } : {}),
     };
   }
@@ -157,6 +158,21 @@ export class FakeDriver implements Driver {
     await this.work(call);
     this.revertedTo.set(volume.uid, snapshot.uid);
   }
+
+  /** What `writing.open` finds, by UID of the volume. */
+  readonly names = new Map<string, readonly string[]>();
+  hasSnapshots = false;
+  ownedByUs = true;
+
+  readonly writing: WritingCalls = {
+    open: async (volume) => {
+      this.#call('open', volume);
+      const own = { root: '/stage', path: volume.uid };
+      const names = this.names.get(volume.uid) ?? [];
+      return { directory: { own }, device: '8:1', names, hasSnapshots: this.hasSnapshots };
+    },
+    flush: async (volume) => this.#call('flush', volume),
+  };
 
   readonly snapshots: SnapshotCalls = {
     observe: async ({ uid }) => {

@@ -1,4 +1,11 @@
 /** Objects for tests, with everything a server would have filled in. */
+
+import type { Backup, BackupSpec, BackupStatus } from '../../../src/api/backup.ts';
+import type {
+  BackupRepository,
+  BackupRepositorySpec,
+  BackupRepositoryStatus,
+} from '../../../src/api/backup-repository.ts';
 import { API_VERSION } from '../../../src/api/group.ts';
 import type { Condition, ObjectMeta } from '../../../src/api/meta.ts';
 import type { Reason } from '../../../src/api/reasons.ts';
@@ -9,6 +16,7 @@ import type { Volume, VolumeSpec, VolumeStatus } from '../../../src/api/volume.t
 import { VOLUME_TYPES, volumeTypeOf } from '../../../src/api/volume.ts';
 import type { VolumeClass, VolumeClassSpec } from '../../../src/api/volume-class.ts';
 import type { VolumeMount, VolumeMountSpec, VolumeMountStatus } from '../../../src/api/volume-mount.ts';
+import type { VolumeRestore, VolumeRestoreSpec, VolumeRestoreStatus } from '../../../src/api/volume-restore.ts';
 
 /** When the fake clock starts, and when objects were made unless said otherwise: long enough ago not to be fresh. */
 export const NOW = Date.parse('2026-01-01T00:00:00Z');
@@ -87,6 +95,56 @@ export function restore(
     kind: 'Restore',
     metadata: meta(name, true, metadata),
     spec: { source: { snapshotRef: { name: 's' } }, ...spec },
+    status: { observedGeneration: -1, ...status },
+  };
+}
+
+export function volumeRestore(
+  name: string,
+  spec: Partial<VolumeRestoreSpec> = {},
+  status: VolumeRestoreStatus = {},
+  metadata: Meta = {},
+): VolumeRestore {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'VolumeRestore',
+    metadata: meta(name, true, metadata),
+    spec: {
+      restoreRef: { name: 'r' },
+      repository: { hostPath: { path: '/data/repo' }, nodeName: 'a', encryption: { secretRef: { name: 'key' } } },
+      backupID: 'b-1',
+      from: { name: 'data' },
+      volumeRef: { name: 'data' },
+      volumeUID: 'uid-data',
+      mode: 'InPlace',
+      existingFiles: 'Overwrite',
+      ...spec,
+    },
+    status: { observedGeneration: -1, ...status },
+  };
+}
+
+export function backup(name: string, status: BackupStatus = {}, spec: Partial<BackupSpec> = {}): Backup {
+  return {
+    apiVersion: API_VERSION,
+    kind: 'Backup',
+    metadata: meta(name, true, {}),
+    spec: { scope: 'Full', repositoryRef: { name: 'repo' }, ...spec },
+    status: { observedGeneration: -1, ...status },
+  };
+}
+
+export function repository(
+  name: string,
+  spec: Partial<BackupRepositorySpec> = {},
+  status: BackupRepositoryStatus = {},
+): BackupRepository {
+  const source = spec.s3 === undefined && spec.nfs === undefined ? { hostPath: { path: '/data/repo' } } : {};
+  return {
+    apiVersion: API_VERSION,
+    kind: 'BackupRepository',
+    metadata: meta(name, true, {}),
+    spec: { ...source, encryption: { secretRef: { name: 'key' } }, ...spec },
     status: { observedGeneration: -1, ...status },
   };
 }

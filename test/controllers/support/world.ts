@@ -3,6 +3,8 @@
  * merged as server-side apply would (by manager, conditions by type) and must keep the rules of conditions.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { Backup } from '../../../src/api/backup.ts';
+import type { BackupRepository } from '../../../src/api/backup-repository.ts';
 import { lintStatus } from '../../../src/api/conditions.ts';
 import type { Namespace } from '../../../src/api/core.ts';
 import type { Condition, ConditionedStatus, KubeObjectBase, ResourceDescriptor } from '../../../src/api/meta.ts';
@@ -13,6 +15,7 @@ import type { StorageNode } from '../../../src/api/storage-node.ts';
 import type { Volume } from '../../../src/api/volume.ts';
 import type { VolumeClass } from '../../../src/api/volume-class.ts';
 import type { VolumeMount } from '../../../src/api/volume-mount.ts';
+import type { VolumeRestore } from '../../../src/api/volume-restore.ts';
 import type { Writer } from '../../../src/controllers/support/writes.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import type { EventSink } from '../../../src/kube/events.ts';
@@ -31,6 +34,9 @@ export class World {
   readonly mounts = new Store<VolumeMount>();
   readonly snapshots = new Store<Snapshot>();
   readonly restores = new Store<Restore>();
+  readonly volumeRestores = new Store<VolumeRestore>();
+  readonly backups = new Store<Backup>();
+  readonly repositories = new Store<BackupRepository>();
   readonly nodes = new Store<StorageNode>();
   readonly classes = new Store<VolumeClass>();
   readonly namespaces = new Store<Namespace>();
@@ -143,6 +149,9 @@ export class World {
       VolumeMount: this.mounts,
       Snapshot: this.snapshots,
       Restore: this.restores,
+      VolumeRestore: this.volumeRestores,
+      Backup: this.backups,
+      BackupRepository: this.repositories,
       StorageNode: this.nodes,
       VolumeClass: this.classes,
       Namespace: this.namespaces,

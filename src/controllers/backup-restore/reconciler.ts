@@ -1,0 +1,489 @@
+/**
+ * A Restore from a backup, step by step: which backup, and where; its document, read by the agent of the repository's node;
+ * the plan, made once; objects that others name; the volumes; what uses them. What is not decided in the status is found
+ * again in the API. It is Ready only when all of it is done, and each volume was read back; and when it has ended, well or
+ * not, it never acts again.
+ */
+import type { Backup } from '../../api/backup.ts';
+import type { BackupRepository } from '../../api/backup-repository.ts';
+import { formatTime } from '../../api/conditions.ts';
+import type { Secret } from '../../api/core.ts';
+import { FIELD_MANAGERS, LABELS } from '../../api/group.ts';
+import { isDeleting, keyOf, RESTORES, SECRETS } from '../../api/meta.ts';
+import { shortHash } from '../../api/names.ts';
+import type { Reason } from '../../api/reasons.ts';
+import { isReason } from '../../api/reasons.ts';
+import type { PlannedVolume, Restore } from '../../api/restore.ts';
+import { isFinished } from '../../api/restore.ts';
+import type { StorageNode } from '../../api/storage-node.ts';
+import type { Volume } from '../../api/volume.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
+import type { VolumeRestore } from '../../api/volume-restore.ts';
+import { hasRestoreEnded } from '../../api/volume-restore.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { KubeError } from '../../kube/errors.ts';
+import type { EventSink } from '../../kube/events.ts';
+import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
+import { DONE } from '../../runtime/reconciler.ts';
+import type { ReadStore } from '../../runtime/store.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { placeIn } from '../policy/backup-source.ts';
+import { isPaused } from '../support/annotations.ts';
+import { recordConditionEvents } from '../support/condition-events.ts';
+import { isFresh, untilNotFresh } from '../support/fresh.ts';
+import { BY_VOLUME, BY_VOLUME_UID } from '../support/indexes.ts';
+import type { Writer } from '../support/writes.ts';
+import { tolerateChange } from '../support/writes.ts';
+import type { RestoreContent } from './content.ts';
+import { CONTENT_KEY, unpackContent } from './content.ts';
+import type { WantedObjects } from './manifests.ts';
+import { restoresObjects, wantedObjects } from './manifests.ts';
+import type { ObjectOrder, ObjectResult } from './objects.ts';
+import { conflictsOf, restoreObjects } from './objects.ts';
+import { planOf } from './plan.ts';
+import { findSource } from './source.ts';
+import type { RestoreDecisions, RestoreResults, RestoreSaid } from './status.ts';
+import { decisionsOf, deriveRestoreStatus, progressSaid, resultsOf } from './status.ts';
+import type { VolumeState } from './volumes.ts';
+import { advanceVolume, ownedBy, safetyNameOf } from './volumes.ts';
+
+export interface BackupRestoreDependencies {
+  readonly restores: ReadStore<Restore>;
+  readonly volumeRestores: ReadStore<VolumeRestore>;
+  readonly backups: ReadStore<Backup>;
+  readonly repositories: ReadStore<BackupRepository>;
+  readonly volumes: ReadStore<Volume>;
+  readonly mounts: ReadStore<VolumeMount>;
+  readonly nodes: ReadStore<StorageNode>;
+  /** Whether a node can be asked at all. */
+  readonly isLost: (nodeName: string) => boolean;
+  readonly client: Pick<KubeClient, 'create' | 'get' | 'replace' | 'patch' | 'delete'>;
+  readonly writer: Writer;
+  readonly events: EventSink;
+  readonly metrics?: Metrics | undefined;
+}
+
+/** How soon a Restore that was just made and would be refused is judged again, in milliseconds. */
+const LOOK_AGAIN_MS = 200;
+/** The same for what nobody tells us of. */
+const LOOK_LATER_MS = 10_000;
+/** How often progress is gathered at most, in milliseconds: each time is a status write. */
+const PROGRESS_MS = 5_000;
+
+/** What was read and done for one Restore; a restart reads and finds it again. */
+interface Memory {
+  content?: RestoreContent;
+  /** Objects that were made before and after the volumes. */
+  first?: ObjectResult;
+  last?: ObjectResult;
+  /** When progress was written last. */
+  writtenAt?: number;
+}
+
+interface Dependencies extends BackupRestoreDependencies {
+  readonly memories: Map<string, Memory>;
+}
+
+export function backupRestoreReconciler(dependencies: BackupRestoreDependencies): Reconciler {
+  const deps = { ...dependencies, memories: new Map<string, Memory>() };
+  return (key, context) => tolerateChange(() => reconcile(key, deps, context));
+}
+
+async function reconcile(key: string, deps: Dependencies, context: ReconcileContext): Promise<Result> {
+  const restore = deps.restores.get(key);
+  if (restore === undefined || isDeleting(restore) || isFinished(restore)) return DONE;
+  if (restore.spec.source.snapshotRef !== undefined) return DONE;
+  const { backupID, repositoryRef, nodeName, manifestSecretRef, startTime } = restore.status ?? {};
+  if (isPaused(restore)) {
+    await write(restore, decisionsOf(restore), previousResults(restore), { kind: 'paused' }, deps, context);
+    return DONE;
+  }
+  const isBound = backupID !== undefined && repositoryRef !== undefined && nodeName !== undefined;
+  if (!isBound || manifestSecretRef === undefined || startTime === undefined) return await bind(restore, deps, context);
+  if (restore.status?.volumes !== undefined) return await advance(restore, deps, context);
+  if (restore.spec.cancel === true) {
+    return await end(
+      restore,
+      {},
+      failedBy('RestoreCancelled', 'It was cancelled; nothing was changed.'),
+      deps,
+      context,
+    );
+  }
+  const { record } = restore.status ?? {};
+  if (record === undefined || record.failure !== undefined) return await awaitRecord(restore, deps, context);
+  return await plan(restore, deps, context);
+}
+
+/** Finds the backup, and gives the Restore to the node that can read it. */
+async function bind(restore: Restore, deps: Dependencies, context: ReconcileContext): Promise<Result> {
+  const now = context.clock.now();
+  const { namespace, name, uid = '' } = restore.metadata;
+  const inNamespace = <T extends Backup | BackupRepository>(store: ReadStore<T>): readonly T[] =>
+    store.list().filter(({ metadata }) => metadata.namespace === namespace);
+  const place = findSource(restore, {
+    backups: inNamespace(deps.backups),
+    repositories: inNamespace(deps.repositories),
+  });
+  if (!place.ok) {
+    // What it names may be on its way to us still.
+    if (isFresh(restore, now)) return { requeueAfterMs: Math.min(LOOK_AGAIN_MS, untilNotFresh(restore, now)) };
+    const { reason, message, stalled } = place.refusal;
+    const passes = !stalled && reason === 'RepositoryNotReady' && restore.spec.cancel !== true;
+    if (!passes) return await end(restore, {}, failedBy(reason, message), deps, context);
+    await write(restore, decisionsOf(restore), {}, { kind: 'working', reason, message }, deps, context);
+    return { requeueAfterMs: LOOK_LATER_MS };
+  }
+  const secretName = `restore-${shortHash(uid)}`;
+  const secret: Secret = {
+    apiVersion: 'v1',
+    kind: SECRETS.kind,
+    metadata: {
+      name: secretName,
+      ...(namespace === undefined ? {} : { namespace }),
+      labels: { [LABELS.restore]: name },
+      ownerReferences: [ownedBy(restore)],
+    },
+    type: SECRET_TYPE,
+  };
+  await deps.client
+    .create(SECRETS, secret, { fieldManager: FIELD_MANAGERS.controller, signal: context.signal })
+    .catch((thrown: unknown) => {
+      if (!KubeError.from(thrown).isAlreadyExists) throw thrown;
+    });
+  const decisions: RestoreDecisions = {
+    nodeName: place.nodeName,
+    backupID: place.backupID,
+    repositoryRef: { name: place.repository.metadata.name },
+    startTime: restore.status?.startTime ?? formatTime(new Date(now)),
+    manifestSecretRef: { name: secretName },
+  };
+  const message = `Backup "${place.backupID}" is being looked up in BackupRepository "${place.repository.metadata.name}".`;
+  await write(restore, decisions, {}, { kind: 'working', reason: 'ReadingBackup', message }, deps, context);
+  return DONE;
+}
+
+const SECRET_TYPE = 'storage.clawbernetes.io/restore';
+
+/** The agent of the repository's node has not read the document, or could not. */
+async function awaitRecord(restore: Restore, deps: Dependencies, context: ReconcileContext): Promise<Result> {
+  const { nodeName = '', record, backupID } = restore.status ?? {};
+  if (record?.failure !== undefined) {
+    const { reason, message, isFinal } = record.failure;
+    const word = isReason(reason) ? reason : 'RestoreFailed';
+    if (isFinal) return await end(restore, {}, failedBy(word, `${message} Nothing was changed.`), deps, context);
+    await write(restore, decisionsOf(restore), {}, { kind: 'working', reason: word, message }, deps, context);
+    return DONE;
+  }
+  const said: RestoreSaid = deps.isLost(nodeName)
+    ? { kind: 'lost', message: `Node "${nodeName}", which is to read the backup, has not renewed its Lease.` }
+    : { kind: 'working', reason: 'ReadingBackup', message: `The document of backup "${backupID}" is being read.` };
+  await write(restore, decisionsOf(restore), {}, said, deps, context);
+  return DONE;
+}
+
+/** Decides what is to be done, all of it, before anything is. */
+async function plan(restore: Restore, deps: Dependencies, context: ReconcileContext): Promise<Result> {
+  const content = await contentOf(restore, deps, context.signal);
+  if (content === undefined) return { requeueAfterMs: LOOK_AGAIN_MS };
+  const { namespace } = restore.metadata;
+  const made = planOf({
+    restore,
+    document: content.document,
+    volumes: deps.volumes.list().filter(({ metadata }) => metadata.namespace === namespace),
+    mountsOf: (volume) => deps.mounts.byIndex(BY_VOLUME, keyOf(volume)),
+    rivalOf: (volumeUID) => rivalOf(restore, volumeUID, deps),
+    onlyNode: onlyNodeOf(restore, deps),
+  });
+  if (!made.ok) return await end(restore, {}, failedBy(made.problem.reason, made.problem.message), deps, context);
+  const wanted = wantedOf(restore, content, made.volumes, deps);
+  const objects = [...wanted.first, ...wanted.last];
+  if (made.volumes.length === 0 && objects.length === 0) {
+    const chosen = restoresObjects(restore) ? '' : ' of what was asked for';
+    const message = `The backup has nothing${chosen}: no volumes, and no objects that can be restored.`;
+    return await end(restore, {}, failedBy('NothingToRestore', message), deps, context);
+  }
+  const conflicts = await conflictsOf(objects, orderOf(restore), deps.client, context.signal);
+  if (conflicts.length > 0) {
+    const shown = `${conflicts.slice(0, 5).join(', ')}${conflicts.length > 5 ? ` and ${conflicts.length - 5} more` : ''}`;
+    const message = `conflictPolicy is Fail, and these exist and are different: ${shown}. Nothing was changed.`;
+    return await end(restore, {}, failedBy('ObjectsExist', message), deps, context);
+  }
+  const safeties = made.volumes.flatMap((planned) => safetyNameOf(restore, planned, made.volumes) ?? []);
+  const [safety, ...others] = safeties;
+  const decisions: RestoreDecisions = {
+    ...decisionsOf(restore),
+    volumes: made.volumes,
+    ...(safety === undefined || others.length > 0 ? {} : { safetySnapshotRef: { name: safety } }),
+  };
+  const message = `It is planned: ${made.volumes.length} volumes and ${objects.length} objects.`;
+  await write(restore, decisions, {}, { kind: 'working', reason: 'Restoring', message }, deps, context);
+  return DONE;
+}
+
+/** Goes on with what is planned, until all of it has ended. */
+async function advance(restore: Restore, deps: Dependencies, context: ReconcileContext): Promise<Result> {
+  const { signal } = context;
+  const planned = restore.status?.volumes ?? [];
+  const { backupID = '', repositoryRef } = restore.status ?? {};
+  const isCancelled = restore.spec.cancel === true;
+  const content = await contentOf(restore, deps, signal);
+  const repository = deps.repositories.get(`${restore.metadata.namespace}/${repositoryRef?.name}`);
+  if (content === undefined || repository === undefined) {
+    const what =
+      content === undefined
+        ? 'The Secret with the document of the backup'
+        : `BackupRepository "${repositoryRef?.name}"`;
+    const message = `${what} is gone, so the restore cannot go on. Make a new one.`;
+    return await endWhenStill(restore, planned, failedBy('RestoreFailed', message), deps, context);
+  }
+  const memory = memoryOf(restore, deps);
+  const wanted = wantedOf(restore, content, planned, deps);
+  const order = orderOf(restore);
+  if (!isCancelled) memory.first ??= await restoreObjects(wanted.first, order, deps.client, signal);
+  const work = {
+    restore,
+    backupID,
+    repository,
+    document: content.document,
+    planned,
+    volumes: deps.volumes,
+    volumeRestores: deps.volumeRestores,
+    isKnownNode: (name: string) => deps.nodes.get(name) !== undefined,
+    onlyNode: onlyNodeOf(restore, deps),
+    client: deps.client,
+  };
+  const states: VolumeState[] = [];
+  for (const one of planned) states.push(await advanceVolume(one, work, isCancelled, signal));
+  if (states.some(({ state }) => state === 'waiting')) return await report(restore, states, deps, context);
+  const isWhole = states.every(({ state }) => state === 'done');
+  // What would use a volume that lacks something is not made.
+  if (isWhole && !isCancelled) memory.last ??= await restoreObjects(wanted.last, order, deps.client, signal);
+  const leftOut: ObjectResult = { succeeded: 0, failed: [], skipped: wanted.leftOut };
+  const results = resultsOf(planned, states, [...doneObjects(memory), leftOut]);
+  return await end(restore, results, verdictOf(restore, states, results, isCancelled), deps, context);
+}
+
+/** What is going on; written at most every few seconds, unless something more than the numbers has changed. */
+async function report(
+  restore: Restore,
+  states: readonly VolumeState[],
+  deps: Dependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  const memory = memoryOf(restore, deps);
+  const planned = restore.status?.volumes ?? [];
+  const results = resultsOf(planned, states, doneObjects(memory));
+  const now = context.clock.now();
+  const since = now - (memory.writtenAt ?? Number.NEGATIVE_INFINITY);
+  const ended = states.filter(({ state }) => state !== 'waiting').length;
+  const had = restore.status?.items;
+  const isNews = had?.succeeded !== results.items?.succeeded || had?.failed !== results.items?.failed;
+  if (since < PROGRESS_MS && !isNews) return { requeueAfterMs: PROGRESS_MS - since };
+  const what = restore.spec.cancel === true ? 'It is being cancelled' : 'Volumes are being restored';
+  const waits = states.flatMap(({ state, part }) => (state === 'waiting' ? (obstacleOf(part) ?? []) : []));
+  const obstacle = waits[0] === undefined ? '' : ` ${waits[0]}`;
+  const message = `${what}: ${ended} of ${planned.length} have ended${progressSaid(results)}.${obstacle}`;
+  await write(restore, decisionsOf(restore), results, { kind: 'working', reason: 'Restoring', message }, deps, context);
+  memory.writtenAt = now;
+  return { requeueAfterMs: LOOK_LATER_MS };
+}
+
+/** What one part says that is no progress. */
+function obstacleOf(part: VolumeRestore | undefined): string | undefined {
+  const ready = part?.status?.conditions?.find(({ type }) => type === 'Ready');
+  return ready === undefined || ready.reason === 'Restoring' ? undefined : ready.message;
+}
+
+function verdictOf(
+  restore: Restore,
+  states: readonly VolumeState[],
+  { items }: RestoreResults,
+  isCancelled: boolean,
+): RestoreSaid {
+  const failures = states.flatMap((state) => (state.state === 'failed' ? [state] : []));
+  const [first] = failures;
+  const safeties = safetyText(restore);
+  if (isCancelled && (first !== undefined || states.length === 0)) {
+    return failedBy(
+      'RestoreCancelled',
+      `It was cancelled; ${items?.succeeded ?? 0} volumes and objects were restored.${safeties}`,
+    );
+  }
+  if (first !== undefined || (items?.failed ?? 0) > 0) {
+    const reason: Reason =
+      failures.length === 1 && items?.failed === 1 && first !== undefined ? first.reason : 'RestoreIncomplete';
+    const said = first === undefined ? 'Objects could not be restored; status.skipped names them.' : first.message;
+    return failedBy(
+      reason,
+      `${items?.failed ?? 0} of ${total(items)} volumes and objects were not restored. ${said}${safeties}`,
+    );
+  }
+  if (restore.spec.dryRun === true) {
+    const message = `Nothing was changed. ${items?.succeeded ?? 0} volumes and objects would be restored, ${items?.skipped ?? 0} left as they are; see status.volumes, status.skipped and the VolumeRestores.`;
+    return { kind: 'succeeded', reason: 'RestorePlanned', message };
+  }
+  const skipped = (items?.skipped ?? 0) === 0 ? '' : ` ${items?.skipped} objects were left as they are.`;
+  const message = `${items?.succeeded ?? 0} volumes and objects of backup "${restore.status?.backupID}" were restored; what was written was read back and compared.${skipped}`;
+  return { kind: 'succeeded', reason: 'Restored', message };
+}
+
+/** Where what was replaced is. */
+function safetyText(restore: Restore): string {
+  const planned = restore.status?.volumes ?? [];
+  const names = planned.flatMap((one) => safetyNameOf(restore, one, planned) ?? []);
+  if (names.length === 0) return '';
+  return ` What volumes had before is in Snapshot ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' …' : ''}, if it was made.`;
+}
+
+/** Ends it, once nothing of it is going on any more. */
+async function endWhenStill(
+  restore: Restore,
+  planned: readonly PlannedVolume[],
+  said: RestoreSaid,
+  deps: Dependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  const parts = deps.volumeRestores
+    .list()
+    .filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === restore.metadata.uid) === true);
+  const running = parts.filter((part) => !hasRestoreEnded(part));
+  if (running.length > 0) {
+    const message = 'Volumes are being restored.';
+    await write(restore, decisionsOf(restore), {}, { kind: 'working', reason: 'Restoring', message }, deps, context);
+    return { requeueAfterMs: LOOK_LATER_MS };
+  }
+  const done = parts.filter((part) =>
+    part.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'),
+  );
+  const items = { succeeded: done.length, failed: planned.length - done.length, skipped: 0 };
+  return await end(restore, { items }, said, deps, context);
+}
+
+async function end(
+  restore: Restore,
+  results: RestoreResults,
+  said: RestoreSaid,
+  deps: Dependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  await write(restore, decisionsOf(restore), results, said, deps, context);
+  const { manifestSecretRef, startTime } = restore.status ?? {};
+  const { namespace, uid = '' } = restore.metadata;
+  deps.memories.delete(uid);
+  if (startTime !== undefined && restore.spec.dryRun !== true) {
+    const seconds = (context.clock.now() - Date.parse(startTime)) / 1000;
+    deps.metrics?.restoreDuration.observe(
+      { result: said.kind === 'succeeded' ? 'success' : 'failure' },
+      Math.max(0, seconds),
+    );
+  }
+  if (manifestSecretRef !== undefined) {
+    // Of no use any more; with the Restore it would go anyway.
+    await deps.client
+      .delete(SECRETS, { namespace, name: manifestSecretRef.name }, { signal: context.signal })
+      .catch((thrown: unknown) => {
+        if (!KubeError.from(thrown).isNotFound) throw thrown;
+      });
+  }
+  return DONE;
+}
+
+/** What the agent has put into the Secret; undefined when it is not there. */
+async function contentOf(
+  restore: Restore,
+  deps: Dependencies,
+  signal: AbortSignal,
+): Promise<RestoreContent | undefined> {
+  const memory = memoryOf(restore, deps);
+  if (memory.content !== undefined) return memory.content;
+  const name = restore.status?.manifestSecretRef?.name ?? '';
+  try {
+    const secret = await deps.client.get<Secret>(SECRETS, { namespace: restore.metadata.namespace, name }, { signal });
+    const content = await unpackContent(secret.data?.[CONTENT_KEY]);
+    if (content !== undefined) memory.content = content;
+    return content;
+  } catch (thrown) {
+    if (KubeError.from(thrown).isNotFound) return undefined;
+    throw thrown;
+  }
+}
+
+function wantedOf(
+  restore: Restore,
+  content: RestoreContent,
+  planned: readonly PlannedVolume[],
+  { nodes }: Dependencies,
+): WantedObjects {
+  return wantedObjects(restore, content, planned, (name) => nodes.get(name) !== undefined);
+}
+
+function onlyNodeOf(restore: Restore, deps: Dependencies): string | undefined {
+  const { repositoryRef, backupID = '' } = restore.status ?? {};
+  const name = repositoryRef?.name ?? '';
+  const place = placeIn(name, deps.repositories.get(`${restore.metadata.namespace}/${name}`), backupID);
+  return place.ok ? place.onlyNode : undefined;
+}
+
+/** Another Restore that writes into a volume, or takes it back. */
+function rivalOf(restore: Restore, volumeUID: string, deps: Dependencies): string | undefined {
+  const part = deps.volumeRestores
+    .byIndex(BY_VOLUME_UID, volumeUID)
+    .find((other) => !hasRestoreEnded(other) && other.spec.dryRun !== true);
+  const revert = deps.restores
+    .list()
+    .find((other) => !isFinished(other) && other !== restore && other.status?.source?.volumeUID === volumeUID);
+  return part?.spec.restoreRef?.name ?? part?.metadata.name ?? revert?.metadata.name;
+}
+
+function orderOf({ spec, metadata }: Restore): ObjectOrder {
+  return {
+    policy: spec.objects?.conflictPolicy ?? 'Skip',
+    restoreUID: metadata.uid ?? '',
+    dryRun: spec.dryRun === true,
+  };
+}
+
+function memoryOf({ metadata }: Restore, { memories }: Dependencies): Memory {
+  const uid = metadata.uid ?? '';
+  const memory = memories.get(uid) ?? {};
+  memories.set(uid, memory);
+  return memory;
+}
+
+function doneObjects({ first, last }: Memory): readonly ObjectResult[] {
+  return [first, last].flatMap((result) => result ?? []);
+}
+
+function previousResults({ status }: Restore): RestoreResults {
+  const { progress, items, skipped, skippedCount } = status ?? {};
+  return {
+    ...(progress === undefined ? {} : { progress }),
+    ...(items === undefined ? {} : { items }),
+    ...(skipped === undefined ? {} : { skipped }),
+    ...(skippedCount === undefined ? {} : { skippedCount }),
+  };
+}
+
+function failedBy(reason: Reason, message: string): RestoreSaid {
+  return { kind: 'failed', reason, message };
+}
+
+function total(items: RestoreResults['items']): number {
+  return items === undefined ? 0 : items.succeeded + items.failed + items.skipped;
+}
+
+async function write(
+  restore: Restore,
+  decisions: RestoreDecisions,
+  results: RestoreResults,
+  said: RestoreSaid,
+  { writer, events }: Dependencies,
+  { clock, signal }: ReconcileContext,
+): Promise<void> {
+  const next = deriveRestoreStatus(restore, decisions, results, said, new Date(clock.now()));
+  // What is decided from the Restore as it was read must not meet another one.
+  if (await writer.status(RESTORES, restore, next, { requireUnchanged: true, signal })) {
+    recordConditionEvents(events, restore, restore.status?.conditions, next.conditions);
+  }
+}
