@@ -30,8 +30,6 @@ function given(spec: Partial<BackupRepositorySpec>, ...more: readonly object[]):
 }
 
 class BindingWorld extends World {
-  readonly repositories = new Store<BackupRepository>();
-  readonly backups = new Store<Backup>();
   readonly lost = new Set<string>();
   /** Every patch and delete, as `VERB NAME`. */
   readonly requests: string[] = [];

@@ -57,8 +57,6 @@ export function backup(
 }
 
 export class RepositoryWorld extends World {
-  readonly repositories = new Store<BackupRepository>();
-  readonly backups = new Store<Backup>();
   readonly memory = new MemoryEngine();
   readonly metrics = createMetrics();
   readonly madeDirectories: string[] = [];
@@ -137,11 +135,11 @@ export class RepositoryWorld extends World {
   }
 
   get #reconciler(): ReturnType<typeof repositoryReconciler> {
-    const { volumes, mounts, snapshots, restores, classes, namespaces } = this;
+    const { volumes, mounts, snapshots, restores, volumeRestores, classes, namespaces } = this;
     this.#reconcile ??= repositoryReconciler({
       nodeName: 'a',
       hostPathAllow: ['/srv'],
-      stores: { volumes, mounts, snapshots, restores, classes, namespaces },
+      stores: { volumes, mounts, snapshots, restores, volumeRestores, classes, namespaces },
       drivers: new Map(),
       node: {} as never,
       writer: this.writer('agent'),
