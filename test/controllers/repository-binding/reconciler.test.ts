@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import type { Backup } from '../../../src/api/backup.ts';
 import type { BackupRepository, BackupRepositorySpec } from '../../../src/api/backup-repository.ts';
 import { findCondition } from '../../../src/api/conditions.ts';
 import { FINALIZERS, LABELS } from '../../../src/api/group.ts';
@@ -8,7 +7,7 @@ import type { KubeObjectBase } from '../../../src/api/meta.ts';
 import { repositoryBindingReconciler } from '../../../src/controllers/repository-binding/reconciler.ts';
 import type { Work } from '../../../src/controllers/repository-binding/users.ts';
 import { BY_NODE, BY_REPOSITORY, nodeOf, repositoryOfBackup } from '../../../src/controllers/support/indexes.ts';
-import { Store } from '../../../src/runtime/store.ts';
+import type { Store } from '../../../src/runtime/store.ts';
 import { backup, repository } from '../repository/repository-world.ts';
 import { condition, lostNode, storageNode, volumeClass } from '../support/objects.ts';
 import { World } from '../support/world.ts';

@@ -19,7 +19,7 @@ import { KeyedLock } from '../../../src/controllers/support/keyed-lock.ts';
 import { lockHolder } from '../../../src/controllers/support/lock-holder.ts';
 import { Uses } from '../../../src/controllers/support/uses.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
-import { Store } from '../../../src/runtime/store.ts';
+import type { Store } from '../../../src/runtime/store.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { LONG_AGO, volumeClass } from '../support/objects.ts';
 import { World } from '../support/world.ts';
