@@ -8,7 +8,15 @@ import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
-import type { Driver, DriverMount, DriverVolume, UnmountOutcome } from '../../src/drivers/driver.ts';
+import type {
+  Driver,
+  DriverError,
+  DriverMount,
+  DriverVolume,
+  OpenedContent,
+  UnmountOutcome,
+  WritingCalls,
+} from '../../src/drivers/driver.ts';
 import type { RunningNodeLayer } from '../../src/node/create-layer.ts';
 import {
   copyOfMounts,
@@ -299,6 +307,36 @@ export function describeDriver(
       expect(mountsAt(target)).to.equal(1);
       kill();
       expect(await retrying(() => driver.unpublish(volume, mount, soon()))).to.deep.equal({ outcome: 'done' });
+    });
+
+    const writingOf = (): WritingCalls => {
+      if (driver.writing === undefined) throw new Error('a driver writes');
+      return driver.writing;
+    };
+    const openedPath = ({ directory }: OpenedContent): string =>
+      'own' in directory ? join(directory.own.root, directory.own.path) : directory.user.path;
+
+    it('opens a volume that nobody has mounted for writing, and keeps what was written and flushed', async () => {
+      const { volume, mount, target } = await setUp();
+      await driver.unstage(volume, soon());
+      const writing = writingOf();
+      const opened = await writing.open(volume, soon());
+      expect([opened.names, opened.hasSnapshots]).to.deep.equal([[], false]);
+      writeFileSync(join(openedPath(opened), 'file'), 'content');
+      await writing.flush(volume, soon());
+      expect((await writing.open(volume, soon())).names).to.deep.equal(['file']);
+      expect(await retrying(() => driver.unstage(volume, soon()))).to.deep.equal({ outcome: 'done' });
+      await driver.stage(volume, soon());
+      await driver.publish(volume, mount, soon());
+      expect(readFileSync(join(target, 'file'), 'utf8')).to.equal('content');
+    });
+
+    it('opens no volume for writing that is mounted', async function () {
+      if (driver.type === 'hostPath') skipBecause(this, 'anybody may use a directory of the host');
+      const { volume, mount } = await setUp();
+      await driver.publish(volume, mount, soon());
+      const error = await rejection(writingOf().open(volume, soon()));
+      expect((error as DriverError).reason).to.equal('VolumeInUse');
     });
 
     it('does nothing once its signal is aborted', async () => {
