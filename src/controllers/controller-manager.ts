@@ -44,6 +44,7 @@ import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { addBackupBinding } from './backup-binding/wire.ts';
 import { addRestoreControllers } from './backup-restore/wire.ts';
+import { addMonitoring } from './monitoring/wire.ts';
 import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
@@ -211,6 +212,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     ],
   });
   addScheduleControllers(manager, { client, writer, events, clock, leaderOnly });
+  addMonitoring(manager, metrics, clock);
   addBackupBinding(manager, {
     client,
     writer,

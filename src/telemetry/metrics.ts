@@ -39,9 +39,56 @@ export function createMetrics() {
   const refreshed = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Gauge<L>({ name, help, labelNames, registers, collect: () => beforeScrape.forEach((refresh) => refresh()) });
 
+  /** Called before the gauges of schedules and nodes are read, which say what the objects do. */
+  const beforeObjects = new Set<() => void>();
+  const SCHEDULE = ['kind', 'namespace', 'schedule'] as const;
+
   return {
     registry,
     beforeScrape,
+    beforeObjects,
+
+    // Metrics are read in the order in which they are made here: this one brings those below up to date.
+    nodeReady: new Gauge<'node'>({
+      name: 'clawstore_node_ready',
+      help: 'Whether the node is Ready (1) or not, or lost (0).',
+      labelNames: ['node'],
+      registers,
+      collect: () => beforeObjects.forEach((refresh) => refresh()),
+    }),
+    scheduleReady: gauge(
+      'clawstore_schedule_ready',
+      'Whether the schedule can be kept to (1) or is invalid or paused (0).',
+      SCHEDULE,
+    ),
+    scheduleSuspended: gauge('clawstore_schedule_suspended', 'Whether the schedule starts no runs.', SCHEDULE),
+    scheduleCreated: gauge('clawstore_schedule_created_timestamp_seconds', 'When the schedule was made.', SCHEDULE),
+    scheduleInterval: gauge(
+      'clawstore_schedule_interval_seconds',
+      'The longest time between two of the next runs; absent while the schedule is invalid.',
+      SCHEDULE,
+    ),
+    scheduleLastSuccess: gauge(
+      'clawstore_schedule_last_success_timestamp_seconds',
+      'When the latest run that succeeded was done; absent before the first.',
+      SCHEDULE,
+    ),
+    scheduleLastMissed: gauge(
+      'clawstore_schedule_last_missed_timestamp_seconds',
+      'The latest time that passed without a run; absent where none did.',
+      SCHEDULE,
+    ),
+    scheduleLastRunFailed: gauge(
+      'clawstore_schedule_last_run_failed',
+      'Whether the latest run that has ended failed (1) or not (0).',
+      SCHEDULE,
+    ),
+    scheduleActive: gauge('clawstore_schedule_active_runs', 'Runs of the schedule that have not finished.', SCHEDULE),
+    backupLastSuccess: gauge(
+      'clawstore_backup_last_success_timestamp_seconds',
+      'When the newest backup that succeeded ended, by namespace and schedule; the schedule is empty for those made by hand.',
+      ['namespace', 'schedule'],
+    ),
 
     reconcileTotal: counter('controller_runtime_reconcile_total', 'Reconciles per controller and result.', [
       'controller',
@@ -134,11 +181,6 @@ export function createMetrics() {
       'Bytes that a backup added to its repository, by result.',
       SIZE_BUCKETS,
       ['result'],
-    ),
-    backupLastSuccess: gauge(
-      'clawstore_backup_last_success_timestamp_seconds',
-      'When the newest backup that succeeded ended, by namespace and schedule; the schedule is empty for those made by hand.',
-      ['namespace', 'schedule'],
     ),
     repositoryReady: gauge(
       'clawstore_repository_ready',

@@ -13,7 +13,6 @@ import type { ReadStore } from '../../runtime/store.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Writer } from '../support/writes.ts';
 import { isPartOf } from './parts.ts';
-import type { LastSuccess } from './success.ts';
 
 /** VolumeBackups by the key of the Backup that they name. */
 export const BY_BACKUP = 'backup';
@@ -32,7 +31,6 @@ export interface BackupBindingDependencies {
   readonly writer: Writer;
   readonly events: EventSink;
   readonly metrics?: Metrics | undefined;
-  readonly lastSuccess?: LastSuccess | undefined;
 }
 
 export function backupOf({ metadata, spec }: VolumeBackup): readonly string[] {

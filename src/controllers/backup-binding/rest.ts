@@ -18,7 +18,6 @@ export async function restOf(
   deps: BackupBindingDependencies,
   context: ReconcileContext,
 ): Promise<void> {
-  deps.lastSuccess?.note(backup);
   const nodeName = repositoryOf(backup, deps)?.status?.nodeName;
   await writeStatus(backup, endedStatus(backup, nodeName, [], new Date(context.clock.now())), deps, context);
 }

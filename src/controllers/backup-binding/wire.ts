@@ -31,7 +31,6 @@ import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
 import type { Writer } from '../support/writes.ts';
 import { BY_BACKUP, backupOf } from './dependencies.ts';
 import { backupBindingReconciler } from './reconciler.ts';
-import { LastSuccess } from './success.ts';
 
 export interface BackupBindingOptions {
   readonly client: KubeClient;
@@ -74,7 +73,6 @@ export function addBackupBinding(manager: Manager, options: BackupBindingOptions
       writer,
       events,
       metrics,
-      lastSuccess: new LastSuccess(metrics),
     }),
     leaderOnly,
     sources: [
