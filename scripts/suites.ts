@@ -4,6 +4,7 @@
  */
 import { globSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { cacheRoot } from './tools/cache.ts';
 import type { ToolName } from './tools/catalogue.ts';
 
 export type Kind = 'lint' | 'unit' | 'contract' | 'e2e';
@@ -104,6 +105,8 @@ const HEALING: readonly string[] = ['e2e/containers*.test.ts', 'e2e/faults-rando
 
 /** Tests of the S3 driver, which need its server and its engine. */
 const S3_SPECS = 'test/drivers/s3/**/*.test.ts';
+/** Tests of the engine of backups, in the three versions that are to work. */
+const ENGINE_SPECS = 'test/contract/engine/**/*.test.ts';
 /** The drivers wait for disks more than they compute. */
 const DRIVER_SPECS = 'test/drivers/**/*.test.ts';
 
@@ -150,6 +153,7 @@ export const SUITES: readonly Suite[] = [
     kind: 'contract',
     name: 'contract',
     specs: ['test/contract/**/*.test.ts'],
+    exclude: [ENGINE_SPECS],
     namespaces: true,
     deadlineSeconds: 480,
     fullDeadlineSeconds: 900,
@@ -164,6 +168,19 @@ export const SUITES: readonly Suite[] = [
       'kustomize',
       'clients',
     ],
+  },
+  {
+    type: 'mocha',
+    kind: 'contract',
+    name: 'backup-engine',
+    specs: [ENGINE_SPECS],
+    namespaces: true,
+    beside: true,
+    deadlineSeconds: 480,
+    fullDeadlineSeconds: 1800,
+    tools: ['restic-0.14', 'restic-0.18', 'restic-0.19', 'versitygw'],
+    // Each call to the engine starts a helper of its own, from its sources: most of the time would go into reading them.
+    env: { NODE_COMPILE_CACHE: join(cacheRoot(), 'compiled') },
   },
   {
     type: 'mocha',

@@ -65,8 +65,6 @@ export type BackupErrorCode =
   /** No such snapshot, or no such path in it. */
   | 'NotFound'
   | 'TooLarge'
-  /** Nothing at all is in the source. */
-  | 'EmptySource'
   /** The source, target or file repository is not there, or may not be used; the message says why. */
   | 'DirectoryUnusable'
   /** No space, or no quota, is left where it writes. */

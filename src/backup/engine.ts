@@ -7,15 +7,10 @@
  * instruction. Secrets reach the engine through its environment alone, and are in no error.
  */
 import type { TargetPath, UserPath } from '../node/layer.ts';
+import type { S3Credentials } from '../s3/location.ts';
 
 /** A directory that a user named, or one of ours. No component below prefix or root may be a symbolic link. */
 export type EngineDirectory = { readonly user: UserPath } | { readonly own: TargetPath };
-
-export interface S3Credentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken: string | undefined;
-}
 
 /** Where a repository is: everything resolved, nothing left to look up. */
 export type RepositoryLocation =
@@ -81,7 +76,9 @@ export interface EngineFeatures {
 export type EngineFeature =
   /** Anything at all. */
   | 'Engine'
-  /** Progress, and counts of files, during restores. */
+  /** Files with holes have them again. */
+  | 'RestoreSparse'
+  /** Counts of files, during restores and after them. */
   | 'RestoreProgress'
   /** Restores with `existingFiles: Skip`. */
   | 'RestoreSkip'
@@ -104,9 +101,12 @@ export interface RepositoryInfo {
 }
 
 export interface BackupSource {
-  /** Absolute path at which it appears to the engine, below {@link SOURCE_ROOT}; always the same for the same volume. */
+  /**
+   * Absolute path at which it appears to the engine, below {@link SOURCE_ROOT}; always the same for the same volume. The
+   * snapshot shows it as where it is of, and has what is in it at its top: the entry `data` is `/data` there.
+   */
   readonly path: string;
-  /** What is in it. Names are single components. */
+  /** What is in it. Names may be relative paths, e.g. `manifests/a.json`. */
   readonly entries: readonly SourceEntry[];
 }
 
@@ -229,7 +229,7 @@ export interface RestoreSummary {
   /** What the snapshot has of what was asked for. */
   readonly filesTotal: number;
   readonly bytesTotal: bigint;
-  /** undefined where the version does not say. */
+  /** These count directories too. undefined where the version does not say. */
   readonly filesRestored: number | undefined;
   readonly bytesRestored: bigint | undefined;
   readonly filesSkipped: number | undefined;
@@ -249,12 +249,20 @@ export interface CheckResult {
   readonly errors: { readonly count: number; readonly examples: readonly string[] };
   /** IDs of files of data that are damaged or missing. */
   readonly damagedPacks: readonly string[];
-  /** Snapshots that cannot be restored wholly; filled where packs or trees are damaged. */
+  /** Snapshots that cannot be restored wholly, as far as that can still be told. */
   readonly damagedSnapshots: readonly string[];
+  /** The first few files that are lost with them. */
+  readonly damagedFiles: readonly DamagedFile[];
   /** Something that costs space and no data: unused packs, doubled entries in the index. */
   readonly hints: readonly string[];
 }
 
+export interface DamagedFile {
+  readonly snapshotId: string;
+  readonly path: string;
+}
+
+/** A lock that cannot be read, as a kill may leave it, has an empty holder and time. */
 export interface LockRecord {
   readonly id: string;
   /** RFC 3339: when it was made or last renewed; a live holder renews it every five minutes. */
@@ -285,12 +293,12 @@ export interface BackupEngine {
 
   /**
    * Makes a repository, or finishes what a kill interrupted; one that is there and opens with the password is success.
-   * Rejects with `NotEmpty` where there is something else: nothing is ever made over it. The directory or the bucket
-   * must exist.
+   * Rejects with `NotEmpty` where there is something else: nothing is ever made over it. The directory is made where it
+   * is missing; the bucket must exist.
    */
   initialize(access: RepositoryAccess, signal: AbortSignal): Promise<RepositoryInfo>;
 
-  /** Rejects with `EmptySource` when nothing at all is in it. */
+  /** An empty source is no error here: the summary counts. */
   backup(
     access: RepositoryAccess,
     request: BackupRequest,
@@ -343,10 +351,16 @@ export interface BackupEngine {
     signal: AbortSignal,
   ): Promise<RestoreSummary>;
 
-  /** Removes snapshots, not yet their data; ones that do not exist are success. */
+  /**
+   * Removes snapshots, not yet their data; ones that do not exist are success. Rejects with `Locked` while anybody else
+   * works, as all that changes what is there already does.
+   */
   forget(access: RepositoryAccess, snapshotIds: readonly string[], signal: AbortSignal): Promise<void>;
 
-  /** Changes tags; every snapshot that changes gets a new ID. Resolves with the new by the old. */
+  /**
+   * Changes tags; every snapshot that changes gets a new ID. Resolves with the new by the old. Whole IDs only. `add`
+   * replaces a tag of the same key, `remove` has keys. Rejects with `Locked` while anybody else works.
+   */
   tag(
     access: RepositoryAccess,
     snapshotIds: readonly string[],

@@ -30,9 +30,9 @@ export type EnginePlace =
       readonly source: TreeSource;
       /** `major:minor` that it must lie on: where it should be a mount point, the bare directory below must not do. */
       readonly device?: string;
-      /** Bound without leaving access times when read-only. What is mounted below the directory is not there. */
+      /** Bound without leaving access times when read-only; symbolic links in it lead nowhere. What is mounted below the directory is not there. */
       readonly readOnly: boolean;
-      /** A directory of ours that is made (0700) where it is missing. */
+      /** It is made where it is missing. */
       readonly make?: boolean;
       /** Refused with `MountBelow` where anything is mounted below it: what removes directories must not meet that. */
       readonly alone?: boolean;

@@ -6,6 +6,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { openUserPath } from '../helper/bind.ts';
 import type { HelperContext, RequestContext } from '../helper/context.ts';
 import { Fd } from '../helper/fd.ts';
 import {
@@ -25,7 +26,7 @@ import type { TargetPath } from '../layer.ts';
 import { isAtOrBelow, type MountEntry, parseMountinfo } from '../mount-entry.ts';
 import { mountExport } from '../network/mount-nfs.ts';
 import { NodeError } from '../node-error.ts';
-import { openSource } from '../trees/directories.ts';
+import { type OpenTree, openSource } from '../trees/directories.ts';
 import { ENGINE_ROOT, type EnginePlace, type RunEngine } from './operations.ts';
 
 const OWN_MODE = 0o700;
@@ -73,8 +74,7 @@ function openTree(
   place: Place<'directory'>,
 ): { readonly place: Place<'directory'>; readonly tree: Fd } {
   const { libc, table } = context;
-  if (place.make === true && 'own' in place.source) makeOwn(libc, place.source.own);
-  using source = openSource(context, place.source);
+  using source = openDirectory(context, place);
   const { device, realPath } = source.located;
   if (place.device !== undefined && device !== place.device) {
     throw new NodeError('NotFound', `${realPath} does not show the filesystem that was mounted there`, {
@@ -94,14 +94,23 @@ function openTree(
   }
 }
 
+function openDirectory(context: HelperContext, { source, make = false }: Place<'directory'>): OpenTree {
+  if ('user' in source) return openUserPath(context, source.user, make);
+  if (make) makeOwn(context.libc, source.own);
+  return openSource(context, source);
+}
+
 function makeOwn(libc: Libc, target: TargetPath): void {
   using root = openRoot(libc, target.root);
   makeBeneath(libc, root, target.path, { mode: OWN_MODE, shownAs: targetName(target) }).fd[Symbol.dispose]();
 }
 
-/** Neither programs nor devices of a volume are of any use to an engine. */
+/**
+ * Neither programs nor devices of a volume are of any use to an engine. Symbolic links can be read and made, and lead
+ * nowhere: older engines write through one that lies where a file is to be, with all the rights of this machine.
+ */
 function setAttributes(libc: Libc, tree: Fd, readOnly: boolean): void {
-  const plain = MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev | MOUNT_ATTR.noexec;
+  const plain = MOUNT_ATTR.nosuid | MOUNT_ATTR.nodev | MOUNT_ATTR.noexec | MOUNT_ATTR.nosymfollow;
   const attributes = readOnly
     ? { set: plain | MOUNT_ATTR.ro | MOUNT_ATTR.noatime, clear: MOUNT_ATTR_ATIME_MASK, propagation: MS_PRIVATE }
     : { set: plain, clear: 0, propagation: MS_PRIVATE };

@@ -1,5 +1,6 @@
 /** Runs an engine so that it ends with whoever wanted it, and ends well where there is time for that. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { realpathSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { HelperContext, RequestContext } from '../helper/context.ts';
 import { NodeError } from '../node-error.ts';
@@ -20,7 +21,7 @@ export async function runEngine(
   const program = findProgram(name);
   if (program === undefined) throw new NodeError('Unsupported', `${name} is not installed`);
   const command = guarded([program, ...args]);
-  await enterPrivateMounts(context, request, program, call);
+  await enterPrivateMounts(context, request, realpathSync(program), call);
   if (call.signal.aborted) throw new NodeError('Aborted', `${name} was not started`);
   return watch(name, command, request, call);
 }

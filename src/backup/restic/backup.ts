@@ -1,0 +1,98 @@
+/** Makes snapshots. */
+import type { EnginePlace } from '../../node/backups/operations.ts';
+import { ENGINE_ROOT } from '../../node/backups/operations.ts';
+import { BackupError } from '../backup-error.ts';
+import type { BackupProgress, BackupRequest, BackupSummary, RepositoryAccess, SourceEntry } from '../engine.ts';
+import { SOURCE_ROOT } from '../engine.ts';
+import { failureOf } from './failures.ts';
+import { backupSummaryOf, ItemErrorList, parseMessage, progressOf } from './messages.ts';
+import { checkSnapshotId, pathBelow, tagArguments } from './patterns.ts';
+import type { ResticRunner } from './runner.ts';
+import { listSnapshots } from './snapshots.ts';
+import { isAtLeast } from './version.ts';
+
+/** Documents are held in memory, here and by the engine's tmpfs. */
+const MOST_CONTENT_BYTES = 64 * 1024 * 1024;
+/** Files that are read at once: disks and networks wait more than they read. */
+const READERS = 4;
+/** Some files could not be read; the snapshot was made. */
+const PARTIAL = 3;
+
+export async function backUp(
+  runner: ResticRunner,
+  version: string,
+  access: RepositoryAccess,
+  request: BackupRequest,
+  onProgress: (progress: BackupProgress) => void,
+  signal: AbortSignal,
+): Promise<BackupSummary> {
+  const { source, ignoreInode = false, parent, host, tags } = request;
+  const hidden = checkSource(source.path);
+  const errors = new ItemErrorList(source.path);
+  let summary: Readonly<Record<string, unknown>> | undefined;
+  const args = [
+    'backup',
+    '--json',
+    `--host=${host}`,
+    ...tagArguments(tags).map((tag) => `--tag=${tag}`),
+    ...(parent === undefined ? [] : [`--parent=${checkSnapshotId(parent)}`]),
+    ...(ignoreInode ? ['--ignore-inode', '--ignore-ctime'] : []),
+    ...(isAtLeast(version, [0, 15]) ? [`--read-concurrency=${READERS}`] : []),
+    '--',
+    '.',
+  ];
+  const { status, words } = await runner.run(
+    access,
+    {
+      args,
+      cwd: source.path,
+      places: source.entries.map((entry) => placeOf(hidden, entry)),
+      onLine: (line) => {
+        const message = parseMessage(line);
+        if (message === undefined || errors.take(message)) return;
+        const progress = progressOf(message);
+        if (progress !== undefined) onProgress(progress);
+        else if (message['message_type'] === 'summary') summary = message;
+      },
+    },
+    signal,
+  );
+  if (status !== 0 && status !== PARTIAL) throw failureOf(status, words);
+  if (status === PARTIAL && errors.value.count === 0) errors.add('', words);
+  const result = summary === undefined ? undefined : backupSummaryOf(summary, status, errors.value);
+  if (result === undefined) throw new BackupError('EngineFailed', `no snapshot was made: ${words}`);
+  return { ...result, snapshotId: await wholeId(runner, access, result.snapshotId, signal) };
+}
+
+/** 0.14 tells only how an ID begins. */
+async function wholeId(
+  runner: ResticRunner,
+  access: RepositoryAccess,
+  id: string,
+  signal: AbortSignal,
+): Promise<string> {
+  if (id.length === 64) return id;
+  const found = (await listSnapshots(runner, access, [], signal)).filter((snapshot) => snapshot.id.startsWith(id));
+  const [only] = found;
+  if (only !== undefined && found.length === 1) return only.id;
+  throw new BackupError('EngineFailed', `the snapshot ${id} was made, and ${found.length} are found by that ID`);
+}
+
+/** Where the source lies below ENGINE_ROOT. */
+function checkSource(path: string): string {
+  if (!path.startsWith(`${SOURCE_ROOT}/`)) {
+    throw new BackupError('InvalidRequest', `source.path must be below ${SOURCE_ROOT}`);
+  }
+  pathBelow('', path.slice(1));
+  return path.slice(ENGINE_ROOT.length + 1);
+}
+
+function placeOf(at: string, entry: SourceEntry): EnginePlace {
+  const below = pathBelow(at, entry.name);
+  if ('content' in entry) {
+    if (entry.content.byteLength <= MOST_CONTENT_BYTES) return { kind: 'file', at: below, content: entry.content };
+    throw new BackupError('TooLarge', `${JSON.stringify(entry.name)} has more than ${MOST_CONTENT_BYTES} bytes`);
+  }
+  const { directory: source, device } = entry;
+  return { kind: 'directory', at: below, source, readOnly: true, ...(device === undefined ? {} : { device }) };
+}
