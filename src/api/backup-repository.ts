@@ -1,4 +1,5 @@
 /** The BackupRepository kind: where backups are kept, and their key. Schema: `crds/storage.clawbernetes.io_backuprepositories.yaml`. */
+import { createHash } from 'node:crypto';
 import type { ConditionedStatus, KubeObject, LocalReference } from './meta.ts';
 import type { Retention } from './schedule.ts';
 import type { NfsSource, S3Source } from './volume.ts';
@@ -81,3 +82,8 @@ export type BackupRepository = KubeObject<BackupRepositorySpec, BackupRepository
 
 /** Key of the Secret that `encryption.secretRef` names. */
 export const PASSWORD_KEY = 'password';
+
+/** What an export leaves on the Secret: it is about this key and no other, and does not tell it. */
+export function keyMark(password: string): string {
+  return createHash('sha256').update(`clawstore key ${password}`).digest('hex').slice(0, 32);
+}

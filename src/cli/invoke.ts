@@ -43,7 +43,7 @@ export async function invokeCommand(
   });
 }
 
-/** The same for a command that people call in words of its own. */
+/** The same for a command that people call in words of its own. One without a result has said itself what there is to say. */
 export function answerCommand(
   settings: Settings,
   command: AnyCommand,
@@ -76,7 +76,7 @@ async function answer(
       signal: AbortSignal.timeout(timeoutMs + 5000),
       timeoutMs,
     });
-    process.stdout.write(await render(result, format));
+    if (result !== undefined) process.stdout.write(await render(result, format));
     return ExitCode.ok;
   } catch (thrown) {
     if (!(thrown instanceof CommandError)) throw thrown;

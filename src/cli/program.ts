@@ -9,6 +9,7 @@ import { CliError, ExitCode } from './exit-code.ts';
 import type { UnitOptions } from './install/install.ts';
 import { formatOption, seconds, settingsOf, timeoutOption, withSettings } from './options.ts';
 import { parseFormat, render } from './output.ts';
+import { addRepositoryCommands } from './repository-commands.ts';
 import { addScheduleCommands } from './schedule-commands.ts';
 import { DEFAULT_CONFIG_FILE, SETTING_FLAGS } from './settings.ts';
 import { addSnapshotCommands } from './snapshot-commands.ts';
@@ -222,6 +223,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must
 
   addSnapshotCommands(program, exit);
   addBackupCommands(program, exit);
+  addRepositoryCommands(program, exit);
   addScheduleCommands(program, exit);
 
   program

@@ -7,6 +7,7 @@
  * not. A refusal is a Status whose `details.causes[].field` (or whose message, for unknown fields) has `field`, and whose
  * message has `message`. Afterwards remove what was made.
  */
+import { BACKUP_REPOSITORY_CASES } from './backup-repository-cases.ts';
 import { BACKUP_SCHEDULE_CASES } from './backup-schedule-cases.ts';
 
 export interface AdmissionCase {
@@ -1005,5 +1006,6 @@ export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...snapshots,
   ...schedules,
   ...restores,
+  ...BACKUP_REPOSITORY_CASES,
   ...BACKUP_SCHEDULE_CASES,
 ];

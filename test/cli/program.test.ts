@@ -42,6 +42,7 @@ describe('the command line', function () {
       'invoke',
       'snapshot',
       'backup',
+      'repository',
       'schedule',
       'version',
     ]) {

@@ -1,5 +1,6 @@
 /** What is done with a repository outside of the queue. A job never fails: how it went is remembered, and told by a reconcile. */
 import type { BackupRepository } from '../../api/backup-repository.ts';
+import { BackupError } from '../../backup/backup-error.ts';
 import type { RepositoryAccess } from '../../backup/engine.ts';
 import type { LongCall } from '../../drivers/driver.ts';
 import type { UserPath } from '../../node/layer.ts';
@@ -92,7 +93,8 @@ async function lookAround(
     const facts = { repository, before, backups, catalogue: result.catalogue, clusterID };
     const sync = { ...deps, writer: deps.backupWriter };
     await syncBackups({ ...facts, damaged: state.damaged, now: clock.now() }, sync, signal);
-    if (access.readOnly !== true) await forgetAbandoned(request, deps, result.catalogue, clock, signal);
+    if (access.readOnly !== true)
+      await forgetAbandoned(request, deps, result.catalogue, clock, signal).catch(unlessLocked);
     state.found = result;
     state.before = before;
     state.looked = { ok: true, at, result };
@@ -100,6 +102,11 @@ async function lookAround(
     const failures = state.looked?.ok === false ? state.looked.failures + 1 : 1;
     state.looked = { ok: false, at, failure: lookFailure(thrown, signal), failures };
   }
+}
+
+/** Somebody works on it: there is another day. */
+function unlessLocked(thrown: unknown): void {
+  if (!(thrown instanceof BackupError) || thrown.code !== 'Locked') throw thrown;
 }
 
 /** Whether something that was there is not there any more. */

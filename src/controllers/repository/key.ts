@@ -1,14 +1,8 @@
 /** Whether the key of a repository is kept by somebody else than this installation. Pure. */
-import { createHash } from 'node:crypto';
-import { PASSWORD_KEY } from '../../api/backup-repository.ts';
+import { keyMark, PASSWORD_KEY } from '../../api/backup-repository.ts';
 import type { ConditionInput } from '../../api/conditions.ts';
 import { KEY_EXPORTED_ANNOTATION, LABELS, MANAGED_BY } from '../../api/group.ts';
 import type { Named } from '../policy/facts.ts';
-
-/** What an export leaves on the Secret: it is about this key and no other. */
-export function keyMark(password: string): string {
-  return createHash('sha256').update(`clawstore key ${password}`).digest('hex').slice(0, 32);
-}
 
 /** Undefined while the Secret is not known. */
 export function keyCondition(secretName: string, secret: Named): ConditionInput<'KeyExported'> | undefined {

@@ -46,8 +46,9 @@ export function judgeLock(
   if (ours !== undefined && theirs !== undefined && ours.installation === theirs.installation) {
     return ours.boot === theirs.boot && isEngine(pid) ? 'held' : 'gone';
   }
-  const age = now - Date.parse(time);
-  return age > STALE_MS ? 'stale' : 'held';
+  const renewed = Date.parse(time);
+  // One that cannot be read, as a kill may leave it, has no time.
+  return now - renewed <= STALE_MS ? 'held' : 'stale';
 }
 
 /** Whether the process runs and is the engine: its ID may be another's by now. */

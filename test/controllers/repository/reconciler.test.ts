@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { keyMark } from '../../../src/api/backup-repository.ts';
 import { ANNOTATIONS, FINALIZERS, KEY_EXPORTED_ANNOTATION, LABELS } from '../../../src/api/group.ts';
-import { keyMark } from '../../../src/controllers/repository/key.ts';
 import { lockHolder } from '../../../src/controllers/support/lock-holder.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import { condition, NOW } from '../support/objects.ts';

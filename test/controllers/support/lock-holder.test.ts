@@ -28,6 +28,10 @@ describe('the holder of a lock', () => {
     expect(judged('workstation', 10)).to.equal('held');
     expect(judged('workstation', 6000)).to.equal('stale');
     expect(judged('clawstore-n1', 6000)).to.equal('stale');
+    expect(
+      judgeLock({ holder: '', pid: 0, time: '' }, own, NOW, () => false),
+      'cannot be read',
+    ).to.equal('stale');
   });
 
   it('is no process that only has its ID', () => {
