@@ -281,6 +281,8 @@ export interface PruneRequest {
   readonly maxRepackBytes?: bigint;
 }
 
+export const MOST_BELOW = 100;
+
 export interface BackupEngine {
   /** Never rejects for a missing engine: that is what it tells. */
   probe(signal: AbortSignal): Promise<EngineFeatures>;
@@ -297,6 +299,12 @@ export interface BackupEngine {
    * is missing; the bucket must exist.
    */
   initialize(access: RepositoryAccess, signal: AbortSignal): Promise<RepositoryInfo>;
+
+  /**
+   * Where repositories seem to be below a place that is none itself, relative to it, one step down; the first
+   * {@link MOST_BELOW}. For who names a place above: with a key of theirs they could be opened.
+   */
+  repositoriesBelow(access: RepositoryAccess, signal: AbortSignal): Promise<readonly string[]>;
 
   /** An empty source is no error here: the summary counts. */
   backup(

@@ -107,6 +107,26 @@ export class S3Repository {
     } while (ContinuationToken !== undefined);
   }
 
+  /** First parts of names, of those that have several. */
+  async *folders(signal: AbortSignal): AsyncGenerator<string> {
+    const { bucket: Bucket, prefix } = this.#location;
+    let ContinuationToken: string | undefined;
+    do {
+      const page = await this.#send('Listing', signal, (options) =>
+        this.#client.send(
+          new this.#sdk.ListObjectsV2Command({ Bucket, Prefix: prefix, Delimiter: '/', ContinuationToken }),
+          options,
+        ),
+      );
+      if (page.Name !== Bucket) throw this.#malformed();
+      for (const { Prefix = '' } of page.CommonPrefixes ?? []) {
+        if (!Prefix.startsWith(prefix)) throw this.#malformed();
+        yield Prefix.slice(prefix.length, -1);
+      }
+      ContinuationToken = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+    } while (ContinuationToken !== undefined);
+  }
+
   /** Absent is success. */
   async remove(names: readonly string[], signal: AbortSignal): Promise<void> {
     const { bucket: Bucket, prefix } = this.#location;

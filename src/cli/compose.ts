@@ -3,6 +3,7 @@
  *
  *   API server (thread) ← REST client ← manager: caches → queues → controllers + agent → drivers → node layer → helper
  */
+import { createResticEngine } from '../backup/restic/engine.ts';
 import { addAgent } from '../controllers/agent.ts';
 import { addControllers } from '../controllers/controller-manager.ts';
 import { claimNode } from '../controllers/node/claim.ts';
@@ -98,8 +99,9 @@ export async function compose(
       });
       const hostPath = createHostPathDriver(node, new Records(state.projects, isProjectRecord));
       const drivers = [emptyDir, hostPath, nfs, new S3Driver(node)];
+      const engine = createResticEngine(node);
       const identity = nodeIdentity(state, node.mountRoot, nodeName);
-      const agent = { client, log, metrics, nodeName, identity, node, drivers, hostPathAllow, watchAll: isUp };
+      const agent = { client, log, metrics, nodeName, identity, node, drivers, engine, hostPathAllow, watchAll: isUp };
       addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools, emptyDir) });
       claim = (stop) => claimNode({ client, nodeName, identity, clock: systemClock, log }, stop);
       manager.addRunnable({ name: 'space-guard', run: (stop) => guard.run(stop) });

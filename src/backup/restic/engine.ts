@@ -12,7 +12,7 @@ import { checkSnapshotId, tagArguments } from './patterns.ts';
 import { restore } from './restore.ts';
 import { ResticRunner, type Run } from './runner.ts';
 import { changeTags, forget, listEntries, listSnapshots } from './snapshots.ts';
-import { sizeOf, tidy } from './storage.ts';
+import { repositoriesBelow, sizeOf, tidy } from './storage.ts';
 import { featuresOf, parseVersion } from './version.ts';
 
 /** Milliseconds that making a repository may take: keys without a configuration that are older were left by a kill. */
@@ -81,6 +81,7 @@ export function createResticEngine(node: Pick<NodeLayer, 'call'>, options: Resti
       await ready(signal);
       return initialize(runner, access, initializeMs, signal);
     },
+    repositoriesBelow: (access, signal) => repositoriesBelow(runner, access, signal),
     async backup(access, request, onProgress, signal) {
       const version = await beginWriting(access, signal);
       return backUp(runner, version, access, request, onProgress, signal);

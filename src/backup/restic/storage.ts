@@ -1,6 +1,7 @@
 /** What a repository is as files: whether it is one, how large it is, and what is left over in it. */
 import { BackupError } from '../backup-error.ts';
 import type { RepositoryAccess } from '../engine.ts';
+import { MOST_BELOW } from '../engine.ts';
 import { withBucket } from '../s3-repository.ts';
 import { CACHE_PATH, REPOSITORY_PATH, TEMPORARY_PATH } from './invocation.ts';
 import type { ResticRunner } from './runner.ts';
@@ -60,6 +61,48 @@ export async function lookAtStorage(
       return { name: name.join(' '), isDirectory: type === 'd', modifiedAt: Number(time) * 1_000 };
     });
   return judge(names);
+}
+
+/** Places one step below that have what a repository has at its top. */
+export async function repositoriesBelow(
+  runner: ResticRunner,
+  access: RepositoryAccess,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { location } = access;
+  if (location.type === 's3') {
+    return withBucket(location, async (repository) => {
+      const found: string[] = [];
+      for await (const folder of repository.folders(signal)) {
+        if (await repository.has(`${folder}/config`, signal)) found.push(folder);
+        if (found.length >= MOST_BELOW) break;
+      }
+      return found;
+    });
+  }
+  const args = [
+    REPOSITORY_PATH,
+    '-mindepth',
+    '2',
+    '-maxdepth',
+    '2',
+    '-name',
+    'config',
+    '-type',
+    'f',
+    '-printf',
+    String.raw`%P\0`,
+  ];
+  const run = { program: 'find', args } as const;
+  const said = await runner.output({ ...access, readOnly: true }, run, signal, MOST_NAMES_BYTES);
+  const folders = said
+    .toString('utf8')
+    .split('\0')
+    .map((path) => path.slice(0, -'/config'.length));
+  return folders
+    .filter((folder) => folder !== '')
+    .sort()
+    .slice(0, MOST_BELOW);
 }
 
 /** Pure. */

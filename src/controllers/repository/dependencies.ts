@@ -10,7 +10,6 @@ import { BY_REPOSITORY } from '../support/indexes.ts';
 import type { Jobs } from '../support/jobs.ts';
 import type { BackupTools } from '../support/repository-access.ts';
 import type { Writer } from '../support/writes.ts';
-import type { LookDependencies } from './look.ts';
 import type { RepositoryState } from './state.ts';
 
 export interface RepositoryDependencies extends AgentDependencies {
@@ -28,7 +27,6 @@ export interface RepositoryDependencies extends AgentDependencies {
   /** Checks and giving back of space: they may take hours. */
   readonly care: Jobs;
   readonly makeDirectory: (path: UserPath, signal: AbortSignal) => Promise<void>;
-  readonly below?: LookDependencies['below'];
   /** Whether this node works on a part of a backup. */
   readonly isAtWork: (backupID: string) => boolean;
 }

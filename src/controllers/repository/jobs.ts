@@ -40,6 +40,9 @@ export function careAtOnce(): number {
 const ANSWERS = 'answers';
 const IS_SILENT = 'is-silent';
 
+/** How often a repository is opened and its locks are looked at, in milliseconds; between, it is listed alone. */
+const OPEN_AGAIN_MS = 1_800_000;
+
 /** Data that is packed anew in one go, in bytes: the rest is done another day. */
 const MOST_REPACKED = 8n * 1024n ** 3n;
 
@@ -74,6 +77,7 @@ async function lookAround(
       repositoryID: deps.repositories.get(key)?.status?.repositoryID ?? state.found?.id,
       mayMake: repository.spec.accessMode !== 'ReadOnly',
       last: state.found,
+      isLight: state.looked?.ok === true && at - state.openedAt < OPEN_AGAIN_MS,
     };
     const result = await look(
       looking,
@@ -83,7 +87,6 @@ async function lookAround(
         now: () => clock.now(),
         isEngine: isEngineProcess,
         makeDirectory: deps.makeDirectory,
-        below: deps.below,
       },
       signal,
     );
@@ -95,6 +98,7 @@ async function lookAround(
     await syncBackups({ ...facts, damaged: state.damaged, now: clock.now() }, sync, signal);
     if (access.readOnly !== true)
       await forgetAbandoned(request, deps, result.catalogue, clock, signal).catch(unlessLocked);
+    if (!looking.isLight) state.openedAt = at;
     state.found = result;
     state.before = before;
     state.looked = { ok: true, at, result };

@@ -20,6 +20,8 @@ export interface LookRequest {
   readonly mayMake: boolean;
   /** What the last look found, to know what changed. */
   readonly last: LookResult | undefined;
+  /** Its backups are listed, and nothing else: to open a repository costs half a second of a core each time. */
+  readonly isLight: boolean;
 }
 
 export interface LookDependencies {
@@ -28,8 +30,6 @@ export interface LookDependencies {
   readonly now: () => number;
   readonly isEngine: (pid: number) => boolean;
   readonly makeDirectory: (path: UserPath, signal: AbortSignal) => Promise<void>;
-  /** Names of the repositories one step below a place; undefined where that cannot be told. */
-  readonly below?: ((access: RepositoryAccess, signal: AbortSignal) => Promise<readonly string[]>) | undefined;
 }
 
 export interface LookResult {
@@ -49,8 +49,9 @@ const LIST_MS = 600_000;
 
 /** @throws BackupError */
 export async function look(request: LookRequest, deps: LookDependencies, signal: AbortSignal): Promise<LookResult> {
-  const { access, last } = request;
+  const { access, last, isLight } = request;
   const { engine } = deps;
+  if (isLight && last !== undefined) return { ...last, removedLocks: [], ...(await listed(request, engine, signal)) };
   const info = await openOrMake(request, deps, signal);
   if (request.repositoryID !== undefined && info.id !== request.repositoryID) {
     throw new RepositoryError(
@@ -60,16 +61,25 @@ export async function look(request: LookRequest, deps: LookDependencies, signal:
   }
   const locks = await within(LIST_MS, signal, (limit) => engine.locks(access, limit));
   const { stale, removed } = await settleLocks(locks, request, deps, signal);
+  return { id: info.id, stale, removedLocks: removed, ...(await listed(request, engine, signal)) };
+}
+
+/** What is in it, and how large it is where that may have changed. */
+async function listed(
+  { access, last }: LookRequest,
+  engine: BackupEngine,
+  signal: AbortSignal,
+): Promise<Pick<LookResult, 'catalogue' | 'sizeBytes'>> {
   const snapshots = await within(LIST_MS, signal, (limit) => engine.snapshots(access, {}, limit));
   const catalogue = catalogueOf(snapshots);
-  const isSame = last !== undefined && last.sizeBytes !== undefined && sameContent(last.catalogue, catalogue);
-  const sizeBytes = isSame ? last.sizeBytes : await within(LIST_MS, signal, (limit) => engine.size(access, limit));
-  return { id: info.id, catalogue, stale, removedLocks: removed, sizeBytes };
+  const isSame = last?.sizeBytes !== undefined && sameContent(last.catalogue, catalogue);
+  if (isSame) return { catalogue, sizeBytes: last.sizeBytes };
+  return { catalogue, sizeBytes: await within(LIST_MS, signal, (limit) => engine.size(access, limit)) };
 }
 
 async function openOrMake(
   { access, directory, repositoryID, mayMake }: LookRequest,
-  { engine, makeDirectory, below }: LookDependencies,
+  { engine, makeDirectory }: LookDependencies,
   signal: AbortSignal,
 ) {
   try {
@@ -80,7 +90,7 @@ async function openOrMake(
       const message = `there is no repository any more, where ${repositoryID.slice(0, 10)} was; none is made in its place`;
       throw new RepositoryError('RepositoryGone', message, { cause: thrown });
     }
-    const names = await namesBelow(access, below, signal);
+    const names = await namesBelow(access, engine, signal);
     if (names.length > 0) {
       const listed = `${names.slice(0, MOST_NAMES).join(', ')}${names.length > MOST_NAMES ? ' …' : ''}`;
       const message = `there is no repository here, but below it: ${listed}; name one of them`;
@@ -106,12 +116,11 @@ function isAbsent(thrown: unknown, directory: UserPath | undefined): boolean {
 
 async function namesBelow(
   access: RepositoryAccess,
-  below: LookDependencies['below'],
+  engine: BackupEngine,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  if (below === undefined) return [];
   try {
-    return await within(OPEN_MS, signal, (limit) => below(access, limit));
+    return await within(OPEN_MS, signal, (limit) => engine.repositoriesBelow(access, limit));
   } catch (thrown) {
     if (signal.aborted) throw thrown;
     // It only helps to say more.

@@ -104,6 +104,7 @@ async function tend(
   assertEnded(await looks.settle(key, 0, signal));
   assertEnded(await care.settle(key, 0, signal));
   if (!looks.has(key) && nextLook(state, fingerprint) <= clock.now()) {
+    if (state.fingerprint !== fingerprint) state.openedAt = 0;
     state.fingerprint = fingerprint;
     looks.start(key, lookJob(request, deps, clock));
     assertEnded(await looks.settle(key, SHORT_WAIT_MS, signal));

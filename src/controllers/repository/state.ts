@@ -30,6 +30,8 @@ export class RepositoryState {
   looked: Looked | undefined;
   /** The last look that succeeded. */
   found: LookResult | undefined;
+  /** When it was last opened, and not only listed. */
+  openedAt = 0;
   /** The Backups of it when the last successful look began. */
   before: readonly Backup[] = [];
   /** Something was removed, or nobody knows: there may be data to be given back. */

@@ -24,7 +24,6 @@ import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
 import { createWriter } from '../support/writes.ts';
 import { careAtOnce, looksAtOnce } from './jobs.ts';
-import type { LookDependencies } from './look.ts';
 import { repositoryReconciler } from './reconciler.ts';
 import type { RepositoryState } from './state.ts';
 
@@ -36,11 +35,10 @@ export interface RepositoryOptions {
   readonly node: Pick<NodeLayer, 'ensureUserPath'>;
   /** Objects of this node, or all. */
   readonly own: Selection;
-  readonly below?: LookDependencies['below'];
 }
 
 export function addRepositoryController(manager: Manager, options: RepositoryOptions): void {
-  const { client, clock, dependencies, tools, node, own, below } = options;
+  const { client, clock, dependencies, tools, node, own } = options;
   const { named, uses, nodeName } = dependencies;
   const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES, own);
   const backups = manager.cache<Backup>(BACKUPS, own);
@@ -69,7 +67,6 @@ export function addRepositoryController(manager: Manager, options: RepositoryOpt
       looks,
       care,
       makeDirectory: async (path, signal) => void (await node.ensureUserPath({ ...path, create: true }, signal)),
-      below,
       isAtWork: (backupID) => parts.store.list().some((part) => part.spec.backupID === backupID && !hasEnded(part)),
     }),
     concurrency: REPOSITORIES_AT_ONCE,

@@ -15,6 +15,7 @@ export const SOUND: CheckResult = {
   errors: { count: 0, examples: [] },
   damagedPacks: [],
   damagedSnapshots: [],
+  damagedFiles: [],
   hints: [],
 };
 
@@ -30,6 +31,8 @@ export class MemoryEngine {
   /** Called within `snapshots`, before it answers. */
   whileListing: (() => void) | undefined;
   checked: CheckResult = SOUND;
+  /** Repositories one step below. */
+  below: readonly string[] = [];
   password = 'hunter2';
   #made = 0;
 
@@ -45,6 +48,7 @@ export class MemoryEngine {
         this.id ??= `repository-${++this.#made}`;
         return this.#open(access);
       },
+      repositoriesBelow: async () => this.below,
       locks: async () => {
         this.#call('locks');
         return this.locks;

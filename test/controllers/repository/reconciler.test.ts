@@ -55,7 +55,7 @@ describe('a repository', () => {
     await reader.run();
     expect(reader.condition('Ready')).to.equal('False RepositoryNotFound');
     const base = new RepositoryWorld();
-    base.below = ['team', 'other'];
+    base.memory.below = ['team', 'other'];
     await base.run();
     expect(base.condition('Ready')).to.equal('False RepositoryNotFound');
     const { message } = base.status.conditions?.[0] ?? {};

@@ -62,8 +62,6 @@ export class RepositoryWorld extends World {
   readonly madeDirectories: string[] = [];
   readonly states = new Map<string, RepositoryState>();
   secret: Named = { state: 'found', data: { password: 'hunter2' }, labels: { [LABELS.managedBy]: 'clawstore' } };
-  /** Repositories one step below. */
-  below: readonly string[] = [];
   /** Backups that this node works on. */
   readonly atWork = new Set<string>();
   /** Creates are refused like this. */
@@ -170,7 +168,6 @@ export class RepositoryWorld extends World {
       looks: this.#looks,
       care: this.#care,
       makeDirectory: async ({ path }) => void this.madeDirectories.push(path),
-      below: async () => this.below,
       isAtWork: (id) => this.atWork.has(id),
     });
     return this.#reconcile;
