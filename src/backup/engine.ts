@@ -128,6 +128,8 @@ export interface BackupRequest {
   readonly tags: Tags;
   /** Inode numbers and change times mean nothing on this filesystem (FUSE): size and modification time decide. */
   readonly ignoreInode?: boolean;
+  /** Paths in the source that are left out, with all that is below them: names, not patterns. */
+  readonly exclude?: readonly string[];
   /** Snapshot in which unchanged files are looked up; the newest of the same host and path when absent. */
   readonly parent?: string;
 }

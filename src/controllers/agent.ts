@@ -44,6 +44,7 @@ import type { Clock } from '../telemetry/clock.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { addBackups } from './backup/wire.ts';
 import { mountReconciler } from './mount/reconciler.ts';
 import { heartbeat } from './node/heartbeat.ts';
 import type { PoolReader } from './node/observe.ts';
@@ -78,6 +79,8 @@ import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
 import { Uses } from './support/uses.ts';
 import { createWriter } from './support/writes.ts';
 import { volumeReconciler } from './volume/reconciler.ts';
+import { readingRecords } from './volume-backup/records.ts';
+import { addVolumeBackups } from './volume-backup/wire.ts';
 import { volumeRestoreToMountKeys, volumeRestoreToVolumeKeys } from './volume-restore/keys.ts';
 import { addBackupRestores } from './volume-restore/wire.ts';
 
@@ -275,6 +278,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   });
   const caches = { volumes, mounts, snapshots, restores, volumeRestores, repositories };
   const { backups } = dependencies;
+  const records = readingRecords(node.stateDir);
   if (backups !== undefined) {
     addRepositoryController(manager, {
       client,
@@ -284,6 +288,18 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       node,
       own,
     });
+    addVolumeBackups(manager, {
+      dependencies,
+      tools: backups,
+      volumes,
+      named,
+      records,
+      own,
+      clock,
+      log,
+      jobs: jobOptions,
+    });
+    addBackups(manager, { dependencies, tools: backups, repositories, named, own, client, clock, jobs: jobOptions });
     addBackupRestores(manager, { dependencies, tools: backups, caches, named, client, clock, jobs: jobOptions });
   }
   manager.addController({
@@ -295,6 +311,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       info,
       pools: options.pools ?? (() => Promise.resolve([])),
       features: node.features,
+      isBeingRead: (uid) => records.readings.mayHave(uid),
     }),
     sources: [
       { name: 'start', start: (enqueue) => enqueue(nodeName), synced: () => Promise.resolve() },

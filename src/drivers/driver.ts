@@ -160,6 +160,10 @@ export interface OpenedForReading {
   readonly ignoreInode: boolean;
   /** A directory of ours at its top, which is none of its content. */
   readonly exclude: string | undefined;
+  /** There is nothing at all in it. */
+  readonly isEmpty: boolean;
+  /** It is mounted, so that an empty one is really empty. */
+  readonly isMountPoint: boolean;
   /** What is not there although workloads see it, by its path in the volume: filesystems that are mounted below. */
   readonly lacking: readonly string[];
   /** When all was read: whether that is of one moment (reason constant and sentence), with the names that are not. */

@@ -2,20 +2,25 @@
 import { Reason } from '../api/reasons.ts';
 import { NO_DEADLINE_MS, type NodeLayer } from '../node/layer.ts';
 import type { TreeChanges, TreeSource } from '../node/trees/operations.ts';
-import type { OpenedForReading, ReadConsistency, Reading } from './driver.ts';
+import { DriverError, type OpenedForReading, type ReadConsistency, type Reading } from './driver.ts';
 import { HIDDEN } from './trees/snapshots.ts';
+
+/** mkfs.ext4(8) makes it in every filesystem. */
+const LOST_AND_FOUND = 'lost+found';
 
 type Part = Pick<OpenedForReading, 'directory' | 'device' | 'lacking'>;
 
 /** Opens a tree as it is, with a look before; what is written from now on shows in its `consistency`. */
 export async function openInPlace(
-  node: Pick<NodeLayer, 'call'>,
+  node: Pick<NodeLayer, 'call' | 'table'>,
   { directory, device, lacking }: Part,
   { most }: Reading,
   signal: AbortSignal,
 ): Promise<OpenedForReading> {
   const long = { signal, deadlineMs: NO_DEADLINE_MS };
   const source: TreeSource = directory;
+  const look = await node.call('lookAtTree', { source, exclude: [HIDDEN, LOST_AND_FOUND] }, { signal });
+  if (look === null) throw new DriverError(Reason.DataMissing, 'the directory of the volume is not there');
   const since = await node.call('stateOfTree', { source, exclude: HIDDEN }, long);
   return {
     directory,
@@ -24,6 +29,8 @@ export async function openInPlace(
     method: 'InPlace',
     ignoreInode: false,
     exclude: HIDDEN,
+    isEmpty: look.names.length === 0,
+    isMountPoint: node.table.current().some(({ device, root }) => device === look.device && root === look.root),
     consistency: async (limit) =>
       readConsistency(
         await node.call(

@@ -51,6 +51,11 @@ export async function conclude(
   ];
   // The repository alone is nothing that anybody wants to have again.
   const wanted = manifests.filter((path) => !path.includes(`/${BACKUP_REPOSITORIES.kind}.`));
+  const gone = goneOf(backup);
+  if (gone !== undefined) {
+    await fail(backup, gone, { carried: { ...carriedOf(backup), ...sumsOf(parts, missing) } }, deps, context);
+    return 'ended';
+  }
   const verdict = verdictOf({ backup, parts, missing, manifests: wanted.length });
   const carried = { ...carriedOf(backup), ...sumsOf(parts, missing), ...moved(backup, deps) };
   const data = dataConditions(parts, missing);
@@ -84,6 +89,12 @@ function recordingOf({ status }: Backup): Outcome {
   }
   const message = 'All of it is in the repository; it is being written down as a whole.';
   return { kind: 'waiting', reason: 'Recording', message };
+}
+
+/** What was read may have been removed from the repository before it was written down as a whole. */
+function goneOf({ status }: Backup): { readonly reason: Reason; readonly message: string } | undefined {
+  const said = findCondition(status?.conditions, 'Recorded');
+  return said?.reason === 'BackupMissing' ? { reason: 'BackupMissing', message: said.message } : undefined;
 }
 
 /** The repository may have got another node meanwhile. */

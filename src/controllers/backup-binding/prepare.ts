@@ -9,6 +9,7 @@ import { findCondition } from '../../api/conditions.ts';
 import { BACKUPS, VOLUMES } from '../../api/meta.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeDocument } from '../../backup/catalogue.ts';
+import { MANIFESTS_DIRECTORY } from '../../backup/catalogue.ts';
 import type { ReconcileContext } from '../../runtime/reconciler.ts';
 import type { Files } from '../support/packages.ts';
 import { receive, send } from '../support/transit.ts';
@@ -65,12 +66,17 @@ export async function prepare(
   };
 }
 
+/** Whether a file of the package is a manifest; the others are for the controller alone. */
+export function isManifest(path: string): boolean {
+  return path.startsWith(`${MANIFESTS_DIRECTORY}/`);
+}
+
 /** Reads what {@link prepare} has sent. */
 export function beginningOf(files: Files): Beginning {
   const listed = JSON.parse(files.get(VOLUMES_FILE) ?? '[]') as readonly VolumeDocument[];
   return {
     volumes: new Map(listed.map((document) => [document.name, document])),
-    manifests: [...files.keys()].filter((path) => path !== VOLUMES_FILE && path !== WARNINGS_FILE),
+    manifests: [...files.keys()].filter(isManifest),
   };
 }
 

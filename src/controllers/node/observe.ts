@@ -28,13 +28,20 @@ export interface NodeFacts {
   readonly orphans: Orphans;
 }
 
+export interface ObserveDependencies extends AgentDependencies {
+  readonly pools: PoolReader;
+  readonly info: StorageNodeInfo;
+  /** What was made under this UID is read for a backup, and goes with that. */
+  readonly isBeingRead?: ((uid: string) => boolean) | undefined;
+}
+
 /** Asks everything on the node; a part that does not answer is a failure of the node. */
 export async function observeNode(
-  dependencies: AgentDependencies & { readonly pools: PoolReader; readonly info: StorageNodeInfo },
+  dependencies: ObserveDependencies,
   features: NodeLayer['features'],
   signal: AbortSignal,
 ): Promise<{ readonly facts: NodeFacts } | { readonly failure: Failure }> {
-  const { node, stores } = dependencies;
+  const { node, stores, isBeingRead = () => false } = dependencies;
   try {
     const drivers = new Map<VolumeType, DriverCapabilities>();
     const leftovers: DriverLeftover[] = [];
@@ -52,8 +59,8 @@ export async function observeNode(
       leftovers,
       snapshots,
       hasMount: (namespace, name) => stores.mounts.get(keyOf({ metadata: { namespace, name } })) !== undefined,
-      hasVolume: (uid) => stores.volumes.byIndex(BY_UID, uid).length > 0,
-      hasSnapshot: (uid) => stores.snapshots.byIndex(BY_UID, uid).length > 0,
+      hasVolume: (uid) => stores.volumes.byIndex(BY_UID, uid).length > 0 || isBeingRead(uid),
+      hasSnapshot: (uid) => stores.snapshots.byIndex(BY_UID, uid).length > 0 || isBeingRead(uid),
     });
     return { facts: { info: dependencies.info, mountRoot: node.mountRoot, drivers, features, engine, pools, orphans } };
   } catch (thrown) {

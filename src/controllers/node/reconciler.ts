@@ -23,6 +23,7 @@ export interface NodeDependencies extends AgentDependencies {
   readonly nodes: ReadStore<StorageNode>;
   readonly info: StorageNodeInfo;
   readonly pools: PoolReader;
+  readonly isBeingRead?: ((uid: string) => boolean) | undefined;
   readonly features: NodeLayer['features'];
 }
 

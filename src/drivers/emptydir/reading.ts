@@ -55,7 +55,9 @@ export class EmptyDirReading implements ReadingCalls {
     if (mount === undefined)
       throw new DriverError('DataMissing', `the storage of volume ${volume.name} is not mounted`);
     const part = { directory: { own: dataDirectory(node, volume.uid) }, device: mount.device, lacking: [] };
-    return await work(await asDriver('BackupFailed', () => openInPlace(node, part, reading, signal)));
+    const opened = await asDriver('BackupFailed', () => openInPlace(node, part, reading, signal));
+    // What is ours is mounted by us.
+    return await work({ ...opened, isMountPoint: true });
   }
 
   async close(uid: string, signal: AbortSignal): Promise<void> {
@@ -114,12 +116,22 @@ export class EmptyDirReading implements ReadingCalls {
         method: 'Snapshot',
         ignoreInode: false,
         exclude: undefined,
+        isEmpty: await this.#isEmpty(uid, signal),
+        isMountPoint: true,
         lacking: [],
         consistency: () => Promise.resolve({ ...facts.consistent, changes: NO_CHANGES }),
       });
     } finally {
       await this.close(uid, AbortSignal.timeout(CLOSE_MS));
     }
+  }
+
+  async #isEmpty(uid: string, signal: AbortSignal): Promise<boolean> {
+    const { node } = this.#options;
+    const request = { source: { own: dataDirectory(node, uid) } };
+    const look = await asDriver('BackupFailed', () => node.call('lookAtTree', request, { signal }));
+    if (look === null) throw new DriverError('DataMissing', 'the moment of the volume has no data directory');
+    return look.names.length === 0;
   }
 }
 

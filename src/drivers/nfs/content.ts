@@ -102,7 +102,8 @@ export class NfsContent {
           const device = stageMountOf(node, reading.uid)?.device;
           const opened = await openInPlace(node, { directory: { own: data }, device, lacking: [] }, reading, signal);
           isRead = true;
-          return await work(opened);
+          // The server is mounted, whatever directory of it the volume is.
+          return await work({ ...opened, isMountPoint: true });
         },
         signal,
       );

@@ -304,6 +304,8 @@ export class S3Driver implements Driver {
         method: 'Bucket',
         ignoreInode: true,
         exclude: undefined,
+        isEmpty: before.size === 0,
+        isMountPoint: true,
         lacking: [],
         consistency: async (limit) => readConsistency(changedObjects(before, await list(limit), most)),
       });

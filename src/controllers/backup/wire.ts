@@ -1,0 +1,83 @@
+/** The controller of Backups on the node that tends their repository, and what queues their keys. */
+import type { Backup } from '../../api/backup.ts';
+import { hasEnded } from '../../api/backup.ts';
+import type { BackupRepository } from '../../api/backup-repository.ts';
+import { BACKUPS, isDeleting, keyOf } from '../../api/meta.ts';
+import type { KubeClient, Selection } from '../../kube/client.ts';
+import { sameValue } from '../../kube/field-diff.ts';
+import type { Manager } from '../../runtime/manager.ts';
+import type { Cache } from '../../runtime/source.ts';
+import type { Delta } from '../../runtime/store.ts';
+import type { Clock } from '../../telemetry/clock.ts';
+import type { AgentDependencies } from '../support/agent.ts';
+import type { JobsOptions } from '../support/jobs.ts';
+import { Jobs } from '../support/jobs.ts';
+import type { NamedDataWatch } from '../support/named-data.ts';
+import { conditionsDiffer, ordersDiffer } from '../support/relevance.ts';
+import type { BackupTools } from '../support/repository-access.ts';
+import type { Wanted } from '../support/sources.ts';
+import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
+import { backupReconciler } from './reconciler.ts';
+
+export interface BackupWiring {
+  readonly dependencies: AgentDependencies;
+  readonly tools: BackupTools;
+  readonly repositories: Cache<BackupRepository>;
+  readonly named: NamedDataWatch;
+  /** Objects of this node, or all. */
+  readonly own: Selection;
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly jobs: Omit<JobsOptions, 'name'>;
+}
+
+/** Each is a short run of the engine; many Backups may be deleted together. */
+const AT_ONCE = 4;
+
+export function addBackups(manager: Manager, wiring: BackupWiring): void {
+  const { dependencies, tools, repositories, named, own, client, clock } = wiring;
+  const backups = manager.cache<Backup>(BACKUPS, own);
+  const jobs = new Jobs({ ...wiring.jobs, name: 'backup', concurrency: () => AT_ONCE });
+  const waiting = (): string[] =>
+    backups.store
+      .list()
+      .filter(({ status }) => status?.nodeName === dependencies.nodeName)
+      .filter((backup) => isDeleting(backup) || !hasEnded(backup))
+      .map(keyOf);
+  manager.addController({
+    name: 'backup',
+    concurrency: AT_ONCE,
+    reconcile: backupReconciler({
+      ...dependencies,
+      backupStore: backups.store,
+      repositories: repositories.store,
+      tools,
+      client,
+      jobs,
+    }),
+    sources: [
+      deltaSource(backups, backupKeys),
+      deltaSource(repositories, (delta) => (concerns(delta) ? waiting().map((key) => ({ key })) : [])),
+      jobs.source,
+      named.source('named-data-of-backups', waiting),
+      resyncSource('backup-resync', clock, RESYNC_MS, waiting),
+    ],
+  });
+  manager.addRunnable(jobs.closer('backups'));
+}
+
+function backupKeys(delta: Delta<Backup>): Wanted[] {
+  if (delta.type !== 'updated') return [{ key: delta.key }];
+  const { old, object } = delta;
+  const matters =
+    ordersDiffer(old, object) ||
+    hasEnded(old) !== hasEnded(object) ||
+    !sameValue(old.status?.manifestSecretRefs, object.status?.manifestSecretRefs);
+  return matters ? [{ key: delta.key }] : [];
+}
+
+/** One that came, changed, or can be used again. */
+function concerns(delta: Delta<BackupRepository>): boolean {
+  if (delta.type !== 'updated') return delta.type === 'deleted' || !delta.initial;
+  return ordersDiffer(delta.old, delta.object) || conditionsDiffer(delta.old, delta.object, ['Ready']);
+}
