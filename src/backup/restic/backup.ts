@@ -6,7 +6,7 @@ import type { BackupProgress, BackupRequest, BackupSummary, RepositoryAccess, So
 import { SOURCE_ROOT } from '../engine.ts';
 import { failureOf } from './failures.ts';
 import { backupSummaryOf, ItemErrorList, parseMessage, progressOf } from './messages.ts';
-import { checkSnapshotId, pathBelow, tagArguments } from './patterns.ts';
+import { checkSnapshotId, pathBelow, patternOf, tagArguments } from './patterns.ts';
 import type { ResticRunner } from './runner.ts';
 import { listSnapshots } from './snapshots.ts';
 import { isAtLeast } from './version.ts';
@@ -26,7 +26,7 @@ export async function backUp(
   onProgress: (progress: BackupProgress) => void,
   signal: AbortSignal,
 ): Promise<BackupSummary> {
-  const { source, ignoreInode = false, parent, host, tags } = request;
+  const { source, ignoreInode = false, exclude = [], parent, host, tags } = request;
   const hidden = checkSource(source.path);
   const errors = new ItemErrorList(source.path);
   let summary: Readonly<Record<string, unknown>> | undefined;
@@ -37,6 +37,7 @@ export async function backUp(
     ...tagArguments(tags).map((tag) => `--tag=${tag}`),
     ...(parent === undefined ? [] : [`--parent=${checkSnapshotId(parent)}`]),
     ...(ignoreInode ? ['--ignore-inode', '--ignore-ctime'] : []),
+    ...exclude.map((path) => `--exclude=${patternOf(pathBelow(source.path, path))}`),
     ...(isAtLeast(version, [0, 15]) ? [`--read-concurrency=${READERS}`] : []),
     '--',
     '.',

@@ -1,5 +1,5 @@
 /** What every version of the engine promises, with what it declares not to have. */
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
@@ -79,6 +79,20 @@ for (const version of VERSIONS) {
       expect(second).to.include({ filesNew: 0, filesChanged: 1, filesUnmodified: 2 });
       const third = await world.backup(shared, source.path);
       expect(third).to.include({ filesNew: 0, filesChanged: 0, filesUnmodified: 3, bytesAdded: 0n });
+    });
+
+    it('leaves out what it is told to, by its whole name and with all that is below, and nothing else', async () => {
+      const source = world.directory('excluded');
+      for (const name of ['.own*', '.own-not', 'sub/.own*']) {
+        mkdirSync(join(source.path, name), { recursive: true });
+        writeFileSync(join(source.path, name, 'file'), 'content');
+      }
+      const { snapshotId, files } = await world.backup(shared, source.path, { exclude: ['data/.own*'] });
+      expect(files).to.equal(2);
+      const target = world.directory('without');
+      await world.restore(shared, snapshotId, target.path);
+      expect(readdirSync(target.path).sort()).to.deep.equal(['.own-not', 'sub']);
+      expect(readdirSync(join(target.path, 'sub'))).to.deep.equal(['.own*']);
     });
 
     it('keeps documents from memory beside the data, and reads them back', async () => {
