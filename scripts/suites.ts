@@ -58,7 +58,14 @@ const check = (name: string, ...command: readonly [string, ...string[]]): CheckS
   deadlineSeconds: 120,
 });
 
-const E2E_TOOLS: readonly ToolName[] = ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl', 'promtool'];
+const E2E_TOOLS: readonly ToolName[] = [
+  'kube-apiserver',
+  'kube-controller-manager',
+  'etcd',
+  'kubectl',
+  'promtool',
+  'prometheus',
+];
 
 /** Files of e2e/ in a suite of their own, because they take long or may take a process down with them. */
 const E2E_APART: readonly string[] = [

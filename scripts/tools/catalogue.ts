@@ -54,6 +54,7 @@ export type ToolName =
   | 'kustomize'
   | 'clients'
   | 'promtool'
+  | 'prometheus'
   | 'linux.uml'
   | 'rclone'
   | 'restic-0.14'
@@ -239,6 +240,16 @@ export const TOOLS: readonly Tool[] = [
     env: 'PROMTOOL',
     bundle: { name: 'promtool', source: deb('trixie', 'promtool') },
     file: 'usr/bin/promtool',
+    versionArgs: ['--version'],
+    minimum: [2, 42],
+    fromPath: true,
+    always: true,
+  },
+  {
+    name: 'prometheus',
+    env: 'PROMETHEUS',
+    bundle: { name: 'prometheus', source: deb('trixie', 'prometheus') },
+    file: 'usr/bin/prometheus',
     versionArgs: ['--version'],
     minimum: [2, 42],
     fromPath: true,

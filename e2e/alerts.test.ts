@@ -1,0 +1,117 @@
+/** What a real Prometheus makes of the alerts and of the queries of the dashboard. */
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { SNAPSHOT_SCHEDULES, VOLUME_MOUNTS } from '../src/api/meta.ts';
+import type { SnapshotSchedule } from '../src/api/schedule.ts';
+import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
+import { Machine } from '../test/support/harness/machine.ts';
+import { mount, snapshotSchedule, volume } from '../test/support/harness/manifests.ts';
+import { type Alert, Prometheus } from '../test/support/harness/prometheus.ts';
+import { waitFor } from '../test/support/harness/wait.ts';
+import { metricsIn, RULES_FILE, readQueries, readRules } from '../test/support/monitoring.ts';
+
+/** Once an hour, but not in the minutes that the test may run in: nothing comes due by itself. */
+const HOURLY = `${(new Date().getUTCMinutes() + 30) % 60} * * * *`;
+
+describe(`alerts and dashboard, ${controlPlaneKind} API server`, function () {
+  this.timeout(120_000);
+  let machine: Machine;
+  let prometheus: Prometheus;
+  let ns: string;
+
+  before(async () => {
+    machine = await Machine.start();
+    ns = await machine.namespace('alerts');
+    await machine.create(volume(ns, 'data', { emptyDir: {}, capacity: '32Mi' }));
+    await machine.create(mount(ns, 'data', 'data'));
+    await machine.waitReady(VOLUME_MOUNTS, `${ns}/data`);
+    const targets = [...new Set(machine.processes)].map(({ metricsPort }) => `127.0.0.1:${metricsPort}`);
+    prometheus = await Prometheus.start(RULES_FILE, targets);
+  });
+
+  after(async () => {
+    await prometheus?.end();
+    await machine?.end();
+  });
+
+  const firing = async (alert: string): Promise<readonly Alert[]> => {
+    const alerts = await prometheus.alerts();
+    return alerts.filter(
+      ({ state, labels }) => state === 'firing' && labels['alertname'] === alert && labels['namespace'] === ns,
+    );
+  };
+
+  it('loads every rule, and can evaluate it', async () => {
+    const names = readRules().map(({ alert }) => alert);
+    const evaluated = async (): Promise<boolean> =>
+      [...(await prometheus.rules()).values()].every((health) => health === 'ok');
+    await waitFor(evaluated, { message: 'every rule to be evaluated' });
+    expect([...(await prometheus.rules()).keys()]).to.have.members(names);
+  });
+
+  it('knows that all is well', async () => {
+    const ready = async (): Promise<boolean> =>
+      (await prometheus.query(`clawstore_volume_ready{namespace="${ns}",name="data"}`)).some(
+        ({ value }) => value[1] === '1',
+      );
+    await waitFor(ready, { message: 'a scrape' });
+    expect(await prometheus.query('clawstore_node_ready == 1')).to.not.deep.equal([]);
+    const alerts = (await prometheus.alerts()).filter(({ labels }) => labels['namespace'] === ns);
+    expect(alerts).to.deep.equal([]);
+  });
+
+  it('fires when a run was not started in time, and not any more when a later one has succeeded', async () => {
+    const spec = { schedule: HOURLY, startingDeadlineSeconds: 60 };
+    await machine.create(snapshotSchedule(ns, 'hourly', 'data', spec));
+    await machine.waitReady<SnapshotSchedule>(SNAPSHOT_SCHEDULES, `${ns}/hourly`);
+    // What a controller finds that was stopped for so long.
+    await report({ lastScheduleTime: hoursAgo(5), lastSuccessfulTime: hoursAgo(5) });
+    const alert = 'ClawstoreScheduleMissed';
+    const [missed] = await waitFor(async () => ((await firing(alert)).length > 0 ? firing(alert) : undefined), {
+      message: 'the alert to fire',
+    });
+    expect(missed?.labels).to.include({ kind: 'SnapshotSchedule', schedule: 'hourly', severity: 'warning' });
+    expect(missed?.annotations['summary']).to.contain(`${ns}/hourly was not started in time`);
+    // Made up for, because it may be now.
+    await machine.client.patch(
+      SNAPSHOT_SCHEDULES,
+      { namespace: ns, name: 'hourly' },
+      { spec: { startingDeadlineSeconds: null } },
+      { type: 'merge' },
+    );
+    await report({ lastScheduleTime: hoursAgo(5), lastMissedTime: hoursAgo(4) });
+    await machine.waitFor<SnapshotSchedule>(
+      SNAPSHOT_SCHEDULES,
+      `${ns}/hourly`,
+      ({ status }) => Date.parse(status?.lastSuccessfulTime ?? '') > Date.parse(hoursAgo(1)),
+      'to have succeeded',
+    );
+    await waitFor(async () => (await firing(alert)).length === 0, { message: 'the alert to end' });
+  });
+
+  it('answers every query of the dashboard, with metrics that the product really has', async () => {
+    const texts = await Promise.all([...new Set(machine.processes)].map((one) => one.http('/metrics')));
+    const described = new Set(
+      texts.flatMap(({ text }) => [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name ?? '')),
+    );
+    const has = (name: string): boolean =>
+      described.has(name) || described.has(name.replace(/_(?:bucket|sum|count)$/, ''));
+    let answered = 0;
+    for (const query of readQueries()) {
+      expect(
+        metricsIn(query).filter((name) => !has(name)),
+        query,
+      ).to.deep.equal([]);
+      if ((await prometheus.query(query)).length > 0) answered++;
+    }
+    // Volumes, mounts, schedules, nodes and the loop are there; repositories are not.
+    expect(answered).to.be.greaterThan(12);
+  });
+
+  const hoursAgo = (hours: number): string => new Date(Date.now() - hours * 3_600_000).toISOString();
+
+  async function report(status: object): Promise<void> {
+    const ref = { namespace: ns, name: 'hourly' };
+    await machine.client.patch(SNAPSHOT_SCHEDULES, ref, { status }, { type: 'merge', subresource: 'status' });
+  }
+});
