@@ -10,6 +10,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
 import type { KubeConfig as ClientNodeConfig } from '@kubernetes/client-node';
+import { cached, TOKEN_AGE_MS } from './credential-cache.ts';
 import { KubeError } from './errors.ts';
 import { readSimpleKubeconfig } from './kubeconfig-file.ts';
 
@@ -37,8 +38,6 @@ export interface LoadConfigOptions {
 }
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** The kubelet replaces projected tokens about once an hour; a read a minute is enough and cheap. */
-const TOKEN_AGE_MS = 60_000;
 /** client-node caches exec credentials itself until they expire; this only spares the call per request. */
 const CREDENTIAL_AGE_MS = 10_000;
 
@@ -139,22 +138,4 @@ function bearer(options: HttpsOptions): string | undefined {
   const headers = (options.headers ?? {}) as Record<string, unknown>;
   const value = headers['Authorization'] ?? headers['authorization'];
   return typeof value === 'string' && value.startsWith('Bearer ') ? value.slice('Bearer '.length) : undefined;
-}
-
-/** Calls `read` at most once per `ageMs` milliseconds; a failed read is not remembered. */
-function cached(ageMs: number, read: () => Promise<string | undefined>): () => Promise<string | undefined> {
-  let value: Promise<string | undefined> | undefined;
-  let readAt = 0;
-  return () => {
-    const now = performance.now();
-    if (value === undefined || now - readAt > ageMs) {
-      readAt = now;
-      const attempt = read();
-      attempt.catch(() => {
-        if (value === attempt) value = undefined;
-      });
-      value = attempt;
-    }
-    return value;
-  };
 }

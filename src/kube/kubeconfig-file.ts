@@ -1,8 +1,9 @@
-/** Reads the kubeconfigs that need no client-node: a CA, and a token or a client certificate. */
+/** Reads the kubeconfigs that need no client-node: a CA, and a token, a file with one, or a client certificate. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import type { ClientConfig } from './config.ts';
+import { cached, TOKEN_AGE_MS } from './credential-cache.ts';
 import { KubeError } from './errors.ts';
 
 /** What may stand in a cluster, a user and a context for us to read the file ourselves. */
@@ -15,6 +16,7 @@ const SIMPLE_CLUSTER = new Set([
 ]);
 const SIMPLE_USER = new Set([
   'token',
+  'tokenFile',
   'client-certificate',
   'client-certificate-data',
   'client-key',
@@ -80,6 +82,10 @@ export async function readSimpleKubeconfig(
     read(user, 'client-key'),
   ]);
   const servername = cluster['tls-server-name'];
+  // As client-go has it, a file goes before a token beside it. It is read here too, so that a wrong name is an error.
+  const hasTokenFile = (await read(user, 'tokenFile')) !== undefined;
+  const readToken = cached(TOKEN_AGE_MS, async () => (await read(user, 'tokenFile'))?.trim());
+  const token = typeof user['token'] === 'string' ? user['token'] : undefined;
   return {
     server,
     tls: {
@@ -89,7 +95,7 @@ export async function readSimpleKubeconfig(
       ...(cluster['insecure-skip-tls-verify'] === true ? { rejectUnauthorized: false } : {}),
       ...(typeof servername === 'string' ? { servername } : {}),
     },
-    ...(typeof user['token'] === 'string' ? { token: user['token'] } : {}),
+    ...(hasTokenFile ? { token: readToken } : token === undefined ? {} : { token }),
     ...(typeof context.namespace === 'string' ? { namespace: context.namespace } : {}),
   };
 }

@@ -68,6 +68,16 @@ describe('kubeconfig', () => {
     expect(token).to.equal(undefined);
   });
 
+  it('reads a token from a file, as a pod has it, before one beside it', async () => {
+    await writeFile(join(dir, 'token'), 'from-the-file\n');
+    const kubeconfig = await write({}, { token: 't', tokenFile: 'token' });
+    const { token } = await loadConfig({ kubeconfig });
+    expect(typeof token === 'function' ? await token() : token).to.equal('from-the-file');
+    const error = await failure(loadConfig({ kubeconfig: await write({}, { tokenFile: 'gone' }) }));
+    expect(error.message).to.contain('cannot read its tokenFile');
+    expect((await loadConfig({ kubeconfig: await write({}, { token: 't', tokenFile: '' }) })).token).to.equal('t');
+  });
+
   it('takes $KUBECONFIG when no file is named', async () => {
     const path = await write({}, { token: 't' });
     expect((await loadConfig({ env: { KUBECONFIG: path } })).token).to.equal('t');
