@@ -17,8 +17,22 @@ export const DATA_DIRECTORY = 'data';
 export const VOLUME_FILE = 'volume.json';
 /** Below `SOURCE_ROOT/NAMESPACE`: a {@link BackupDocument}. */
 export const BACKUP_FILE = 'backup.json';
-/** Beside it: `KIND.NAME.json` for each manifest. */
+/** Beside it: all manifests as one `List`, which `kubectl apply -f` takes, and one call of the engine reads. */
+export const MANIFESTS_FILE = 'manifests.json';
+/** Where a manifest is, on its way between controller and agent: `manifests/KIND.NAME.json`. */
 export const MANIFESTS_DIRECTORY = 'manifests';
+
+/** A `v1.List`. */
+export interface ManifestList {
+  readonly apiVersion: 'v1';
+  readonly kind: 'List';
+  readonly items: readonly { readonly kind: string; readonly metadata: { readonly name: string } }[];
+}
+
+/** What a {@link BackupDocument} calls a manifest: `KIND.NAME.json`. */
+export function manifestName({ kind, metadata }: ManifestList['items'][number]): string {
+  return `${kind}.${metadata.name}.json`;
+}
 
 /** Marks everything that is ours: a tag whose value is the version of this catalogue. */
 const OUR_TAG = 'clawstore';
@@ -92,7 +106,7 @@ export interface BackupDocument {
   readonly startTime: string;
   readonly completionTime: string;
   readonly volumes: readonly VolumeEntry[];
-  /** Files below {@link MANIFESTS_DIRECTORY}. */
+  /** {@link manifestName} of each of {@link MANIFESTS_FILE}. */
   readonly manifests: readonly string[];
 }
 

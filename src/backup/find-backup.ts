@@ -1,9 +1,8 @@
 /** Finds a backup in a repository and reads what makes it whole: its document, and the manifests beside it. */
 import { BackupError } from './backup-error.ts';
-import type { BackupDocument, CatalogueTags, VolumeEntry } from './catalogue.ts';
-import { BACKUP_FILE, backupTags, DATA_DIRECTORY, MANIFESTS_DIRECTORY, readTags } from './catalogue.ts';
+import type { BackupDocument, CatalogueTags, ManifestList, VolumeEntry } from './catalogue.ts';
+import { BACKUP_FILE, backupTags, DATA_DIRECTORY, MANIFESTS_FILE, manifestName, readTags } from './catalogue.ts';
 import type { BackupEngine, RepositoryAccess } from './engine.ts';
-import { SOURCE_ROOT } from './engine.ts';
 
 /** What is needed of an engine to read a backup, and to restore it. */
 export type ReadingEngine = Pick<BackupEngine, 'snapshots' | 'readContent'>;
@@ -11,8 +10,8 @@ export type RestoringEngine = Pick<BackupEngine, 'snapshots' | 'readContent' | '
 
 /** Largest document that is read, in bytes: hundreds of bytes for each volume. */
 export const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
-/** Largest manifest, in bytes: what a Kubernetes API server takes at most. */
-const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** All manifests together, in bytes. */
+const MAX_MANIFESTS_BYTES = 256 * 1024 * 1024;
 
 /** A backup that is whole, as its repository has it. */
 export interface FoundBackup {
@@ -45,15 +44,12 @@ export async function findBackup(
     const parts = snapshots.length === 0 ? '' : ' (parts of it are there, of a backup that did not end)';
     throw new BackupError('NotFound', `the repository has no backup "${backupID}"${parts}`);
   }
-  const path = `${SOURCE_ROOT}/${newest.tags.namespace}/${BACKUP_FILE}`;
-  const content = await engine.readContent(access, newest.snapshotId, path, MAX_DOCUMENT_BYTES, signal);
+  const content = await engine.readContent(access, newest.snapshotId, `/${BACKUP_FILE}`, MAX_DOCUMENT_BYTES, signal);
   return { ...newest, document: parseDocument(content, backupID) };
 }
 
 /** Path, in its snapshot, of what a volume had in it. */
-export function dataPathOf(namespace: string, volumeName: string): string {
-  return `${SOURCE_ROOT}/${namespace}/${volumeName}/${DATA_DIRECTORY}`;
-}
+export const DATA_PATH = `/${DATA_DIRECTORY}`;
 
 /** The part of a volume. @throws BackupError `NotFound` when the backup has none of that name. */
 export function volumeEntryOf({ document }: FoundBackup, name: string): VolumeEntry {
@@ -64,41 +60,37 @@ export function volumeEntryOf({ document }: FoundBackup, name: string): VolumeEn
   throw new BackupError('NotFound', `the backup has no volume "${name}"; it has ${has}`);
 }
 
-/** Reads all manifests of a backup, by the name of their file. */
+/** Reads all manifests of a backup, by what its document calls them. */
 export async function readManifests(
   engine: ReadingEngine,
   access: RepositoryAccess,
-  { document, snapshotId, tags }: FoundBackup,
+  { document, snapshotId }: FoundBackup,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> {
-  const manifests = new Map<string, string>();
-  const names = [...document.manifests];
-  const readNext = async (): Promise<void> => {
-    for (let name = names.shift(); name !== undefined; name = names.shift()) {
-      const path = `${SOURCE_ROOT}/${tags.namespace}/${MANIFESTS_DIRECTORY}/${name}`;
-      const content = await engine.readContent(access, snapshotId, path, MAX_MANIFEST_BYTES, signal);
-      manifests.set(name, content.toString('utf8'));
-    }
-  };
-  await Promise.all(Array.from({ length: READS_AT_ONCE }, readNext));
-  return manifests;
+  if (document.manifests.length === 0) return new Map();
+  const content = await engine.readContent(access, snapshotId, `/${MANIFESTS_FILE}`, MAX_MANIFESTS_BYTES, signal);
+  const { items } = parsed<ManifestList>(content, `the manifests of backup "${document.backupID}" are`);
+  const manifests = new Map(items.map((item) => [manifestName(item), JSON.stringify(item)]));
+  const lacking = document.manifests.find((name) => !manifests.has(name));
+  if (lacking === undefined) return manifests;
+  throw new BackupError('Damaged', `the manifests of backup "${document.backupID}" lack ${lacking}`);
 }
-
-/** Each is a run of the engine, which mostly waits for the repository. */
-const READS_AT_ONCE = 4;
 
 /** It was encrypted and signed with the key of the repository: only its shape is looked at. */
 function parseDocument(content: Buffer, backupID: string): BackupDocument {
   const problem = (what: string): BackupError =>
     new BackupError('Damaged', `the document of backup "${backupID}" ${what}`);
-  let document: Partial<BackupDocument> | null;
-  try {
-    document = JSON.parse(content.toString('utf8'));
-  } catch (thrown) {
-    throw new BackupError('Damaged', `the document of backup "${backupID}" is not JSON`, { cause: thrown });
-  }
+  const document = parsed<Partial<BackupDocument> | null>(content, `the document of backup "${backupID}" is`);
   if (typeof document !== 'object' || document === null) throw problem('is not an object');
   if (document.backupID !== backupID) throw problem('is of another backup');
   if (!Array.isArray(document.volumes) || !Array.isArray(document.manifests)) throw problem('lacks its lists');
   return document as BackupDocument;
+}
+
+function parsed<T>(content: Buffer, what: string): T {
+  try {
+    return JSON.parse(content.toString('utf8'));
+  } catch (thrown) {
+    throw new BackupError('Damaged', `${what} not JSON`, { cause: thrown });
+  }
 }

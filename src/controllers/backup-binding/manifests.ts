@@ -21,7 +21,7 @@ import {
 } from '../../api/meta.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
-import { MANIFESTS_DIRECTORY } from '../../backup/catalogue.ts';
+import { MANIFESTS_DIRECTORY, manifestName } from '../../backup/catalogue.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { Files } from '../support/packages.ts';
@@ -112,7 +112,7 @@ export function cleaned(object: KubeObjectBase): KubeObjectBase {
 }
 
 function pathOf({ kind, metadata }: KubeObjectBase): string {
-  return `${MANIFESTS_DIRECTORY}/${kind}.${metadata.name}.json`;
+  return `${MANIFESTS_DIRECTORY}/${manifestName({ kind, metadata })}`;
 }
 
 function textOf(object: KubeObjectBase): string {

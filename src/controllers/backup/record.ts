@@ -4,8 +4,8 @@
  */
 import type { Backup } from '../../api/backup.ts';
 import { LABELS } from '../../api/group.ts';
-import type { BackupDocument } from '../../backup/catalogue.ts';
-import { BACKUP_FILE, backupTags, readTags, tagsOf } from '../../backup/catalogue.ts';
+import type { BackupDocument, ManifestList } from '../../backup/catalogue.ts';
+import { BACKUP_FILE, backupTags, MANIFESTS_FILE, readTags, tagsOf } from '../../backup/catalogue.ts';
 import type { BackupEngine, RepositoryAccess } from '../../backup/engine.ts';
 import { SOURCE_ROOT } from '../../backup/engine.ts';
 import { DriverError } from '../../drivers/driver.ts';
@@ -47,7 +47,9 @@ export async function writeRecord(work: RecordWork, signal: AbortSignal): Promis
     throw new DriverError('BackupMissing', message, { terminal: true });
   }
   const files = new Map<string, Uint8Array>([[BACKUP_FILE, Buffer.from(text)]]);
-  for (const [path, content] of sent.files) if (isManifest(path)) files.set(path, Buffer.from(content));
+  const items = [...sent.files].flatMap(([path, text]) => (isManifest(path) ? [JSON.parse(text)] : []));
+  const list: ManifestList = { apiVersion: 'v1', kind: 'List', items };
+  if (items.length > 0) files.set(MANIFESTS_FILE, Buffer.from(JSON.stringify(list, undefined, 1)));
   const namespace = backup.metadata.namespace ?? '';
   const scheduleName = backup.metadata.labels?.[LABELS.schedule];
   const summary = await engine.backupContent(

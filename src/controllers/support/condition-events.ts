@@ -28,6 +28,10 @@ const CALM: readonly string[] = [
   'Recording',
   'RepositoryNotReady',
   'Cancelled',
+  'Opening',
+  'Initializing',
+  'ReadingBackup',
+  'Restoring',
 ];
 
 /** What an Event says of a condition that needs no words where its status stands beside it. */
@@ -36,7 +40,7 @@ const GOOD: Readonly<Record<string, string>> = {
   Mounted: 'The volume is mounted.',
   ReadyToUse: 'The snapshot is complete and on disk.',
   AgentReady: 'The agent is running.',
-  Ready: 'Runs are started at their times.',
+  Ready: 'All is as it is wanted.',
   Suspended: 'No runs are started.',
   BackedUp: 'All of it is in the repository.',
 };

@@ -4,7 +4,7 @@ import type { VolumeRestore } from '../../api/volume-restore.ts';
 import { BackupError } from '../../backup/backup-error.ts';
 import type { VolumeEntry } from '../../backup/catalogue.ts';
 import type { BackupProgress, RestoreRequest, RestoreSummary } from '../../backup/engine.ts';
-import { dataPathOf, findBackup, type RestoringEngine, volumeEntryOf } from '../../backup/find-backup.ts';
+import { DATA_PATH, findBackup, type RestoringEngine, volumeEntryOf } from '../../backup/find-backup.ts';
 import { DriverError, type DriverVolume, type LongCall, type OpenedContent } from '../../drivers/driver.ts';
 import type { Prepared } from './checks.ts';
 
@@ -46,7 +46,7 @@ export async function restoreVolume(work: RestoreWork, call: LongCall): Promise<
   if (!isDryRun) await work.onBegin();
   const request: RestoreRequest = {
     snapshotId: spec.snapshotID ?? entry.snapshotID,
-    sourcePath: dataPathOf(found.tags.namespace, entry.name),
+    sourcePath: DATA_PATH,
     target: { directory: opened.directory, ...(opened.device === undefined ? {} : { device: opened.device }) },
     include: spec.paths ?? [],
     existingFiles: spec.existingFiles,

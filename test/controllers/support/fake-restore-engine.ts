@@ -102,9 +102,9 @@ export class FakeRestoreEngine implements Pick<BackupEngine, 'snapshots' | 'read
       dismissedBy: [],
     });
     this.records.push(this.record(`document-${backupID}`, tags));
-    const root = `/run/clawstore/source/${namespace}`;
-    this.files.set(`${root}/backup.json`, JSON.stringify({ ...document, manifests: Object.keys(manifests) }));
-    for (const [name, text] of Object.entries(manifests)) this.files.set(`${root}/manifests/${name}`, text);
+    this.files.set('/backup.json', JSON.stringify({ ...document, manifests: Object.keys(manifests) }));
+    const items = Object.values(manifests).map((text) => JSON.parse(text));
+    this.files.set('/manifests.json', JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   }
 
   record(id: string, tags: Tags): SnapshotRecord {

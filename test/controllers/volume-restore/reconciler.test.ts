@@ -55,7 +55,7 @@ describe('a restore of one volume on its node', () => {
     expect(on.engine.requests).to.deep.equal([
       {
         snapshotId: 'part-data',
-        sourcePath: '/run/clawstore/source/team/data/data',
+        sourcePath: '/data',
         target: { directory: { own: { root: '/stage', path: 'uid-data' } }, device: '8:1' },
         include: ['a', '*[b]'],
         existingFiles: 'Overwrite',
