@@ -107,6 +107,9 @@ function e2eSuites(
 /** End-to-end tests of s3 volumes, which need an S3 server beside the control plane. */
 const S3_E2E: readonly string[] = ['e2e/s3*.test.ts'];
 
+/** End-to-end tests of backups, which need their engine, and an S3 server beside the control plane. */
+const BACKUP_E2E: readonly string[] = ['e2e/backups*.test.ts'];
+
 /** What heals by itself, in containers too: these files need an S3 server and an OCI runtime beside the control plane. */
 const HEALING: readonly string[] = ['e2e/containers*.test.ts', 'e2e/faults-random*.test.ts'];
 
@@ -209,7 +212,7 @@ export const SUITES: readonly Suite[] = [
   },
   ...e2eSuites(
     'e2e',
-    { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE, ...S3_E2E, ...HEALING] },
+    { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE, ...S3_E2E, ...BACKUP_E2E, ...HEALING] },
     600,
     // One of the two waits for a server that is not ours.
     ['real'],
@@ -237,6 +240,19 @@ export const SUITES: readonly Suite[] = [
     beside: true,
     deadlineSeconds: 420,
     tools: ['kubectl', 'versitygw', 'rclone'],
+    env: { E2E_CONTROL_PLANE: 'embedded' },
+  },
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'backups',
+    specs: BACKUP_E2E,
+    namespaces: true,
+    ownNetwork: true,
+    beside: true,
+    deadlineSeconds: 600,
+    fullDeadlineSeconds: 3600,
+    tools: ['kubectl', 'versitygw', 'rclone', 'restic-0.19'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   },
   {

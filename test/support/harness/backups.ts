@@ -1,0 +1,104 @@
+/** Backups in tests: their objects, and what restic alone makes of a repository. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Backup, BackupSpec } from '../../../src/api/backup.ts';
+import { hasEnded } from '../../../src/api/backup.ts';
+import type { BackupRepository } from '../../../src/api/backup-repository.ts';
+import type { Secret } from '../../../src/api/core.ts';
+import { API_VERSION } from '../../../src/api/group.ts';
+import { BACKUP_REPOSITORIES, BACKUPS, SECRETS } from '../../../src/api/meta.ts';
+import type { Machine } from './machine.ts';
+
+/** Puts the engine where the product looks for it. */
+export function useRestic(): void {
+  const { RESTIC_0_19: restic = '', PATH } = process.env;
+  if (restic === '') throw new Error('RESTIC_0_19 does not name restic');
+  process.env['PATH'] = `${dirname(restic)}:${PATH}`;
+}
+
+export function backup(namespace: string, name: string, spec: Partial<BackupSpec> = {}): Backup {
+  return {
+    apiVersion: API_VERSION,
+    kind: BACKUPS.kind,
+    metadata: { namespace, name },
+    spec: { scope: 'Volumes', ...spec },
+  };
+}
+
+/** Waits until nothing acts for a Backup any more. */
+export function ended(machine: Machine, key: string, deadline = 90_000): Promise<Backup> {
+  return machine.waitFor<Backup>(BACKUPS, key, hasEnded, 'to have ended', deadline);
+}
+
+let serial = 0;
+
+/** A repository as somebody has it who has lost everything else: its place, and its key. */
+export class BareRepository {
+  readonly #url: string;
+  readonly #env: Readonly<Record<string, string>>;
+  /** Of the machine, gone with it. */
+  readonly #directory: string;
+
+  constructor(url: string, password: string, directory: string, env: Readonly<Record<string, string>> = {}) {
+    this.#url = url;
+    this.#directory = directory;
+    this.#env = { ...env, RESTIC_PASSWORD: password };
+  }
+
+  /** That of a BackupRepository, with the key that its Secret has. */
+  static async of(
+    machine: Machine,
+    namespace: string,
+    name: string,
+    env: Readonly<Record<string, string>> = {},
+    url?: string,
+  ): Promise<BareRepository> {
+    const { spec } = await machine.get<BackupRepository>(BACKUP_REPOSITORIES, `${namespace}/${name}`);
+    const secret = await machine.get<Secret>(SECRETS, `${namespace}/${spec.encryption.secretRef.name}`);
+    const password = Buffer.from(secret.data?.['password'] ?? '', 'base64').toString();
+    return new BareRepository(url ?? spec.hostPath?.path ?? '', password, machine.directory, env);
+  }
+
+  restic(...args: readonly string[]): string {
+    const environment = { PATH: process.env['PATH'], HOME: this.#directory };
+    return execFileSync('restic', ['-r', this.#url, '--no-cache', ...args], {
+      encoding: 'utf8',
+      env: { ...environment, ...this.#env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+
+  snapshots(): readonly ResticSnapshot[] {
+    return JSON.parse(this.restic('snapshots', '--json')) as readonly ResticSnapshot[];
+  }
+
+  /** Restores all of a snapshot. @returns the directory. */
+  restore(id: string): string {
+    serial += 1;
+    const target = join(this.#directory, `restored-${serial}`);
+    mkdirSync(target);
+    this.restic('restore', id, '--sparse', '--target', target);
+    return target;
+  }
+
+  /** A file of a snapshot. */
+  read(id: string, path: string): string {
+    return this.restic('dump', id, path);
+  }
+
+  /** Restores the volume of a backup, and finds its content. */
+  restoreVolume(backupID: string, volume: string): string {
+    const tags = [`id=${backupID}`, `volume=${volume}`];
+    const found = this.snapshots().filter((snapshot) => tags.every((tag) => snapshot.tags?.includes(tag)));
+    const [only] = found;
+    if (only === undefined || found.length !== 1) throw new Error(`${found.length} snapshots of ${tags.join(', ')}`);
+    return join(this.restore(only.id), 'data');
+  }
+}
+
+export interface ResticSnapshot {
+  readonly id: string;
+  readonly tags?: readonly string[];
+  readonly paths: readonly string[];
+}
