@@ -91,6 +91,8 @@ export const MANAGED_BY = 'clawstore';
 export const FIELD_MANAGERS = {
   controller: 'clawstore-controller',
   agent: 'clawstore-agent',
+  /** What backups say of volumes. */
+  backups: 'clawstore-backups',
   /** What the agent that tends a repository says of the backups in it, beside what was said when they were made. */
   repository: 'clawstore-repository',
   /** The nine commands and the `volume|snapshot|backup` commands of the binary. */

@@ -29,6 +29,8 @@ export interface BackupBindingDependencies {
   readonly isLost: (nodeName: string) => boolean;
   readonly client: Pick<KubeClient, 'get' | 'list' | 'listPages' | 'create' | 'patch' | 'delete'>;
   readonly writer: Writer;
+  /** As the field manager `backups`: what is said of volumes. */
+  readonly volumeWriter: Writer;
   readonly events: EventSink;
   readonly metrics?: Metrics | undefined;
 }

@@ -2,13 +2,15 @@
 import type { Backup, BackupConditionType, BackupStatus } from '../../api/backup.ts';
 import type { ConditionInput } from '../../api/conditions.ts';
 import { findCondition, formatTime, isTrue } from '../../api/conditions.ts';
-import { BACKUPS } from '../../api/meta.ts';
+import { BACKUPS, VOLUMES } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
 import { isReason } from '../../api/reasons.ts';
+import { KubeError } from '../../kube/errors.ts';
 import type { ReconcileContext } from '../../runtime/reconciler.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { discard } from '../support/transit.ts';
 import type { BackupBindingDependencies } from './dependencies.ts';
+import { partsOf, sibling } from './dependencies.ts';
 import type { Carried } from './status.ts';
 import { carriedOf, deriveStatus, expirationOf } from './status.ts';
 
@@ -21,8 +23,25 @@ export async function succeed(
   const { conditions } = backup.status ?? {};
   const data = dataOf(backup);
   const isComplete = isTrue(conditions, 'DataComplete');
+  await noteInVolumes(backup, deps, context.signal);
   const message = isComplete ? '' : (findCondition(conditions, 'DataComplete')?.message ?? '');
   await end(backup, carriedOf(backup), { kind: 'done', isComplete, message }, data, deps, context);
+}
+
+/** Each volume that is in it says when that was. */
+async function noteInVolumes(backup: Backup, deps: BackupBindingDependencies, signal: AbortSignal): Promise<void> {
+  const at = backup.status?.startTime ?? '';
+  for (const { spec, status } of partsOf(backup, deps)) {
+    const volume = deps.volumes.get(sibling(backup, spec.volumeRef.name));
+    if (volume?.metadata.uid !== spec.volumeUID || !isTrue(status?.conditions, 'Ready')) continue;
+    // Backups may end in another order than they began.
+    if (volume.status?.lastBackupTime !== undefined && volume.status.lastBackupTime >= at) continue;
+    await deps.volumeWriter.status(VOLUMES, volume, { lastBackupTime: at }, { signal }).catch((thrown: unknown) => {
+      const error = KubeError.from(thrown);
+      // It went meanwhile.
+      if (!error.isNotFound && !error.isConflict) throw error;
+    });
+  }
 }
 
 /** It has failed, and is not tried again. */

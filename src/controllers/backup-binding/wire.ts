@@ -3,7 +3,7 @@ import type { Backup, VolumeBackup } from '../../api/backup.ts';
 import { hasEnded } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import type { Namespace } from '../../api/core.ts';
-import { FINALIZERS } from '../../api/group.ts';
+import { FIELD_MANAGERS, FINALIZERS } from '../../api/group.ts';
 import {
   BACKUP_REPOSITORIES,
   BACKUPS,
@@ -29,6 +29,7 @@ import { conditionsDiffer, ordersDiffer, wasTakenOver } from '../support/relevan
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
 import type { Writer } from '../support/writes.ts';
+import { createWriter } from '../support/writes.ts';
 import { BY_BACKUP, backupOf } from './dependencies.ts';
 import { backupBindingReconciler } from './reconciler.ts';
 
@@ -71,6 +72,7 @@ export function addBackupBinding(manager: Manager, options: BackupBindingOptions
       isLost,
       client,
       writer,
+      volumeWriter: createWriter(client, FIELD_MANAGERS.backups),
       events,
       metrics,
     }),

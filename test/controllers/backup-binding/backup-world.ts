@@ -143,6 +143,7 @@ export class BackupWorld extends World {
     isLost: (nodeName) => this.lost.has(nodeName),
     client: this.client,
     writer: this.writer('controller'),
+    volumeWriter: this.writer('backups'),
     events: this.sink,
   });
 

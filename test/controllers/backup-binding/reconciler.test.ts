@@ -10,6 +10,7 @@ import { BackupWorld, backup, READY, repository } from './backup-world.ts';
 const made = {
   nodeName: 'a',
   capacity: '1Gi',
+  observedGeneration: 1,
   conditions: [condition('Ready', 'True', 'Provisioned'), condition('Provisioned', 'True', 'Provisioned')],
 };
 
@@ -54,6 +55,9 @@ describe('a Backup of volumes', () => {
     expect([reason(of), reason(of, 'DataComplete')]).to.deep.equal(['BackedUp', 'Complete']);
     expect(of.backup().completionTime).to.be.a('string');
     expect(of.backup().uploadedBytes).to.equal(10);
+    for (const name of ['one', 'two']) {
+      expect(of.volumes.get(`team/${name}`)?.status?.lastBackupTime).to.equal(of.backup().startTime);
+    }
     expect(of.secrets.list(), 'Secrets that are left').to.deep.equal([]);
     const writes = of.writes.length;
     await of.settle();
