@@ -103,7 +103,9 @@ async function follow(
     const reason = ready !== undefined && isReason(ready.reason) ? ready.reason : 'RestoreFailed';
     return failed(part, reason, ready?.message ?? 'It failed without a word.');
   }
-  if (isCancelled && part.spec.cancel !== true) {
+  // It is on its way to its end.
+  if (part.spec.cancel === true) return { state: 'waiting', part };
+  if (isCancelled) {
     const { namespace, name } = part.metadata;
     const options = { type: 'merge', fieldManager: FIELD_MANAGERS.controller, signal } as const;
     await work.client.patch(VOLUME_RESTORES, { namespace, name }, { spec: { cancel: true } }, options);
@@ -111,7 +113,7 @@ async function follow(
   }
   const safety = part.spec.safetySnapshotRef?.name;
   // Its node holds off mounts from now on, so what is kept is what is replaced.
-  if (!isCancelled && safety !== undefined && part.status?.nodeName !== undefined) {
+  if (safety !== undefined && part.status?.nodeName !== undefined) {
     const taken = await keepPresent(safety, planned, work, signal);
     if (taken) {
       await work.client.patch(
