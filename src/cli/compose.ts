@@ -72,7 +72,14 @@ export async function compose(
     const manager = new Manager({ client, log, metrics, leaderElector: elector });
 
     let claim = (_stop: AbortSignal): Promise<void> => Promise.resolve();
-    if (roles.has('controller')) addControllers(manager, { client, log, metrics, leaderOnly: elector !== undefined });
+    if (roles.has('controller'))
+      addControllers(manager, {
+        client,
+        log,
+        metrics,
+        leaderOnly: elector !== undefined,
+        destinations: settings.destinations,
+      });
     if (roles.has('agent')) {
       const layer = { stateDir: state.root, mountRoot, mountHolder, ...(helper === undefined ? {} : { helper }) };
       const node = await createNodeLayer(layer, signal);

@@ -5,7 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { isAbsolute, join, normalize } from 'node:path';
+import type { DestinationDefaults } from '../api/destination-defaults.ts';
 import { isLabel, isSubdomain, MAX_SUBDOMAIN } from '../api/names.ts';
+import { parseDestinations } from './destinations.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 
 /** An address to listen on; port 0 means any free port. */
@@ -34,6 +36,8 @@ export interface Settings {
   readonly metrics: ListenAddress | undefined;
   readonly logLevel: LogLevel;
   readonly invokeNamespace: string;
+  /** In the config file alone. */
+  readonly destinations: readonly DestinationDefaults[];
 }
 
 /** Settings as strings, from wherever they came; keys are the flags' names in camel case. */
@@ -149,7 +153,7 @@ export async function readConfigFile(file: string): Promise<RawSettings> {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw new CliError(ExitCode.usage, `config file ${file}: must be a mapping of settings`);
   }
-  const known = SETTING_FLAGS.map(({ key }) => key as string);
+  const known = [...SETTING_FLAGS.map(({ key }) => key as string), 'destinations'];
   const unknown = Object.keys(value).find((key) => !known.includes(key));
   if (unknown !== undefined) {
     throw new CliError(
@@ -192,6 +196,7 @@ export function resolveSettings(raw: RawSettings): Settings {
     metrics: metrics === undefined || metrics === 'off' ? undefined : parseAddress('--metrics', metrics),
     logLevel: parseLevel(text(raw, 'logLevel') ?? 'info'),
     invokeNamespace,
+    destinations: parseDestinations(raw['destinations']),
   };
 }
 

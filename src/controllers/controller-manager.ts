@@ -7,6 +7,7 @@ import type { Backup } from '../api/backup.ts';
 import type { BackupRepository } from '../api/backup-repository.ts';
 import { findCondition } from '../api/conditions.ts';
 import type { Lease, Namespace } from '../api/core.ts';
+import type { DestinationDefaults } from '../api/destination-defaults.ts';
 import { CONTROLLER_LEASE, FIELD_MANAGERS, FINALIZERS, SYSTEM_NAMESPACE } from '../api/group.ts';
 import {
   BACKUP_REPOSITORIES,
@@ -70,6 +71,8 @@ export interface ControllersOptions {
   readonly leaderOnly?: boolean | undefined;
   /** Keys worked on at once; default 64. */
   readonly concurrency?: number | undefined;
+  /** Completes repositories that are made for destinations of backups. */
+  readonly destinations?: readonly DestinationDefaults[] | undefined;
   /** Time to gather the mounts of a volume that was just made, so that one write does for all; default 10 ms. */
   readonly gatherMs?: number | undefined;
 }
@@ -221,6 +224,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     clock,
     leaderOnly,
     isLost: (nodeName) => isLost(stores, nodeName),
+    destinations: options.destinations ?? [],
   });
   addRepositoryBinding(manager, { client, writer, events, clock, leaderOnly, isLost: (name) => isLost(stores, name) });
   addRestoreControllers(manager, {

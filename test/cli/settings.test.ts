@@ -32,6 +32,7 @@ describe('settings', () => {
     [{ mountHolder: 'yes' }, '--mount-holder'],
     [{ logLevel: 'loud' }, '--log-level'],
     [{ invokeNamespace: '../x' }, '--invoke-namespace'],
+    [{ destinations: [] }, 'destinations'],
   ];
   for (const [raw, flag] of refused) {
     it(`refuse ${JSON.stringify(raw).slice(0, 60)} and name ${flag}`, () => {

@@ -2,6 +2,7 @@
 import type { Backup, VolumeBackup } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import type { Namespace } from '../../api/core.ts';
+import type { DestinationDefaults } from '../../api/destination-defaults.ts';
 import { ANNOTATIONS, hasUidBoundAnnotation } from '../../api/group.ts';
 import { keyOf } from '../../api/meta.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
@@ -27,6 +28,8 @@ export interface BackupBindingDependencies {
   readonly namespaces: ReadStore<Namespace>;
   /** Whether a node can be asked at all. */
   readonly isLost: (nodeName: string) => boolean;
+  /** What completes the repositories that are made for destinations. */
+  readonly destinations?: readonly DestinationDefaults[] | undefined;
   readonly client: Pick<KubeClient, 'get' | 'list' | 'listPages' | 'create' | 'patch' | 'delete'>;
   readonly writer: Writer;
   /** As the field manager `backups`: what is said of volumes. */

@@ -4,6 +4,8 @@ import type { Backup } from '../../api/backup.ts';
 import type { BackupRepository, RepositorySource } from '../../api/backup-repository.ts';
 import { PASSWORD_KEY } from '../../api/backup-repository.ts';
 import type { Secret } from '../../api/core.ts';
+import type { DestinationDefaults } from '../../api/destination-defaults.ts';
+import { completedSource, defaultsFor, specDefaults } from '../../api/destination-defaults.ts';
 import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
 import { BACKUP_REPOSITORIES, SECRETS } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
@@ -16,17 +18,23 @@ const KEY_BYTES = 32;
 
 export type Wanted =
   | { readonly kind: 'named'; readonly name: string }
-  | { readonly kind: 'destination'; readonly source: RepositorySource; readonly url: string }
+  | {
+      readonly kind: 'destination';
+      readonly source: RepositorySource;
+      readonly url: string;
+      readonly defaults: DestinationDefaults | undefined;
+    }
   | { readonly kind: 'refused'; readonly reason: Reason; readonly message: string };
 
 /** Where a Backup goes. Pure. */
-export function wantedRepository({ metadata, spec }: Backup): Wanted {
+export function wantedRepository({ metadata, spec }: Backup, all: readonly DestinationDefaults[] = []): Wanted {
   if (spec.repositoryRef !== undefined) return { kind: 'named', name: spec.repositoryRef.name };
   const destination = parseDestination(spec.destination ?? '');
   if (!destination.ok)
     return { kind: 'refused', reason: 'InvalidSpec', message: `destination ${destination.problem}.` };
-  const source = repositoryBelow(destination.source, metadata.namespace ?? '');
-  return { kind: 'destination', source, url: repositoryURL(source) };
+  const defaults = defaultsFor(destination.source, all);
+  const source = repositoryBelow(completedSource(destination.source, defaults), metadata.namespace ?? '');
+  return { kind: 'destination', source, url: repositoryURL(source), defaults };
 }
 
 /**
@@ -57,8 +65,7 @@ export interface Maker {
  */
 export async function makeRepository(
   namespace: string,
-  source: RepositorySource,
-  url: string,
+  { source, url, defaults }: Extract<Wanted, { readonly kind: 'destination' }>,
   nodeName: string | undefined,
   { client, signal }: Maker,
 ): Promise<string> {
@@ -79,10 +86,12 @@ export async function makeRepository(
     spec: {
       ...source,
       ...(source.hostPath === undefined || nodeName === undefined ? {} : { nodeName }),
-      encryption: { secretRef: { name: keyName(name) } },
+      ...specDefaults(defaults),
+      encryption: { secretRef: { name: defaults?.keySecret ?? keyName(name) } },
     },
   };
-  await unlessThere(() => client.create(SECRETS, key, options));
+  // A key of their own is brought by people, and waited for.
+  if (defaults?.keySecret === undefined) await unlessThere(() => client.create(SECRETS, key, options));
   await unlessThere(() => client.create(BACKUP_REPOSITORIES, repository, options));
   return name;
 }

@@ -36,7 +36,8 @@ export async function findRepository(
 ): Promise<Found> {
   const namespace = backup.metadata.namespace ?? '';
   const known = backup.status?.repositoryRef?.name;
-  const wanted = known === undefined ? wantedRepository(backup) : ({ kind: 'named', name: known } as const);
+  const wanted =
+    known === undefined ? wantedRepository(backup, deps.destinations) : ({ kind: 'named', name: known } as const);
   if (wanted.kind === 'refused') return wanted;
   if (wanted.kind === 'named') {
     const repository = deps.repositories.get(sibling(backup, wanted.name));
@@ -53,7 +54,7 @@ export async function findRepository(
   const there = repositoryAt(wanted.url, place.nodeName, siblings);
   if (there !== undefined) return judge(there);
   const maker = { client: deps.client, signal };
-  const name = await makeRepository(namespace, wanted.source, wanted.url, place.nodeName, maker);
+  const name = await makeRepository(namespace, wanted, place.nodeName, maker);
   return waiting(undefined, 'RepositoryNotReady', `BackupRepository "${name}" is being made.`, SOON_MS);
 }
 

@@ -3,6 +3,7 @@ import type { Backup, VolumeBackup } from '../../api/backup.ts';
 import { hasEnded } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import type { Namespace } from '../../api/core.ts';
+import type { DestinationDefaults } from '../../api/destination-defaults.ts';
 import { FIELD_MANAGERS, FINALIZERS } from '../../api/group.ts';
 import {
   BACKUP_REPOSITORIES,
@@ -41,6 +42,7 @@ export interface BackupBindingOptions {
   readonly clock: Clock;
   readonly leaderOnly: boolean;
   readonly isLost: (nodeName: string) => boolean;
+  readonly destinations: readonly DestinationDefaults[];
 }
 
 /** Backups worked on at once. */
@@ -49,7 +51,7 @@ const AT_ONCE = 8;
 const NEXT = { priority: -10 } as const;
 
 export function addBackupBinding(manager: Manager, options: BackupBindingOptions): void {
-  const { client, writer, events, metrics, clock, leaderOnly, isLost } = options;
+  const { client, writer, events, metrics, clock, leaderOnly, isLost, destinations } = options;
   const backups = manager.cache<Backup>(BACKUPS);
   const parts = manager.cache<VolumeBackup>(VOLUME_BACKUPS);
   const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES);
@@ -70,6 +72,7 @@ export function addBackupBinding(manager: Manager, options: BackupBindingOptions
       classes: classes.store,
       namespaces: namespaces.store,
       isLost,
+      destinations,
       client,
       writer,
       volumeWriter: createWriter(client, FIELD_MANAGERS.backups),

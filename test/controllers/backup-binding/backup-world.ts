@@ -2,6 +2,7 @@
 import type { Backup, BackupSpec, BackupStatus, VolumeBackup, VolumeBackupStatus } from '../../../src/api/backup.ts';
 import type { BackupRepository, BackupRepositoryStatus } from '../../../src/api/backup-repository.ts';
 import type { ConfigMap, Secret } from '../../../src/api/core.ts';
+import type { DestinationDefaults } from '../../../src/api/destination-defaults.ts';
 import { API_VERSION } from '../../../src/api/group.ts';
 import type { KubeObjectBase, ObjectMeta, ResourceDescriptor } from '../../../src/api/meta.ts';
 import { keyOf } from '../../../src/api/meta.ts';
@@ -19,6 +20,8 @@ export class BackupWorld extends World {
   readonly secrets = new Store<Secret>();
   readonly configMaps = new Store<ConfigMap>();
   readonly lost = new Set<string>();
+  /** What the config says. */
+  readonly destinations: DestinationDefaults[] = [];
   /** Every request that is no status, as `VERB KIND/NAME`. */
   readonly requests: string[] = [];
 
@@ -133,6 +136,7 @@ export class BackupWorld extends World {
   }
 
   readonly #reconcile = backupBindingReconciler({
+    destinations: this.destinations,
     backups: this.backups,
     parts: this.parts,
     repositories: this.repositories,

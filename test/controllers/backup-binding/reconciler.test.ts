@@ -244,6 +244,21 @@ describe('the repository of a Backup', () => {
     expect(of.secrets.list()).to.deep.equal([key]);
   });
 
+  it('is completed by what the config says of the destination, with a key that is brought, not made', async () => {
+    const endpoint = 'https://minio.example:9000';
+    const of = new BackupWorld();
+    of.destinations.push({ url: 's3://kept', endpoint, credentialsSecret: 'minio', keySecret: 'ours' });
+    of.add(storageNode('a'), volume('one', {}, made), backup('b', { destination: 's3://kept/here' }));
+    await of.settle();
+    const [repo, ...more] = of.repositories.list();
+    expect(more).to.deep.equal([]);
+    expect(repo?.spec).to.deep.equal({
+      s3: { bucket: 'kept', prefix: 'here/team', endpoint, credentialsSecretRef: { name: 'minio' } },
+      encryption: { secretRef: { name: 'ours' } },
+    });
+    expect(of.secrets.list()).to.deep.equal([]);
+  });
+
   it('is on the node of the volumes where it is a directory, and refused where that is several', async () => {
     const destination = '/srv/kept';
     const of = new BackupWorld().add(
