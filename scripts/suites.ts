@@ -108,7 +108,7 @@ function e2eSuites(
 const S3_E2E: readonly string[] = ['e2e/s3*.test.ts'];
 
 /** End-to-end tests of backups, which need their engine, and an S3 server beside the control plane. */
-const BACKUP_E2E: readonly string[] = ['e2e/backups*.test.ts'];
+const BACKUP_E2E: readonly string[] = ['e2e/backups*.test.ts', 'e2e/repositories*.test.ts'];
 
 /** What heals by itself, in containers too: these files need an S3 server and an OCI runtime beside the control plane. */
 const HEALING: readonly string[] = ['e2e/containers*.test.ts', 'e2e/faults-random*.test.ts'];

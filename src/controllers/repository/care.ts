@@ -25,12 +25,15 @@ export function nextLook(state: RepositoryState, fingerprint: string): number {
   return looked.at + Math.min(SYNC_MS, RETRY_MS * 2 ** Math.min(looked.failures - 1, 10));
 }
 
-/** When space is given back next; undefined: not before something was removed. */
-export function nextPrune({ spec, status }: BackupRepository, state: RepositoryState): number | undefined {
+/**
+ * When space is given back next; undefined: not before something was removed. Nobody else can work meanwhile, so that it is
+ * not done to one that was just made or found.
+ */
+export function nextPrune({ metadata, spec, status }: BackupRepository, state: RepositoryState): number | undefined {
   if (spec.accessMode === 'ReadOnly' || !state.mayPrune || isDamaged(state, status)) return undefined;
   const failed = state.prune?.failure === undefined ? 0 : state.prune.at + CARE_RETRY_MS;
-  const last = status?.lastPruneTime === undefined ? 0 : Date.parse(status.lastPruneTime) + PRUNE_MS;
-  return Math.max(failed, last);
+  const last = Date.parse(status?.lastPruneTime ?? metadata.creationTimestamp ?? '');
+  return Math.max(failed, Number.isNaN(last) ? 0 : last + PRUNE_MS);
 }
 
 /** When the next check is due; undefined: never. */

@@ -8,6 +8,7 @@
  *
  * All that asks the repository is a job outside of the queue, so that a dead server holds up nothing else.
  */
+import { hasEnded } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import { ANNOTATIONS } from '../../api/group.ts';
 import { BACKUP_REPOSITORIES, isDeleting } from '../../api/meta.ts';
@@ -115,24 +116,43 @@ async function tend(
     const facts = { repository, before: [], backups, catalogue: state.looked.result.catalogue, clusterID };
     const sync = { ...deps, writer: deps.backupWriter };
     hasMore = await tellOfFound({ ...facts, damaged: state.damaged, now: clock.now() }, sync, signal);
-    if (!care.has(key)) startCare(key, repository, state, request, deps, context);
+    if (!care.has(key) && !isBusy(key, deps)) startCare(key, repository, state, request, deps, context);
   }
   await report(key, repository, state, { kind: 'known' }, url, deps, context);
   if (hasMore) return { requeueAfterMs: SOON_MS };
   const dues = [
     looks.has(key) ? undefined : nextLook(state, fingerprint),
-    care.has(key) || state.looked?.ok !== true ? undefined : nextPrune(repository, state),
-    care.has(key) || state.looked?.ok !== true ? undefined : nextCheck(repository, state, clock.now()),
+    ...(care.has(key) || state.looked?.ok !== true ? [] : nextCare(key, repository, state, deps, clock.now())),
   ].filter((due) => due !== undefined);
   if (dues.length === 0) return DONE;
   return { requeueAfterMs: Math.min(LONGEST_WAIT_MS, Math.max(SOON_MS, Math.min(...dues) - clock.now())) };
 }
 
 const LONGEST_WAIT_MS = 86_400_000;
+const BUSY_RETRY_MS = 30_000;
 
 /** What did not come from the repository, such as a request to the API server that failed, is tried again with back-off. */
 function assertEnded(state: JobState | undefined): void {
   if (state?.state === 'failed') throw state.error;
+}
+
+/** When it is cared for next. What would exclude backups that go on waits for them. */
+function nextCare(
+  key: string,
+  repository: BackupRepository,
+  state: RepositoryState,
+  deps: RepositoryDependencies,
+  now: number,
+): readonly number[] {
+  const dues = [nextPrune(repository, state), nextCheck(repository, state, now)].filter((due) => due !== undefined);
+  return isBusy(key, deps) ? dues.map((due) => Math.max(due, now + BUSY_RETRY_MS)) : dues;
+}
+
+/** Whether backups into it go on. */
+function isBusy(key: string, deps: RepositoryDependencies): boolean {
+  return backupsOf(key, deps).some(
+    (backup) => backup.spec.imported === undefined && backup.status?.startTime !== undefined && !hasEnded(backup),
+  );
 }
 
 function startCare(

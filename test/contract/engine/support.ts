@@ -12,7 +12,7 @@ import type {
 import { SOURCE_ROOT } from '../../../src/backup/engine.ts';
 import { createResticEngine, type ResticOptions } from '../../../src/backup/restic/engine.ts';
 import { type Place, soon } from '../../node/support.ts';
-import { cheapKey } from '../../support/harness/restic-key.ts';
+import { cheapen } from '../../support/harness/restic-key.ts';
 
 export const PASSWORD = 'test-password-1';
 export const SOURCE = `${SOURCE_ROOT}/ns/vol`;
@@ -130,15 +130,5 @@ export class EngineWorld {
       () => undefined,
       signal,
     );
-  }
-}
-
-/** Makes the keys of a repository in a directory cheap to open. */
-export function cheapen(repository: string, password: string): void {
-  const keys = join(repository, 'keys');
-  for (const name of readdirSync(keys)) {
-    const cheap = cheapKey(readFileSync(join(keys, name)), password);
-    writeFileSync(join(keys, cheap.name), cheap.content);
-    rmSync(join(keys, name));
   }
 }

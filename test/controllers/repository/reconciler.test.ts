@@ -366,21 +366,34 @@ describe('the care of a repository', () => {
     world.memory.id = 'repository-1';
     world.memory.backup('b');
     const prunes = () => world.memory.calls.filter((call) => call === 'prune').length;
+    const aDay = async () => {
+      for (let round = 0; round < 25; round++) {
+        world.clock.advanceSync(HOUR);
+        await world.run();
+      }
+    };
+    world.edit((it) => ({ ...it, metadata: { ...it.metadata, creationTimestamp: '2026-01-01T00:00:00Z' } }));
+    await world.run();
+    expect(prunes(), 'it was just made').to.equal(0);
+    const status = { backupID: 'running-01234567', startTime: '2026-01-01T00:00:00Z' };
+    world.add(backup('running', status));
+    await aDay();
+    expect(prunes(), 'a backup goes on').to.equal(0);
+    world.backups.delete('team/running');
+    world.clock.advanceSync(MINUTE);
     await world.run();
     expect(prunes()).to.equal(1);
-    expect(world.status.lastPruneTime).to.equal('2026-01-01T00:00:00Z');
+    expect(world.status.lastPruneTime).to.equal('2026-01-02T01:01:00Z');
     world.memory.snapshots = [];
     for (let round = 0; round < 12; round++) {
       world.clock.advanceSync(HOUR);
       await world.run();
     }
-    expect(prunes()).to.equal(1);
-    world.clock.advanceSync(13 * HOUR);
-    await world.run();
-    await world.run();
+    expect(prunes(), 'not twice a day').to.equal(1);
+    await aDay();
     expect(prunes()).to.equal(2);
-    world.clock.advanceSync(2 * DAY);
-    await world.run();
+    await aDay();
+    await aDay();
     expect(prunes(), 'nothing has gone since').to.equal(2);
   });
 

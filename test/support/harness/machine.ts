@@ -7,6 +7,9 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { FIELD_MANAGERS } from '../../../src/api/group.ts';
 import {
+  BACKUP_REPOSITORIES,
+  BACKUP_SCHEDULES,
+  BACKUPS,
   type Condition,
   type ConditionedStatus,
   type KubeObjectBase,
@@ -53,6 +56,18 @@ export interface MachineOptions {
   /** Done before anything starts, with the machine's directory; what it returns is done when everything has ended. */
   readonly prepare?: (directory: string) => Promise<() => Promise<unknown>>;
 }
+
+/** What is used by others goes after them. */
+const IN_THIS_ORDER = [
+  BACKUP_SCHEDULES,
+  SNAPSHOT_SCHEDULES,
+  RESTORES,
+  BACKUPS,
+  VOLUME_MOUNTS,
+  SNAPSHOTS,
+  VOLUMES,
+  BACKUP_REPOSITORIES,
+] as const;
 
 type Conditioned = KubeObjectBase & { readonly status?: ConditionedStatus };
 let serial = 0;
@@ -381,9 +396,9 @@ export class Machine {
     );
   }
 
-  /** Deletes every schedule, mount, snapshot and volume of the machine's namespaces and waits until they are gone. */
+  /** Deletes every schedule, restore, backup, mount, snapshot, volume and repository of the machine's namespaces and waits until they are gone. */
   async deleteAll(deadline = 60_000): Promise<void> {
-    for (const resource of [SNAPSHOT_SCHEDULES, RESTORES, VOLUME_MOUNTS, SNAPSHOTS, VOLUMES]) {
+    for (const resource of IN_THIS_ORDER) {
       const keys: string[] = [];
       for (const namespace of ['default', ...this.#namespaces]) {
         const { items } = await this.client.list(resource, { namespace });

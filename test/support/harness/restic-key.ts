@@ -3,6 +3,8 @@
  * their point, and more than everything else that most tests do.
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes, scryptSync } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** The file of a key, as restic's `doc/design` has it. */
 interface KeyFile {
@@ -26,6 +28,16 @@ export function cheapKey(content: Buffer, password: string): { readonly name: st
   const data = encrypt(derive(cheap, password), secret).toString('base64');
   const made = Buffer.from(JSON.stringify({ ...cheap, data }));
   return { name: createHash('sha256').update(made).digest('hex'), content: made };
+}
+
+/** Makes the keys of a repository in a directory cheap to open. */
+export function cheapen(repository: string, password: string): void {
+  const keys = join(repository, 'keys');
+  for (const name of readdirSync(keys)) {
+    const cheap = cheapKey(readFileSync(join(keys, name)), password);
+    writeFileSync(join(keys, cheap.name), cheap.content);
+    rmSync(join(keys, name));
+  }
 }
 
 interface Keys {
