@@ -192,9 +192,10 @@ describe('the commands of backups', function () {
 
     it('warns while the key is kept only here, and of what the backup says itself', async () => {
       const warnings = ['volume "tmp" is in memory'];
+      const asItBegan = [...warnings, 'The key was never exported. Run "clawstore repository export-key main".'];
       place.answer<Backup>(
         BACKUPS,
-        first((backup) => ({ ...whole(backup), warnings })),
+        first((backup) => ({ ...whole(backup), warnings: asItBegan })),
       );
       const encryption = { secretRef: { name: 'key' } };
       await place.create(BACKUP_REPOSITORIES, 'main', { s3: { bucket: 'backups' }, encryption });

@@ -8,7 +8,8 @@ import { fromKube } from '../wait.ts';
 
 /** What a person should know although it succeeds: what it says itself, and that its key is in this installation alone. */
 export async function warningsOf({ spec, status }: Backup, context: CommandContext): Promise<readonly string[]> {
-  const own = status?.warnings ?? [];
+  // What it says of the key was so when it began; the repository says how it is now.
+  const own = (status?.warnings ?? []).filter((warning) => !warning.includes('export-key'));
   const name = (status?.repositoryRef ?? spec.repositoryRef)?.name;
   if (name === undefined) return own;
   const { client, namespace, signal } = context;
