@@ -2,8 +2,7 @@
  * What is asked of a backup engine. There is one, restic; what its versions cannot do is said by {@link EngineFeatures}
  * and refused with `Unsupported`, never done half.
  *
- * Common to all calls: they reject with {@link BackupError}; they end when their signal fires, tidily (no lock of theirs
- * stays behind), and when nothing has moved for `limits.stallMs`; they are safe to repeat after a kill at any
+ * Common to all calls: they reject with {@link BackupError}; they end when their signal fires, tidily (within 20 s), and when nothing has moved for `limits.stallMs`; they are safe to repeat after a kill at any
  * instruction. Secrets reach the engine through its environment alone, and are in no error.
  */
 import type { TargetPath, UserPath } from '../node/layer.ts';
@@ -49,8 +48,9 @@ export interface RepositoryAccess {
   /** Nothing is written, no lock either: for repositories that may only be read. A `prune` meanwhile is not noticed. */
   readonly readOnly?: boolean;
   /**
-   * What the locks of this call say of their holder in place of the machine's name, at most 64 characters: something by
-   * which it can be proved later that the holder is gone, e.g. the UID of an object.
+   * What the locks of this call say of their holder in place of the machine's name, at most 55 bytes: something by which
+   * it can be proved later that the holder is gone, e.g. the UID of an object. With it, a call that was called off and has
+   * ended removes what is left of its own locks.
    */
   readonly holder?: string;
   readonly limits?: EngineLimits;

@@ -122,7 +122,7 @@ export class HelperClient {
       const giveUp = (error: NodeError, waitMs: number): void => {
         if (!connection.pending.has(id)) return;
         if (waitMs === 0) connection.pending.get(id)?.reject(error);
-        else tidying ??= setTimeout(() => connection.pending.get(id)?.reject(error), waitMs);
+        else tidying ??= setTimeout(() => connection.pending.get(id)?.reject(notEnded(operation)), waitMs);
         connection.channel.send({ type: 'cancel', id });
       };
       const onAbort = (): void => giveUp(aborted(operation), tidyMs);
@@ -152,7 +152,7 @@ export class HelperClient {
         },
         reject: (error) => {
           settle();
-          reject(tidyMs > 0 && signal.aborted ? aborted(operation) : error);
+          reject(tidyMs > 0 && signal.aborted && error.code !== 'HelperLost' ? aborted(operation) : error);
         },
       });
       signal.addEventListener('abort', onAbort, { once: true });
@@ -256,6 +256,10 @@ export class HelperClient {
 
 function lost(operation: string): NodeError {
   return new NodeError('HelperLost', `the helper process ended before it answered ${operation}`);
+}
+
+function notEnded(operation: string): NodeError {
+  return new NodeError('HelperLost', `${operation} was called off, and did not end in time`);
 }
 
 function aborted(operation: string): NodeError {

@@ -83,7 +83,7 @@ export interface CallOptions {
   readonly onOutput?: (stream: OutputStream, chunk: Uint8Array) => void | Promise<void>;
   /**
    * Milliseconds that the operation gets to end well when its signal fires or its deadline passes; the call rejects when
-   * it has ended. 0 unless said: the call rejects at once.
+   * it has ended, with `HelperLost` where it could not be seen to end. 0 unless said: the call rejects at once.
    */
   readonly tidyMs?: number;
 }
@@ -98,6 +98,8 @@ export const NO_DEADLINE_MS = 2_000_000_000;
 export interface CopyProgress {
   readonly bytesDone: bigint;
   readonly bytesTotal: bigint;
+  /** Of engines alone: what was read so far. */
+  readonly bytesRead?: bigint;
 }
 
 /** A path below a root that we own; resolved component by component without following symbolic links. */

@@ -46,6 +46,7 @@ export async function backUp(
     access,
     {
       args,
+      env: featuresFor(version),
       cwd: source.path,
       places: source.entries.map((entry) => placeOf(hidden, entry)),
       onLine: (line) => {
@@ -63,6 +64,15 @@ export async function backUp(
   const result = summary === undefined ? undefined : backupSummaryOf(summary, status, errors.value);
   if (result === undefined) throw new BackupError('EngineFailed', `no snapshot was made: ${words}`);
   return { ...result, snapshotId: await wholeId(runner, access, result.snapshotId, signal) };
+}
+
+/**
+ * Without it every directory is written anew when the device of its filesystem has another number, as a clone of an image
+ * has each time. An error where it is not known, so only for the versions that were tried.
+ */
+function featuresFor(version: string): Readonly<Record<string, string>> {
+  const isKnown = isAtLeast(version, [0, 17]) && !isAtLeast(version, [0, 20]);
+  return isKnown ? { RESTIC_FEATURES: 'device-id-for-hardlinks=true' } : {};
 }
 
 /** 0.14 tells only how an ID begins. */

@@ -1,12 +1,14 @@
 /** The engine: restic, run by the node layer. */
 import type { NodeLayer } from '../../node/layer.ts';
-import { BackupError } from '../backup-error.ts';
-import type { BackupEngine, EngineFeatures, RepositoryAccess } from '../engine.ts';
+import { NodeError } from '../../node/node-error.ts';
+import { BackupError, type BackupErrorCode } from '../backup-error.ts';
+import type { BackupEngine, EngineFeatures, PruneRequest, PruneSummary, RepositoryAccess } from '../engine.ts';
 import { checkBucket } from '../s3-repository.ts';
 import { backUp } from './backup.ts';
 import { check } from './check.ts';
 import { initialize } from './initialize.ts';
-import { listLocks, removeLocks } from './locks.ts';
+import { holderOfRun } from './invocation.ts';
+import { listLocks, removeLocks, removeLocksOf } from './locks.ts';
 import { openRepository } from './open.ts';
 import { checkSnapshotId, tagArguments } from './patterns.ts';
 import { restore } from './restore.ts';
@@ -18,6 +20,9 @@ import { featuresOf, parseVersion } from './version.ts';
 /** Milliseconds that making a repository may take: keys without a configuration that are older were left by a kill. */
 const INITIALIZE_MS = 120_000;
 const MAX_UNUSED_PERCENT = 5;
+/** Milliseconds for the removal of a lock that was left. */
+const CLEAN_UP_MS = 30_000;
+const CUT_SHORT: readonly BackupErrorCode[] = ['Aborted', 'DeadlineExceeded', 'Stalled', 'Interrupted'];
 
 export interface ResticOptions {
   /** Name, or absolute path, of the program; `restic` unless said. */
@@ -57,95 +62,104 @@ export function createResticEngine(node: Pick<NodeLayer, 'call'>, options: Resti
     return version;
   };
 
-  /** Before all that needs a repository: says within seconds what is wrong. */
-  const begin = async (access: RepositoryAccess, signal: AbortSignal): Promise<string> => {
+  /**
+   * Around all that needs a repository: says within seconds what is wrong, and takes away what a call that was called off
+   * has left of its locks, once its engine is known to have ended.
+   */
+  const use = async <T>(
+    access: RepositoryAccess,
+    signal: AbortSignal,
+    work: (access: RepositoryAccess, version: string) => Promise<T>,
+  ): Promise<T> => {
     const version = await ready(signal);
     await checkBucket(access, signal);
-    return version;
+    const { holder } = access;
+    if (holder === undefined || access.readOnly === true) return work(access, version);
+    const own = { ...access, holder: holderOfRun(holder) };
+    try {
+      return await work(own, version);
+    } catch (thrown) {
+      if (hasEnded(thrown)) {
+        await removeLocksOf(runner, own, own.holder, AbortSignal.timeout(CLEAN_UP_MS)).catch(() => undefined);
+      }
+      throw thrown;
+    }
   };
 
-  /** The same before all that writes. */
-  const beginWriting = async (access: RepositoryAccess, signal: AbortSignal): Promise<string> => {
-    if (access.readOnly === true) throw readOnly();
-    return begin(access, signal);
+  /** The same around all that writes. */
+  const write: typeof use = async (access, signal, work) => {
+    refuseReadOnly(access);
+    return use(access, signal, work);
   };
 
   return {
     probe,
-    async open(access, signal) {
-      await begin(access, signal);
-      return openRepository(runner, access, signal);
-    },
+    open: (access, signal) => use(access, signal, (own) => openRepository(runner, own, signal)),
     async initialize(access, signal) {
-      if (access.readOnly === true) throw readOnly();
+      refuseReadOnly(access);
       await ready(signal);
       return initialize(runner, access, initializeMs, signal);
     },
     repositoriesBelow: (access, signal) => repositoriesBelow(runner, access, signal),
-    async backup(access, request, onProgress, signal) {
-      const version = await beginWriting(access, signal);
-      return backUp(runner, version, access, request, onProgress, signal);
-    },
-    async backupContent(access, { path, files, host, tags }, signal) {
-      const version = await beginWriting(access, signal);
+    backup: (access, request, onProgress, signal) =>
+      write(access, signal, (own, version) => backUp(runner, version, own, request, onProgress, signal)),
+    backupContent(access, { path, files, host, tags }, signal) {
       const entries = [...files].map(([name, content]) => ({ name, content }));
-      return backUp(runner, version, access, { source: { path, entries }, host, tags }, () => undefined, signal);
+      const request = { source: { path, entries }, host, tags };
+      return write(access, signal, (own, version) => backUp(runner, version, own, request, () => undefined, signal));
     },
-    async snapshots(access, { tags = {} }, signal) {
-      await begin(access, signal);
-      return listSnapshots(runner, access, tagArguments(tags), signal);
-    },
-    async readContent(access, snapshotId, path, maxBytes, signal) {
-      await begin(access, signal);
-      const args = ['dump', '--', checkSnapshotId(snapshotId), path];
-      return runner.output(access, { args }, signal, maxBytes);
-    },
-    async list(access, snapshotId, paths, onEntries, signal) {
-      await begin(access, signal);
-      await listEntries(runner, access, snapshotId, paths, onEntries, signal);
-    },
-    async restore(access, request, onProgress, signal) {
-      const version = await begin(access, signal);
-      return restore(runner, version, access, request, onProgress, signal);
-    },
+    snapshots: (access, { tags = {} }, signal) =>
+      use(access, signal, (own) => listSnapshots(runner, own, tagArguments(tags), signal)),
+    readContent: (access, snapshotId, path, maxBytes, signal) =>
+      use(access, signal, (own) => {
+        const args = ['dump', '--', checkSnapshotId(snapshotId), path];
+        return runner.output(own, { args }, signal, maxBytes);
+      }),
+    list: (access, snapshotId, paths, onEntries, signal) =>
+      use(access, signal, (own) => listEntries(runner, own, snapshotId, paths, onEntries, signal)),
+    restore: (access, request, onProgress, signal) =>
+      use(access, signal, (own, version) => restore(runner, version, own, request, onProgress, signal)),
     async forget(access, snapshotIds, signal) {
-      if (snapshotIds.length === 0) return;
-      await beginWriting(access, signal);
-      await forget(runner, access, snapshotIds, signal);
+      if (snapshotIds.length > 0) await write(access, signal, (own) => forget(runner, own, snapshotIds, signal));
     },
-    async tag(access, snapshotIds, change, signal) {
-      await beginWriting(access, signal);
-      return changeTags(runner, access, snapshotIds, change, signal);
-    },
-    async prune(access, { maxUnusedPercent = MAX_UNUSED_PERCENT, maxRepackBytes }, onProgress, signal) {
-      await beginWriting(access, signal);
-      const bytesBefore = await sizeOf(runner, access, signal);
-      const repack = maxRepackBytes === undefined ? [] : [`--max-repack-size=${maxRepackBytes}`];
-      const onLine: Run['onLine'] = (line, stream) => (stream === 'stdout' ? onProgress(line.trim()) : undefined);
-      const args = ['prune', `--max-unused=${maxUnusedPercent}%`, ...repack];
-      await runner.succeed(access, { args, onLine }, signal);
-      await tidy(runner, access, signal);
-      return { bytesBefore, bytesAfter: await sizeOf(runner, access, signal) };
-    },
-    async check(access, request, onProgress, signal) {
-      await begin(access, signal);
-      return check(runner, access, request, onProgress, signal);
-    },
-    async locks(access, signal) {
-      await begin(access, signal);
-      return listLocks(runner, access, signal);
-    },
+    tag: (access, snapshotIds, change, signal) =>
+      write(access, signal, (own) => changeTags(runner, own, snapshotIds, change, signal)),
+    prune: (access, request, onProgress, signal) =>
+      write(access, signal, (own) => prune(runner, own, request, onProgress, signal)),
+    check: (access, request, onProgress, signal) =>
+      use(access, signal, (own) => check(runner, own, request, onProgress, signal)),
+    locks: (access, signal) => use(access, signal, (own) => listLocks(runner, own, signal)),
     async removeLocks(access, lockIds, signal) {
-      if (access.readOnly === true) throw readOnly();
+      refuseReadOnly(access);
       await removeLocks(runner, access, lockIds, signal);
     },
-    async size(access, signal) {
-      await begin(access, signal);
-      return sizeOf(runner, access, signal);
-    },
+    size: (access, signal) => use(access, signal, (own) => sizeOf(runner, own, signal)),
   };
 }
 
-function readOnly(): BackupError {
-  return new BackupError('InvalidRequest', 'the repository is used for reading only');
+async function prune(
+  runner: ResticRunner,
+  access: RepositoryAccess,
+  { maxUnusedPercent = MAX_UNUSED_PERCENT, maxRepackBytes }: PruneRequest,
+  onProgress: (line: string) => void,
+  signal: AbortSignal,
+): Promise<PruneSummary> {
+  const bytesBefore = await sizeOf(runner, access, signal);
+  const repack = maxRepackBytes === undefined ? [] : [`--max-repack-size=${maxRepackBytes}`];
+  const onLine: Run['onLine'] = (line, stream) => (stream === 'stdout' ? onProgress(line.trim()) : undefined);
+  const args = ['prune', `--max-unused=${maxUnusedPercent}%`, ...repack];
+  await runner.succeed(access, { args, onLine }, signal);
+  await tidy(runner, access, signal);
+  return { bytesBefore, bytesAfter: await sizeOf(runner, access, signal) };
+}
+
+/** Whether the engine of a call that failed is known not to run any more, and may have been ended before it was done. */
+function hasEnded(thrown: unknown): boolean {
+  if (!(thrown instanceof BackupError) || !CUT_SHORT.includes(thrown.code)) return false;
+  return !(thrown.cause instanceof NodeError && thrown.cause.code === 'HelperLost');
+}
+
+function refuseReadOnly({ readOnly }: RepositoryAccess): void {
+  if (readOnly !== true) return;
+  throw new BackupError('InvalidRequest', 'the repository is used for reading only');
 }

@@ -1,4 +1,5 @@
 /** How restic is told where a repository is and what may be done: places, environment, first arguments. Pure. */
+import { randomBytes } from 'node:crypto';
 import { ENGINE_ROOT, type EnginePlace } from '../../node/backups/operations.ts';
 import { BackupError } from '../backup-error.ts';
 import type { RepositoryAccess, RepositoryLocation } from '../engine.ts';
@@ -14,8 +15,9 @@ export const REPOSITORY_PATH = `${ENGINE_ROOT}/${REPOSITORY}`;
 export const CACHE_PATH = `${ENGINE_ROOT}/${CACHE}`;
 export const TEMPORARY_PATH = `${ENGINE_ROOT}/${TEMPORARY}`;
 
-/** HOST_NAME_MAX of Linux. */
-const HOST_NAME_MAX = 64;
+/** HOST_NAME_MAX of Linux, 64, less what is added to tell one call from another. */
+const HOLDER_MAX = 55;
+const RUN = /#[0-9a-f]{8}$/;
 /** Lines of progress a second. */
 const PROGRESS_FPS = '2';
 /** Variables of this process from which the AWS SDKs take what the machine itself is allowed. */
@@ -69,13 +71,26 @@ export function invocationOf(access: RepositoryAccess, make = false): Invocation
   };
 }
 
+/** One call's own holder. */
+export function holderOfRun(holder: string): string {
+  return `${holder}#${randomBytes(4).toString('hex')}`;
+}
+
+/** Whoever made the call. */
+export function holderOf(hostname: string): string {
+  return hostname.replace(RUN, '');
+}
+
 function checkAccess({ password, holder, limits = {} }: RepositoryAccess): void {
   const refuse = (message: string): never => {
     throw new BackupError('InvalidRequest', message);
   };
   if (password === '' || /[\0\n\r]/.test(password)) refuse('the password is empty, or has line breaks in it');
-  if (holder !== undefined && (holder === '' || /[\0\s]/.test(holder) || Buffer.byteLength(holder) > HOST_NAME_MAX)) {
-    refuse(`holder must have 1 to ${HOST_NAME_MAX} bytes and no spaces`);
+  if (
+    holder !== undefined &&
+    (holder === '' || /[\0\s]/.test(holder) || Buffer.byteLength(holder.replace(RUN, '')) > HOLDER_MAX)
+  ) {
+    refuse(`holder must have 1 to ${HOLDER_MAX} bytes and no spaces`);
   }
   for (const [name, value] of Object.entries(limits)) {
     if (value !== undefined && !(Number.isInteger(value) && value > 0)) refuse(`limits.${name} must be above zero`);
@@ -112,6 +127,9 @@ function s3Arguments({ region, forcePathStyle, caBundle }: Extract<RepositoryLoc
   return [
     '-o',
     `s3.region=${region}`,
+    // Tries that are not told of; those that are go on for a quarter of an hour.
+    '-o',
+    's3.retries=3',
     '-o',
     `s3.bucket-lookup=${forcePathStyle ? 'path' : 'dns'}`,
     ...(caBundle === undefined ? [] : [`--cacert=${ENGINE_ROOT}/${CA}`]),

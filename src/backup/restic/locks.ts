@@ -5,11 +5,37 @@
 import { BackupError } from '../backup-error.ts';
 import type { LockRecord, RepositoryAccess } from '../engine.ts';
 import { withBucket } from '../s3-repository.ts';
-import { REPOSITORY_PATH } from './invocation.ts';
+import { holderOf, REPOSITORY_PATH } from './invocation.ts';
 import { checkLockId } from './patterns.ts';
 import type { ResticRunner } from './runner.ts';
 
 export async function listLocks(
+  runner: ResticRunner,
+  access: RepositoryAccess,
+  signal: AbortSignal,
+): Promise<readonly LockRecord[]> {
+  const locks = await locksByHost(runner, access, signal);
+  return locks.map((lock) => ({ ...lock, holder: holderOf(lock.holder) }));
+}
+
+/** Removes the locks of one call, which has ended. */
+export async function removeLocksOf(
+  runner: ResticRunner,
+  access: RepositoryAccess,
+  holder: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const locks = await locksByHost(runner, access, signal);
+  const own = locks.filter((lock) => lock.holder === holder);
+  await removeLocks(
+    runner,
+    access,
+    own.map(({ id }) => id),
+    signal,
+  );
+}
+
+async function locksByHost(
   runner: ResticRunner,
   access: RepositoryAccess,
   signal: AbortSignal,

@@ -1,4 +1,5 @@
 /** What restic says with `--json`, line by line. Pure; anything that is not what it should be is passed over. */
+import { getSystemErrorMap } from 'node:util';
 import type {
   BackupProgress,
   BackupSummary,
@@ -82,8 +83,8 @@ export class ItemErrorList {
   /** True when the message is one. */
   take(message: Message): boolean {
     if (message['message_type'] !== 'error') return false;
-    const error = message['error'] as { readonly message?: unknown } | undefined;
-    this.add(String(message['item'] ?? ''), String(error?.message ?? message['message'] ?? 'unknown error'));
+    const error = message['error'] as SaidError | undefined;
+    this.add(String(message['item'] ?? ''), error?.message ?? systemMessage(error) ?? String(message['message'] ?? ''));
     return true;
   }
 
@@ -127,6 +128,20 @@ export function treeEntryOf(message: Message): TreeEntry | undefined {
     size: bytes(message['size']),
     mtime: String(message['mtime']),
   };
+}
+
+interface SaidError {
+  readonly message?: string;
+  /** How 0.14 writes the error of a system call. */
+  readonly Op?: string;
+  readonly Err?: unknown;
+}
+
+function systemMessage(error: SaidError | undefined): string | undefined {
+  if (error === undefined) return undefined;
+  const { Op = '', Err } = error;
+  const known = typeof Err === 'number' ? getSystemErrorMap().get(-Err)?.[1] : undefined;
+  return `${Op}: ${known ?? JSON.stringify(Err ?? error)}`;
 }
 
 function count(value: unknown): number {

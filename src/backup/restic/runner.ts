@@ -12,6 +12,10 @@ const LOOK_MS = 1_000;
 const COMPLAINTS = 8;
 /** Longest line: restic writes a whole list of snapshots in one. */
 const LINE_BYTES = 256 * 1024 * 1024;
+/** Commands that tell how far they are. Of the others it is taken for movement that they read or write. */
+const TALKATIVE = ['backup', 'restore', 'prune', 'check'];
+/** As much is read and written in that case before it counts: trying again takes less. */
+const STEP_BYTES = 65_536n;
 /** Said while it tries again: that something is wrong, not that something moves. */
 const RETRY = /retrying after|Load\(.*\) failed|returned error/;
 
@@ -27,6 +31,8 @@ export interface Run {
   readonly onLine?: (line: string, stream: OutputStream) => void | Promise<void>;
   /** Gets its output as it comes, in place of lines. */
   readonly onBytes?: (chunk: Uint8Array) => void;
+  /** Besides what every call has. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Told how much it has written, which then counts as movement. */
   readonly onWritten?: (bytes: bigint) => void;
 }
@@ -92,9 +98,10 @@ export class ResticRunner {
   /** Resolves with the exit status, whatever it is. */
   async run(access: RepositoryAccess, run: Run, signal: AbortSignal): Promise<Ran> {
     const invocation = invocationOf(access, run.make);
-    const watch = new Watch(access.limits?.stallMs ?? STALL_MS);
     const complaints = new Complaints(invocation.secrets);
+    const watch = new Watch(access.limits?.stallMs ?? STALL_MS, () => complaints.text);
     const lines = { stdout: new Lines(), stderr: new Lines() };
+    const isQuiet = run.program !== undefined || !TALKATIVE.includes(run.args[0] ?? '');
     const onLine = async (line: string, stream: OutputStream): Promise<void> => {
       const clean = stream === 'stderr' ? withoutSecrets(line, invocation.secrets) : line;
       if (stream === 'stderr') complaints.push(clean);
@@ -113,10 +120,10 @@ export class ResticRunner {
           }
           for (const line of lines[stream].push(chunk)) await onLine(line, stream);
         },
-        onProgress: ({ bytesDone }) => {
-          if (run.onWritten === undefined) return;
-          watch.value(bytesDone);
-          run.onWritten(bytesDone);
+        onProgress: ({ bytesDone, bytesRead = 0n }) => {
+          if (isQuiet) watch.value((bytesDone + bytesRead) / STEP_BYTES);
+          else if (run.onWritten !== undefined) watch.value(bytesDone);
+          run.onWritten?.(bytesDone);
         },
       });
       for (const stream of ['stdout', 'stderr'] as const) {
@@ -125,7 +132,7 @@ export class ResticRunner {
       }
       return { status, words: complaints.text };
     } catch (thrown) {
-      throw explain(thrown, signal, watch, complaints.text, invocation.secrets);
+      throw explain(thrown, signal, watch, invocation.secrets);
     } finally {
       watch.end();
     }
@@ -139,7 +146,7 @@ export class ResticRunner {
     const plain = { PATH: env['PATH'] ?? '', LC_ALL: 'C' };
     return {
       argv,
-      env: program === 'restic' ? env : plain,
+      env: program === 'restic' ? { ...env, ...run.env } : plain,
       cwd: run.cwd ?? ENGINE_ROOT,
       places: [...places, ...(run.places ?? [])],
       ...(hostname === undefined ? {} : { hostname }),
@@ -147,13 +154,7 @@ export class ResticRunner {
   }
 }
 
-function explain(
-  thrown: unknown,
-  signal: AbortSignal,
-  watch: Watch,
-  words: string,
-  secrets: readonly string[],
-): BackupError {
+function explain(thrown: unknown, signal: AbortSignal, watch: Watch, secrets: readonly string[]): BackupError {
   if (signal.aborted) {
     const isLate = signal.reason instanceof Error && signal.reason.name === 'TimeoutError';
     return isLate
@@ -161,7 +162,7 @@ function explain(
       : new BackupError('Aborted', 'it was called off', { cause: thrown });
   }
   if (watch.signal.aborted) {
-    const why = words === '' ? '' : `; it said: ${failureOf(1, words).message}`;
+    const why = watch.words === '' ? '' : `: ${failureOf(1, watch.words).message}`;
     return new BackupError('Stalled', `nothing moved for ${watch.stallMs / 1_000} s${why}`, { cause: thrown });
   }
   const error = BackupError.from(thrown);
@@ -175,13 +176,17 @@ class Watch {
   readonly #stalled = new AbortController();
   readonly #timer: NodeJS.Timeout;
   #movedAt = performance.now();
+  /** What it complained of until then; what it says when it is ended explains nothing. */
+  words = '';
   #last: string | bigint = '';
 
-  constructor(stallMs: number) {
+  constructor(stallMs: number, words: () => string) {
     this.stallMs = stallMs;
     this.#timer = setInterval(
       () => {
-        if (performance.now() - this.#movedAt >= stallMs) this.#stalled.abort();
+        if (this.signal.aborted || performance.now() - this.#movedAt < stallMs) return;
+        this.words = words();
+        this.#stalled.abort();
       },
       Math.min(LOOK_MS, stallMs),
     );

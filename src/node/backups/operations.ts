@@ -61,7 +61,7 @@ export interface EngineOutcome {
 export interface BackupOperations {
   /**
    * Runs a program in a mount namespace of its own, which goes with it. Its output comes by `CallOptions.onOutput`,
-   * the bytes that it has written so far, to files and sockets together, by `onProgress`.
+   * the bytes that it has read and written so far, of files and sockets together, by `onProgress`.
    *
    * Ended by its signal, at its deadline, and when the agent or the helper dies: with SIGINT first, so that an engine
    * removes its locks, with SIGKILL after {@link ENGINE_GRACE_MS}. Call it with `tidyMs` of ENGINE_TIDY_MS, and with

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import type { HelperContext, RequestContext } from '../helper/context.ts';
 import { NodeError } from '../node-error.ts';
 import { findProgram } from '../programs.ts';
-import { bytesWritten } from '../trees/process.ts';
+import { bytesMoved } from '../trees/process.ts';
 import { ENGINE_GRACE_MS, type EngineOutcome, type RunEngine } from './operations.ts';
 import { enterPrivateMounts } from './private-mounts.ts';
 
@@ -58,8 +58,8 @@ function watch(
     const stop = (): void => void child.kill('SIGINT');
     signal.addEventListener('abort', stop, { once: true });
     const looking = setInterval(() => {
-      const bytesDone = child.pid === undefined ? undefined : bytesWritten(child.pid);
-      if (bytesDone !== undefined) onProgress?.({ bytesDone, bytesTotal: 0n });
+      const moved = child.pid === undefined ? undefined : bytesMoved(child.pid);
+      if (moved !== undefined) onProgress?.({ bytesDone: moved.written, bytesTotal: 0n, bytesRead: moved.read });
     }, LOOK_MS);
     const settle = (): void => {
       clearInterval(looking);

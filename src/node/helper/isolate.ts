@@ -51,7 +51,11 @@ export class IsolatedChildren {
       const giveUp = (): void => {
         if (namespaceTidyMs === undefined) return child.kill(late);
         child.cancel();
-        child.killAfter(namespaceTidyMs, () => undefined, late);
+        child.killAfter(
+          namespaceTidyMs,
+          () => undefined,
+          new NodeError('HelperLost', `${operation} did not end in time`),
+        );
       };
       signal.addEventListener('abort', giveUp, { once: true });
       const settle: Work['settle'] = (result) => {
@@ -134,10 +138,11 @@ class IsolatedChild {
     this.#channel.send({ type: 'cancel', id: this.#serial });
   }
 
-  killAfter(milliseconds: number, onKill: () => void, message = 'not needed'): void {
+  killAfter(milliseconds: number, onKill: () => void, error?: NodeError): void {
     this.#timer = setTimeout(() => {
       onKill();
-      this.kill(message);
+      if (error === undefined) this.kill('not needed');
+      else this.#end(error);
     }, milliseconds);
   }
 

@@ -81,10 +81,21 @@ export function runOnTree({ argv, directories, stdin, onOutput, onStart, signal 
 
 /** Bytes that a process and its children have written so far; undefined where the kernel does not count them. */
 export function bytesWritten(pid: number): bigint | undefined {
+  return bytesMoved(pid)?.written;
+}
+
+/** What a process and its children have read and written so far, from and to files and sockets, proc_pid_io(5). */
+export function bytesMoved(pid: number): { readonly read: bigint; readonly written: bigint } | undefined {
   try {
     const io = readFileSync(`/proc/${pid}/io`, 'latin1');
-    const own = BigInt(/^wchar: (\d+)$/m.exec(io)?.[1] ?? 0);
-    return childrenOf(pid).reduce((sum, child) => sum + (bytesWritten(child) ?? 0n), own);
+    let read = BigInt(/^rchar: (\d+)$/m.exec(io)?.[1] ?? 0);
+    let written = BigInt(/^wchar: (\d+)$/m.exec(io)?.[1] ?? 0);
+    for (const child of childrenOf(pid)) {
+      const moved = bytesMoved(child);
+      read += moved?.read ?? 0n;
+      written += moved?.written ?? 0n;
+    }
+    return { read, written };
   } catch {
     return undefined;
   }
