@@ -1,13 +1,16 @@
 /** Backups into a directory, restored with restic alone. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { after, afterEach, before, describe, it } from 'mocha';
-import type { Backup } from '../src/api/backup.ts';
+import { after, before, describe, it } from 'mocha';
+import type { Backup, BackupConditionType, VolumeBackup } from '../src/api/backup.ts';
 import { findCondition } from '../src/api/conditions.ts';
-import { BACKUP_REPOSITORIES, BACKUPS, SECRETS, VOLUME_BACKUPS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import type { Secret } from '../src/api/core.ts';
+import { BACKUPS, SECRETS, VOLUME_BACKUPS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import type { Volume } from '../src/api/volume.ts';
 import { filesOf, makeHostileTree } from '../test/contract/hostile-tree.ts';
-import { BareRepository, backup, ended, useRestic } from '../test/support/harness/backups.ts';
+import { BareRepository, backup, deleteBackups, ended, useRestic } from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 
@@ -25,40 +28,170 @@ describe('backups', function () {
   });
 
   after(async () => {
-    for (const resource of [BACKUPS, BACKUP_REPOSITORIES]) {
-      const { items } = await machine.client.list(resource, { namespace: ns });
-      for (const { metadata } of items) await machine.delete(resource, `${ns}/${metadata.name}`);
-      for (const { metadata } of items) await machine.waitGone(resource, `${ns}/${metadata.name}`);
-    }
-    await machine?.end();
+    if (machine === undefined) return;
+    await deleteBackups(machine, ns);
+    await machine.end();
   });
 
   const keyOf = (name: string): string => `${ns}/${name}`;
-  const conditionOf = ({ status }: Backup, type: string) =>
-    status?.conditions?.find((condition) => condition.type === type);
-  const bare = async ({ status }: Backup): Promise<BareRepository> =>
+  const said = ({ status }: Backup, type: BackupConditionType): string => {
+    const condition = findCondition(status?.conditions, type);
+    return condition === undefined ? 'absent' : `${condition.status} ${condition.reason}`;
+  };
+  const bare = ({ status }: Backup): Promise<BareRepository> =>
     BareRepository.of(machine, ns, status?.repositoryRef?.name ?? '');
+  const directory = async (name: string): Promise<string> => {
+    const path = machine.hostDirectory(name);
+    await machine.create(volume(ns, name, { hostPath: { path } }));
+    await machine.waitReady(VOLUMES, keyOf(name));
+    return path;
+  };
+  const run = async (name: string, spec: Partial<Backup['spec']> = {}): Promise<Backup> => {
+    await machine.create(backup(ns, name, { destination, ...spec }));
+    return ended(machine, keyOf(name));
+  };
+  const of = (...names: readonly string[]) => ({ volumeRefs: names.map((name) => ({ name })) });
 
   it('bring back byte for byte what volumes had, with restic alone', async () => {
-    const path = machine.hostDirectory('hostile');
+    const path = await directory('hostile');
     makeHostileTree(path, []);
-    await machine.create(volume(ns, 'hostile', { hostPath: { path } }));
     await machine.create(volume(ns, 'image', { emptyDir: {}, capacity: '64Mi' }));
     await machine.create(mount(ns, 'image', 'image'));
     await machine.waitReady(VOLUME_MOUNTS, keyOf('image'));
     makeHostileTree(machine.target(ns, 'image'), []);
-    await machine.waitReady(VOLUMES, keyOf('hostile'));
-    await machine.create(backup(ns, 'first', { destination }));
-    const made = await ended(machine, keyOf('first'));
-    expect(conditionOf(made, 'Ready'), JSON.stringify(made.status)).to.include({ status: 'True', reason: 'BackedUp' });
-    expect(conditionOf(made, 'DataComplete')).to.include({ status: 'True' });
-    expect(conditionOf(made, 'ContentConsistent')).to.include({ status: 'True' });
+    const made = await run('first');
+    expect(said(made, 'Ready'), JSON.stringify(made.status)).to.equal('True BackedUp');
+    expect([said(made, 'DataComplete'), said(made, 'ContentConsistent')]).to.deep.equal([
+      'True Complete',
+      'True Unchanged',
+    ]);
     expect(made.status?.items).to.deep.equal({ succeeded: 2, failed: 0, skipped: 0 });
     expect(made.status?.warnings?.join()).to.contain('export-key');
     const repository = await bare(made);
     const id = made.status?.backupID ?? '';
     expect(filesOf(repository.restoreVolume(id, 'hostile'), [])).to.deep.equal(filesOf(path, []));
     expect(filesOf(repository.restoreVolume(id, 'image'), [])).to.deep.equal(filesOf(machine.target(ns, 'image'), []));
-    void [mkdirSync, readFileSync, writeFileSync, join, findCondition, SECRETS, VOLUME_BACKUPS, afterEach];
+    const seen = await machine.get<Volume>(VOLUMES, keyOf('image'));
+    expect(seen.status?.lastBackupTime).to.equal(made.status?.startTime);
+    const { items } = await machine.client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace: ns });
+    expect(items.map(({ status }) => status?.method).sort()).to.deep.equal(['InPlace', 'Snapshot']);
+  });
+
+  it('leave nothing on the node', async () => {
+    expect(
+      readdirSync(join(machine.settings.stateDir, 'pools/default')).filter((name) => name.includes('snap')),
+    ).to.deep.equal([]);
+    expect(readdirSync(join(machine.settings.stateDir, 'backup-readings'))).to.deep.equal([]);
+    const { items } = await machine.client.list<Secret>(SECRETS, { namespace: ns });
+    expect(items.map(({ metadata }) => metadata.name).filter((name) => name.startsWith('backup-'))).to.deep.equal([]);
+  });
+
+  it('of everything have the manifests too, with the Secrets that they name and without the key', async () => {
+    const made = await run('full', { scope: 'Full', ...of('image') });
+    expect(said(made, 'Ready'), JSON.stringify(made.status)).to.equal('True BackedUp');
+    const repository = await bare(made);
+    const tags = [`id=${made.status?.backupID}`, 'kind=backup'];
+    const [document] = repository.snapshots().filter((one) => tags.every((tag) => one.tags?.includes(tag)));
+    const { items } = JSON.parse(repository.read(document?.id ?? '', '/manifests.json'));
+    const names = items.map(
+      (item: { kind: string; metadata: { name: string } }) => `${item.kind} ${item.metadata.name}`,
+    );
+    expect(names).to.include.members(['Volume image', 'Volume hostile', 'VolumeMount image']);
+    expect(names.filter((name: string) => name.startsWith('Secret'))).to.deep.equal([]);
+    expect(JSON.parse(repository.read(document?.id ?? '', '/backup.json')).volumes).to.have.length(1);
+    expect(made.status?.record?.objects).to.equal(items.length);
+    const configs = await run('configs', { scope: 'Configs' });
+    expect([said(configs, 'Ready'), configs.status?.items]).to.deep.equal([
+      'True BackedUp',
+      { succeeded: 0, failed: 0, skipped: 0 },
+    ]);
+  });
+
+  it('are no success when a file cannot be read, which they name', async () => {
+    const path = await directory('unreadable');
+    // Nobody may read this file of the kernel's, not even root.
+    execFileSync('mount', ['--bind', '/proc/sys/net/ipv4/route', path]);
+    try {
+      const made = await run('unreadable', of('unreadable'));
+      expect([said(made, 'Ready'), said(made, 'DataComplete')]).to.deep.equal([
+        'False FilesSkipped',
+        'False FilesSkipped',
+      ]);
+      expect(made.status?.skipped?.map((file) => `${file.volumeName} ${file.path}`)).to.include('unreadable flush');
+      const allowed = await run('unreadable-allowed', { ...of('unreadable'), onPartial: 'Allow' });
+      expect([said(allowed, 'Ready'), said(allowed, 'DataComplete')]).to.deep.equal([
+        'True BackedUpPartly',
+        'False FilesSkipped',
+      ]);
+    } finally {
+      execFileSync('umount', [path]);
+    }
+  });
+
+  it('name files that are written while they are read', async () => {
+    const path = await directory('busy');
+    for (let index = 0; index < 200; index += 1) writeFileSync(join(path, `still-${index}`), 'content');
+    const writer = spawn('sh', ['-c', 'while :; do date >> "$1/log"; sleep 0.05; done', 'sh', path], {
+      detached: true,
+    });
+    try {
+      const made = await run('busy', of('busy'));
+      expect([said(made, 'Ready'), said(made, 'ContentConsistent')]).to.deep.equal([
+        'True BackedUp',
+        'False ChangedDuringRead',
+      ]);
+      expect(made.status?.skipped?.map((file) => file.path)).to.include('log');
+    } finally {
+      process.kill(-(writer.pid ?? 0), 'SIGKILL');
+    }
+  });
+
+  it('are no success when a volume is suddenly empty', async () => {
+    const path = await directory('disk');
+    writeFileSync(join(path, 'file'), 'content');
+    expect(said(await run('before', of('disk')), 'Ready')).to.equal('True BackedUp');
+    renameSync(path, `${path}-away`);
+    mkdirSync(path);
+    const made = await run('empty', of('disk'));
+    expect([said(made, 'Ready'), said(made, 'Stalled')]).to.deep.equal(['False SourceEmpty', 'True SourceEmpty']);
+    rmSync(path, { recursive: true });
+    renameSync(`${path}-away`, path);
+    expect(said(await run('back', of('disk')), 'Ready')).to.equal('True BackedUp');
+  });
+
+  it('are refused into a directory of the volume itself', async () => {
+    const path = await directory('outer');
+    writeFileSync(join(path, 'file'), 'content');
+    const made = await run('inside', { ...of('outer'), destination: join(path, 'kept') });
+    expect(said(made, 'Ready')).to.equal('False DestinationInVolume');
+  });
+
+  it('are deleted with their data, or leave it, as their policy says', async () => {
+    const kept = await run('policy-retain', of('disk'));
+    const gone = await run('policy-delete', { ...of('disk'), deletionPolicy: 'Delete' });
+    const repository = await bare(kept);
+    const tagged = (id = '') => repository.snapshots().filter((one) => one.tags?.includes(`id=${id}`));
+    expect([tagged(kept.status?.backupID).length, tagged(gone.status?.backupID).length]).to.deep.equal([2, 2]);
+    for (const name of ['policy-retain', 'policy-delete']) {
+      await machine.delete(BACKUPS, keyOf(name));
+      await machine.waitGone(BACKUPS, keyOf(name), 60_000);
+    }
+    expect(tagged(gone.status?.backupID)).to.deep.equal([]);
+    const left = tagged(kept.status?.backupID);
+    expect(left).to.have.length(2);
+    expect(left.flatMap(({ tags = [] }) => tags).filter((tag) => tag.startsWith('dismissed.'))).to.have.length(1);
+  });
+
+  it('of ten volumes at once have each of them', async () => {
+    const names = Array.from({ length: 10 }, (_, index) => `many-${index}`);
+    for (const name of names) writeFileSync(join(await directory(name), 'file'), name);
+    const made = await run('many', of(...names));
+    expect([said(made, 'Ready'), made.status?.items]).to.deep.equal([
+      'True BackedUp',
+      { succeeded: 10, failed: 0, skipped: 0 },
+    ]);
+    const repository = await bare(made);
+    const restored = names.map((name) => filesOf(repository.restoreVolume(made.status?.backupID ?? '', name), []));
+    expect(restored).to.deep.equal(names.map((name) => filesOf(join(machine.host, name), [])));
   });
 });

@@ -1,7 +1,8 @@
 /** Reading a volume that may be written meanwhile: what the drivers share. */
 import { Reason } from '../api/reasons.ts';
 import { NO_DEADLINE_MS, type NodeLayer } from '../node/layer.ts';
-import type { TreeChanges, TreeSource } from '../node/trees/operations.ts';
+import { NodeError } from '../node/node-error.ts';
+import type { TreeChanges, TreeSource, TreeState } from '../node/trees/operations.ts';
 import { DriverError, type OpenedForReading, type ReadConsistency, type Reading } from './driver.ts';
 import { HIDDEN } from './trees/snapshots.ts';
 
@@ -17,11 +18,10 @@ export async function openInPlace(
   { most }: Reading,
   signal: AbortSignal,
 ): Promise<OpenedForReading> {
-  const long = { signal, deadlineMs: NO_DEADLINE_MS };
   const source: TreeSource = directory;
   const look = await node.call('lookAtTree', { source, exclude: [HIDDEN, LOST_AND_FOUND] }, { signal });
   if (look === null) throw new DriverError(Reason.DataMissing, 'the directory of the volume is not there');
-  const since = await node.call('stateOfTree', { source, exclude: HIDDEN }, long);
+  const since = await stateOf(node, source, signal);
   return {
     directory,
     device,
@@ -31,15 +31,42 @@ export async function openInPlace(
     exclude: HIDDEN,
     isEmpty: look.names.length === 0,
     isMountPoint: node.table.current().some(({ device, root }) => device === look.device && root === look.root),
-    consistency: async (limit) =>
-      readConsistency(
-        await node.call(
-          'changesOfTree',
-          { source, exclude: HIDDEN, since, most },
-          { signal: limit, deadlineMs: NO_DEADLINE_MS },
-        ),
-      ),
+    consistency: async (limit) => {
+      if ('unknown' in since) return notKnown(since.unknown);
+      const request = { source, exclude: HIDDEN, since, most };
+      try {
+        return readConsistency(
+          await node.call('changesOfTree', request, { signal: limit, deadlineMs: NO_DEADLINE_MS }),
+        );
+      } catch (thrown) {
+        return notKnown(unreadable(thrown));
+      }
+    },
   };
+}
+
+async function stateOf(
+  node: Pick<NodeLayer, 'call'>,
+  source: TreeSource,
+  signal: AbortSignal,
+): Promise<TreeState | { readonly unknown: string }> {
+  try {
+    return await node.call('stateOfTree', { source, exclude: HIDDEN }, { signal, deadlineMs: NO_DEADLINE_MS });
+  } catch (thrown) {
+    return { unknown: unreadable(thrown) };
+  }
+}
+
+/** What cannot be looked at is no reason not to read the rest: who reads it says what is lacking. */
+function unreadable(thrown: unknown): string {
+  const error = NodeError.from(thrown);
+  if (error.code !== 'CommandFailed') throw thrown;
+  return error.message;
+}
+
+function notKnown(why: string): ReadConsistency {
+  const message = `It is not known whether anything was written while it was read: ${why}`;
+  return { consistent: false, reason: Reason.ChangedDuringRead, message, changes: { count: 0, examples: [] } };
 }
 
 /** What changes during the reading make of it. Pure. */

@@ -191,7 +191,7 @@ describe('what makes a backup whole', () => {
     expect(of.backup().record).to.deep.equal({ snapshotID: 'document', objects: 1 });
     expect(findCondition(of.backup().conditions, 'Recorded')?.status).to.equal('True');
     const [written] = of.written;
-    expect(written?.files).to.deep.equal(['backup.json', 'manifests/Volume.one.json']);
+    expect(written?.files).to.deep.equal(['backup.json', 'manifests.json']);
     expect(readTags(written?.tags ?? {})).to.deep.include({
       kind: 'backup',
       backupID: ID,

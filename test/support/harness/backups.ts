@@ -102,3 +102,12 @@ export interface ResticSnapshot {
   readonly tags?: readonly string[];
   readonly paths: readonly string[];
 }
+
+/** Deletes what machines do not delete by themselves, while their agents still run. */
+export async function deleteBackups(machine: Machine, namespace: string): Promise<void> {
+  for (const resource of [BACKUPS, BACKUP_REPOSITORIES]) {
+    const { items } = await machine.client.list(resource, { namespace });
+    for (const { metadata } of items) await machine.delete(resource, `${namespace}/${metadata.name}`);
+    for (const { metadata } of items) await machine.waitGone(resource, `${namespace}/${metadata.name}`, 60_000);
+  }
+}
