@@ -76,6 +76,8 @@ export const LABELS = {
   backup: `${GROUP}/backup`,
   /** Name of the BackupRepository that a Backup lies in. */
   repository: `${GROUP}/repository`,
+  /** Which part of the product an object belongs to. */
+  component: 'app.kubernetes.io/component',
   /** Set to `clawstore` on objects made by our commands. */
   managedBy: 'app.kubernetes.io/managed-by',
   /** Well-known node labels, published on each StorageNode. */
@@ -103,6 +105,18 @@ export const FIELD_MANAGERS = {
 
 /** Namespace of Leases and of the Secrets that belong to the installation. */
 export const SYSTEM_NAMESPACE = 'clawstore-system';
+
+/**
+ * What users of the node role are called: this and the node's name. The embedded control plane issues such credentials; for
+ * a real one a client certificate may carry the name.
+ */
+export const NODE_USER_PREFIX = 'clawstore:node:';
+
+/**
+ * On a Role in a namespace, a verb on a BackupRepository by its name: the node tends it. Kubernetes knows no such verb; an
+ * admission policy asks whether a node has it.
+ */
+export const TEND_VERB = 'tend';
 
 /** Name of the Lease that elects the one active controller. */
 export const CONTROLLER_LEASE = 'clawstore-controller';

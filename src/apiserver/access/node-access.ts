@@ -3,7 +3,8 @@
  * finalizers, besides its Lease and Events. The model is Kubernetes' node authorizer with its admission plugin; on a real
  * cluster the same rules are RBAC and ValidatingAdmissionPolicies.
  */
-import { DEFAULT_VOLUME_CLASS, FINALIZERS, GROUP, LABELS, nodeLeaseName, SYSTEM_NAMESPACE } from '../../api/group.ts';
+import { FINALIZERS, GROUP, LABELS, nodeLeaseName, SYSTEM_NAMESPACE } from '../../api/group.ts';
+import { type NamedResource, nameIn, namesFor } from '../../api/references.ts';
 import { forbidden } from '../http/errors.ts';
 import { keyOf, type Resource } from '../kinds/resource.ts';
 import type { Attempt } from '../registry/request.ts';
@@ -110,7 +111,7 @@ export class NodeAccess {
    * Whether an object of the node, a volume that a mount of the node wants, the volume that a snapshot of the node is of,
    * or the class of one of these volumes or of a repository names this Secret or ConfigMap.
    */
-  #isNamed(node: string, resource: string, namespace: string, name: string): boolean {
+  #isNamed(node: string, resource: NamedResource, namespace: string, name: string): boolean {
     for (const kind of this.#kinds.keys()) {
       for (const item of this.#own(node, namespace, kind)) {
         if (this.#names(item.object, kind, resource, name)) return true;
@@ -124,17 +125,10 @@ export class NodeAccess {
     return false;
   }
 
-  #names(object: JsonObject, kind: string, resource: string, name: string): boolean {
-    // The volume may be gone by now, and what is kept of it is deleted with its credentials one day.
-    if (kind === 'snapshots') return this.#names({ spec: sourceSpecOf(object) }, 'volumes', resource, name);
-    const { spec } = object;
-    if (refersTo(spec, resource, name)) return true;
-    if (resource === 'secrets' && manifestSecrets(object).includes(name)) return true;
-    const judged = judgedByClass(kind, spec);
-    if (judged === undefined) return false;
-    const named = judged['volumeClassName'];
-    const className = typeof named === 'string' ? named : DEFAULT_VOLUME_CLASS;
-    return refersTo(this.#kinds.get('volumeclasses')?.collection.get(className)?.object['spec'], resource, name);
+  #names(object: JsonObject, kind: string, resource: NamedResource, name: string): boolean {
+    const classNamed = (className: string): Json | undefined =>
+      this.#kinds.get('volumeclasses')?.collection.get(className)?.object['spec'];
+    return namesFor(kind, object, resource, classNamed).some((one) => one === name);
   }
 
   *#own(node: string, namespace: string, resource: string): Generator<Item> {
@@ -272,32 +266,6 @@ function statusOf(object: JsonObject): JsonObject {
   return isObject(object['status']) ? object['status'] : {};
 }
 
-/** The name in a reference. */
-function nameIn(reference: Json | undefined): string | undefined {
-  return isObject(reference) && typeof reference['name'] === 'string' ? reference['name'] : undefined;
-}
-
-/** Secrets with manifests on their way into or out of a repository, as the controller noted them. */
-function manifestSecrets(object: JsonObject): readonly string[] {
-  const { manifestSecretRefs, manifestSecretRef } = statusOf(object);
-  const references = [...(Array.isArray(manifestSecretRefs) ? manifestSecretRefs : []), manifestSecretRef];
-  return references.map(nameIn).filter((name) => name !== undefined);
-}
-
-/** The part of a spec that a VolumeClass completes. */
-function judgedByClass(kind: string, spec: Json | undefined): JsonObject | undefined {
-  if (!isObject(spec)) return undefined;
-  if (kind === 'volumes' || kind === 'backuprepositories') return spec;
-  const { repository } = spec;
-  return (kind === 'volumebackups' || kind === 'volumerestores') && isObject(repository) ? repository : undefined;
-}
-
-/** The spec of the volume that a snapshot is of, as the controller noted it. */
-function sourceSpecOf(snapshot: JsonObject): Json {
-  const { source } = statusOf(snapshot);
-  return isObject(source) ? (source['volumeSpec'] ?? {}) : {};
-}
-
 function nodeNameOf(object: JsonObject): string | undefined {
   const { nodeName } = statusOf(object);
   return typeof nodeName === 'string' ? nodeName : undefined;
@@ -317,13 +285,4 @@ function reporterOf(event: JsonObject): string | undefined {
   const source = isObject(event['source']) ? event['source']['host'] : undefined;
   const said = [source, event['reportingInstance']].filter((text) => typeof text === 'string' && text !== '');
   return said.every((text) => text === said[0]) ? (said[0] as string | undefined) : undefined;
-}
-
-/** Whether a spec names a Secret (`…SecretRef`) or ConfigMap (`caBundleRef`, `…ConfigMapRef`) anywhere. */
-function refersTo(value: Json | undefined, resource: string, name: string, field = ''): boolean {
-  if (Array.isArray(value)) return value.some((item) => refersTo(item, resource, name, field));
-  if (!isObject(value)) return false;
-  const fits = resource === 'secrets' ? /[sS]ecretRef$/ : /(?:[cC]onfigMap|caBundle)Ref$/;
-  if (fits.test(field) && value['name'] === name) return true;
-  return Object.entries(value).some(([key, inner]) => refersTo(inner, resource, name, key));
 }

@@ -1,4 +1,5 @@
 /** Who there is besides objects: the roles, the groups that stand for them, and the names of their users. */
+import { NODE_USER_PREFIX } from '../../api/group.ts';
 import type { User } from '../registry/request.ts';
 
 export type Role = 'admin' | 'viewer' | 'node' | 'controller';
@@ -16,17 +17,15 @@ export const GROUP_OF: Readonly<Record<Role, string>> = {
   controller: 'clawstore:controllers',
 };
 
-const NODE_PREFIX = 'clawstore:node:';
-
 /** The user of a role; in a client certificate its CN. A node's says which node it is. */
 export function userOf(role: Role, name: string): User {
-  return { name: role === 'node' ? `${NODE_PREFIX}${name}` : name, groups: [GROUP_OF[role]] };
+  return { name: role === 'node' ? `${NODE_USER_PREFIX}${name}` : name, groups: [GROUP_OF[role]] };
 }
 
 /** The node that a user of the node role is; undefined for anybody else. */
 export function nodeOf(user: User): string | undefined {
-  if (!user.groups.includes(GROUP_OF.node) || !user.name.startsWith(NODE_PREFIX)) return undefined;
-  return user.name.slice(NODE_PREFIX.length);
+  if (!user.groups.includes(GROUP_OF.node) || !user.name.startsWith(NODE_USER_PREFIX)) return undefined;
+  return user.name.slice(NODE_USER_PREFIX.length);
 }
 
 export function isAdmin(user: User): boolean {
