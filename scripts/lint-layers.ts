@@ -22,7 +22,20 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   apiserver: ['api', 'telemetry'],
   controllers: ['api', 'kube', 'runtime', 'drivers', 'backup', 'node', 's3', 'telemetry'],
   commands: ['api', 'kube'],
-  cli: ['api', 'telemetry', 'node', 'kube', 'runtime', 'drivers', 'backup', 'apiserver', 'controllers', 'commands'],
+  openclaw: ['api', 'commands', 'telemetry'],
+  cli: [
+    'api',
+    'telemetry',
+    'node',
+    'kube',
+    'runtime',
+    'drivers',
+    'backup',
+    'apiserver',
+    'controllers',
+    'commands',
+    'openclaw',
+  ],
   'main.ts': ['cli'],
 };
 

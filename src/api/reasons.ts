@@ -106,7 +106,7 @@ export const REASONS = {
   ServerUnreachable: 'The server does not answer; it is used again by itself once it does.',
   ServerNameNotResolved: 'The name of the server has no address.',
   ExportNotFound: 'The server does not export the path.',
-  ProtocolNotSupported: 'Server and node have no version of the protocol in common that the volume allows.',
+  ProtocolNotSupported: 'Server and node have no version of the protocol in common, or none that the volume allows.',
   AccessDenied: 'The server refuses this node, or what it wants to do.',
   StaleHandle: 'The server does not know any more what is mounted; it is mounted anew.',
   CredentialsNotFound: 'The Secret or ConfigMap that the volume names is not there, or lacks a key.',
@@ -152,6 +152,7 @@ export const REASONS = {
   KernelFeatureMissing: 'The kernel does not offer a feature that is needed.',
   PermissionDenied: 'The agent lacks a privilege that is needed.',
   Disabled: 'Turned off by configuration.',
+  PairingRequired: 'The OpenClaw gateway does not know the node yet: somebody must approve it there.',
   OrphansFound: 'Storage or mounts without an object were found; they are listed and kept.',
 
   // Repositories

@@ -32,6 +32,7 @@ import { giveBackMemoryWhenIdle } from './idle-memory.ts';
 import { leaderElector } from './leader.ts';
 import { lockNode, refuseMovedMountRoot } from './lock-node.ts';
 import { nodeIdentity } from './node-identity.ts';
+import type { OpenClawDependencies, OpenClawNode } from './openclaw-node.ts';
 import { poolReader } from './pool-reader.ts';
 import { runApiServer } from './run-apiserver.ts';
 import { serveHealth } from './serve-health.ts';
@@ -47,7 +48,7 @@ export async function compose(
   roles: ReadonlySet<Role>,
   settings: Settings,
   signal: AbortSignal,
-  { quiet, helper }: DaemonOptions,
+  { quiet, helper, openClawToken }: DaemonOptions,
 ): Promise<Daemon> {
   const { nodeName, mountRoot, mountHolder } = settings;
   const state = makeStateDir(settings.stateDir);
@@ -109,7 +110,22 @@ export async function compose(
       const engine = createResticEngine(node);
       const identity = nodeIdentity(state, node.mountRoot, nodeName);
       const agent = { client, log, metrics, nodeName, identity, node, drivers, engine, hostPathAllow, watchAll: isUp };
-      addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools, emptyDir) });
+      const gateway =
+        settings.openclaw === undefined
+          ? undefined
+          : await joinGateway(settings.openclaw, {
+              settings,
+              state,
+              client,
+              hostPathAllow,
+              token: openClawToken,
+              log,
+              metrics,
+              cleanups,
+            });
+      const features = gateway?.features;
+      addAgent(manager, { ...agent, version: productVersion(), pools: poolReader(pools, emptyDir), features });
+      if (gateway !== undefined) manager.addRunnable(gateway.runnable);
       claim = (stop) => claimNode({ client, nodeName, identity, clock: systemClock, log }, stop);
       manager.addRunnable({ name: 'space-guard', run: (stop) => guard.run(stop) });
     }
@@ -136,4 +152,10 @@ export async function compose(
     await cleanups.run();
     throw thrown;
   }
+}
+
+/** Loaded only where there is a gateway. */
+async function joinGateway(url: string, dependencies: OpenClawDependencies): Promise<OpenClawNode> {
+  const { openClawNode } = await import('./openclaw-node.ts');
+  return openClawNode(url, dependencies);
 }

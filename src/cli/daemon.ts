@@ -7,6 +7,7 @@ import type { KubeClient } from '../kube/client.ts';
 import { forkHelper, type HelperProcess } from '../node/fork-helper.ts';
 import { serviceManager } from '../node/service-manager.ts';
 import { ExitCode } from './exit-code.ts';
+import { takeOpenClawToken } from './openclaw-token.ts';
 import type { Settings } from './settings.ts';
 import { stopSignal } from './stop-signal.ts';
 
@@ -31,6 +32,8 @@ export interface DaemonOptions {
   /** Logs go to a file in the state directory instead of standard error. */
   readonly quiet: boolean;
   readonly helper: HelperProcess | undefined;
+  /** Token of the OpenClaw gateway, as the environment had it. */
+  readonly openClawToken: string | undefined;
 }
 
 /** Starts the roles; resolves when they serve. The signal stops them. */
@@ -38,14 +41,15 @@ export async function startDaemon(
   roles: readonly Role[],
   settings: Settings,
   signal: AbortSignal,
-  options: Omit<DaemonOptions, 'helper'>,
+  options: Pick<DaemonOptions, 'quiet'>,
 ): Promise<Daemon> {
   // Found before there are children, who must not inherit it.
   serviceManager();
+  const openClawToken = takeOpenClawToken();
   const helper = roles.includes('agent') ? forkHelper() : undefined;
   const { compose } = await import('./compose.ts');
   try {
-    return keepAlive(await compose(new Set(roles), settings, signal, { ...options, helper }));
+    return keepAlive(await compose(new Set(roles), settings, signal, { ...options, helper, openClawToken }));
   } catch (thrown) {
     // It may have failed before anything took the helper over, and a helper keeps this process alive.
     helper?.stream.destroy();

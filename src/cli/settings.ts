@@ -3,6 +3,7 @@
  * Everything is checked here, once, and each error names the flag.
  */
 import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { isAbsolute, join, normalize } from 'node:path';
 import type { DestinationDefaults } from '../api/destination-defaults.ts';
@@ -38,6 +39,14 @@ export interface Settings {
   readonly invokeNamespace: string;
   /** In the config file alone. */
   readonly destinations: readonly DestinationDefaults[];
+  /** Gateway whose node this machine is; undefined = none. */
+  readonly openclaw: string | undefined;
+  /** File with the gateway's token. */
+  readonly openclawTokenFile: string | undefined;
+  /** What the gateway may call: names of commands, or words that stand for some. */
+  readonly openclawCommands: readonly string[];
+  /** With whose rights these commands act; undefined = those of the agent. */
+  readonly openclawKubeconfig: string | undefined;
 }
 
 /** Settings as strings, from wherever they came; keys are the flags' names in camel case. */
@@ -136,6 +145,34 @@ export const SETTING_FLAGS: readonly SettingFlag[] = [
     help: 'namespace of the objects that invoked commands make',
     fallback: 'default',
   },
+  {
+    flags: '--openclaw <url>',
+    key: 'openclaw',
+    env: 'CLAWSTORE_OPENCLAW',
+    help: 'OpenClaw gateway that the agent joins as a node (ws:// or wss://); its token: CLAWSTORE_OPENCLAW_TOKEN or a file',
+    fallback: 'off',
+  },
+  {
+    flags: '--openclaw-token-file <file>',
+    key: 'openclawTokenFile',
+    env: 'CLAWSTORE_OPENCLAW_TOKEN_FILE',
+    help: "file with the gateway's token, which is needed until the node has one of its own",
+    fallback: 'none',
+  },
+  {
+    flags: '--openclaw-commands <name,...>',
+    key: 'openclawCommands',
+    env: 'CLAWSTORE_OPENCLAW_COMMANDS',
+    help: 'commands that the gateway may call: names, all, or read-only',
+    fallback: 'all',
+  },
+  {
+    flags: '--openclaw-kubeconfig <file>',
+    key: 'openclawKubeconfig',
+    env: 'CLAWSTORE_OPENCLAW_KUBECONFIG',
+    help: 'kubeconfig with whose rights these commands act',
+    fallback: '--kubeconfig',
+  },
 ];
 
 /**
@@ -184,6 +221,9 @@ export function resolveSettings(raw: RawSettings): Settings {
   const metrics = text(raw, 'metrics');
   const auditLog = text(raw, 'auditLog');
   const allow = raw['hostPathAllow'];
+  const openclaw = text(raw, 'openclaw');
+  const openclawTokenFile = text(raw, 'openclawTokenFile');
+  const openclawKubeconfig = text(raw, 'openclawKubeconfig');
   return {
     stateDir,
     kubeconfig: absolute('--kubeconfig', text(raw, 'kubeconfig') ?? join(stateDir, 'kubeconfig')),
@@ -197,6 +237,12 @@ export function resolveSettings(raw: RawSettings): Settings {
     logLevel: parseLevel(text(raw, 'logLevel') ?? 'info'),
     invokeNamespace,
     destinations: parseDestinations(raw['destinations']),
+    openclaw: openclaw === undefined || openclaw === 'off' ? undefined : gatewayUrl('--openclaw', openclaw),
+    openclawTokenFile:
+      openclawTokenFile === undefined ? undefined : absolute('--openclaw-token-file', openclawTokenFile),
+    openclawCommands: words(raw['openclawCommands'] ?? 'all'),
+    openclawKubeconfig:
+      openclawKubeconfig === undefined ? undefined : absolute('--openclaw-kubeconfig', openclawKubeconfig),
   };
 }
 
@@ -220,15 +266,55 @@ function absolute(flag: string, path: string): string {
 }
 
 function parsePrefixes(value: unknown): readonly string[] {
+  return words(value).map((entry) => {
+    const path = absolute('--host-path-allow', entry);
+    if (path === '/') throw usage('--host-path-allow', '"/" would allow the whole host');
+    return path;
+  });
+}
+
+/** A list, or a text with commas. */
+function words(value: unknown): readonly string[] {
   const list: readonly unknown[] = Array.isArray(value) ? value : String(value).split(',');
-  return list
-    .map((entry) => `${entry}`.trim())
-    .filter((entry) => entry !== '')
-    .map((entry) => {
-      const path = absolute('--host-path-allow', entry);
-      if (path === '/') throw usage('--host-path-allow', '"/" would allow the whole host');
-      return path;
-    });
+  return list.map((entry) => `${entry}`.trim()).filter((entry) => entry !== '');
+}
+
+/** The address of a gateway. Without encryption the token would be there for everybody on the way to read. */
+function gatewayUrl(flag: string, value: string): string {
+  const url = URL.parse(value);
+  if (url === null || !['ws:', 'wss:'].includes(url.protocol)) {
+    throw usage(flag, 'must be the URL of a gateway, e.g. ws://127.0.0.1:18789 or wss://gateway.example');
+  }
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    throw usage(flag, 'must not have credentials, a query or a fragment in it; give the token in a file');
+  }
+  if (url.protocol === 'ws:' && !isNear(url.hostname)) {
+    throw usage(flag, `ws:// to ${url.hostname} would send the token unencrypted: use wss://, or a private address`);
+  }
+  return url.href;
+}
+
+/** Loopback and the private ranges of RFC 1918, RFC 4193, RFC 6598 and link-local. */
+const NEAR = new BlockList();
+for (const [net, prefix, family] of [
+  ['127.0.0.0', 8, 'ipv4'],
+  ['10.0.0.0', 8, 'ipv4'],
+  ['172.16.0.0', 12, 'ipv4'],
+  ['192.168.0.0', 16, 'ipv4'],
+  ['100.64.0.0', 10, 'ipv4'],
+  ['169.254.0.0', 16, 'ipv4'],
+  ['::1', 128, 'ipv6'],
+  ['fc00::', 7, 'ipv6'],
+  ['fe80::', 10, 'ipv6'],
+] as const) {
+  NEAR.addSubnet(net, prefix, family);
+}
+
+function isNear(hostname: string): boolean {
+  if (hostname === 'localhost' || hostname.endsWith('.localhost')) return true;
+  const address = hostname.replace(/^\[|\]$/g, '');
+  const family = isIP(address);
+  return family !== 0 && NEAR.check(address, family === 4 ? 'ipv4' : 'ipv6');
 }
 
 function parseAddress(flag: string, value: string): ListenAddress {

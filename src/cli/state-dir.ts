@@ -44,6 +44,8 @@ export interface StateDir {
   readonly fills: string;
   /** What the backup engine keeps of repositories; may go at any time. */
   readonly engineCache: string;
+  /** Who this node is to OpenClaw gateways. */
+  readonly openclaw: string;
   /** Where logs go while a table is on the screen. */
   readonly logFile: string;
   /** Who this installation is, for the Lease of its node. */
@@ -65,6 +67,7 @@ export function stateDirOf(root: string): StateDir {
     snapshotsData: join(root, 'snapshots-data'),
     fills: join(root, 'fills'),
     engineCache: join(root, ENGINE_CACHE),
+    openclaw: join(root, 'openclaw'),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),
     nodeIdFile: join(root, 'node-id'),
@@ -98,7 +101,7 @@ export function isStateDir(root: string): boolean {
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
   const { lockFile, agentLockFile, apiserver, logFile, nodeIdFile, ...rest } = stateDirOf(root);
-  const { pools, nfs, s3, snapshots, snapshotsData, fills, engineCache } = rest;
+  const { pools, nfs, s3, snapshots, snapshotsData, fills, engineCache, openclaw } = rest;
   const files = [
     lockFile,
     agentLockFile,
@@ -108,7 +111,7 @@ export function contentsOf(root: string): readonly string[] {
     instanceFile(root),
     newInstanceFile(root),
   ];
-  const directories = [apiserver, pools, nfs, s3, snapshots, snapshotsData, fills, engineCache];
+  const directories = [apiserver, pools, nfs, s3, snapshots, snapshotsData, fills, engineCache, openclaw];
   return [...files, nodeIdFile, `${nodeIdFile}.new`, ...directories];
 }
 

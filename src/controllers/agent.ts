@@ -24,7 +24,7 @@ import {
 } from '../api/meta.ts';
 import type { Restore } from '../api/restore.ts';
 import type { Snapshot } from '../api/snapshot.ts';
-import type { StorageNode } from '../api/storage-node.ts';
+import type { NodeFeature, StorageNode } from '../api/storage-node.ts';
 import type { Volume } from '../api/volume.ts';
 import { volumeTypeOf } from '../api/volume.ts';
 import type { VolumeClass } from '../api/volume-class.ts';
@@ -37,7 +37,7 @@ import { EventRecorder } from '../kube/events.ts';
 import { sameValue } from '../kube/field-diff.ts';
 import type { NodeLayer } from '../node/layer.ts';
 import { Manager } from '../runtime/manager.ts';
-import type { Cache } from '../runtime/source.ts';
+import type { Cache, Source } from '../runtime/source.ts';
 import { channelSource, timerSource } from '../runtime/source.ts';
 import type { Delta } from '../runtime/store.ts';
 import type { Clock } from '../telemetry/clock.ts';
@@ -103,6 +103,8 @@ export interface AgentOptions {
   readonly engine?: BackupEngine | undefined;
   /** The pools of this node; none without it. */
   readonly pools?: PoolReader | undefined;
+  /** What else this process can do on the node; its source queues the node's name when that changes. */
+  readonly features?: FeatureSource | undefined;
   /**
    * Watch all objects instead of this node's only: right where the controllers run in the same manager, whose caches
    * are then shared (`clawstore up`).
@@ -110,6 +112,12 @@ export interface AgentOptions {
   readonly watchAll?: boolean | undefined;
   /** Keys worked on at once, per kind; default 64. */
   readonly concurrency?: number | undefined;
+}
+
+/** Features of the node that neither the node layer nor a driver knows of. */
+export interface FeatureSource {
+  list(): readonly NodeFeature[];
+  readonly source: Source;
 }
 
 /** Snapshots taken and volumes filled at once, of images: each mostly waits for the disk. */
@@ -310,10 +318,11 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       nodes: nodes.store,
       info,
       pools: options.pools ?? (() => Promise.resolve([])),
-      features: node.features,
+      features: () => [...node.features, ...(options.features?.list() ?? [])],
       isBeingRead: (uid) => records.readings.mayHave(uid),
     }),
     sources: [
+      ...(options.features === undefined ? [] : [options.features.source]),
       { name: 'start', start: (enqueue) => enqueue(nodeName), synced: () => Promise.resolve() },
       deltaSource(nodes, (delta) => nodeKeys(delta, nodeName)),
       deltaSource(volumes, (delta) => goneKeys(delta, nodeName)),

@@ -6,6 +6,7 @@
  * here; all others are left to client-node, which is imported only then.
  */
 import { readFile } from 'node:fs/promises';
+import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
@@ -126,15 +127,13 @@ async function viaClientNode(load: (config: ClientNodeConfig) => void, context?:
   }
 }
 
-type HttpsOptions = Parameters<ClientNodeConfig['applyToHTTPSOptions']>[0];
-
-async function httpsOptions(config: ClientNodeConfig): Promise<HttpsOptions> {
-  const options: HttpsOptions = {};
+async function httpsOptions(config: ClientNodeConfig): Promise<RequestOptions> {
+  const options: RequestOptions = {};
   await config.applyToHTTPSOptions(options);
   return options;
 }
 
-function bearer(options: HttpsOptions): string | undefined {
+function bearer(options: RequestOptions): string | undefined {
   const headers = (options.headers ?? {}) as Record<string, unknown>;
   const value = headers['Authorization'] ?? headers['authorization'];
   return typeof value === 'string' && value.startsWith('Bearer ') ? value.slice('Bearer '.length) : undefined;

@@ -214,6 +214,21 @@ export function createMetrics() {
       ['result'],
     ),
     remounts: counter('clawstore_mount_remounts_total', 'Mounts that were made again, by what was wrong.', ['reason']),
+    openClawConnected: gauge(
+      'clawstore_openclaw_connected',
+      'Whether the node has joined the OpenClaw gateway (1) or not (0).',
+      ['gateway'],
+    ),
+    openClawInvokes: counter('clawstore_openclaw_invokes_total', 'Commands invoked through the OpenClaw gateway.', [
+      'command',
+      'result',
+    ]),
+    openClawInvokeTime: histogram(
+      'clawstore_openclaw_invoke_duration_seconds',
+      'Time from an invocation through the OpenClaw gateway to its answer.',
+      OPERATION_BUCKETS,
+      ['command'],
+    ),
     buildInfo: gauge('clawstore_build_info', 'Always 1; the labels tell the build.', ['version', 'node_version']),
   };
 }

@@ -33,6 +33,15 @@ describe('settings', () => {
     [{ logLevel: 'loud' }, '--log-level'],
     [{ invokeNamespace: '../x' }, '--invoke-namespace'],
     [{ destinations: [] }, 'destinations'],
+    [{ openclaw: 'gateway' }, '--openclaw'],
+    [{ openclaw: 'http://127.0.0.1:18789' }, '--openclaw'],
+    [{ openclaw: 'ws://token@127.0.0.1:18789' }, '--openclaw'],
+    [{ openclaw: 'wss://gateway.example/?token=x' }, '--openclaw'],
+    [{ openclaw: 'ws://gateway.example' }, '--openclaw'],
+    [{ openclaw: 'ws://8.8.8.8:18789' }, '--openclaw'],
+    [{ openclaw: 'ws://[2001:db8::1]:18789' }, '--openclaw'],
+    [{ openclawTokenFile: 'token' }, '--openclaw-token-file'],
+    [{ openclawKubeconfig: 'admin' }, '--openclaw-kubeconfig'],
   ];
   for (const [raw, flag] of refused) {
     it(`refuse ${JSON.stringify(raw).slice(0, 60)} and name ${flag}`, () => {
@@ -45,6 +54,17 @@ describe('settings', () => {
   it('read addresses with and without brackets', () => {
     expect(resolveSettings({ listen: '[::1]:443' }).listen).to.deep.equal({ host: '::1', port: 443 });
     expect(resolveSettings({ listen: ':0' }).listen).to.deep.equal({ host: '127.0.0.1', port: 0 });
+  });
+
+  it('take a gateway that is near unencrypted, and any other encrypted', () => {
+    const near = ['ws://127.0.0.1:18789', 'ws://localhost:1', 'ws://[::1]:1', 'ws://10.1.2.3:1', 'ws://[fd00::1]:1'];
+    for (const openclaw of [...near, 'wss://gateway.example']) {
+      expect(resolveSettings({ openclaw }).openclaw).to.equal(`${openclaw}/`);
+    }
+    expect(resolveSettings({ openclaw: 'off' }).openclaw).to.equal(undefined);
+    expect(resolveSettings({}).openclawCommands).to.deep.equal(['all']);
+    const { openclawCommands } = resolveSettings({ openclawCommands: 'volume.list, volume.create' });
+    expect(openclawCommands).to.deep.equal(['volume.list', 'volume.create']);
   });
 
   it('cut trailing slashes of paths and prefixes', () => {

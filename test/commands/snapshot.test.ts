@@ -45,11 +45,17 @@ function world(status: SnapshotStatus, ...there: readonly Snapshot[]) {
       if (resource.plural === 'volumes') return name === 'data' ? volume('data') : notFound();
       return snapshots.get(name) ?? notFound();
     },
-    list: async (_resource: unknown, { fieldSelector = '' }: { readonly fieldSelector?: string }) => ({
-      items: [...snapshots.values()].filter(
-        ({ metadata }) =>
-          !fieldSelector.startsWith('metadata.name=') || fieldSelector === `metadata.name=${metadata.name}`,
-      ),
+    list: async (
+      _resource: unknown,
+      { fieldSelector = '', labelSelector = '' }: { readonly fieldSelector?: string; readonly labelSelector?: string },
+    ) => ({
+      items: [...snapshots.values()].filter(({ metadata }) => {
+        const [label = '', value] = labelSelector.split('=');
+        return (
+          (!fieldSelector.startsWith('metadata.name=') || fieldSelector === `metadata.name=${metadata.name}`) &&
+          (labelSelector === '' || metadata.labels?.[label] === value)
+        );
+      }),
       resourceVersion: '1',
     }),
     async *watch(_resource: unknown, { signal }: { readonly signal: AbortSignal }): AsyncGenerator<never> {
@@ -110,6 +116,16 @@ describe('volume.snapshot', () => {
     expect(first).to.deep.include({ state: 'running', success: false, snapshotId: created[0] });
     expect(await runCommand(volumeSnapshot, { volumeId: 'data' }, context)).to.deep.equal(first);
     expect(created).to.have.length(1);
+  });
+
+  it('answers a request that it has seen before for what that one began, also when it is done', async () => {
+    const { context, created } = world(taken);
+    const again = { ...context, requestId: 'a key: with any text' };
+    const first = await runCommand(volumeSnapshot, { volumeId: 'data' }, again);
+    expect(await runCommand(volumeSnapshot, { volumeId: 'data' }, again)).to.deep.equal(first);
+    await runCommand(volumeSnapshot, { volumeId: 'data' }, { ...context, requestId: 'another' });
+    await runCommand(volumeSnapshot, { volumeId: 'data' }, context);
+    expect(created).to.have.length(3);
   });
 
   it('says why it cannot be taken', async () => {

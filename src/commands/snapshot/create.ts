@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { findCondition, isTrue } from '../../api/conditions.ts';
 import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
 import { isDeleting, SNAPSHOTS } from '../../api/meta.ts';
@@ -47,7 +48,10 @@ export const volumeSnapshot: Command<Pick<Params, 'volumeId'>, TakenSnapshot> = 
   },
   async run({ volumeId }, context) {
     await getVolume(volumeId, context);
-    const snapshot = (await unfinished(volumeId, context)) ?? (await createNext({ volumeId }, context));
+    const snapshot =
+      (await begunBy(volumeId, context)) ??
+      (await unfinished(volumeId, context)) ??
+      (await createNext({ volumeId }, context));
     return answerOf(await untilTaken(snapshot, 'volume.snapshot', context));
   },
 };
@@ -79,6 +83,21 @@ export function snapshotCreate(onSnapshot: OnSnapshot = () => undefined): Comman
       return detailsOf(await untilTaken(snapshot, 'snapshot create', context, onSnapshot));
     },
   };
+}
+
+/** What an earlier delivery of this very request began, whether it is there by now or not. */
+async function begunBy(
+  volumeId: string,
+  { client, namespace, requestId, signal }: CommandContext,
+): Promise<Snapshot | undefined> {
+  if (requestId === undefined) return undefined;
+  const labelSelector = `${LABELS.request}=${requestLabel(requestId)}`;
+  const { items } = await client
+    .list<Snapshot>(SNAPSHOTS, { namespace, labelSelector, signal })
+    .catch((cause: unknown) => {
+      throw fromKube(cause);
+    });
+  return items.find((snapshot) => !isDeleting(snapshot) && snapshot.spec.volumeRef.name === volumeId);
 }
 
 /** A snapshot that an earlier call began and that is not there yet. */
@@ -144,8 +163,13 @@ async function createOrCompare(name: string, params: Params, context: CommandCon
   });
 }
 
-async function create(name: string, params: Params, { client, namespace, signal }: CommandContext): Promise<Snapshot> {
-  const labels = { [LABELS.managedBy]: 'clawstore', [LABELS.volume]: params.volumeId };
+async function create(name: string, params: Params, context: CommandContext): Promise<Snapshot> {
+  const { client, namespace, requestId, signal } = context;
+  const labels = {
+    [LABELS.managedBy]: 'clawstore',
+    [LABELS.volume]: params.volumeId,
+    ...(requestId === undefined ? {} : { [LABELS.request]: requestLabel(requestId) }),
+  };
   const metadata = { name, namespace, labels };
   const snapshot: Snapshot = { apiVersion: API_VERSION, kind: SNAPSHOTS.kind, metadata, spec: specOf(params) };
   return client
@@ -185,6 +209,11 @@ async function untilTaken(
     if (last !== undefined && isTimeout(thrown) && isBeingTaken(last)) return last;
     throw thrown instanceof KubeError ? fromKube(thrown) : thrown;
   }
+}
+
+/** A request ID may be any text, and a label may not. */
+function requestLabel(requestId: string): string {
+  return createHash('sha256').update(requestId).digest('hex').slice(0, 40);
 }
 
 function isTimeout(thrown: unknown): boolean {

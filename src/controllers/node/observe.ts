@@ -2,11 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { keyOf } from '../../api/meta.ts';
-import type { StorageNodeInfo, StoragePool } from '../../api/storage-node.ts';
+import type { NodeFeature, StorageNodeInfo, StoragePool } from '../../api/storage-node.ts';
 import type { VolumeType } from '../../api/volume.ts';
 import type { EngineFeatures } from '../../backup/engine.ts';
 import type { DriverCapabilities, DriverLeftover, SnapshotLeftover } from '../../drivers/driver.ts';
-import type { NodeLayer } from '../../node/layer.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import type { Failure } from '../support/failure.ts';
 import { failureOf } from '../support/failure.ts';
@@ -21,7 +20,7 @@ export interface NodeFacts {
   readonly info: StorageNodeInfo;
   readonly mountRoot: string;
   readonly drivers: ReadonlyMap<VolumeType, DriverCapabilities>;
-  readonly features: NodeLayer['features'];
+  readonly features: readonly NodeFeature[];
   /** Undefined where this agent makes no backups. */
   readonly engine?: EngineFeatures | undefined;
   readonly pools: readonly StoragePool[];
@@ -38,7 +37,7 @@ export interface ObserveDependencies extends AgentDependencies {
 /** Asks everything on the node; a part that does not answer is a failure of the node. */
 export async function observeNode(
   dependencies: ObserveDependencies,
-  features: NodeLayer['features'],
+  features: readonly NodeFeature[],
   signal: AbortSignal,
 ): Promise<{ readonly facts: NodeFacts } | { readonly failure: Failure }> {
   const { node, stores, isBeingRead = () => false } = dependencies;

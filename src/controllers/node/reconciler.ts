@@ -1,10 +1,9 @@
 /** This node as a StorageNode: made when it is not there, kept true, written only when something changed. */
 import { API_VERSION, LABELS } from '../../api/group.ts';
 import { STORAGE_NODES } from '../../api/meta.ts';
-import type { StorageNode, StorageNodeInfo } from '../../api/storage-node.ts';
+import type { NodeFeature, StorageNode, StorageNodeInfo } from '../../api/storage-node.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
-import type { NodeLayer } from '../../node/layer.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
@@ -24,7 +23,7 @@ export interface NodeDependencies extends AgentDependencies {
   readonly info: StorageNodeInfo;
   readonly pools: PoolReader;
   readonly isBeingRead?: ((uid: string) => boolean) | undefined;
-  readonly features: NodeLayer['features'];
+  readonly features: () => readonly NodeFeature[];
 }
 
 export function nodeReconciler(dependencies: NodeDependencies): Reconciler {
@@ -34,7 +33,7 @@ export function nodeReconciler(dependencies: NodeDependencies): Reconciler {
 async function reconcile(key: string, deps: NodeDependencies, context: ReconcileContext): Promise<Result> {
   const { signal } = context;
   const node = deps.nodes.get(key) ?? (await create(key, deps, signal));
-  const seen = await observeNode(deps, deps.features, signal);
+  const seen = await observeNode(deps, deps.features(), signal);
   const status = deriveNodeStatus(node, seen, new Date(context.clock.now()));
   if (await deps.writer.status(STORAGE_NODES, node, status, { signal })) {
     recordConditionEvents(deps.events, node, node.status?.conditions, status.conditions);

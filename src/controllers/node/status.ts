@@ -72,7 +72,7 @@ function featuresOf({ features, drivers, engine }: NodeFacts): readonly NodeFeat
   if (engine !== undefined) byName.set(ENGINE_FEATURE, engineFeature(engine));
   for (const feature of [...features, ...[...drivers.values()].flatMap((driver) => driver.features)]) {
     if (byName.has(feature.name)) continue;
-    const { name, available, reason, message } = feature;
+    const { name, available, reason = '', message = '' } = feature;
     byName.set(name, { name, available, ...(reason === '' ? {} : { reason }), ...(message === '' ? {} : { message }) });
   }
   return [...byName.values()];
