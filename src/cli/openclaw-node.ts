@@ -48,7 +48,9 @@ export async function openClawNode(url: string, dependencies: OpenClawDependenci
   const commands = commandsOf(settings);
   let { client } = dependencies;
   if (openclawKubeconfig !== undefined) {
-    const own = await connectTo(openclawKubeconfig, { metrics });
+    const own = await connectTo(openclawKubeconfig, { metrics }).catch((cause: unknown) => {
+      throw new CliError(ExitCode.usage, `--openclaw-kubeconfig: ${messageOf(cause)}`, { cause });
+    });
     cleanups.add(() => own.close());
     client = own;
   }

@@ -275,7 +275,7 @@ const FRAME_BYTES = 4096;
 
 function resultOf(outcome: Outcome, maxPayload: number): object {
   if (!outcome.ok) return outcome;
-  const payloadJSON = JSON.stringify(outcome.payload);
+  const payloadJSON = JSON.stringify(outcome.payload ?? null);
   // As text within JSON, each quote takes a byte more.
   const bytes = Buffer.byteLength(JSON.stringify(payloadJSON)) + FRAME_BYTES;
   if (bytes <= maxPayload) return { ok: true, payloadJSON };

@@ -133,7 +133,9 @@ export class Invocations {
     if (known !== undefined && known.what !== what) {
       return failure('InvalidParameter', `${command.name}: the idempotency key stands for another request`);
     }
-    const call = known ?? this.#start(command, paramsJSON, request, what);
+    // One that nobody waited for any more is on its way out, with no answer for somebody new.
+    const isAlive = known !== undefined && !known.stop.signal.aborted;
+    const call = isAlive ? known : this.#start(command, paramsJSON, request, what);
     call.waiting.add(id);
     const cancelled = new Promise<undefined>((resolve) => {
       this.#deliveries.set(id, { call, cancelled: () => resolve(undefined) });
@@ -151,7 +153,11 @@ export class Invocations {
     const call: Call = { what, outcome, stop, waiting: new Set() };
     if (key !== undefined) {
       this.#byKey.set(key, call);
-      void outcome.then((done) => (isFinal(command, done) ? this.#keep(key) : this.#byKey.delete(key)));
+      void outcome.then((done) => {
+        if (this.#byKey.get(key) !== call) return;
+        if (isFinal(command, done)) this.#keep(key);
+        else this.#byKey.delete(key);
+      });
     }
     return call;
   }

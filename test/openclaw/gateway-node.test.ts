@@ -547,6 +547,22 @@ describe('a node of an OpenClaw gateway', () => {
       expect(gateway.results.map(({ id }) => id)).to.deep.equal(['2']);
     });
 
+    it('begins anew for who asks again', async () => {
+      await joined();
+      gateway.invoke('1', 'work.hold', {}, { idempotencyKey: 'k' });
+      await until(() => commands.contexts.length === 1);
+      gateway.event('node.invoke.cancel', { invokeId: '1' });
+      gateway.invoke('2', 'work.hold', {}, { idempotencyKey: 'k' });
+      await until(() => commands.contexts.length === 2);
+      gateway.invoke('3', 'work.hold', {}, { idempotencyKey: 'k' });
+      gateway.invoke('4', 'work.list');
+      await payload('4');
+      commands.release();
+      for (const id of ['2', '3']) expect(await payload(id)).to.deep.equal({ held: true });
+      expect(commands.contexts).to.have.length(2);
+      expect(commands.contexts.map(({ signal }) => signal.aborted)).to.deep.equal([true, false]);
+    });
+
     it('goes on for another delivery of the same request', async () => {
       await joined();
       gateway.invoke('1', 'work.hold', {}, { idempotencyKey: 'k' });
