@@ -8,10 +8,10 @@ MAKEFLAGS += --no-print-directory
 
 TEST := node scripts/test.ts
 
-.PHONY: help setup setup-node setup-test tools build run test test-full lint format unit contract e2e e2e-nfs probe bench coverage mutants clean
+.PHONY: help setup setup-node setup-test tools build run test test-full lint format unit contract e2e e2e-nfs e2e-openclaw probe bench coverage mutants clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Node 24, npm packages and the Debian packages that running needs; looks first, installs only what is missing
 	@scripts/setup.sh run
@@ -22,7 +22,7 @@ setup-node:
 setup-test:
 	@scripts/setup.sh test
 
-tools: setup-test ## the test servers (kube-apiserver, etcd, kubectl, promtool, versitygw, rclone), into a cache outside the checkout
+tools: setup-test ## the test servers (kube-apiserver, etcd, kubectl, promtool, versitygw, rclone, OpenClaw), into a cache outside the checkout
 	@node scripts/tools.ts ensure
 
 build: setup-node ## dist/, bundled
@@ -55,6 +55,9 @@ e2e: setup-test build ## real mounts, real API servers, real kubectl; one suite:
 
 e2e-nfs: setup-test build ## nfs volumes: a real kernel client in User-Mode Linux, a real server that dies and comes back
 	@$(TEST) --suite nfs
+
+e2e-openclaw: setup-test build ## a node of a real OpenClaw gateway, from its npm package
+	@$(TEST) --suite openclaw
 
 probe: setup-node ## look at what this machine can do and write docs/test-machine.md
 	@e2e/probe.sh --write docs/test-machine.md

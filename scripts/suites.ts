@@ -75,6 +75,7 @@ const E2E_APART: readonly string[] = [
   'e2e/control-plane-*.test.ts',
   'e2e/nfs*.test.ts',
   'e2e/quota*.test.ts',
+  'e2e/openclaw*.test.ts',
 ];
 
 /** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
@@ -301,6 +302,18 @@ export const SUITES: readonly Suite[] = [
     beside: true,
     deadlineSeconds: 420,
     tools: ['linux.uml', 'kubectl'],
+    env: { E2E_CONTROL_PLANE: 'embedded' },
+  },
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'openclaw',
+    specs: ['e2e/openclaw*.test.ts'],
+    namespaces: true,
+    ownNetwork: true,
+    beside: true,
+    deadlineSeconds: 900,
+    tools: ['kubectl', 'openclaw'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   },
   {

@@ -11,11 +11,12 @@
 
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { findBundle, lockFile, makeBundle } from './tools/cache.ts';
 import { type Bundle, TOOLS, type Tool, type ToolName } from './tools/catalogue.ts';
 import { unpackDebs } from './tools/deb.ts';
 import { buildGoModule } from './tools/go-module.ts';
+import { installNpmPackages } from './tools/npm-package.ts';
 import { output } from './tools/run.ts';
 
 export type { ToolName } from './tools/catalogue.ts';
@@ -35,9 +36,9 @@ export async function toolPath(name: ToolName): Promise<string> {
   return path;
 }
 
-/** What must be in the environment of a tool besides its path: where its shared libraries are. */
+/** What must be in the environment of a tool besides its path: where its shared libraries or its Node are. */
 export async function toolRuntime(name: ToolName): Promise<Readonly<Record<string, string>>> {
-  return libraryPath(describe(name), await toolPath(name));
+  return runtimeOf(describe(name), await toolPath(name));
 }
 
 /** First line that the tool says about its version. */
@@ -82,7 +83,7 @@ async function given(tool: Tool): Promise<string | undefined> {
 }
 
 async function newEnough(tool: Tool, path: string): Promise<boolean> {
-  const env = { ...process.env, ...libraryPath(tool, path) };
+  const env = { ...process.env, ...runtimeOf(tool, path) };
   const said = await output(path, tool.versionArgs, { timeoutMs: 60_000, env }).catch(() => '');
   if (tool.minimum === undefined) return said !== '';
   const match = /(\d+)\.(\d+)/.exec(said);
@@ -91,8 +92,11 @@ async function newEnough(tool: Tool, path: string): Promise<boolean> {
   return major > tool.minimum[0] || (major === tool.minimum[0] && minor >= tool.minimum[1]);
 }
 
-/** Libraries lie beside a tool that was unpacked; one of the system finds its own. */
-function libraryPath({ libraries = [], file }: Tool, path: string): Readonly<Record<string, string>> {
+/** Libraries lie beside a tool that was unpacked; one of the system finds its own. Node is the one that runs this. */
+function runtimeOf({ libraries = [], file, bundle }: Tool, path: string): Readonly<Record<string, string>> {
+  if (bundle.source.kind === 'npm') {
+    return { PATH: [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter) };
+  }
   if (libraries.length === 0 || !path.endsWith(`/${file}`)) return {};
   const root = path.slice(0, -file.length);
   return { LD_LIBRARY_PATH: libraries.map((folder) => join(root, folder)).join(delimiter) };
@@ -120,10 +124,7 @@ async function make(bundle: Bundle): Promise<void> {
   const start = Date.now();
   const { source } = bundle;
   await makeBundle(bundle, async (folder) => {
-    const version =
-      source.kind === 'deb'
-        ? await unpackDebs(source, folder, progress)
-        : await buildGoModule(source, await toolPath('go'), folder, progress);
+    const version = await provide(source, folder, progress);
     for (const tool of TOOLS.filter((candidate) => candidate.bundle === bundle)) {
       if (await newEnough(tool, join(folder, tool.file))) continue;
       throw new Error(`${tool.name} ${version} does not run on this machine or is too old`);
@@ -131,6 +132,17 @@ async function make(bundle: Bundle): Promise<void> {
     return version;
   });
   progress(`ready after ${((Date.now() - start) / 1000).toFixed(1)} s`);
+}
+
+async function provide(source: Bundle['source'], folder: string, progress: (text: string) => void): Promise<string> {
+  switch (source.kind) {
+    case 'deb':
+      return await unpackDebs(source, folder, progress);
+    case 'npm':
+      return await installNpmPackages(source, folder, progress);
+    case 'go':
+      return await buildGoModule(source, await toolPath('go'), folder, progress);
+  }
 }
 
 function isExecutable(path: string): boolean {

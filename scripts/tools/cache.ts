@@ -24,6 +24,8 @@ function inputsHash(bundle: Bundle): string {
     const sources = readdirSync(folder).filter((name) => name.endsWith('.go'));
     for (const file of ['go.mod', 'go.sum', ...sources.sort()]) hash.update(readFileSync(join(folder, file)));
   }
+  if (bundle.source.kind === 'npm')
+    hash.update(readFileSync(join(checkout, bundle.source.folder, 'package-lock.json')));
   return hash.digest('hex').slice(0, 12);
 }
 

@@ -19,10 +19,20 @@ export interface GoSource {
   readonly cost: string;
 }
 
+/** A tool out of npm packages, whose lock file pins every one of them by its hash. */
+export interface NpmSource {
+  readonly kind: 'npm';
+  /** Folder with package.json and package-lock.json, from the top of the checkout. */
+  readonly folder: string;
+  readonly version: string;
+  /** What a person should expect of the first installation. */
+  readonly cost: string;
+}
+
 /** One folder of the cache: `CACHE/NAME/VERSION-HASH`. */
 export interface Bundle {
   readonly name: string;
-  readonly source: DebSource | GoSource;
+  readonly source: DebSource | GoSource | NpmSource;
 }
 
 export interface Tool {
@@ -64,6 +74,7 @@ export type ToolName =
   | 'ganesha.nfsd'
   | 'crun'
   | 'busybox'
+  | 'openclaw'
   | 'go';
 
 const KUBE_VERSION = 'v1.34.4';
@@ -334,6 +345,25 @@ export const TOOLS: readonly Tool[] = [
     minimum: [1, 35],
     fromPath: false,
     always: false,
+  },
+  {
+    // The gateway that relays our commands. What the tests expect of its words is this version's.
+    name: 'openclaw',
+    env: 'OPENCLAW',
+    bundle: {
+      name: 'openclaw',
+      source: {
+        kind: 'npm',
+        folder: 'e2e/tools/openclaw',
+        version: '2026.9.6',
+        cost: 'about 1 minute on 2 cores the first time, 800 MB on disk',
+      },
+    },
+    file: 'node_modules/openclaw/openclaw.mjs',
+    versionArgs: ['--version'],
+    minimum: [2026, 9],
+    fromPath: false,
+    always: true,
   },
   {
     name: 'go',

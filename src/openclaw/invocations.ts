@@ -194,7 +194,7 @@ export class Invocations {
       });
     });
     const done = queue.add(async (): Promise<Outcome> => {
-      const timeoutMs = ends - clock.monotonic();
+      const timeoutMs = Math.floor(ends - clock.monotonic());
       if (stop.signal.aborted || timeoutMs <= 0)
         return failure('Timeout', `${command.name}: it did not get its turn in time`);
       return this.#answer(command, paramsJSON, { ...context, signal: stop.signal, timeoutMs, requestId });

@@ -437,6 +437,8 @@ describe('a node of an OpenClaw gateway', () => {
       expect(message).to.include('goes on');
       const [given] = commands.contexts;
       expect(given?.timeoutMs).to.be.lessThan(200).and.greaterThan(0);
+      // AbortSignal.timeout takes nothing else.
+      expect(given?.timeoutMs).to.satisfy(Number.isInteger);
       expect(given?.signal.aborted).to.equal(true);
     });
 
