@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
@@ -20,7 +20,14 @@ const MODULES = ['netfs', 'fscache', 'sunrpc', 'grace', 'lockd', 'nfs', 'dns_res
 const GUEST = 'guest';
 /** Of a wait, in milliseconds: a server is looked at every few seconds, and a guest is slow on a busy machine. */
 const LONG_MS = 120_000;
-const EXPORTS: readonly Export[] = [{ path: '/files' }, { path: '/other' }, { path: '/squashed', squash: 'root' }];
+const EXPORTS: readonly Export[] = [
+  { path: '/files' },
+  { path: '/other' },
+  { path: '/squashed', squash: 'root' },
+  { path: '/exports/datasets' },
+];
+/** The server's name in the examples for agents. */
+const SERVER_NAME = 'nfs.internal';
 
 describe('nfs volumes, on a kernel with an NFS client and a real server', function () {
   this.timeout(300_000);
@@ -38,7 +45,10 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
       server.start(EXPORTS),
     ]);
     const { kubeconfig } = machine.settings;
-    node = await GuestNode.boot({ name: GUEST, kubeconfig, network, modules: MODULES });
+    const prepare = `
+{ cat /etc/hosts; echo '${network.hostAddress} ${SERVER_NAME}'; } >/mnt/hosts
+mount --bind /mnt/hosts /etc/hosts`;
+    node = await GuestNode.boot({ name: GUEST, kubeconfig, network, modules: MODULES, prepare });
     await machine.apply(openClass([GUEST_DATA]));
     await node.startAgent();
     await machine.waitReady<StorageNode>(STORAGE_NODES, GUEST, LONG_MS);
@@ -93,6 +103,41 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
     const file = join(import.meta.dirname, '../manifests/examples/training-data.yaml');
     const said = await machine.kubectl.run(['apply', '--dry-run=server', '--validate=strict', '-f', file]);
     expect(said.trim().split('\n')).to.have.length(5);
+  });
+
+  it("makes and mounts the seed's training data, as agents ask for it", async () => {
+    // Words for the port of the server are all that the example lacks here.
+    const { spec, ...rest } = openClass([GUEST_DATA]);
+    await machine.apply({ ...rest, spec: { ...spec, defaults: { mountOptions: [`port=${server.port}`] } } });
+    writeFileSync(join(server.place('exports/datasets'), 'train.bin'), 'data');
+    const invoke = (command: string, params: unknown) =>
+      machine.invoke(command, params, '--invoke-namespace', namespace, '--node-name', GUEST, '--timeout', '120');
+    const datasets = {
+      name: 'datasets',
+      type: 'nfs',
+      sizeGb: 500,
+      accessMode: 'ReadOnlyMany',
+      server: SERVER_NAME,
+      path: '/exports/datasets',
+    };
+    const { answer } = await invoke('volume.create', datasets);
+    expect(answer).to.deep.equal({
+      name: 'datasets',
+      type: 'nfs',
+      sizeGb: 500,
+      accessMode: 'ReadOnlyMany',
+      success: true,
+    });
+    const request = { volumeId: 'datasets', workloadId: 'train-job-abc', mountPath: '/datasets' };
+    const { answer: mounted } = await invoke('volume.mount', request);
+    expect(mounted, JSON.stringify(mounted)).to.deep.include({ ...request, success: true });
+    const hostPath = String(mounted['hostPath']);
+    expect(await node.sh(`cat ${hostPath}/train.bin`)).to.equal('data');
+    expect(await node.sh(`grep ' ${hostPath} ' /proc/self/mountinfo`)).to.match(/ ro,.* - nfs4 nfs\.internal:/);
+    const gone = await invoke('volume.unmount', { volumeId: 'datasets' });
+    expect(gone.answer).to.deep.equal({ volumeId: 'datasets', unmounted: true });
+    await invoke('volume.delete', { volumeId: 'datasets' });
+    await machine.apply(openClass([GUEST_DATA]));
   });
 
   it('mounts a directory of its own, where the workload writes to the server', async () => {
