@@ -17,7 +17,7 @@ const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const ENDPOINT = /^https?:\/\/(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$/;
 const REGION = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 const SERVER = /^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?|\[[0-9a-f:.]+\])$/;
-const FORMS = 'must be s3://BUCKET/PREFIX, file:///PATH, nfs://SERVER/PATH or an absolute path';
+const FORMS = 'must be a URL of s3, file or nfs, or an absolute path';
 const NO_CREDENTIALS = 'must not contain credentials; the repository names a Secret for them';
 
 /** Reads a destination. What does not have one of the four forms, or has credentials, has a problem. */

@@ -829,13 +829,13 @@ const snapshots: readonly AdmissionCase[] = [
     'refuses a volume that starts from two things',
     volume({ emptyDir: {}, dataSource: { volumeRef: { name: 'a' }, snapshotRef: { name: 'a' } } }),
     'spec.dataSource',
-    'exactly one of snapshotRef and volumeRef must be set',
+    'exactly one of snapshotRef, volumeRef and backupRef must be set',
   ),
   refused(
     'refuses a volume that starts from nothing named',
     volume({ emptyDir: {}, dataSource: {} }),
     'spec.dataSource',
-    'exactly one of snapshotRef and volumeRef must be set',
+    'exactly one of snapshotRef, volumeRef and backupRef must be set',
   ),
   {
     name: 'keeps the dataSource of a volume',

@@ -21,7 +21,7 @@ function refused(name: string, object: AdmissionObject, field: string, message: 
   return { name, object, refused: { field, message } };
 }
 
-const DESTINATION = 'must be s3://BUCKET/PREFIX, file:///PATH, nfs://SERVER/PATH or an absolute path';
+const DESTINATION = 'must be a URL of s3, file or nfs, or an absolute path';
 
 export const BACKUP_SCHEDULE_CASES: readonly AdmissionCase[] = [
   {

@@ -55,8 +55,8 @@ describe('parseDestination', () => {
 
   it('says what is wrong with the rest', () => {
     for (const [text, words] of [
-      ['backups', /must be s3:/],
-      ['sftp://host/path', /must be s3:/],
+      ['backups', /must be a URL/],
+      ['sftp://host/path', /must be a URL/],
       ['/', /root of the host/],
       ['file:///', /root of the host/],
       ['file://host/path', /three slashes/],
