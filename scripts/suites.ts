@@ -187,7 +187,7 @@ export const SUITES: readonly Suite[] = [
     specs: [ENGINE_SPECS],
     namespaces: true,
     beside: true,
-    deadlineSeconds: 480,
+    deadlineSeconds: 900,
     fullDeadlineSeconds: 1800,
     tools: ['restic-0.14', 'restic-0.18', 'restic-0.19', 'versitygw'],
     // Each call to the engine starts a helper of its own, from its sources: most of the time would go into reading them.
@@ -289,7 +289,7 @@ export const SUITES: readonly Suite[] = [
     beside: true,
     deadlineSeconds: 600,
     fullDeadlineSeconds: 1800,
-    tools: ['linux.uml', 'ganesha.nfsd', 'kubectl'],
+    tools: ['linux.uml', 'ganesha.nfsd', 'kubectl', 'restic-0.19'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   },
   {

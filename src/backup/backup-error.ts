@@ -100,6 +100,10 @@ const BY_NODE_CODE: Partial<Record<NodeErrorCode, BackupErrorCode>> = {
   NotFound: 'DirectoryUnusable',
   PermissionDenied: 'DirectoryUnusable',
   ForeignMount: 'DirectoryUnusable',
+  MountBelow: 'DirectoryUnusable',
+  // Of the programs that are run on the way, mount.nfs is the one that fails.
+  CommandFailed: 'Unreachable',
+  VerificationFailed: 'Unreachable',
   InvalidPath: 'InvalidRequest',
   InvalidRequest: 'InvalidRequest',
   Unsupported: 'Unsupported',

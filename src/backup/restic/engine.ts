@@ -147,7 +147,7 @@ async function prune(
   const bytesBefore = await sizeOf(runner, access, signal);
   const repack = maxRepackBytes === undefined ? [] : [`--max-repack-size=${maxRepackBytes}`];
   const onLine: Run['onLine'] = (line, stream) => (stream === 'stdout' ? onProgress(line.trim()) : undefined);
-  const args = ['prune', `--max-unused=${maxUnusedPercent}%`, ...repack];
+  const args = ['prune', '--cleanup-cache', `--max-unused=${maxUnusedPercent}%`, ...repack];
   await runner.succeed(access, { args, onLine }, signal);
   await tidy(runner, access, signal);
   return { bytesBefore, bytesAfter: await sizeOf(runner, access, signal) };

@@ -126,12 +126,23 @@ function letGo(libc: Libc, program: string): void {
     SYSTEM_ALONE.includes(target) ||
     SYSTEM.some((directory) => isAtOrBelow(target, directory)) ||
     isAtOrBelow(program, target);
-  let gone: string | undefined;
+  const gone = new Set<string>();
   for (const entry of tableHere()) {
-    if (isNeeded(entry) || (gone !== undefined && isAtOrBelow(entry.target, gone))) continue;
-    libc.umount(entry.target, MNT_DETACH | UMOUNT_NOFOLLOW);
-    gone = entry.target;
+    // What lies below goes with it; of a stack, each needs a call.
+    if (isNeeded(entry) || parentsOf(entry.target).some((parent) => gone.has(parent))) continue;
+    try {
+      libc.umount(entry.target, MNT_DETACH | UMOUNT_NOFOLLOW);
+      gone.add(entry.target);
+    } catch (error) {
+      // Covered by another, or locked: then whoever unmounts it has to wait for this run.
+      if (!(error instanceof NodeError)) throw error;
+    }
   }
+}
+
+function parentsOf(path: string): readonly string[] {
+  const parts = path.split('/').slice(1, -1);
+  return parts.map((_, index) => `/${parts.slice(0, index + 1).join('/')}`);
 }
 
 /** Of this thread's namespace, which is not that of the rest of the process; parents before what is below them. */

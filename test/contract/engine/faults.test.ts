@@ -208,6 +208,15 @@ for (const version of ['0.14', '0.19'] as const) {
         await world.engine.removeLocks(repository, [dead?.id ?? ''], soon());
         await world.engine.removeLocks(repository, [dead?.id ?? ''], soon());
         expect(locksOf(repository)).to.deep.equal([live.lock]);
+
+        // One that is called off takes its own along.
+        const stop = new AbortController();
+        const cut = world.backup({ ...repository, holder: 'node-b/run' }, large, {}, { signal: stop.signal });
+        cut.catch(() => undefined);
+        await until(() => locksOf(repository).length === 2);
+        stop.abort();
+        expect(await rejection(cut)).to.include({ code: 'Aborted' });
+        expect(locksOf(repository)).to.deep.equal([live.lock]);
         expect(await rejection(prune())).to.include({ code: 'Locked' });
         expect(await rejection(world.engine.removeLocks(repository, ['../config'], soon()))).to.include({
           code: 'InvalidRequest',
