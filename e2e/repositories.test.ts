@@ -9,17 +9,20 @@ import type { Namespace } from '../src/api/core.ts';
 import { ANNOTATIONS, API_VERSION, LABELS } from '../src/api/group.ts';
 import { BACKUP_REPOSITORIES, BACKUPS, NAMESPACES, SECRETS } from '../src/api/meta.ts';
 import { lockHolder } from '../src/controllers/support/lock-holder.ts';
+import { useRestic } from '../test/support/harness/backups.ts';
 import { Daemon } from '../test/support/harness/daemon.ts';
 import { Machine } from '../test/support/harness/machine.ts';
-import { Restic, useRestic } from '../test/support/harness/restic.ts';
+import { Restic } from '../test/support/harness/restic.ts';
 import { makeDirectory } from '../test/support/harness/run.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 const PASSWORD = 'correct-horse-battery';
+/** Each look starts restic a few times, and to make a key that opens slowly takes seconds of a core. */
+const DEADLINE_MS = 120_000;
 
 describe('backup repositories', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
   let serial = 0;
@@ -53,9 +56,10 @@ describe('backup repositories', function () {
     });
     return name;
   }
-  const ready = (name: string) => machine.waitReady<BackupRepository>(BACKUP_REPOSITORIES, `${ns}/${name}`);
+  const ready = (name: string) =>
+    machine.waitReady<BackupRepository>(BACKUP_REPOSITORIES, `${ns}/${name}`, DEADLINE_MS);
   const says = (name: string, type: string, status: 'True' | 'False', reason: string) =>
-    machine.waitCondition(BACKUP_REPOSITORIES, `${ns}/${name}`, type, status, reason);
+    machine.waitCondition(BACKUP_REPOSITORIES, `${ns}/${name}`, type, status, reason, DEADLINE_MS);
   /** Has it looked at now. */
   const poke = (name: string) => {
     const annotations = { [ANNOTATIONS.reconcileAt]: `${(serial += 1)}` };
@@ -103,7 +107,7 @@ describe('backup repositories', function () {
     const { name, restic } = await directory();
     const id = await restic.backup('nightly', 'cluster-of-others', 'content');
     await poke(name);
-    const found = await machine.waitReady<Backup>(BACKUPS, `${ns}/nightly`);
+    const found = await machine.waitReady<Backup>(BACKUPS, `${ns}/nightly`, DEADLINE_MS);
     expect(found.spec).to.deep.include({ imported: { backupID: id }, deletionPolicy: 'Retain' });
     expect(found.status).to.deep.include({ backupID: id, clusterID: 'cluster-of-others' });
     await machine.waitFor<BackupRepository>(
@@ -111,14 +115,18 @@ describe('backup repositories', function () {
       `${ns}/${name}`,
       ({ status }) => status?.backupCount === 1,
       'to count it',
+      DEADLINE_MS,
     );
     // Its deletion lets it go, for this cluster alone.
     await machine.delete(BACKUPS, `${ns}/nightly`);
-    await machine.waitGone(BACKUPS, `${ns}/nightly`, 60_000);
+    await machine.waitGone(BACKUPS, `${ns}/nightly`, DEADLINE_MS);
     await poke(name);
-    await waitFor(async () => (await restic.locks()).length === 0, { message: 'the look to end' });
+    await waitFor(async () => (await restic.locks()).length === 0, {
+      message: 'the look to end',
+      deadline: DEADLINE_MS,
+    });
     expect(await restic.snapshots()).to.have.length(2);
-    await machine.waitReady(BACKUP_REPOSITORIES, `${ns}/${name}`);
+    await machine.waitReady(BACKUP_REPOSITORIES, `${ns}/${name}`, DEADLINE_MS);
     expect((await machine.client.list(BACKUPS, { namespace: ns })).items).to.have.length(0);
   });
 
@@ -126,11 +134,11 @@ describe('backup repositories', function () {
     const { name, restic } = await directory();
     await restic.backup('lost', 'cluster-of-others', 'content');
     await poke(name);
-    await machine.waitReady<Backup>(BACKUPS, `${ns}/lost`);
+    await machine.waitReady<Backup>(BACKUPS, `${ns}/lost`, DEADLINE_MS);
     await restic.run('forget', ...(await restic.snapshots()));
     await poke(name);
-    await machine.waitCondition(BACKUPS, `${ns}/lost`, 'Ready', 'False', 'BackupMissing');
-    await machine.waitCondition(BACKUPS, `${ns}/lost`, 'DataComplete', 'False', 'BackupMissing');
+    await machine.waitCondition(BACKUPS, `${ns}/lost`, 'Ready', 'False', 'BackupMissing', DEADLINE_MS);
+    await machine.waitCondition(BACKUPS, `${ns}/lost`, 'DataComplete', 'False', 'BackupMissing', DEADLINE_MS);
   });
 
   it('lose what never ended, of this cluster and old, and nothing of others', async () => {
@@ -139,7 +147,10 @@ describe('backup repositories', function () {
     await restic.part('young-01234567', await clusterOf(), 'b');
     await restic.part('theirs-01234567', 'cluster-of-others', 'c', '2020-01-01 00:00:00');
     await poke(name);
-    await waitFor(async () => (await restic.snapshots('--no-lock')).length === 2, { message: 'one part to go' });
+    await waitFor(async () => (await restic.snapshots('--no-lock')).length === 2, {
+      message: 'one part to go',
+      deadline: DEADLINE_MS,
+    });
     expect(await restic.snapshots('--no-lock', '--tag', 'id=mine-01234567')).to.deep.equal([]);
   });
 
@@ -186,7 +197,7 @@ describe('backup repositories', function () {
         env: { ...process.env, ...env },
       });
       held.push(daemon);
-      await waitFor(async () => (await restic.locks()).length > before, { message: 'a lock' });
+      await waitFor(async () => (await restic.locks()).length > before, { message: 'a lock', deadline: DEADLINE_MS });
       return daemon;
     };
     try {
@@ -199,7 +210,10 @@ describe('backup repositories', function () {
         .to.have.length(3)
         .and.include(left);
       await poke(name);
-      await waitFor(async () => !(await restic.locks()).includes(left ?? ''), { message: 'the lock to go' });
+      await waitFor(async () => !(await restic.locks()).includes(left ?? ''), {
+        message: 'the lock to go',
+        deadline: DEADLINE_MS,
+      });
       expect(await restic.locks()).to.have.length(2);
     } finally {
       for (const daemon of held) await daemon.killGroup();
@@ -210,7 +224,7 @@ describe('backup repositories', function () {
     const { path, name, restic } = await directory();
     await restic.backup('hurt', 'cluster-of-others', randomBytes(2_000_000).toString('hex'));
     await poke(name);
-    await machine.waitReady<Backup>(BACKUPS, `${ns}/hurt`);
+    await machine.waitReady<Backup>(BACKUPS, `${ns}/hurt`, DEADLINE_MS);
     const packs = readdirSync(join(path, 'data'), { recursive: true, withFileTypes: true }).filter((it) => it.isFile());
     const largest = packs
       .map((it) => join(it.parentPath, it.name))
@@ -229,11 +243,11 @@ describe('backup repositories', function () {
       'Verified',
       'False',
       'CheckFailed',
-      120_000,
+      DEADLINE_MS,
     );
     expect(condition.message).to.contain((largest.split('/').at(-1) ?? '').slice(0, 10));
     await says(name, 'Stalled', 'True', 'RepositoryDamaged');
-    await machine.waitCondition(BACKUPS, `${ns}/hurt`, 'Ready', 'False', 'BackupDamaged', 60_000);
+    await machine.waitCondition(BACKUPS, `${ns}/hurt`, 'Ready', 'False', 'BackupDamaged', DEADLINE_MS);
   });
 
   it('are shared by clusters, of which none harms what is the other’s', async () => {
@@ -247,18 +261,18 @@ describe('backup repositories', function () {
       await restic.backup('of-other', await clusterOf(other), 'other');
       await poke(name);
       const same = await make({ hostPath: { path }, retention: { last: 1 } }, other, there);
-      await other.waitReady(BACKUP_REPOSITORIES, `${there}/${same}`);
+      await other.waitReady(BACKUP_REPOSITORIES, `${there}/${same}`, DEADLINE_MS);
       for (const backup of ['of-one', 'of-other']) {
-        await machine.waitReady(BACKUPS, `${ns}/${backup}`);
-        await other.waitReady(BACKUPS, `${there}/${backup}`);
+        await machine.waitReady(BACKUPS, `${ns}/${backup}`, DEADLINE_MS);
+        await other.waitReady(BACKUPS, `${there}/${backup}`, DEADLINE_MS);
       }
       // Deleted in one cluster, it stays in the other, and in the repository.
       await other.delete(BACKUPS, `${there}/of-one`);
-      await other.waitGone(BACKUPS, `${there}/of-one`, 60_000);
+      await other.waitGone(BACKUPS, `${there}/of-one`, DEADLINE_MS);
       await poke(name);
       await ready(name);
       expect(await restic.snapshots('--no-lock')).to.have.length(4);
-      await machine.waitReady(BACKUPS, `${ns}/of-one`);
+      await machine.waitReady(BACKUPS, `${ns}/of-one`, DEADLINE_MS);
     } finally {
       await other.end();
     }
@@ -295,7 +309,7 @@ describe('backup repositories', function () {
       ]);
       expect(answer.code, answer.stderr).to.equal(0);
       expect(JSON.parse(answer.stdout)).to.deep.equal({ repository: 'found', url, backups: 1 });
-      await fresh.waitReady(BACKUPS, 'default/precious');
+      await fresh.waitReady(BACKUPS, 'default/precious', DEADLINE_MS);
       // What is only read gets no lock, and keeps all of it.
       await fresh.delete(BACKUP_REPOSITORIES, 'default/found').catch(() => undefined);
     } finally {
@@ -324,7 +338,7 @@ describe('backup repositories', function () {
     });
 
     it('wait for a server that is dead, and hold up nothing else', async () => {
-      const names = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((prefix) => make(s3(prefix))));
+      const names = await Promise.all(['a', 'b', 'c'].map((prefix) => make(s3(prefix))));
       await Promise.all(names.map(ready));
       const { status } = await machine.get<BackupRepository>(BACKUP_REPOSITORIES, `${ns}/${names[0]}`);
       expect(status?.url).to.equal(`s3://backups/a?endpoint=${server.endpoint}`);

@@ -27,7 +27,7 @@ export interface JobRequest {
   readonly clusterID: string;
 }
 
-/** Looks that go on at once, of repositories that answered last time, and of the others: they keep nobody else waiting. */
+/** Looks that go on at once, of repositories that did not fail last time, and of the others: they keep nobody else waiting. */
 export function looksAtOnce(queue: string): number {
   return queue === ANSWERS ? 4 : 2;
 }
@@ -51,7 +51,7 @@ export function lookJob(request: JobRequest, deps: RepositoryDependencies, clock
   const { name } = repository.metadata;
   return {
     uid: repository.metadata.uid ?? '',
-    queue: state.looked?.ok === true ? ANSWERS : IS_SILENT,
+    queue: state.looked?.ok === false ? IS_SILENT : ANSWERS,
     reads: [],
     what: `repository "${name}" is being listed`,
     work: (call) => lookAround(request, deps, clock, call),

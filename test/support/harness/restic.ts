@@ -1,14 +1,8 @@
 /** restic as a person runs it: on repositories of the product, and as somebody else who uses them. */
-import { dirname } from 'node:path';
 import type { CatalogueTags } from '../../../src/backup/catalogue.ts';
 import { tagsOf } from '../../../src/backup/catalogue.ts';
 import { type ExecResult, exec, run } from './exec.ts';
 import { cheapen } from './restic-key.ts';
-
-/** Puts the engine where the product looks for it. Before anything of the product starts. */
-export function useRestic(): void {
-  process.env['PATH'] = `${dirname(program())}:${process.env['PATH'] ?? ''}`;
-}
 
 function program(): string {
   const path = process.env['RESTIC_0_19'];
