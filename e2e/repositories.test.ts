@@ -287,10 +287,8 @@ describe('backup repositories', function () {
     await says(name, 'KeyExported', 'False', 'KeyNotExported');
     await new Restic(path, PASSWORD).backup('precious', await clusterOf(), 'content');
     const file = join(makeDirectory('keys'), 'main.key');
-    const exported = await machine.command([
-      ...['repository', 'export-key', name, '--file', file],
-      ...['--invoke-namespace', ns],
-    ]);
+    const args = ['repository', 'export-key', name, '--file', file, '--invoke-namespace', ns];
+    const exported = await machine.command(args);
     expect(exported.code, exported.stderr).to.equal(0);
     await says(name, 'KeyExported', 'True', 'KeyExported');
     const url = /^url: (.*)$/m.exec(readFileSync(file, 'utf8'))?.[1] ?? '';
