@@ -50,7 +50,7 @@ export class RestoreWorld extends World {
       BackupSchedule: this.schedules,
     };
     for (const [kind, store] of Object.entries(more)) this.more.set(kind, store as Store<KubeObjectBase>);
-    const conditions = [condition('Ready', 'True', 'BackedUp' as never)];
+    const conditions = [condition('Ready', 'True', 'BackedUp')];
     this.add(
       storageNode('a'),
       repository('repo', { nodeName: 'a' }, { nodeName: 'a' }),
@@ -183,11 +183,12 @@ export class RestoreWorld extends World {
       body: unknown,
     ): Promise<T> => {
       const key = keyOf({ metadata: ref as ObjectMeta });
-      const there = this.#of(kind).get(key) as (KubeObjectBase & { readonly spec?: object }) | undefined;
+      const there = this.#of(kind).get(key);
       if (there === undefined) throw failure('NotFound', 404);
       this.requests.push(`patch ${kind}/${ref.name}`);
       const metadata = { ...there.metadata, resourceVersion: this.#next() };
-      const made = { ...there, metadata, spec: { ...there.spec, ...(body as { readonly spec?: object }).spec } };
+      const { spec } = there as { readonly spec?: object };
+      const made = { ...there, metadata, spec: { ...spec, ...(body as { readonly spec?: object }).spec } };
       this.#of(kind).set(made);
       return made as unknown as T;
     },
