@@ -45,7 +45,6 @@ describe('a node of a real OpenClaw gateway', function () {
       env: environment(),
       hostPathAllow: (directory) => [join(directory, 'host'), '/data'],
     });
-    await joined();
   });
 
   after(async () => {
@@ -55,7 +54,7 @@ describe('a node of a real OpenClaw gateway', function () {
   });
 
   const environment = (more: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> => ({
-    CLAWSTORE_OPENCLAW: gateway.url,
+    CLAWSTORE_OPENCLAW: gateway.remoteUrl,
     CLAWSTORE_OPENCLAW_TOKEN: gateway.token,
     ...more,
   });
@@ -86,7 +85,24 @@ describe('a node of a real OpenClaw gateway', function () {
   };
 
   describe('joins', () => {
-    it('as a device that is let in, whose commands somebody must approve', async () => {
+    it('as a device that somebody must approve, and says how', async () => {
+      const { nodeName } = machine.settings;
+      const isAsked = (node: StorageNode): boolean => feature(node)?.reason === 'PairingRequired';
+      const node = await machine.waitFor<StorageNode>(
+        STORAGE_NODES,
+        nodeName,
+        isAsked,
+        'to wait for approval',
+        LONG_MS,
+      );
+      const advice = /approve it there: openclaw (devices approve \S+)$/.exec(feature(node)?.message ?? '');
+      expect(advice, feature(node)?.message).not.to.equal(null);
+      const { code, stderr, stdout } = await gateway.cli(...(advice?.[1] ?? '').split(' '));
+      expect(code, stderr + stdout).to.equal(0);
+      await joined();
+    });
+
+    it('with commands that somebody must approve', async () => {
       const pending = await waitFor(async () => (await gateway.pending()).find((one) => one.nodeId === nodeId), {
         message: 'the commands to wait for approval',
       });
@@ -314,7 +330,7 @@ describe('a node of a real OpenClaw gateway', function () {
       expect((await machine.client.list(VOLUMES, { namespace: 'default' })).items).to.deep.equal([]);
       await machine.node.stop();
       // A token of its own is enough: the gateway's is not needed any more.
-      await machine.startNode({ env: { CLAWSTORE_OPENCLAW: gateway.url } });
+      await machine.startNode({ env: { CLAWSTORE_OPENCLAW: gateway.remoteUrl } });
       await joined();
     });
   });

@@ -14,7 +14,9 @@ export interface Verdict {
 }
 
 /** How often a gateway is asked that wants a person to act first, in milliseconds. */
-export const PERSON_RETRY_MS = 30_000;
+const PERSON_RETRY_MS = 30_000;
+/** The same while somebody is to approve the node: whoever has done that watches. */
+const PAIRING_RETRY_MS = 10_000;
 const LONGEST_HINT_MS = 30_000;
 const SHORTEST_HINT_MS = 100;
 
@@ -54,7 +56,7 @@ function judgeRefusal(
     const approve =
       requestId === undefined ? 'openclaw devices list, then approve it' : `openclaw devices approve ${requestId}`;
     const text = `${gateway} does not know this node yet; approve it there: ${approve}`;
-    return { reason: Reason.PairingRequired, message: text, ...slowly };
+    return { reason: Reason.PairingRequired, message: text, retryMs: PAIRING_RETRY_MS, forgetToken: false };
   }
   if (code === 'UNAVAILABLE') {
     const text = `${gateway} is not ready: ${message}`;

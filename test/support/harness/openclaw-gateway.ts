@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { WebSocket } from 'ws';
 import { Daemon } from './daemon.ts';
-import { type ExecResult, exec } from './exec.ts';
+import { type ExecResult, exec, run } from './exec.ts';
 import { freePort } from './ports.ts';
 import { makeDirectory, onEnd } from './run.ts';
 import { waitFor } from './wait.ts';
@@ -45,6 +45,8 @@ export class GatewayRefusal extends Error {
   }
 }
 
+/** A private one that is not loopback. */
+const REMOTE_ADDRESS = '10.77.0.1';
 const SCOPES = ['operator.admin', 'operator.read', 'operator.write', 'operator.pairing'];
 /** It loads for ten to twenty seconds, and longer where it is not alone. */
 const READY_MS = 150_000;
@@ -71,13 +73,21 @@ export class OpenClawGateway {
 
   /** Prepares one that is not started yet; it ends with the run. */
   static async create(): Promise<OpenClawGateway> {
+    // Only for suites with a network of their own, in which the address ends with them.
+    await run('ip', ['address', 'replace', `${REMOTE_ADDRESS}/32`, 'dev', 'lo']);
     const gateway = new OpenClawGateway(makeDirectory('openclaw'), await freePort());
     onEnd(() => gateway.end());
     return gateway;
   }
 
+  /** Where its operator finds it, on the same machine. */
   get url(): string {
     return `ws://127.0.0.1:${this.port}`;
+  }
+
+  /** Where others find it: whoever comes this way is to be approved as a device first. */
+  get remoteUrl(): string {
+    return `ws://${REMOTE_ADDRESS}:${this.port}`;
   }
 
   /** Starts it and waits until an operator is let in. */
@@ -163,7 +173,7 @@ export class OpenClawGateway {
     return {
       gateway: {
         mode: 'local',
-        bind: 'loopback',
+        bind: 'lan',
         port: this.port,
         auth: { mode: 'token', token: this.token },
         controlUi: { enabled: false },
