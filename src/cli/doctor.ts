@@ -2,6 +2,8 @@
 import { accessSync, constants, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { createResticEngine } from '../backup/restic/engine.ts';
+import { engineFeature } from '../controllers/node/status.ts';
 import { isProjectRecord } from '../drivers/hostpath/project.ts';
 import { DirectoryQuota } from '../drivers/hostpath/quota.ts';
 import { S3Driver } from '../drivers/s3/driver.ts';
@@ -36,7 +38,6 @@ const PROGRAMS: readonly (readonly [string, string, string])[] = [
   ['resize2fs', 'e2fsprogs', 'growing emptyDir volumes below 300Mi'],
   ['fsfreeze', 'util-linux', 'snapshots of emptyDir volumes that are in use'],
   ['mount.nfs', 'nfs-common', 'volumes on an NFS server'],
-  ['restic', 'restic', 'backups'],
   ['setpriv', 'util-linux', 'ending programs together with the helper that started them'],
 ];
 
@@ -119,6 +120,7 @@ async function kernel(settings: Settings): Promise<readonly Check[]> {
       required: false,
     };
     const quota = new DirectoryQuota(node, new Records(join(folder, 'projects'), isProjectRecord)).feature();
+    const restic = engineFeature(await createResticEngine(node).probe(signal));
     const s3 = await new S3Driver(node).capabilities(signal);
     return [
       ...features,
@@ -134,6 +136,12 @@ async function kernel(settings: Settings): Promise<readonly Check[]> {
         check: 's3',
         status: s3.supported ? 'ok' : 'missing',
         message: s3.supported ? '' : `off: s3 volumes: ${s3.message}`,
+        required: false,
+      },
+      {
+        check: restic.name,
+        status: restic.available ? 'ok' : 'missing',
+        message: restic.available ? (restic.message ?? '') : `off: backups: ${restic.message}; apt-get install restic`,
         required: false,
       },
     ];

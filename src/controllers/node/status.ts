@@ -89,7 +89,8 @@ export function engineFeature({ version, lacking }: EngineFeatures): NodeFeature
     const message = all?.message ?? 'restic is not installed; install the package restic.';
     return { name: ENGINE_FEATURE, available: false, reason, message };
   }
-  const message = [`Version ${version}.`, ...lacking.map((lack) => lack.message)].join(' ');
+  const lacks = lacking.map((lack) => lack.message).join('; ');
+  const message = `version ${version}${lacks === '' ? '' : `: ${lacks}`}`;
   return { name: ENGINE_FEATURE, available: true, reason: 'Supported', message };
 }
 

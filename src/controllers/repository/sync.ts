@@ -172,10 +172,18 @@ async function tell(backup: Backup, facts: SyncFacts, deps: SyncDependencies, si
   }
 }
 
+/** Several at a time. Others get their turn in between, also where nothing has to be written. */
 async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const left = [...items];
+  const left = items.values();
+  let done = 0;
   const next = async (): Promise<void> => {
-    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+    for (const item of left) {
+      await work(item);
+      done += 1;
+      if (done % TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, next));
 }
+
+const TURN = 100;

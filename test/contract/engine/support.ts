@@ -1,5 +1,5 @@
 /** What the tests of engines share: the three versions of restic, places, repositories that open at once. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type {
   BackupEngine,
