@@ -1,6 +1,6 @@
 /** Backups into a directory, restored with restic alone. */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
@@ -78,9 +78,11 @@ describe('backups', function () {
   });
 
   it('leave nothing on the node', async () => {
-    expect(
-      readdirSync(join(machine.settings.stateDir, 'pools/default')).filter((name) => name.includes('snap')),
-    ).to.deep.equal([]);
+    const { items: parts } = await machine.client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace: ns });
+    for (const { metadata } of parts) {
+      const found = execFileSync('find', [machine.directory, '-name', `*${metadata.uid}*`], { encoding: 'utf8' });
+      expect(found).to.equal('');
+    }
     expect(readdirSync(join(machine.settings.stateDir, 'backup-readings'))).to.deep.equal([]);
     const { items } = await machine.client.list<Secret>(SECRETS, { namespace: ns });
     expect(items.map(({ metadata }) => metadata.name).filter((name) => name.startsWith('backup-'))).to.deep.equal([]);
@@ -109,15 +111,23 @@ describe('backups', function () {
 
   it('are no success when a file cannot be read, which they name', async () => {
     const path = await directory('unreadable');
-    // Nobody may read this file of the kernel's, not even root.
-    execFileSync('mount', ['--bind', '/proc/sys/net/ipv4/route', path]);
+    const disk = join(machine.directory, 'damaged.img');
+    writeFileSync(disk, '');
+    truncateSync(disk, 8 * 1024 * 1024);
+    execFileSync('mkfs.ext4', ['-q', disk]);
+    const mountDisk = () => execFileSync('mount', ['-o', 'loop,errors=continue', disk, path]);
+    mountDisk();
+    for (const name of ['sound', 'damaged']) writeFileSync(join(path, name), name);
+    execFileSync('umount', [path]);
+    execFileSync('debugfs', ['-w', '-R', 'set_inode_field damaged checksum 1', disk], { stdio: 'ignore' });
+    mountDisk();
     try {
       const made = await run('unreadable', of('unreadable'));
       expect([said(made, 'Ready'), said(made, 'DataComplete')]).to.deep.equal([
         'False FilesSkipped',
         'False FilesSkipped',
       ]);
-      expect(made.status?.skipped?.map((file) => `${file.volumeName} ${file.path}`)).to.include('unreadable flush');
+      expect(made.status?.skipped?.map((file) => `${file.volumeName} ${file.path}`)).to.include('unreadable damaged');
       const allowed = await run('unreadable-allowed', { ...of('unreadable'), onPartial: 'Allow' });
       expect([said(allowed, 'Ready'), said(allowed, 'DataComplete')]).to.deep.equal([
         'True BackedUpPartly',

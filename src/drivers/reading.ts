@@ -1,4 +1,5 @@
 /** Reading a volume that may be written meanwhile: what the drivers share. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Reason } from '../api/reasons.ts';
 import { NO_DEADLINE_MS, type NodeLayer } from '../node/layer.ts';
 import { NodeError } from '../node/node-error.ts';
@@ -80,3 +81,36 @@ export function readConsistency(changes: TreeChanges): ReadConsistency {
   const message = `${count} ${count === 1 ? 'entry' : 'entries'} changed while it was read${names}: not all of it is of one moment.`;
   return { consistent: false, reason: Reason.ChangedDuringRead, message, changes };
 }
+
+/** How often, and how long apart, what was read is let go: an engine that was ended takes a moment to be gone. */
+const CLOSE_ATTEMPTS = 40;
+const CLOSE_APART_MS = 500;
+
+/** Does the work and lets go of what was made for it, also when the work fails; then the work's own error is told. */
+export async function thenClose<T>(work: () => Promise<T>, close: (signal: AbortSignal) => Promise<void>): Promise<T> {
+  let result: T;
+  try {
+    result = await work();
+  } catch (thrown) {
+    // What is left is removed later, by who remembers that it was begun.
+    await patiently(close).catch(() => undefined);
+    throw thrown;
+  }
+  await patiently(close);
+  return result;
+}
+
+async function patiently(close: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await close(AbortSignal.timeout(CLOSE_MS));
+    } catch (thrown) {
+      const isHeld = thrown instanceof DriverError && HELD.includes(thrown.reason);
+      if (!isHeld || attempt === CLOSE_ATTEMPTS) throw thrown;
+      await sleep(CLOSE_APART_MS);
+    }
+  }
+}
+
+const CLOSE_MS = 60_000;
+const HELD: readonly string[] = ['Busy', 'UnmountFailed'];

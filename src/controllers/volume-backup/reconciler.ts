@@ -186,6 +186,11 @@ async function tell(
 async function forget(part: VolumeBackup, deps: Dependencies, { signal }: ReconcileContext): Promise<Result> {
   const uid = part.metadata.uid ?? '';
   deps.paces.delete(uid);
-  if (part.status?.nodeName === deps.nodeName) await deps.leftovers.remove(uid, signal);
-  return DONE;
+  if (part.status?.nodeName !== deps.nodeName) return DONE;
+  try {
+    await deps.leftovers.remove(uid, signal);
+    return DONE;
+  } catch (thrown) {
+    throw retryOf(failureOf(thrown, 'UnmountFailed', signal));
+  }
 }

@@ -13,7 +13,7 @@ import {
   type ReadingCalls,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
-import { openInPlace } from '../reading.ts';
+import { openInPlace, thenClose } from '../reading.ts';
 import { inUse, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { snapshotsOf } from './image-store.ts';
 import { isInMemory, type MediumSnapshots } from './medium-snapshots.ts';
@@ -22,7 +22,6 @@ import { dataDirectory } from './stage.ts';
 /** How long writers may be made to wait while a moment is taken, in milliseconds. */
 const FREEZE_MS = 10_000;
 const MOUNT_MS = 120_000;
-const CLOSE_MS = 60_000;
 const NO_CHANGES = { count: 0, examples: [] } as const;
 
 export interface ImageReadingOptions {
@@ -92,7 +91,7 @@ export class EmptyDirReading implements ReadingCalls {
       consistency: undefined,
       freezeTimeoutMs: FREEZE_MS,
     };
-    try {
+    const take = async (): Promise<T> => {
       await snapshots.take(moment, { signal, onProgress: () => undefined });
       const { facts } = await snapshots.observe(moment, signal);
       const image = snapshotsOf(pool).find(({ name }) => name.snapshotUID === uid);
@@ -121,9 +120,8 @@ export class EmptyDirReading implements ReadingCalls {
         lacking: [],
         consistency: () => Promise.resolve({ ...facts.consistent, changes: NO_CHANGES }),
       });
-    } finally {
-      await this.close(uid, AbortSignal.timeout(CLOSE_MS));
-    }
+    };
+    return await thenClose(take, (limit) => this.close(uid, limit));
   }
 
   async #isEmpty(uid: string, signal: AbortSignal): Promise<boolean> {

@@ -37,7 +37,7 @@ import {
   type WritingCalls,
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
-import { readConsistency } from '../reading.ts';
+import { readConsistency, thenClose } from '../reading.ts';
 import { snapshotRecords } from '../snapshot-record.ts';
 import { stageMountOf, stageTarget } from '../stage.ts';
 import { judgeTarget } from '../target-state.ts';
@@ -74,7 +74,6 @@ const EXIT_PATIENCE_MS = 10_000;
 const FOLLOW_MS = 86_400_000;
 /** A server that dies makes no event. */
 const WATCH_MS = 5_000;
-const CLOSE_MS = 60_000;
 const NOTE =
   'Objects as files: chmod and chown have no effect; links, FIFOs and extended attributes are errors; locks hold on one node; a rename copies; fsync does not wait for the server.';
 const CAPACITY: VolumeObservation['capacity'] = {
@@ -293,7 +292,7 @@ export class S3Driver implements Driver {
     const list = (limit: AbortSignal) => this.#looks.use(location, (objects) => listAll(objects, limit));
     const before = await list(signal);
     writeSecrets(directoryOf(this.#node, uid), location);
-    try {
+    const show = async (): Promise<T> => {
       const request = startRequest(this.#node, rclone, uid, location, 'reading');
       const { entry } = await asDriver(Reason.MountFailed, () =>
         this.#node.call('startMountDaemon', request, { signal, deadlineMs: START_MS }),
@@ -309,9 +308,8 @@ export class S3Driver implements Driver {
         lacking: [],
         consistency: async (limit) => readConsistency(changedObjects(before, await list(limit), most)),
       });
-    } finally {
-      await this.reading.close(uid, AbortSignal.timeout(CLOSE_MS));
-    }
+    };
+    return await thenClose(show, (limit) => this.reading.close(uid, limit));
   }
 
   async observeMount(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<MountObservation> {
