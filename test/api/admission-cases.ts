@@ -9,6 +9,7 @@
  */
 import { BACKUP_REPOSITORY_CASES } from './backup-repository-cases.ts';
 import { BACKUP_SCHEDULE_CASES } from './backup-schedule-cases.ts';
+import { RESTORE_CASES } from './restore-cases.ts';
 
 export interface AdmissionCase {
   /** What the server does, as a sentence. */
@@ -975,13 +976,7 @@ const restores: readonly AdmissionCase[] = [
     'spec.safetySnapshot': true,
     'status.observedGeneration': -1,
   }),
-  refused('refuses a restore of nothing', restore({ source: {} }), 'spec.source.snapshotRef', 'Required value'),
-  refused(
-    'refuses a restore of what is not built yet',
-    restore({ source: { ...restoreSpec.source, backupID: 'x' } }),
-    'spec.source.backupID',
-    'unknown field',
-  ),
+  refused('refuses a restore of nothing', restore({ source: {} }), 'spec.source', 'exactly one of snapshotRef'),
   refused(
     'refuses the name of a restore that leaves no room for its safety snapshot',
     restore(restoreSpec, `r${'x'.repeat(56)}`),
@@ -1006,6 +1001,7 @@ export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...snapshots,
   ...schedules,
   ...restores,
+  ...RESTORE_CASES,
   ...BACKUP_REPOSITORY_CASES,
   ...BACKUP_SCHEDULE_CASES,
 ];
