@@ -33,6 +33,30 @@ export interface LeaseSpec {
 
 export type Lease = KubeObject<LeaseSpec>;
 
+/** `rbac.authorization.k8s.io/v1` PolicyRule. */
+export interface PolicyRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
+}
+
+export interface Role extends KubeObjectBase {
+  readonly rules?: readonly PolicyRule[];
+}
+
+export interface Subject {
+  readonly kind: 'User' | 'Group' | 'ServiceAccount';
+  readonly apiGroup?: string;
+  readonly name: string;
+  readonly namespace?: string;
+}
+
+export interface RoleBinding extends KubeObjectBase {
+  readonly roleRef: { readonly apiGroup: string; readonly kind: string; readonly name: string };
+  readonly subjects?: readonly Subject[];
+}
+
 export interface ObjectReference {
   readonly apiVersion?: string;
   readonly kind?: string;

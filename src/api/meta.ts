@@ -166,6 +166,13 @@ export const LEASES: ResourceDescriptor = {
   kind: 'Lease',
   namespaced: true,
 };
+
+function rbac(plural: string, kind: string): ResourceDescriptor {
+  return { group: 'rbac.authorization.k8s.io', version: 'v1', plural, kind, namespaced: true };
+}
+
+export const ROLES: ResourceDescriptor = rbac('roles', 'Role');
+export const ROLE_BINDINGS: ResourceDescriptor = rbac('rolebindings', 'RoleBinding');
 export const CUSTOM_RESOURCE_DEFINITIONS: ResourceDescriptor = {
   group: 'apiextensions.k8s.io',
   version: 'v1',

@@ -15,6 +15,7 @@ import { isNfsRecord } from '../drivers/nfs/record.ts';
 import { S3Driver } from '../drivers/s3/driver.ts';
 import { snapshotRecords } from '../drivers/snapshot-record.ts';
 import { fillRecords } from '../drivers/trees/fill.ts';
+import type { NodeAccount } from '../kube/node-account.ts';
 import { createNodeLayer } from '../node/create-layer.ts';
 import { Pools } from '../node/pools/pools.ts';
 import { SpaceGuard } from '../node/pools/space-guard.ts';
@@ -28,6 +29,7 @@ import { Cleanups } from './cleanups.ts';
 import { connectTo } from './connect.ts';
 import type { Daemon, DaemonOptions, Role } from './daemon.ts';
 import { installDefaultClass } from './default-class.ts';
+import { CliError, ExitCode } from './exit-code.ts';
 import { giveBackMemoryWhenIdle } from './idle-memory.ts';
 import { leaderElector } from './leader.ts';
 import { lockNode, refuseMovedMountRoot } from './lock-node.ts';
@@ -67,20 +69,24 @@ export async function compose(
     const socketPath = apiServer?.socketPath;
     // As many as there are workers: what arrives together is committed together, and a Unix socket costs nothing.
     const connections = socketPath === undefined ? undefined : OWN_SERVER_CONNECTIONS;
-    const client = await connectTo(settings.kubeconfig, { metrics, socketPath, connections });
+    const nodeAccount = nodeAccountOf(roles, settings);
+    const client = await connectTo(settings.kubeconfig, { metrics, socketPath, connections, nodeAccount });
     cleanups.add(() => client.close());
     const elector = roles.has('controller') && !isUp ? leaderElector({ client, log, metrics, nodeName }) : undefined;
     const manager = new Manager({ client, log, metrics, leaderElector: elector });
 
     let claim = (_stop: AbortSignal): Promise<void> => Promise.resolve();
-    if (roles.has('controller'))
+    if (roles.has('controller')) {
+      const { destinations, nodeAccounts } = settings;
       addControllers(manager, {
         client,
         log,
         metrics,
         leaderOnly: elector !== undefined,
-        destinations: settings.destinations,
+        destinations,
+        nodeAccounts,
       });
+    }
     if (roles.has('agent')) {
       const layer = { stateDir: state.root, mountRoot, mountHolder, ...(helper === undefined ? {} : { helper }) };
       const node = await createNodeLayer(layer, signal);
@@ -158,4 +164,13 @@ export async function compose(
 async function joinGateway(url: string, dependencies: OpenClawDependencies): Promise<OpenClawNode> {
   const { openClawNode } = await import('./openclaw-node.ts');
   return openClawNode(url, dependencies);
+}
+
+/** Whom the agent acts as, where nodes have accounts: those are of a real cluster. */
+function nodeAccountOf(roles: ReadonlySet<Role>, { nodeAccounts, nodeName }: Settings): NodeAccount | undefined {
+  if (nodeAccounts === undefined) return undefined;
+  if (roles.has('apiserver')) {
+    throw new CliError(ExitCode.usage, '--node-accounts: the embedded control plane has credentials for nodes instead');
+  }
+  return roles.has('agent') ? { namespace: nodeAccounts, nodeName } : undefined;
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type ApiServer, LockedError, startApiServer } from '../apiserver/index.ts';
 import { makePrivateDirectory, writePrivate } from '../apiserver/storage/private-file.ts';
+import { IN_CLUSTER } from '../kube/in-cluster.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { CliError, ExitCode } from './exit-code.ts';
@@ -32,6 +33,9 @@ export interface ServedApi {
 /** @throws CliError when the address or the state directory is taken. */
 export async function serveApi(settings: ApiServerSettings, given?: Logger): Promise<ServedApi> {
   const { directory, kubeconfig, listen } = settings;
+  if (kubeconfig === IN_CLUSTER) {
+    throw new CliError(ExitCode.usage, `--kubeconfig: an API server writes a file, and cannot be told "${IN_CLUSTER}"`);
+  }
   const log = (given ?? createLogger({ level: settings.logLevel, file: settings.logFile })).child({
     component: 'apiserver',
   });

@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import { isAbsolute, join, normalize } from 'node:path';
 import type { DestinationDefaults } from '../api/destination-defaults.ts';
 import { isLabel, isSubdomain, MAX_SUBDOMAIN } from '../api/names.ts';
+import { IN_CLUSTER } from '../kube/in-cluster.ts';
 import { parseDestinations } from './destinations.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 
@@ -31,6 +32,8 @@ export interface Settings {
   readonly mountRoot: string;
   /** Processes that serve mounts are started by `clawstore mount-holder`, not by the agent. */
   readonly mountHolder: boolean;
+  /** Namespace with one ServiceAccount per node, on a real cluster; undefined = nodes are known by their own credentials. */
+  readonly nodeAccounts: string | undefined;
   /** undefined = not said: each command has its own default. */
   readonly hostPathAllow: readonly string[] | undefined;
   /** undefined = no metrics and health server. */
@@ -79,7 +82,7 @@ export const SETTING_FLAGS: readonly SettingFlag[] = [
     flags: '--kubeconfig <file>',
     key: 'kubeconfig',
     env: 'CLAWSTORE_KUBECONFIG',
-    help: 'kubeconfig; written by up and apiserver, read by the others',
+    help: 'kubeconfig; written by up and apiserver, read by the others; in-cluster = the service account of the pod',
     fallback: 'STATE_DIR/kubeconfig',
   },
   {
@@ -115,6 +118,13 @@ export const SETTING_FLAGS: readonly SettingFlag[] = [
     key: 'mountHolder',
     env: 'CLAWSTORE_MOUNT_HOLDER',
     help: 'have the processes of s3 mounts started by clawstore mount-holder, so that they outlive the pod of the agent',
+    fallback: 'off',
+  },
+  {
+    flags: '--node-accounts <namespace>',
+    key: 'nodeAccounts',
+    env: 'CLAWSTORE_NODE_ACCOUNTS',
+    help: 'on a real cluster: the agent acts as the ServiceAccount of its node in this namespace, and the controller grants what each node may read',
     fallback: 'off',
   },
   {
@@ -226,11 +236,12 @@ export function resolveSettings(raw: RawSettings): Settings {
   const openclawKubeconfig = text(raw, 'openclawKubeconfig');
   return {
     stateDir,
-    kubeconfig: absolute('--kubeconfig', text(raw, 'kubeconfig') ?? join(stateDir, 'kubeconfig')),
+    kubeconfig: kubeconfigOf(text(raw, 'kubeconfig'), stateDir),
     listen: parseAddress('--listen', text(raw, 'listen') ?? '127.0.0.1:0'),
     auditLog: auditLog === undefined || auditLog === 'off' ? undefined : absolute('--audit-log', auditLog),
     nodeName,
     mountRoot,
+    nodeAccounts: namespaceOrOff('--node-accounts', text(raw, 'nodeAccounts') ?? 'off'),
     mountHolder: onOrOff('--mount-holder', text(raw, 'mountHolder') ?? 'off'),
     hostPathAllow: allow === undefined ? undefined : parsePrefixes(allow),
     metrics: metrics === undefined || metrics === 'off' ? undefined : parseAddress('--metrics', metrics),
@@ -330,6 +341,16 @@ function parseAddress(flag: string, value: string): ListenAddress {
 function onOrOff(flag: string, value: string): boolean {
   if (value !== 'on' && value !== 'off') throw usage(flag, `"${value}" is neither on nor off`);
   return value === 'on';
+}
+
+function kubeconfigOf(given: string | undefined, stateDir: string): string {
+  return given === IN_CLUSTER ? given : absolute('--kubeconfig', given ?? join(stateDir, 'kubeconfig'));
+}
+
+function namespaceOrOff(flag: string, value: string): string | undefined {
+  if (value === 'off') return undefined;
+  if (!isLabel(value)) throw usage(flag, `"${value}" is not the name of a namespace`);
+  return value;
 }
 
 function parseLevel(value: string): LogLevel {

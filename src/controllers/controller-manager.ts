@@ -47,6 +47,7 @@ import { addBackupBinding } from './backup-binding/wire.ts';
 import { addRestoreControllers } from './backup-restore/wire.ts';
 import { addMonitoring } from './monitoring/wire.ts';
 import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
+import { addNodeRights } from './node-rights/wire.ts';
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
@@ -73,6 +74,8 @@ export interface ControllersOptions {
   readonly concurrency?: number | undefined;
   /** Completes repositories that are made for destinations of backups. */
   readonly destinations?: readonly DestinationDefaults[] | undefined;
+  /** Namespace with the ServiceAccounts of nodes, on a real cluster: agents read Secrets by name, as it is granted to them. */
+  readonly nodeAccounts?: string | undefined;
   /** Time to gather the mounts of a volume that was just made, so that one write does for all; default 10 ms. */
   readonly gatherMs?: number | undefined;
 }
@@ -241,6 +244,8 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     leaderOnly,
     isLost: (nodeName) => isLost(stores, nodeName),
   });
+  const { nodeAccounts: accounts } = options;
+  if (accounts !== undefined) addNodeRights(manager, { client, clock, leaderOnly, accounts });
   manager.addRunnable(eventCloser('controller-events', events));
 }
 

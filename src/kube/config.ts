@@ -11,8 +11,9 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
 import type { KubeConfig as ClientNodeConfig } from '@kubernetes/client-node';
-import { cached, TOKEN_AGE_MS } from './credential-cache.ts';
+import { cached } from './credential-cache.ts';
 import { KubeError } from './errors.ts';
+import { IN_CLUSTER, inClusterConfig, isInCluster } from './in-cluster.ts';
 import { readSimpleKubeconfig } from './kubeconfig-file.ts';
 
 /** Everything a client needs to know. */
@@ -30,7 +31,7 @@ export interface ClientConfig {
 }
 
 export interface LoadConfigOptions {
-  /** Path of a kubeconfig; absent = as kubectl: $KUBECONFIG, in-cluster, ~/.kube/config. */
+  /** Path of a kubeconfig, or {@link IN_CLUSTER}; absent = as kubectl: $KUBECONFIG, in-cluster, ~/.kube/config. */
   readonly kubeconfig?: string | undefined;
   /** Absent = the file's current context. */
   readonly context?: string | undefined;
@@ -38,7 +39,6 @@ export interface LoadConfigOptions {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
-const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** client-node caches exec credentials itself until they expire; this only spares the call per request. */
 const CREDENTIAL_AGE_MS = 10_000;
 
@@ -46,9 +46,12 @@ const CREDENTIAL_AGE_MS = 10_000;
 export async function loadConfig(options: LoadConfigOptions = {}): Promise<ClientConfig> {
   const env = options.env ?? process.env;
   const path = options.kubeconfig ?? env['KUBECONFIG'];
+  if (path === IN_CLUSTER) {
+    if (isInCluster(env)) return inClusterConfig(env);
+    throw new KubeError({ reason: 'Configuration', message: 'KUBERNETES_SERVICE_HOST is not set: this is no pod' });
+  }
   if (path === undefined || path === '') {
-    const inCluster = await inClusterConfig(env);
-    if (inCluster !== undefined) return inCluster;
+    if (isInCluster(env)) return inClusterConfig(env);
     return fromFile(join(env['HOME'] ?? homedir(), '.kube', 'config'), options.context);
   }
   // Several files are merged by rules that are client-node's business.
@@ -69,29 +72,6 @@ async function fromFile(path: string, context: string | undefined): Promise<Clie
   }
   const simple = await readSimpleKubeconfig(text, path, context);
   return simple ?? viaClientNode((kc) => kc.loadFromFile(path), context);
-}
-
-/** The configuration of a pod, from its environment and its service account. */
-async function inClusterConfig(env: Readonly<Record<string, string | undefined>>): Promise<ClientConfig | undefined> {
-  const host = env['KUBERNETES_SERVICE_HOST'];
-  const port = env['KUBERNETES_SERVICE_PORT'] ?? '443';
-  if (host === undefined || host === '') return undefined;
-  try {
-    const ca = await readFile(join(SERVICE_ACCOUNT, 'ca.crt'), 'utf8');
-    const namespace = (await readFile(join(SERVICE_ACCOUNT, 'namespace'), 'utf8').catch(() => '')).trim();
-    return {
-      server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
-      tls: { ca },
-      token: cached(TOKEN_AGE_MS, async () => (await readFile(join(SERVICE_ACCOUNT, 'token'), 'utf8')).trim()),
-      ...(namespace === '' ? {} : { namespace }),
-    };
-  } catch (thrown) {
-    throw new KubeError({
-      reason: 'Configuration',
-      message: 'KUBERNETES_SERVICE_HOST is set, but the service account cannot be read',
-      cause: thrown,
-    });
-  }
 }
 
 async function viaClientNode(load: (config: ClientNodeConfig) => void, context?: string): Promise<ClientConfig> {
