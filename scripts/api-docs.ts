@@ -129,6 +129,7 @@ export function renderApiDocs(): string {
   const folder = join(root, 'crds');
   const order = ['Volume', 'VolumeMount', 'Snapshot', 'SnapshotSchedule', 'Restore', 'VolumeClass', 'StorageNode'];
   const crds = readdirSync(folder)
+    .filter((file) => file.endsWith('.yaml'))
     .map((file) => parse(readFileSync(join(folder, file), 'utf8')) as Crd)
     .sort((a, b) => order.indexOf(a.spec.names.kind) - order.indexOf(b.spec.names.kind));
   return [

@@ -47,10 +47,12 @@ const folder = join(import.meta.dirname, '../../crds');
 
 /** Every file of `crds/`, by kind. */
 export const CRDS: ReadonlyMap<string, Crd> = new Map(
-  readdirSync(folder).map((file) => {
-    const crd = parse(readFileSync(join(folder, file), 'utf8')) as Crd;
-    return [crd.spec.names.kind, crd];
-  }),
+  readdirSync(folder)
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => {
+      const crd = parse(readFileSync(join(folder, file), 'utf8')) as Crd;
+      return [crd.spec.names.kind, crd];
+    }),
 );
 
 /** Returns the schema of a kind, or of a field below it. */

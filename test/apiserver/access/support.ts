@@ -36,7 +36,10 @@ export class Client {
   readonly #agent: Agent;
   readonly #token: string | undefined;
 
-  constructor(server: ApiServer, credential: { token?: string; cert?: string; key?: string } = {}) {
+  constructor(
+    server: Pick<ApiServer, 'url' | 'caPem'>,
+    credential: { token?: string; cert?: string; key?: string } = {},
+  ) {
     const { token, ...pair } = credential;
     this.#url = server.url;
     this.#agent = new Agent({ connect: { ca: server.caPem, ...pair } });
@@ -107,42 +110,46 @@ export class World {
     return this.client({ cert, key });
   }
 
-  /** Objects of nodes n1 and n2: `mine` is n1's, `other` n2's, `shared` n2's with a mount on n1. */
-  async fill(): Promise<void> {
-    const post = async (path: string, body: object): Promise<void> => {
-      const { code, text } = await this.admin.ask(path, { method: 'POST', body });
-      if (code !== 201) throw new Error(`${path}: ${text}`);
-    };
-    const apiVersion = 'storage.clawbernetes.io/v1alpha1';
-    for (const [name, nodeName] of Object.entries({ mine: 'n1', other: 'n2', shared: 'n2' })) {
-      const s3 = { bucket: 'b-bucket', credentialsSecretRef: { name: `of-${name}` } };
-      await post(`${DEFAULT}/volumes`, { apiVersion, kind: 'Volume', metadata: { name }, spec: { s3 } });
-      await post(`${CORE}/secrets`, {
-        apiVersion: 'v1',
-        kind: 'Secret',
-        metadata: { name: `of-${name}`, annotations: { note: SECRET } },
-        stringData: { password: SECRET },
-      });
-      await this.admin.merge(`${DEFAULT}/volumes/${name}/status`, { status: { nodeName } });
-    }
-    for (const [name, volume, nodeName] of [
-      ['mine', 'mine', 'n1'],
-      ['other', 'other', 'n2'],
-      ['here', 'shared', 'n1'],
-    ]) {
-      const spec = { volumeRef: { name: volume }, workloadId: `w-${name}`, mountPath: '/data' };
-      await post(`${DEFAULT}/volumemounts`, { apiVersion, kind: 'VolumeMount', metadata: { name }, spec });
-      await this.admin.merge(`${DEFAULT}/volumemounts/${name}/status`, { status: { nodeName } });
-    }
-    for (const name of ['n1', 'n2']) {
-      await post(`${OURS}/storagenodes`, { apiVersion, kind: 'StorageNode', metadata: { name } });
-      await post(LEASES, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: `node-${name}` } });
-    }
+  fill(): Promise<void> {
+    return fill(this.admin);
   }
 
   async end(): Promise<void> {
     for (const client of this.#clients) await client.close();
     await this.server.close();
     rmSync(this.stateDir, { recursive: true, force: true });
+  }
+}
+
+/** Objects of nodes n1 and n2: `mine` is n1's, `other` n2's, `shared` n2's with a mount on n1. */
+export async function fill(admin: Client): Promise<void> {
+  const post = async (path: string, body: object): Promise<void> => {
+    const { code, text } = await admin.ask(path, { method: 'POST', body });
+    if (code !== 201) throw new Error(`${path}: ${text}`);
+  };
+  const apiVersion = 'storage.clawbernetes.io/v1alpha1';
+  for (const [name, nodeName] of Object.entries({ mine: 'n1', other: 'n2', shared: 'n2' })) {
+    const s3 = { bucket: 'b-bucket', credentialsSecretRef: { name: `of-${name}` } };
+    await post(`${DEFAULT}/volumes`, { apiVersion, kind: 'Volume', metadata: { name }, spec: { s3 } });
+    await post(`${CORE}/secrets`, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: `of-${name}`, annotations: { note: SECRET } },
+      stringData: { password: SECRET },
+    });
+    await admin.merge(`${DEFAULT}/volumes/${name}/status`, { status: { nodeName } });
+  }
+  for (const [name, volume, nodeName] of [
+    ['mine', 'mine', 'n1'],
+    ['other', 'other', 'n2'],
+    ['here', 'shared', 'n1'],
+  ]) {
+    const spec = { volumeRef: { name: volume }, workloadId: `w-${name}`, mountPath: '/data' };
+    await post(`${DEFAULT}/volumemounts`, { apiVersion, kind: 'VolumeMount', metadata: { name }, spec });
+    await admin.merge(`${DEFAULT}/volumemounts/${name}/status`, { status: { nodeName } });
+  }
+  for (const name of ['n1', 'n2']) {
+    await post(`${OURS}/storagenodes`, { apiVersion, kind: 'StorageNode', metadata: { name } });
+    await post(LEASES, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: `node-${name}` } });
   }
 }

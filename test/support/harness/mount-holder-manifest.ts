@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 
-export const MOUNT_HOLDER_MANIFEST = join(import.meta.dirname, '../../../manifests/kubernetes/mount-holder.yaml');
+export const MOUNT_HOLDER_MANIFEST = join(import.meta.dirname, '../../../manifests/kubernetes/base/mount-holder.yaml');
 
 export interface DaemonSet {
   readonly kind: string;

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { toolPath } from '../../../scripts/tools.ts';
 import { OUR_RESOURCES } from '../../../src/api/meta.ts';
+import { GROUP_OF, type Role, userOf } from '../../../src/apiserver/access/roles.ts';
+import { issueClientPair, type KeyPair, readAuthority, servingPair } from '../../../src/apiserver/pki/certificates.ts';
 import { loadConfig } from '../../../src/kube/config.ts';
 import { connect } from '../../../src/kube/rest-client.ts';
 import { Daemon } from './daemon.ts';
@@ -42,7 +44,7 @@ export class RealControlPlane {
     const [etcd = 0, peer = 0, api = 0, manager = 0] = await freePorts(4);
     const plane = new RealControlPlane(makeDirectory('real'), { etcd, peer, api, manager });
     try {
-      plane.#writeSecrets();
+      await plane.#writeSecrets();
       await plane.#startAll();
       return plane;
     } catch (error) {
@@ -55,6 +57,25 @@ export class RealControlPlane {
   assertRunning(): void {
     this.#etcd?.assertRunning();
     if (!this.#isStopped) this.#api?.assertRunning();
+  }
+
+  /** Where everything of it is kept. */
+  get directory(): string {
+    return this.#directory;
+  }
+
+  /** A client certificate with which somebody shows who they are, as on the embedded control plane. */
+  credential(role: Role, name: string): Promise<KeyPair> {
+    const authority = readAuthority(this.#file('clients'));
+    if (authority === undefined) throw new Error('there is no authority for clients');
+    return issueClientPair(authority, userOf(role, name).name, GROUP_OF[role], Date.now());
+  }
+
+  /** Writes a kubeconfig for another user than the administrator. */
+  kubeconfigFor(name: string, user: object): string {
+    const file = this.#file(`${name}.kubeconfig`);
+    writeFileSync(file, this.#kubeconfigOf(user), { mode: 0o600 });
+    return file;
   }
 
   /** Stops the API server; what was stored stays. */
@@ -105,32 +126,34 @@ export class RealControlPlane {
     await this.#etcd?.killGroup();
   }
 
-  #writeSecrets(): void {
+  async #writeSecrets(): Promise<void> {
+    mkdirSync(this.#file('clients'), { recursive: true, mode: 0o700 });
+    await servingPair(this.#file('clients'), [], Date.now());
     const token = randomBytes(24).toString('hex');
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     writeFileSync(this.#file('sa.key'), privateKey.export({ type: 'sec1', format: 'pem' }), { mode: 0o600 });
     writeFileSync(this.#file('tokens.csv'), `${token},admin,admin,system:masters\n`, { mode: 0o600 });
-    writeFileSync(
-      this.kubeconfig,
-      stringify({
-        apiVersion: 'v1',
-        kind: 'Config',
-        'current-context': 'real',
-        clusters: [
-          {
-            name: 'real',
-            cluster: {
-              server: `https://127.0.0.1:${this.#ports.api}`,
-              // kube-apiserver makes its own certificate there; the file holds its authority too.
-              'certificate-authority': this.#file('certs/apiserver.crt'),
-            },
+    writeFileSync(this.kubeconfig, this.#kubeconfigOf({ token }), { mode: 0o600 });
+  }
+
+  #kubeconfigOf(user: object): string {
+    return stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'real',
+      clusters: [
+        {
+          name: 'real',
+          cluster: {
+            server: `https://127.0.0.1:${this.#ports.api}`,
+            // kube-apiserver makes its own certificate there; the file holds its authority too.
+            'certificate-authority': this.#file('certs/apiserver.crt'),
           },
-        ],
-        users: [{ name: 'admin', user: { token } }],
-        contexts: [{ name: 'real', context: { cluster: 'real', user: 'admin' } }],
-      }),
-      { mode: 0o600 },
-    );
+        },
+      ],
+      users: [{ name: 'user', user }],
+      contexts: [{ name: 'real', context: { cluster: 'real', user: 'user' } }],
+    });
   }
 
   async #startEtcd(): Promise<void> {
@@ -157,6 +180,7 @@ export class RealControlPlane {
       '--endpoint-reconciler-type=none',
       `--cert-dir=${this.#file('certs')}`,
       `--token-auth-file=${this.#file('tokens.csv')}`,
+      `--client-ca-file=${this.#file('clients/ca.crt')}`,
       '--authorization-mode=RBAC',
       // As kubeadm has it: a pod that mounts must be privileged.
       '--allow-privileged=true',
