@@ -76,6 +76,7 @@ const E2E_APART: readonly string[] = [
   'e2e/nfs*.test.ts',
   'e2e/quota*.test.ts',
   'e2e/openclaw*.test.ts',
+  'e2e/cluster-*.test.ts',
 ];
 
 /** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
@@ -266,6 +267,17 @@ export const SUITES: readonly Suite[] = [
     deadlineSeconds: 300,
     tools: ['kubectl'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
+  },
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'cluster',
+    specs: ['e2e/cluster-*.test.ts'],
+    namespaces: true,
+    beside: true,
+    deadlineSeconds: 420,
+    tools: [...E2E_TOOLS, 'rclone'],
+    env: { E2E_CONTROL_PLANE: 'real' },
   },
   {
     type: 'mocha',

@@ -30,6 +30,8 @@ describe('settings', () => {
     [{ hostPathAllow: '/' }, '--host-path-allow'],
     [{ hostPathAllow: 'data' }, '--host-path-allow'],
     [{ mountHolder: 'yes' }, '--mount-holder'],
+    [{ nodeAccounts: 'Not_A_Namespace' }, '--node-accounts'],
+    [{ kubeconfig: 'relative' }, '--kubeconfig'],
     [{ logLevel: 'loud' }, '--log-level'],
     [{ invokeNamespace: '../x' }, '--invoke-namespace'],
     [{ destinations: [] }, 'destinations'],

@@ -64,6 +64,10 @@ export class RealControlPlane {
     return this.#directory;
   }
 
+  get server(): string {
+    return `https://127.0.0.1:${this.#ports.api}`;
+  }
+
   /** A client certificate with which somebody shows who they are, as on the embedded control plane. */
   credential(role: Role, name: string): Promise<KeyPair> {
     const authority = readAuthority(this.#file('clients'));
@@ -145,7 +149,7 @@ export class RealControlPlane {
         {
           name: 'real',
           cluster: {
-            server: `https://127.0.0.1:${this.#ports.api}`,
+            server: this.server,
             // kube-apiserver makes its own certificate there; the file holds its authority too.
             'certificate-authority': this.#file('certs/apiserver.crt'),
           },
@@ -220,8 +224,8 @@ export class RealControlPlane {
       '--bind-address=127.0.0.1',
       `--cert-dir=${this.#file('manager-certs')}`,
       '--leader-elect=false',
-      // The two that our kinds need from a cluster.
-      '--controllers=namespace-controller,garbage-collector-controller',
+      // The two that our kinds need from a cluster, and the one that gives our rights to the roles view, edit and admin.
+      '--controllers=namespace-controller,garbage-collector-controller,clusterrole-aggregation-controller',
       '--concurrent-namespace-syncs=4',
       // A namespace takes some sixty requests to empty; the default is twenty a second.
       '--kube-api-qps=500',
