@@ -74,7 +74,7 @@ describe('backups', function () {
     const seen = await machine.get<Volume>(VOLUMES, keyOf('image'));
     expect(seen.status?.lastBackupTime).to.equal(made.status?.startTime);
     const { items } = await machine.client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace: ns });
-    expect(items.map(({ status }) => status?.method).sort()).to.deep.equal(['InPlace', 'Snapshot']);
+    expect(items.map(({ status }) => status?.method ?? '').toSorted()).to.deep.equal(['InPlace', 'Snapshot']);
   });
 
   it('leave nothing on the node', async () => {

@@ -2,7 +2,7 @@
 import type { Backup, BackupConditionType, BackupStatus } from '../../api/backup.ts';
 import { DEFAULT_ACTIVE_DEADLINE_SECONDS, SAID_OF_REPOSITORY } from '../../api/backup.ts';
 import type { ConditionInput } from '../../api/conditions.ts';
-import { deriveConditions, findCondition, formatTime } from '../../api/conditions.ts';
+import { deriveConditions, formatTime } from '../../api/conditions.ts';
 import { durationMs } from '../../api/duration.ts';
 import type { Reason } from '../../api/reasons.ts';
 
@@ -15,15 +15,6 @@ export type Input = ConditionInput<BackupConditionType>;
 
 /** Conditions that its agent, or who checks the repository, writes. */
 const OF_OTHERS: readonly BackupConditionType[] = ['Recorded', 'Verified', 'DeletionBlocked'];
-
-/** What is said by who tends the repository, once the data was seen to be gone, damaged, or there again. */
-const OF_REPOSITORY: readonly BackupConditionType[] = [...OF_OTHERS, 'Ready', 'Reconciling', 'Stalled', 'DataComplete'];
-const SAID_BY_REPOSITORY: readonly string[] = ['BackupMissing', 'BackupDamaged', 'BackupFound'];
-
-function isSpokenFor({ status }: Backup): boolean {
-  const ready = findCondition(status?.conditions, 'Ready');
-  return status?.record !== undefined && SAID_BY_REPOSITORY.includes(ready?.reason ?? '');
-}
 
 /** What the status says of one Backup and is carried from write to write. */
 export type Carried = Omit<BackupStatus, 'observedGeneration' | 'conditions' | 'record'>;

@@ -16,7 +16,7 @@ const apiVersion = 'storage.clawbernetes.io/v1alpha1';
 
 function object(kind: string, key: string, spec: object, status: object = { nodeName: 'n1' }): NodeObject {
   const [namespace = '', name = ''] = key.split('/');
-  return { apiVersion, kind, metadata: { namespace, name }, spec, status } as NodeObject;
+  return { apiVersion, kind, metadata: { namespace, name }, spec, status };
 }
 
 function storeOf<T extends KubeObjectBase>(...objects: readonly KubeObjectBase[]): Store<T> {
@@ -98,7 +98,7 @@ describe('rights of a node', () => {
 
   it('are looked at again only when what an object contributes has changed', () => {
     const before = object('Volume', 'team/a', s3('keys'));
-    const says = (change: object) => contribution('volumes', { ...before, ...change } as NodeObject);
+    const says = (change: object) => contribution('volumes', { ...before, ...change });
     const same = contribution('volumes', before);
     expect(says({ status: { nodeName: 'n1', usage: { usedBytes: 1 } } })).to.equal(same);
     expect(says({ status: { nodeName: 'n2' } })).to.not.equal(same);

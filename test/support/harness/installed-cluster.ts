@@ -176,7 +176,7 @@ export class InstalledCluster {
           ]),
       'exec "$@"',
     ].join('\n');
-    const [command = '', ...rest] = [
+    const [command, ...rest] = [
       ...inOwnNamespaces([], '/nowhere', script),
       CLAWSTORE,
       ...args,
