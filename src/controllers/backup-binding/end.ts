@@ -1,5 +1,6 @@
 /** How a Backup ends, and what is written of it on the way. */
 import type { Backup, BackupConditionType, BackupStatus } from '../../api/backup.ts';
+import { SAID_OF_REPOSITORY } from '../../api/backup.ts';
 import type { ConditionInput } from '../../api/conditions.ts';
 import { findCondition, formatTime, isTrue } from '../../api/conditions.ts';
 import { BACKUPS, VOLUMES } from '../../api/meta.ts';
@@ -47,17 +48,24 @@ async function noteInVolumes(backup: Backup, deps: BackupBindingDependencies, si
 /** It has failed, and is not tried again. */
 export async function fail(
   backup: Backup,
-  why: { readonly reason: Reason; readonly message: string },
+  said: { readonly reason: Reason; readonly message: string },
   known: { readonly carried?: Carried; readonly data?: readonly ConditionInput<BackupConditionType>[] },
   deps: BackupBindingDependencies,
   context: ReconcileContext,
 ): Promise<void> {
   const { carried = carriedOf(backup), data = [] } = known;
+  const why = { reason: ownWord(said.reason), message: said.message };
   const lacks: ConditionInput<BackupConditionType> = { type: 'DataComplete', status: 'False', ...why };
   // Whatever the volumes say: a backup that has failed is not whole.
   const others = data.filter(({ type, status }) => type !== 'DataComplete' || status === 'False');
-  const all = others.some(({ type }) => type === 'DataComplete') ? others : [lacks, ...others];
+  const own = others.map((input) => ({ ...input, reason: ownWord(input.reason) }));
+  const all = own.some(({ type }) => type === 'DataComplete') ? own : [lacks, ...own];
   await end(backup, carried, { kind: 'failed', reason: why.reason, message: why.message }, all, deps, context);
+}
+
+/** Some words are for who tends the repository alone: what it says of a backup that was whole once. */
+function ownWord(reason: Reason): Reason {
+  return SAID_OF_REPOSITORY.includes(reason) ? 'BackupFailed' : reason;
 }
 
 async function end(

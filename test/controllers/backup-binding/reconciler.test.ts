@@ -145,6 +145,21 @@ describe('a Backup of volumes', () => {
     expect([reason(of), reason(of, 'Stalled')]).to.deep.equal(['VolumeNotReady', 'VolumeNotReady']);
   });
 
+  it('says in its own words that what was read is gone, and goes on saying it', async () => {
+    const of = world().add(volume('one', {}, made), backup());
+    await of.settle();
+    await of.end('one', {
+      ...failed,
+      conditions: [condition('Ready', 'False', 'BackupMissing', 'It is gone.')],
+    } as never);
+    await of.settle();
+    expect([reason(of), reason(of, 'Stalled'), reason(of, 'DataComplete')]).to.deep.equal([
+      'BackupFailed',
+      'BackupFailed',
+      'BackupFailed',
+    ]);
+  });
+
   it('counts a part that somebody has deleted as lacking', async () => {
     const of = world().add(volume('one', {}, made), volume('two', {}, made), backup());
     await of.settle();
