@@ -7,6 +7,7 @@
  * not. A refusal is a Status whose `details.causes[].field` (or whose message, for unknown fields) has `field`, and whose
  * message has `message`. Afterwards remove what was made.
  */
+import { BACKUP_CASES } from './backup-cases.ts';
 import { BACKUP_REPOSITORY_CASES } from './backup-repository-cases.ts';
 import { BACKUP_SCHEDULE_CASES } from './backup-schedule-cases.ts';
 import { RESTORE_CASES } from './restore-cases.ts';
@@ -1002,6 +1003,7 @@ export const ADMISSION_CASES: readonly AdmissionCase[] = [
   ...schedules,
   ...restores,
   ...RESTORE_CASES,
+  ...BACKUP_CASES,
   ...BACKUP_REPOSITORY_CASES,
   ...BACKUP_SCHEDULE_CASES,
 ];
