@@ -5,7 +5,7 @@ import { BackupError } from '../../backup/backup-error.ts';
 import type { VolumeEntry } from '../../backup/catalogue.ts';
 import type { BackupProgress, RestoreRequest, RestoreSummary } from '../../backup/engine.ts';
 import { DATA_PATH, findBackup, type RestoringEngine, volumeEntryOf } from '../../backup/find-backup.ts';
-import { DriverError, type DriverVolume, type LongCall, type OpenedContent } from '../../drivers/driver.ts';
+import { DriverError, type DriverVolume, type LongCall, type OpenedContent, type Usage } from '../../drivers/driver.ts';
 import type { Prepared } from './checks.ts';
 
 /** What was done, as far as the engine says. */
@@ -40,8 +40,8 @@ export async function restoreVolume(work: RestoreWork, call: LongCall): Promise<
   const entry = volumeEntryOf(found, spec.from.name);
   const opened = await writing.open(words, signal);
   refuseForeign(work, opened);
-  const usage = await driver.usage(words, signal).catch(() => undefined);
-  refuseTooSmall(work, entry, usage?.totalBytes);
+  const totalBytes = sizeOf(await driver.usage(words, signal).catch(() => undefined));
+  refuseTooSmall(work, entry, totalBytes);
   refuseHalfSkipped(work);
   if (!isDryRun) await work.onBegin();
   const request: RestoreRequest = {
@@ -59,11 +59,16 @@ export async function restoreVolume(work: RestoreWork, call: LongCall): Promise<
   };
   const summary = await engine.restore(access, request, onProgress, signal).catch((thrown: unknown) => {
     const isFull = thrown instanceof BackupError && thrown.code === 'NoSpace';
-    throw isFull ? noSpace(words.name, entry, usage?.totalBytes, thrown) : thrown;
+    throw isFull ? noSpace(words.name, entry, totalBytes, thrown) : thrown;
   });
-  judge(summary, words.name, entry, usage?.totalBytes);
+  judge(summary, words.name, entry, totalBytes);
   if (!isDryRun) await writing.flush(words, signal);
   return { summary };
+}
+
+/** Undefined where it has none: a bucket is as large as what is in it. */
+function sizeOf(usage: Usage | undefined): bigint | undefined {
+  return usage === undefined || usage.totalBytes <= usage.usedBytes ? undefined : usage.totalBytes;
 }
 
 /** A file that a kill left half written looks like one that was there, which Skip keeps. */

@@ -206,6 +206,15 @@ describe('a restore of one volume on its node', () => {
     expect(readyOf(on)).to.match(/^True Restored/);
   });
 
+  it('takes a bucket, which has no size, for large enough', async () => {
+    const on = world({ volumeStatus: made });
+    on.add(volume('data', { emptyDir: {}, capacity: '1Mi' }, made, { finalizers: [FINALIZERS.volume] }));
+    on.engine.keep(documentOf([{ ...volumeEntry('data'), bytes: 5 * 2 ** 30 }]));
+    on.driver.usedBytes = 1000n;
+    await on.volumeRestore();
+    expect(readyOf(on)).to.match(/^True Restored/);
+  });
+
   it('mixes a new volume with nothing that is there already', async () => {
     const on = world({ spec: { mode: 'New' } });
     on.driver.ownedByUs = false;
