@@ -304,6 +304,8 @@ class RestClient implements KubeClient {
         headers: await this.#headers(sending),
         body: sending.body ?? null,
         signal,
+        // Otherwise undici closes the connection after each DELETE, which has a body.
+        reset: false,
         // The deadline is ours.
         headersTimeout: 0,
         bodyTimeout: 0,

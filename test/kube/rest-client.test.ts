@@ -235,6 +235,17 @@ describe('REST client', () => {
     expect(server.connections).to.be.at.most(16);
   });
 
+  it('keeps to its connections after a DELETE, although that has a body', async () => {
+    const ports = new Set<number | undefined>();
+    const gone: Fault = (_request, response) => {
+      ports.add(response.socket?.remotePort);
+      json(response, 200, { kind: 'Status', status: 'Success' });
+    };
+    server.faults.other.push(...Array.from({ length: 40 }, () => gone));
+    for (let turn = 0; turn < 40; turn++) await client.delete(WIDGETS, REF, { preconditions: { uid: 'u' } });
+    expect(ports.size).to.be.at.most(16);
+  });
+
   it('leaves the connections of requests to requests while watches are open', async () => {
     const stop = new AbortController();
     const opened = Array.from({ length: 40 }, async () => {

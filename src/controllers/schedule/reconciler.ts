@@ -5,6 +5,7 @@
  * after a crash, there is one. It is made before the status tells of it. Runs are no dependents of the schedule: they stay
  * when it goes (label and annotations, no ownerReferences).
  */
+import PQueue from 'p-queue';
 import { formatTime } from '../../api/conditions.ts';
 import { FIELD_MANAGERS } from '../../api/group.ts';
 import type { KubeObjectBase } from '../../api/meta.ts';
@@ -44,6 +45,11 @@ export interface ScheduleDependencies<Template, Child extends KubeObjectBase> {
 
 /** The clock on the wall may be set, and stands still for none of our timers: no wait is longer. Milliseconds. */
 const LONGEST_WAIT_MS = 300_000;
+const SOON_MS = 10;
+/** Deletions that are asked for side by side. */
+const DELETIONS_AT_ONCE = 64;
+/** Deletions of one reconcile, so that it ends: there may be thousands when a retention is set or made shorter. */
+const MOST_DELETIONS = 500;
 
 export function scheduleReconciler<Template, Child extends KubeObjectBase>(
   dependencies: ScheduleDependencies<Template, Child>,
@@ -68,8 +74,9 @@ async function reconcile<Template, Child extends KubeObjectBase>(
   const decision = judge(schedule, reading, runs, context.clock.now());
   const started = decision.start === undefined ? [] : await start(schedule, decision.start, runs, deps, context.signal);
   const all = [...runs.filter(({ name }) => !started.some((run) => run.name === name)), ...started];
-  await prune(schedule, all, deps, context.signal);
+  const hasMore = await prune(schedule, all, deps, context.signal);
   await report(schedule, { kind: 'kept', decision }, all, deps, context, decision.start);
+  if (hasMore) return { requeueAfterMs: SOON_MS };
   if (decision.lookAgainAt === undefined) return DONE;
   return { requeueAfterMs: Math.min(LONGEST_WAIT_MS, Math.max(1, decision.lookAgainAt - context.clock.now())) };
 }
@@ -166,28 +173,35 @@ async function start<Template, Child extends KubeObjectBase>(
   return [];
 }
 
-/** Deletes what the retention no longer keeps, and the failed runs that are too many. */
+/** Deletes what the retention no longer keeps, and the failed runs that are too many. @returns whether there are more. */
 async function prune<Template, Child extends KubeObjectBase>(
   schedule: Schedule<Template>,
   runs: readonly Run<Child>[],
   deps: ScheduleDependencies<Template, Child>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const { retention, timeZone = 'UTC', failedHistoryLimit = DEFAULT_FAILED_HISTORY_LIMIT } = schedule.spec;
   const alive = runs.filter(({ object }) => !isDeleting(object));
   const ready = alive.flatMap((run) => (run.outcome.state === 'succeeded' ? [{ ...run, at: run.outcome.at }] : []));
   const failed = alive.filter(({ outcome }) => outcome.state === 'failed').reverse();
   const old = retention === undefined ? [] : expired(ready, retention, timeZone);
-  for (const run of old) {
-    if (await expire(run, deps, signal)) tell(run);
-  }
   // What has failed has nothing to lose, and may have failed because nobody can reach where it was to be kept.
-  for (const run of failed.slice(failedHistoryLimit)) {
-    if (await remove(run, deps, signal)) tell(run);
-  }
-  function tell({ name }: Run<Child>): void {
-    deps.events.record(schedule, 'Normal', 'Pruned', `${deps.kind.runs.kind} "${name}" is no longer kept.`);
-  }
+  const deletions = [
+    ...old.map((run) => ({ run, begin: () => expire(run, deps, signal) })),
+    ...failed.slice(failedHistoryLimit).map((run) => ({ run, begin: () => remove(run, deps, signal) })),
+  ];
+  const queue = new PQueue({ concurrency: DELETIONS_AT_ONCE });
+  const ends = await Promise.allSettled(
+    deletions.slice(0, MOST_DELETIONS).map(({ run, begin }) =>
+      queue.add(async () => {
+        if (!(await begin())) return;
+        deps.events.record(schedule, 'Normal', 'Pruned', `${deps.kind.runs.kind} "${run.name}" is no longer kept.`);
+      }),
+    ),
+  );
+  const failure = ends.find((end) => end.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
+  return deletions.length > MOST_DELETIONS;
 }
 
 /** Deletes a run with its data; false when it is gone. */

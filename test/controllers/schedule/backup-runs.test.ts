@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { Backup, BackupStatus } from '../../../src/api/backup.ts';
-import { LABELS } from '../../../src/api/group.ts';
+import { API_VERSION, LABELS, RUN_ANNOTATIONS } from '../../../src/api/group.ts';
 import type { BackupTemplate, ScheduleSpec } from '../../../src/api/schedule.ts';
 import { BACKUP_RUNS } from '../../../src/controllers/schedule/backup-runs.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
@@ -178,6 +178,31 @@ describe('the schedule of backups', () => {
     await on.settle();
     expect(on.names).to.have.length(3);
     expect(on.deletions).to.deep.equal([]);
+  });
+
+  it('deletes thousands in steps, each with its data, and the newest never', async () => {
+    const on = new BackupWorld({ retention: { last: 1 }, suspend: true });
+    for (let hour = 1; hour <= 1200; hour++) {
+      const time = new Date(Date.UTC(2025, 0, 1, hour)).toISOString();
+      on.put({
+        apiVersion: API_VERSION,
+        kind: 'Backup',
+        metadata: {
+          namespace: 'team',
+          name: `nightly-${hour}`,
+          uid: `uid-${hour}`,
+          labels: { [LABELS.schedule]: 'nightly' },
+          annotations: { [RUN_ANNOTATIONS.scheduleUID]: 'uid-nightly', [RUN_ANNOTATIONS.scheduledAt]: time },
+        },
+        spec: TEMPLATE.spec,
+        status: whole(time, time),
+      });
+    }
+    expect(await on.run()).to.equal(10);
+    expect(on.names).to.have.length(700);
+    await on.settle();
+    expect(on.names).to.deep.equal(['nightly-1200']);
+    expect(on.deletions.filter((write) => write.startsWith('patch'))).to.have.length(1199);
   });
 
   it('Replace: deletes the Backup that runs, without a word about its data', async () => {
