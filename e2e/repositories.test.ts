@@ -13,7 +13,6 @@ import { useRestic } from '../test/support/harness/backups.ts';
 import { Daemon } from '../test/support/harness/daemon.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { Restic } from '../test/support/harness/restic.ts';
-import { makeDirectory } from '../test/support/harness/run.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
@@ -278,6 +277,21 @@ describe('backup repositories', function () {
     }
   });
 
+  it('go with their namespace, and what is stored stays', async () => {
+    const going = await machine.namespace('going');
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { namespace: going, name: 'key' } };
+    await machine.client.create(SECRETS, { ...secret, stringData: { password: PASSWORD } } as never);
+    const path = join(machine.host, `backups-${(serial += 1)}`);
+    const restic = new Restic(path, PASSWORD);
+    await restic.makeCheap();
+    await restic.backup('kept', 'cluster-of-others', 'content');
+    await make({ hostPath: { path } }, machine, going);
+    await machine.waitReady<Backup>(BACKUPS, `${going}/kept`, DEADLINE_MS);
+    await machine.delete(NAMESPACES, going);
+    await machine.waitGone(NAMESPACES, going, DEADLINE_MS);
+    expect(await restic.snapshots()).to.have.length(2);
+  });
+
   it('are found again by a new control plane, from URL and key alone', async () => {
     await putKey('made-key', PASSWORD, { [LABELS.managedBy]: 'clawstore' });
     const path = join(machine.host, `backups-${(serial += 1)}`);
@@ -286,7 +300,7 @@ describe('backup repositories', function () {
     await ready(name);
     await says(name, 'KeyExported', 'False', 'KeyNotExported');
     await new Restic(path, PASSWORD).backup('precious', await clusterOf(), 'content');
-    const file = join(makeDirectory('keys'), 'main.key');
+    const file = join(machine.directory, 'main.key');
     const args = ['repository', 'export-key', name, '--file', file, '--invoke-namespace', ns];
     const exported = await machine.command(args);
     expect(exported.code, exported.stderr).to.equal(0);

@@ -2,7 +2,7 @@
  * The Backup objects of a repository and what is stored in it, brought together: what is whole there and has no object gets
  * one, what has an object and is not there any more says so. Safe to repeat: everything is asked of the server again.
  */
-import type { Backup } from '../../api/backup.ts';
+import type { Backup, BackupStatus } from '../../api/backup.ts';
 import { MAX_BACKUP_NAME } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import { findCondition } from '../../api/conditions.ts';
@@ -158,7 +158,7 @@ async function tell(backup: Backup, facts: SyncFacts, deps: SyncDependencies, si
   const found = catalogue.backups.get(idOf(backup) ?? '');
   const isDamaged = damaged === undefined ? undefined : found?.snapshotIDs.some((id) => damaged.has(id));
   const status = backupStatus(backup, { found, isDamaged }, new Date(now));
-  if (status === undefined) return;
+  if (status === undefined || isSaid(backup, status)) return;
   try {
     const written = await deps.writer.status(BACKUPS, backup, status, { signal });
     const lost = { ...backup, status };
@@ -170,6 +170,15 @@ async function tell(backup: Backup, facts: SyncFacts, deps: SyncDependencies, si
     // It changed or went meanwhile: the next look sees it as it is then.
     if (!error.isConflict && !error.isNotFound) throw error;
   }
+}
+
+/** Whether its status says this already: of ten thousand it is asked at each look. */
+function isSaid({ status }: Backup, wanted: BackupStatus): boolean {
+  return (
+    status?.conditions === wanted.conditions &&
+    status?.observedGeneration === wanted.observedGeneration &&
+    status?.record?.snapshotID === wanted.record?.snapshotID
+  );
 }
 
 /** Several at a time. Others get their turn in between, also where nothing has to be written. */
@@ -186,4 +195,4 @@ async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>)
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, next));
 }
 
-const TURN = 100;
+const TURN = 50;

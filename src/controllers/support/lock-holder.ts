@@ -8,8 +8,8 @@ import { shortHash } from '../../api/names.ts';
 import type { LockRecord } from '../../backup/engine.ts';
 
 const PREFIX = 'clawstore-';
-/** Longest name of a node in it: the whole is the name of a machine for the engine, which has 64 characters at most. */
-const NODE_LENGTH = 24;
+/** Longest name of a node in it: the whole may have 55 bytes. */
+const NODE_LENGTH = 20;
 
 /** This agent, on this boot. */
 export interface Self {
