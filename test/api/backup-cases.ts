@@ -48,7 +48,7 @@ function fixed(field: string, before: object, after: object): AdmissionCase {
   };
 }
 
-const DESTINATION = 'must be s3://BUCKET/PREFIX, file:///PATH, nfs://SERVER/PATH or an absolute path';
+const DESTINATION = 'must be a URL of s3, file or nfs, or an absolute path';
 const ONE_PLACE = 'exactly one of destination and repositoryRef must be set';
 const IMPORTED = 'an imported backup names its repository, is retained and has no ttl';
 
