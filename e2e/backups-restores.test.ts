@@ -13,6 +13,7 @@ import {
   BACKUPS,
   RESTORES,
   SECRETS,
+  SNAPSHOT_SCHEDULES,
   SNAPSHOTS,
   VOLUME_MOUNTS,
   VOLUME_RESTORES,
@@ -25,7 +26,7 @@ import type { VolumeRestore } from '../src/api/volume-restore.ts';
 import { filesOf, makeHostileTree } from '../test/contract/hostile-tree.ts';
 import { backup, ended, useRestic } from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
-import { mount, volume } from '../test/support/harness/manifests.ts';
+import { mount, snapshotSchedule, volume } from '../test/support/harness/manifests.ts';
 
 describe('restores from backups', function () {
   this.timeout(180_000);
@@ -276,6 +277,25 @@ describe('restores from backups', function () {
     await restored('full', { source: { backupID: made.status?.backupID ?? '' } });
     await machine.waitReady(VOLUME_MOUNTS, keyOf('whole'));
     expect(readFileSync(join(target('whole'), 'file'), 'utf8')).to.equal('content');
+  });
+
+  it('bring the objects of a namespace back that has none of them any more', async () => {
+    const path = machine.hostDirectory('adopted');
+    writeFileSync(join(path, 'file'), 'of the host');
+    await machine.create(volume(ns, 'adopted', { hostPath: { path } }));
+    await machine.create(snapshotSchedule(ns, 'adopted', 'adopted'));
+    await machine.waitReady(VOLUMES, keyOf('adopted'));
+    await machine.create(backup(ns, 'objects', { scope: 'Configs', destination }));
+    const made = await ended(machine, keyOf('objects'));
+    expect(findCondition(made.status?.conditions, 'Ready')?.status, JSON.stringify(made.status)).to.equal('True');
+    await machine.delete(SNAPSHOT_SCHEDULES, keyOf('adopted'));
+    await machine.delete(VOLUMES, keyOf('adopted'));
+    await machine.waitGone(VOLUMES, keyOf('adopted'));
+    const over = await restored('objects', { source: { backupRef: { name: 'objects' } } });
+    expect(over.status?.items?.succeeded).to.be.at.least(2);
+    await machine.waitReady(VOLUMES, keyOf('adopted'));
+    await machine.get(SNAPSHOT_SCHEDULES, keyOf('adopted'));
+    expect(readFileSync(join(path, 'file'), 'utf8')).to.equal('of the host');
   });
 
   describe('with another key', () => {

@@ -27,6 +27,7 @@ import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconci
 import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import type { BackupPlace } from '../policy/backup-source.ts';
 import { placeIn } from '../policy/backup-source.ts';
 import { isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
@@ -173,6 +174,14 @@ async function awaitRecord(restore: Restore, deps: Dependencies, context: Reconc
     const word = isReason(reason) ? reason : 'RestoreFailed';
     if (isFinal) return await end(restore, {}, failedBy(word, `${message} Nothing was changed.`), deps, context);
     await write(restore, decisionsOf(restore), {}, { kind: 'working', reason: word, message }, deps, context);
+    return DONE;
+  }
+  // Another node tends the repository by now, and reads as well.
+  const tending = placeOf(restore, deps);
+  if (tending.ok && tending.nodeName !== nodeName) {
+    const message = `The document of backup "${backupID}" is being read.`;
+    const decisions = { ...decisionsOf(restore), nodeName: tending.nodeName };
+    await write(restore, decisions, {}, { kind: 'working', reason: 'ReadingBackup', message }, deps, context);
     return DONE;
   }
   const said: RestoreSaid = deps.isLost(nodeName)
@@ -419,10 +428,14 @@ function wantedOf(
 }
 
 function onlyNodeOf(restore: Restore, deps: Dependencies): string | undefined {
+  const place = placeOf(restore, deps);
+  return place.ok ? place.onlyNode : undefined;
+}
+
+function placeOf(restore: Restore, deps: Dependencies): BackupPlace {
   const { repositoryRef, backupID = '' } = restore.status ?? {};
   const name = repositoryRef?.name ?? '';
-  const place = placeIn(name, deps.repositories.get(`${restore.metadata.namespace}/${name}`), backupID);
-  return place.ok ? place.onlyNode : undefined;
+  return placeIn(name, deps.repositories.get(`${restore.metadata.namespace}/${name}`), backupID);
 }
 
 /** Another Restore that writes into a volume, or takes it back. */

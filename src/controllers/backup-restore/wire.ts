@@ -143,13 +143,13 @@ function restoresOfNode(delta: Delta<StorageNode>, restores: ReadStore<Restore>)
     .map((restore) => ({ key: keyOf(restore) }));
 }
 
-/** Those that wait for a repository to get a node. */
+/** Those that wait for a repository to get a node, or for its node to read. */
 function unboundRestores(delta: Delta<BackupRepository>, restores: ReadStore<Restore>): Wanted[] {
   if (delta.type === 'updated' && !ordersDiffer(delta.old, delta.object)) return [];
   const { namespace } = (delta.type === 'deleted' ? delta.old : delta.object).metadata;
   return restores
     .list()
-    .filter((restore) => restore.metadata.namespace === namespace && restore.status?.nodeName === undefined)
+    .filter((restore) => restore.metadata.namespace === namespace && restore.status?.volumes === undefined)
     .filter((restore) => !isFinished(restore))
     .map((restore) => ({ key: keyOf(restore) }));
 }

@@ -100,6 +100,15 @@ describe('which backup a Restore means', () => {
     expect(on.requests).to.include(`delete Secret/${on.status?.manifestSecretRef?.name}`);
   });
 
+  it('is read by another node when that tends the repository by now', async () => {
+    const on = await begun({}, repository('repo', { s3: { bucket: 'backups' } }, { nodeName: 'a' }));
+    on.lost.add('a');
+    on.add(repository('repo', { s3: { bucket: 'backups' } }, { nodeName: 'z' }));
+    await on.settle();
+    expect(on.status?.nodeName).to.equal('z');
+    expect(on.ready).to.match(/^False ReadingBackup/);
+  });
+
   it('says that the node of the repository is lost', async () => {
     const on = await begun();
     on.lost.add('a');
