@@ -11,8 +11,6 @@ import { systemClock } from '../../../src/telemetry/clock.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { Client, SECRET, SECRET_BASE64, World } from '../../apiserver/access/support.ts';
-import { INSTALL_BASE } from '../../support/harness/install-manifests.ts';
-import { Kubectl } from '../../support/harness/kubectl.ts';
 import { RealControlPlane } from '../../support/harness/real-control-plane.ts';
 import { onEnd } from '../../support/harness/run.ts';
 import { waitFor } from '../../support/harness/wait.ts';
@@ -33,10 +31,8 @@ async function embedded(): Promise<Server> {
 
 /** What the manifests install, and of the controllers those that grant what nodes may read. */
 async function real(): Promise<Server> {
-  const plane = await RealControlPlane.start();
+  const plane = await RealControlPlane.start('installed');
   onEnd(() => plane.end());
-  const kubectl = await Kubectl.for(plane.kubeconfig, plane.directory);
-  await kubectl.run(['apply', '--server-side', '-k', INSTALL_BASE]);
   const config = parse(readFileSync(plane.kubeconfig, 'utf8')) as {
     readonly clusters: readonly { readonly cluster: { readonly server: string } }[];
     readonly users: readonly { readonly user: { readonly token: string } }[];
@@ -45,8 +41,7 @@ async function real(): Promise<Server> {
   const caPem = readFileSync(join(plane.directory, 'certs/apiserver.crt'), 'utf8');
   const admin = new Client({ url, caPem }, { token: config.users[0]?.user.token ?? '' });
   await fillForCases(admin);
-  const controller = plane.kubeconfigFor('controller', certificateUser(await plane.credential('controller', 'c')));
-  const client = connect(await loadConfig({ kubeconfig: controller }));
+  const client = connect(await loadConfig({ kubeconfig: await plane.kubeconfigOf('controller', 'c') }));
   const manager = new Manager({ client, log: createLogger({ level: 'error' }), metrics: createMetrics() });
   addNodeRights(manager, { client, clock: systemClock, leaderOnly: false, accounts: 'clawstore-nodes' });
   const stop = new AbortController();
@@ -62,11 +57,6 @@ async function real(): Promise<Server> {
       await admin.close();
     },
   };
-}
-
-function certificateUser({ cert, key }: { readonly cert: string; readonly key: string }): object {
-  const base64 = (text: string): string => Buffer.from(text).toString('base64');
-  return { 'client-certificate-data': base64(cert), 'client-key-data': base64(key) };
 }
 
 for (const [name, start] of Object.entries({ embedded, real })) {

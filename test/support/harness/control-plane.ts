@@ -13,11 +13,11 @@ export const controlPlaneKind: ControlPlaneKind = (() => {
 
 let real: Promise<RealControlPlane> | undefined;
 
-/** The one real control plane of this process; started with the first call, ended after the last test. */
+/** The one real control plane of this process, with the rights and policies of an installation; started with the first call, ended after the last test. */
 export async function realControlPlane(): Promise<RealControlPlane> {
   (await real)?.assertRunning();
   real ??= (async () => {
-    const plane = await RealControlPlane.start();
+    const plane = await RealControlPlane.start('installed');
     onEnd(() => plane.end());
     return plane;
   })();

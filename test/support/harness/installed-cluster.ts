@@ -60,7 +60,7 @@ export class InstalledCluster {
 
   /** Applies the manifests, and runs nothing yet. */
   static async start(): Promise<InstalledCluster> {
-    const plane = await RealControlPlane.start();
+    const plane = await RealControlPlane.start('installed');
     onEnd(() => plane.end());
     const directory = makeDirectory('installed');
     onEnd(async () => {
@@ -69,7 +69,6 @@ export class InstalledCluster {
       await run('rm', ['-rf', '--one-file-system', '--', directory]);
     });
     const kubectl = await Kubectl.for(plane.kubeconfig, directory);
-    await kubectl.run(['apply', '--server-side', '-k', INSTALL_BASE]);
     const client = connect(await loadConfig({ kubeconfig: plane.kubeconfig }));
     onEnd(() => client.close());
     return new InstalledCluster(plane, kubectl, client, directory);

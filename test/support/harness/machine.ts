@@ -70,6 +70,8 @@ const IN_THIS_ORDER = [
 ] as const;
 
 type Conditioned = KubeObjectBase & { readonly status?: ConditionedStatus };
+/** Namespace of the manifests with the ServiceAccounts of nodes. */
+const NODE_ACCOUNTS = 'clawstore-nodes';
 let serial = 0;
 
 export class Machine {
@@ -182,7 +184,10 @@ export class Machine {
         stateDir: join(this.directory, 'controller'),
         kubeconfig: await this.kubeconfigOf('controller', 'controller'),
       },
-      { logFile: join(this.directory, 'controller.log') },
+      {
+        logFile: join(this.directory, 'controller.log'),
+        ...(controlPlaneKind === 'real' ? { args: ['--node-accounts', NODE_ACCOUNTS] } : {}),
+      },
     );
     return this.#controller;
   }
@@ -497,9 +502,10 @@ export class Machine {
     return problems;
   }
 
-  /** Agents and controllers of an embedded control plane have rights of their own, and no more; `up` is everything. */
+  /** Agents and controllers have rights of their own, and no more; `up` is everything. */
   async kubeconfigOf(role: 'node' | 'controller', name: string): Promise<string> {
-    if (!this.separate || controlPlaneKind === 'real') return this.settings.kubeconfig;
+    if (controlPlaneKind === 'real') return (await realControlPlane()).kubeconfigOf(role, name);
+    if (!this.separate) return this.settings.kubeconfig;
     const file = join(this.directory, `${role}-${name}.kubeconfig`);
     if (existsSync(file)) return file;
     const args = ['credential', '--role', role, '--name', name, ...(role === 'node' ? ['--client-certificate'] : [])];

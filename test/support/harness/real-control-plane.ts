@@ -10,6 +10,7 @@ import { issueClientPair, type KeyPair, readAuthority, servingPair } from '../..
 import { loadConfig } from '../../../src/kube/config.ts';
 import { connect } from '../../../src/kube/rest-client.ts';
 import { Daemon } from './daemon.ts';
+import { INSTALL_BASE } from './install-manifests.ts';
 import { Kubectl } from './kubectl.ts';
 import { freePorts, listens } from './ports.ts';
 import { makeDirectory } from './run.ts';
@@ -33,16 +34,20 @@ export class RealControlPlane {
   #api: Daemon | undefined;
   #manager: Daemon | undefined;
   #isStopped = false;
+  readonly #manifests: readonly string[];
 
-  private constructor(directory: string, ports: Ports) {
+  private constructor(directory: string, ports: Ports, manifests: readonly string[]) {
     this.#directory = directory;
+    this.#manifests = manifests;
     this.#ports = ports;
     this.kubeconfig = join(directory, 'kubeconfig');
   }
 
-  static async start(): Promise<RealControlPlane> {
+  /** With our CRDs alone, or with all that the manifests install on a cluster. */
+  static async start(content: 'crds' | 'installed' = 'crds'): Promise<RealControlPlane> {
     const [etcd = 0, peer = 0, api = 0, manager = 0] = await freePorts(4);
-    const plane = new RealControlPlane(makeDirectory('real'), { etcd, peer, api, manager });
+    const manifests = content === 'crds' ? ['-f', CRDS] : ['-k', INSTALL_BASE];
+    const plane = new RealControlPlane(makeDirectory('real'), { etcd, peer, api, manager }, manifests);
     try {
       await plane.#writeSecrets();
       await plane.#startAll();
@@ -75,6 +80,16 @@ export class RealControlPlane {
     return issueClientPair(authority, userOf(role, name).name, GROUP_OF[role], Date.now());
   }
 
+  /** Writes a kubeconfig with such a certificate. */
+  async kubeconfigOf(role: Role, name: string): Promise<string> {
+    const { cert, key } = await this.credential(role, name);
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    return this.kubeconfigFor(`${role}-${name}`, {
+      'client-certificate-data': base64(cert),
+      'client-key-data': base64(key),
+    });
+  }
+
   /** Writes a kubeconfig for another user than the administrator. */
   kubeconfigFor(name: string, user: object): string {
     const file = this.#file(`${name}.kubeconfig`);
@@ -105,7 +120,7 @@ export class RealControlPlane {
     if (!response.ok) throw new Error(`etcd did not compact: ${await response.text()}`);
   }
 
-  /** Everything that was ever stored is gone, as after a lost etcd; only the CRDs are put back. */
+  /** Everything that was ever stored is gone, as after a lost etcd; only what was installed is put back. */
   async wipe(): Promise<void> {
     await this.#stopAll();
     rmSync(join(this.#directory, 'etcd'), { recursive: true });
@@ -120,7 +135,7 @@ export class RealControlPlane {
   async #startAll(): Promise<void> {
     await this.#startEtcd();
     await this.#startApi();
-    await this.#applyCrds();
+    await this.#applyManifests();
     await this.#startManager();
   }
 
@@ -233,9 +248,9 @@ export class RealControlPlane {
     ]);
   }
 
-  async #applyCrds(): Promise<void> {
+  async #applyManifests(): Promise<void> {
     const kubectl = await Kubectl.for(this.kubeconfig, this.#directory);
-    await kubectl.run(['apply', '--server-side', '-f', CRDS]);
+    await kubectl.run(['apply', '--server-side', ...this.#manifests]);
     const names = OUR_RESOURCES.map(({ plural, group }) => `crd/${plural}.${group}`);
     await kubectl.run(['wait', '--for=condition=Established', '--timeout=60s', ...names]);
   }
