@@ -8,10 +8,11 @@ function asSecret(data: Readonly<Record<string, string>>): Secret {
   return { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data };
 }
 
-describe('a package of files', () => {
+describe('a package of files', function () {
+  this.timeout(60_000);
   const files = new Map([
     ['a.json', '{"ä": 1}'],
-    ['large', randomBytes(2_000_000).toString('base64')],
+    ['large', randomBytes(1_300_000).toString('base64')],
   ]);
 
   it('takes as many Secrets as it needs, none of which is too large, and comes out as it went in', async () => {
