@@ -106,6 +106,14 @@ export function describeReading(
       expect(content).to.equal('content');
     });
 
+    it('shows a volume that was never mounted as what it is: empty', async () => {
+      count += 1;
+      const volume = subject.volume(`r${count}`);
+      volumes.push(volume);
+      await driver.provision(volume, soon());
+      expect(await read(volume, (opened) => Promise.resolve(opened.isEmpty))).to.equal(true);
+    });
+
     it('says what was written while it was read, or has a moment of its own', async () => {
       const { volume, path } = await inUse();
       writeFileSync(join(path, 'kept'), 'before');

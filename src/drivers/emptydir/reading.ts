@@ -17,7 +17,7 @@ import { openInPlace, thenClose } from '../reading.ts';
 import { inUse, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { snapshotsOf } from './image-store.ts';
 import { isInMemory, type MediumSnapshots } from './medium-snapshots.ts';
-import { dataDirectory } from './stage.ts';
+import { DATA, DATA_MODE, dataDirectory } from './stage.ts';
 
 /** How long writers may be made to wait while a moment is taken, in milliseconds. */
 const FREEZE_MS = 10_000;
@@ -104,7 +104,8 @@ export class EmptyDirReading implements ReadingCalls {
         filesystem: image.name.filesystem,
         options: ['nosuid', 'nodev', 'noexec', 'noatime'],
         discard: false,
-        inside: null,
+        // One that was never mounted has none yet.
+        inside: { name: DATA, mode: DATA_MODE },
       };
       const { entry } = await asDriver('MountFailed', () =>
         node.call('mountImage', request, { signal, deadlineMs: MOUNT_MS }),
