@@ -36,6 +36,7 @@ const CHECKS: readonly Check[] = [
   driverWrites,
   storageIsThere,
   volumeIsFree,
+  nobodyReads,
   repositoryIsAllowed,
   presentIsKept,
 ];
@@ -113,6 +114,13 @@ function volumeIsFree({ restore, volume, mounts }: VolumeRestoreFacts): Failure 
   const users = names.length > 0 ? names.map((name) => `VolumeMount ${name}`) : workloads;
   const message = `Volume "${restore.spec.volumeRef.name}" is in use by ${users.slice(0, MOST_NAMES).join(', ')}. Unmount it, then make a new Restore.`;
   return refused('VolumeInUse', message);
+}
+
+/** What is read as a whole must not change under the reader. */
+function nobodyReads({ restore, readers }: VolumeRestoreFacts): Failure | undefined {
+  if (readers.length === 0 || restore.spec.dryRun === true) return undefined;
+  const { name } = restore.spec.volumeRef;
+  return waiting('VolumeInUse', `Volume "${name}" is being read for ${readers.slice(0, MOST_NAMES).join(', ')} first.`);
 }
 
 function repositoryIsAllowed({ access }: VolumeRestoreFacts): Failure | undefined {

@@ -34,6 +34,8 @@ export interface VolumeRestoreFacts {
   /** VolumeMounts of the volume on this node. */
   readonly mounts: readonly VolumeMount[];
   readonly access: AccessResolution;
+  /** Who reads the storage at the moment: backups, snapshots, volumes that are made from it. */
+  readonly readers: readonly string[];
 }
 
 /** Gathers the facts. */
@@ -59,6 +61,7 @@ export async function observeVolumeRestore(
     seen: words === undefined ? undefined : await driver?.observeVolume(words, signal),
     safety: safetySnapshotRef && stores.snapshots.get(`${namespace}/${safetySnapshotRef.name}`),
     mounts: volume === undefined ? [] : stores.mounts.byIndex(BY_VOLUME, keyOf(volume)),
+    readers: deps.uses.of(volumeUID),
     access: deps.accessOf({ namespace, location: repository, readOnly: accessMode === 'ReadOnly' }),
   };
 }

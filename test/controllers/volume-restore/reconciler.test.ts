@@ -257,6 +257,17 @@ describe('a restore of one volume on its node', () => {
     expect(readyOf(elsewhere)).to.match(/^False VolumeInUse .*"w" on node "b"/);
   });
 
+  it('waits for who reads the volume', async () => {
+    const on = world();
+    const end = on.uses.begin('uid-data', 'backup "b"');
+    await on.volumeRestore();
+    expect(readyOf(on)).to.match(/^False VolumeInUse .*backup "b" first/);
+    expect([on.engine.requests.length, statusOf(on)?.completionTime]).to.deep.equal([0, undefined]);
+    end();
+    await on.volumeRestore();
+    expect(readyOf(on)).to.match(/^True Restored/);
+  });
+
   it('keeps new mounts away until it has ended', async () => {
     const on = world();
     const attachments = [{ mountUID: 'uid-m', workloadId: 'workload-m', nodeName: 'a', readOnly: false }];
