@@ -106,6 +106,7 @@ describe('kubeconfig', () => {
       [() => loadConfig({ kubeconfig: join(dir, 'missing') }), /ENOENT/],
       [async () => loadConfig({ kubeconfig: await write({}, {}), context: 'nope' }), /no context "nope"/],
       [async () => loadConfig({ kubeconfig: await write({}, {}), context: 'elsewhere' }), /no cluster/],
+      [() => loadConfig({ kubeconfig: 'in-cluster', env: {} }), /this is no pod/],
     ];
     for (const [load, pattern] of cases) {
       const error = await failure(load());

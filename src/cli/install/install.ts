@@ -1,6 +1,7 @@
 /** `clawstore install` and `uninstall`: a systemd unit that starts the product at boot. */
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
+import { IN_CLUSTER } from '../../kube/in-cluster.ts';
 import { canNotify } from '../../node/service-manager.ts';
 import { isSystemdRunning, systemctl, systemdVersion } from '../../node/systemctl.ts';
 import { CliError, ExitCode } from '../exit-code.ts';
@@ -46,6 +47,12 @@ export async function install(
   const role = INSTALLED_ROLES.find((known) => known === options.role);
   if (role === undefined) {
     throw new CliError(ExitCode.usage, `"${options.role}" is none of ${INSTALLED_ROLES.join(', ')}`);
+  }
+  if (settings.kubeconfig === IN_CLUSTER) {
+    throw new CliError(
+      ExitCode.usage,
+      `--kubeconfig: what systemd starts is in no pod; name a file, not "${IN_CLUSTER}"`,
+    );
   }
   const objection = force ? undefined : placeObjection(launcher);
   if (objection !== undefined) {

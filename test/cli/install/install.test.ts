@@ -99,6 +99,7 @@ describe('clawstore install', function () {
     [['--unit', '../x'], '--unit: "../x" must be letters'],
     [['--unit-dir', 'here'], '--unit-dir: "here" must be an absolute path'],
     [['--metrics', 'x'], '--metrics: "x" is not ADDRESS:PORT'],
+    [['agent', '--kubeconfig', 'in-cluster'], '--kubeconfig: what systemd starts is in no pod'],
   ];
   for (const [args, message] of wrong) {
     it(`refuses ${args.join(' ')} and names what is wrong`, () => {
