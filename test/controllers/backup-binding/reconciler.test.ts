@@ -151,7 +151,7 @@ describe('a Backup of volumes', () => {
     await of.end('one', {
       ...failed,
       conditions: [condition('Ready', 'False', 'BackupMissing', 'It is gone.')],
-    } as never);
+    });
     await of.settle();
     expect([reason(of), reason(of, 'Stalled'), reason(of, 'DataComplete')]).to.deep.equal([
       'BackupFailed',
