@@ -142,7 +142,7 @@ describe('clawstore repository', function () {
     const key = join(folder, 'bare.key');
     writeFileSync(key, 'just-a-key\n');
     for (const [args, code, words] of [
-      [['add', 'x', 'ftp://h/p', '--key-file', key], ExitCode.usage, 'url must be s3:'],
+      [['add', 'x', 'ftp://h/p', '--key-file', key], ExitCode.usage, 'url: must be'],
       [['add', 'x', 's3://u:secret-word@bucket/p', '--key-file', key], ExitCode.usage, 'credentials'],
       [['add', 'x', '/srv/b', '--key-file', key, '--credentials', 'c'], ExitCode.usage, 'credentials: '],
       [['add', 'x', '/srv/b', '--key-file', join(folder, 'absent')], ExitCode.usage, '--key-file: '],
@@ -151,7 +151,7 @@ describe('clawstore repository', function () {
     ] as const) {
       const result = await clawstore('repository', ...args);
       expect(result.code, result.stderr).to.equal(code);
-      expect(result.stderr.replace('url: must', 'url must')).to.contain(words).and.not.contain('secret-word');
+      expect(result.stderr).to.contain(words).and.not.contain('secret-word');
     }
   });
 });
