@@ -22,6 +22,7 @@ import { DATA, DATA_MODE, dataDirectory } from './stage.ts';
 /** How long writers may be made to wait while a moment is taken, in milliseconds. */
 const FREEZE_MS = 10_000;
 const MOUNT_MS = 120_000;
+const NO_ROOM: readonly string[] = ['InsufficientCapacity', 'PoolLowSpace'];
 const NO_CHANGES = { count: 0, examples: [] } as const;
 
 export interface ImageReadingOptions {
@@ -48,7 +49,12 @@ export class EmptyDirReading implements ReadingCalls {
     const { node, pools, stage } = this.#options;
     await this.close(reading.uid, signal);
     const pool = isInMemory(volume) ? undefined : await asDriver('BackupFailed', () => pools.open(volume.pool, signal));
-    if (pool?.cloneable === true) return await this.#readMoment(volume, reading, pool, work, signal);
+    if (pool?.cloneable === true && (await this.#takeMoment(volume, reading, signal))) {
+      return await thenClose(
+        () => this.#readMoment(volume, reading, pool, work, signal),
+        (limit) => this.close(reading.uid, limit),
+      );
+    }
     if (!isInMemory(volume)) await stage(volume, signal);
     const mount = stageMountOf(node, volume.uid);
     if (mount === undefined)
@@ -71,8 +77,19 @@ export class EmptyDirReading implements ReadingCalls {
       const pool = await pools.open(name, signal).catch(() => undefined);
       for (const image of pool === undefined ? [] : snapshotsOf(pool)) {
         if (image.name.snapshotUID !== uid) continue;
-        await this.#options.snapshots.delete(momentOf(uid, image.name.volumeUID, name), signal);
+        await this.#options.snapshots.delete(momentOf(volumeIn(name, image.name.volumeUID), uid), signal);
       }
+    }
+  }
+
+  /** @returns false where there is no room for it: a full pool is when a backup is wanted most. */
+  async #takeMoment(volume: DriverVolume, { uid }: Reading, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#options.snapshots.take(momentOf(volume, uid), { signal, onProgress: () => undefined });
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof DriverError && NO_ROOM.includes(thrown.reason)) return false;
+      throw thrown;
     }
   }
 
@@ -84,45 +101,34 @@ export class EmptyDirReading implements ReadingCalls {
     signal: AbortSignal,
   ): Promise<T> {
     const { node, snapshots } = this.#options;
-    const moment: DriverSnapshot = {
-      uid,
-      name: `a moment of volume ${volume.name}`,
-      volume,
-      consistency: undefined,
-      freezeTimeoutMs: FREEZE_MS,
+    const { facts } = await snapshots.observe(momentOf(volume, uid), signal);
+    const image = snapshotsOf(pool).find(({ name }) => name.snapshotUID === uid);
+    if (facts === undefined || image === undefined) {
+      throw new DriverError('SnapshotFailed', `the moment of volume ${volume.name} is not there`);
+    }
+    const request = {
+      file: image.file,
+      target: stageTarget(node, uid),
+      filesystem: image.name.filesystem,
+      options: ['nosuid', 'nodev', 'noexec', 'noatime'],
+      discard: false,
+      // One that was never mounted has none yet.
+      inside: { name: DATA, mode: DATA_MODE },
     };
-    const take = async (): Promise<T> => {
-      await snapshots.take(moment, { signal, onProgress: () => undefined });
-      const { facts } = await snapshots.observe(moment, signal);
-      const image = snapshotsOf(pool).find(({ name }) => name.snapshotUID === uid);
-      if (facts === undefined || image === undefined) {
-        throw new DriverError('SnapshotFailed', `the moment of volume ${volume.name} is not there`);
-      }
-      const request = {
-        file: image.file,
-        target: stageTarget(node, uid),
-        filesystem: image.name.filesystem,
-        options: ['nosuid', 'nodev', 'noexec', 'noatime'],
-        discard: false,
-        // One that was never mounted has none yet.
-        inside: { name: DATA, mode: DATA_MODE },
-      };
-      const { entry } = await asDriver('MountFailed', () =>
-        node.call('mountImage', request, { signal, deadlineMs: MOUNT_MS }),
-      );
-      return await work({
-        directory: { own: dataDirectory(node, uid) },
-        device: entry.device,
-        method: 'Snapshot',
-        ignoreInode: false,
-        exclude: undefined,
-        isEmpty: await this.#isEmpty(uid, signal),
-        isMountPoint: true,
-        lacking: [],
-        consistency: () => Promise.resolve({ ...facts.consistent, changes: NO_CHANGES }),
-      });
-    };
-    return await thenClose(take, (limit) => this.close(uid, limit));
+    const { entry } = await asDriver('MountFailed', () =>
+      node.call('mountImage', request, { signal, deadlineMs: MOUNT_MS }),
+    );
+    return await work({
+      directory: { own: dataDirectory(node, uid) },
+      device: entry.device,
+      method: 'Snapshot',
+      ignoreInode: false,
+      exclude: undefined,
+      isEmpty: await this.#isEmpty(uid, signal),
+      isMountPoint: true,
+      lacking: [],
+      consistency: () => Promise.resolve({ ...facts.consistent, changes: NO_CHANGES }),
+    });
   }
 
   async #isEmpty(uid: string, signal: AbortSignal): Promise<boolean> {
@@ -134,25 +140,24 @@ export class EmptyDirReading implements ReadingCalls {
   }
 }
 
-/** As far as its deletion needs it: by UID, in a pool. */
-function momentOf(uid: string, volumeUID: string, pool: string): DriverSnapshot {
+function momentOf(volume: DriverVolume, uid: string): DriverSnapshot {
+  const name = `a moment of volume ${volume.name}`;
+  return { uid, name, volume, consistency: undefined, freezeTimeoutMs: FREEZE_MS };
+}
+
+/** A volume as far as the deletion of a moment of it needs it: by UID, in a pool. */
+function volumeIn(pool: string, uid: string): DriverVolume {
   return {
     uid,
+    namespace: '',
     name: uid,
-    volume: {
-      uid: volumeUID,
-      namespace: '',
-      name: volumeUID,
-      source: { type: 'emptyDir', medium: '' },
-      capacityBytes: undefined,
-      capacityPolicy: undefined,
-      provisioning: 'Thin',
-      pool,
-      mountOptions: [],
-      mayLoseData: false,
-      wasProvisioned: true,
-    },
-    consistency: undefined,
-    freezeTimeoutMs: 0,
+    source: { type: 'emptyDir', medium: '' },
+    capacityBytes: undefined,
+    capacityPolicy: undefined,
+    provisioning: 'Thin',
+    pool,
+    mountOptions: [],
+    mayLoseData: false,
+    wasProvisioned: true,
   };
 }
