@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { api } from './cases/api.ts';
+import { cli } from './cases/cli.ts';
 import { emptyDirs } from './cases/emptydir.ts';
 import { healing } from './cases/healing.ts';
 import { hostPathCases } from './cases/hostpath.ts';
@@ -41,6 +42,7 @@ const CASES: readonly Case[] = [
   s3Many,
   healing,
   api,
+  cli,
 ];
 const INSIDE = 'CLAWSTORE_BENCH_NAMESPACE';
 

@@ -13,7 +13,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { build, type Metafile } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -39,6 +39,22 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
   helper: { source: 'src/node/helper/main.ts', never: ['*'] },
 };
 
+/**
+ * undici loads HTTP/2 before it knows whether a server speaks it, which is a sixth of the start of a command. Ours never
+ * ask for it (`src/kube/rest-client.ts`): it is loaded when the first connection of somebody else's wants it.
+ */
+const lazyHttp2: Plugin = {
+  name: 'lazy-http2',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/undici\/lib\/dispatcher\/client-h2\.js$/ }, ({ path, suffix }) =>
+      suffix === LATER
+        ? undefined
+        : { contents: `module.exports = (...args) => require(${JSON.stringify(`${path}${LATER}`)})(...args);` },
+    );
+  },
+};
+const LATER = '?later';
+
 async function main(): Promise<void> {
   const start = performance.now();
   const missing = Object.values(ENTRIES).filter(({ source }) => !existsSync(join(root, source)));
@@ -59,6 +75,7 @@ async function main(): Promise<void> {
     // Beside the entries, so that a path relative to import.meta.url means the same in every file of dist/.
     chunkNames: 'chunk-[name]-[hash]',
     external: ['koffi'],
+    plugins: [lazyHttp2],
     keepNames: true,
     // The engine keeps the text of every module in memory, with two bytes a character when one of them is not Latin-1 (a
     // dash in a comment is enough): without comments and indentation that is a third. Lines stay short for stack traces.

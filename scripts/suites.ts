@@ -77,6 +77,7 @@ const E2E_APART: readonly string[] = [
   'e2e/quota*.test.ts',
   'e2e/openclaw*.test.ts',
   'e2e/cluster-*.test.ts',
+  'e2e/package*.test.ts',
 ];
 
 /** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
@@ -137,7 +138,7 @@ export const SUITES: readonly Suite[] = [
     namespaces: true,
     deadlineSeconds: 480,
     fullDeadlineSeconds: 900,
-    tools: ['promtool'],
+    tools: ['promtool', 'zsh', 'fish'],
   },
   {
     type: 'mocha',
@@ -278,6 +279,16 @@ export const SUITES: readonly Suite[] = [
     deadlineSeconds: 420,
     tools: [...E2E_TOOLS, 'rclone'],
     env: { E2E_CONTROL_PLANE: 'real' },
+  },
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'package',
+    specs: ['e2e/package*.test.ts'],
+    namespaces: true,
+    beside: true,
+    deadlineSeconds: 600,
+    tools: ['kubectl'],
   },
   {
     type: 'mocha',

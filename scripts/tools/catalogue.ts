@@ -75,6 +75,8 @@ export type ToolName =
   | 'crun'
   | 'busybox'
   | 'openclaw'
+  | 'zsh'
+  | 'fish'
   | 'go';
 
 const KUBE_VERSION = 'v1.34.4';
@@ -331,6 +333,28 @@ export const TOOLS: readonly Tool[] = [
     file: 'usr/bin/crun',
     versionArgs: ['--version'],
     minimum: [1, 8],
+    fromPath: false,
+    libraries: [`usr/lib/${MULTIARCH}`],
+    always: false,
+  },
+  {
+    // Its completion, which the test of ours uses, lies beside it: usr/share/zsh.
+    name: 'zsh',
+    env: 'ZSH_BINARY',
+    bundle: { name: 'zsh', source: deb('bookworm', 'zsh', 'zsh-common') },
+    file: 'bin/zsh',
+    versionArgs: ['--version'],
+    minimum: [5, 9],
+    fromPath: false,
+    always: false,
+  },
+  {
+    name: 'fish',
+    env: 'FISH_BINARY',
+    bundle: { name: 'fish', source: deb('bookworm', 'fish', 'fish-common', 'libpcre2-32-0') },
+    file: 'usr/bin/fish',
+    versionArgs: ['--version'],
+    minimum: [3, 6],
     fromPath: false,
     libraries: [`usr/lib/${MULTIARCH}`],
     always: false,

@@ -1,9 +1,12 @@
 /** The commands `clawstore backup …` with their help. */
 import type { Command } from 'commander';
+import { askedOf, withAnswerOptions, withClientOptions } from './client-options.ts';
+import { type Example, withExamples } from './examples.ts';
 import type { ExitCode } from './exit-code.ts';
-import { type AnswerFlags, answerOf, listOf, withAnswer, withSettings } from './options.ts';
+import { listOf } from './options.ts';
+import { OUTPUT_FORMATS } from './output.ts';
 
-interface CreateFlags extends AnswerFlags {
+interface CreateFlags {
   readonly repository?: string;
   readonly scope?: string;
   readonly name?: string;
@@ -14,12 +17,12 @@ interface CreateFlags extends AnswerFlags {
   readonly bandwidth?: string;
 }
 
-interface ListFlags extends AnswerFlags {
+interface ListFlags {
   readonly schedule?: string;
   readonly state?: string;
 }
 
-interface RestoreFlags extends AnswerFlags {
+interface RestoreFlags {
   readonly repository?: string;
   readonly volume?: readonly string[];
   readonly inPlace?: boolean;
@@ -30,31 +33,39 @@ interface RestoreFlags extends AnswerFlags {
   readonly dryRun?: boolean;
 }
 
-interface DeleteFlags extends AnswerFlags {
+interface DeleteFlags {
   readonly data?: string;
 }
 
+const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
+  create: [
+    ['clawstore backup create s3://backups/daily', 'all volumes of the namespace, and the manifests of its objects'],
+    ['clawstore backup create /mnt/disk/backups --scope volumes --volume data --volume models'],
+    ['clawstore backup create --repository main --name before-upgrade --ttl 720h'],
+  ],
+  list: [['clawstore backup list --state succeeded -o json']],
+  restore: [
+    [
+      'clawstore backup restore daily-202601010200-1f2e3d4c',
+      'all of it: missing volumes are made, unused ones are replaced',
+    ],
+    ['clawstore backup restore before-upgrade --volume data=data-then --path models/v3'],
+    ['clawstore backup restore before-upgrade --dry-run', 'what would be done'],
+  ],
+  cancel: [['clawstore backup cancel before-upgrade']],
+  delete: [['clawstore backup delete before-upgrade --data delete', 'its data too']],
+};
+
 /** `clawstore backup …`. */
 export function addBackupCommands(program: Command, exit: (code: ExitCode) => void): void {
-  const backup = withSettings(program.command('backup'))
+  const backup = withClientOptions(program.command('backup'))
     .description('back volumes and objects up, list backups, restore them')
     .addHelpText(
       'after',
-      `
-Examples:
-  clawstore backup create s3://backups/daily              all volumes of the namespace, and the manifests of its objects
-  clawstore backup create /mnt/disk/backups --scope volumes --volume data --volume models
-  clawstore backup create --repository main --name before-upgrade --ttl 720h
-  clawstore backup list --state succeeded -o json
-  clawstore backup restore daily-202601010200-1f2e3d4c    all of it: missing volumes are made, unused ones are replaced
-  clawstore backup restore before-upgrade --volume data=data-then --path models/v3
-  clawstore backup restore before-upgrade --dry-run       what would be done
-  clawstore backup cancel before-upgrade
-  clawstore backup delete before-upgrade --data delete    its data too
-At set times: clawstore schedule create (docs/schedules.md). The key of a repository: clawstore repository export-key.`,
+      `\nAt set times: clawstore schedule create (docs/schedules.md). The key of a repository: clawstore repository export-key.`,
     );
 
-  withAnswer(backup.command('create'), 'how long to wait; what takes longer goes on')
+  withAnswerOptions(backup.command('create'), 'how long to wait; what takes longer goes on', OUTPUT_FORMATS)
     .description('back up, and wait until that has ended; the same again while it goes on waits for that one')
     .argument('[destination]', 's3://BUCKET/PREFIX, file:///PATH, nfs://SERVER/PATH or an absolute path')
     .option('--repository <name>', 'a BackupRepository, in the place of a destination')
@@ -71,20 +82,20 @@ At set times: clawstore schedule create (docs/schedules.md). The key of a reposi
       const deletionPolicy = flags.deleteData === true ? 'Delete' : undefined;
       const onPartial = flags.allowPartial === true ? 'Allow' : undefined;
       const given = { destination, repository, scope, name, volumes, ttl, bandwidth, deletionPolicy, onPartial };
-      exit(await createBackup(given, await answerOf(flags, command)));
+      exit(await createBackup(given, await askedOf(command)));
     });
 
-  withAnswer(backup.command('list'), 'how long to wait for the answer')
+  withAnswerOptions(backup.command('list'), 'how long to wait for the answer', OUTPUT_FORMATS)
     .description('list the backups, the newest last')
     .option('--schedule <name>', 'made by this schedule only')
     .option('--state <state>', 'running, succeeded, partial, failed, unknown or deleting only')
     .action(async (flags: ListFlags, command: Command) => {
       const { listBackups } = await import('./backup.ts');
       const { schedule, state } = flags;
-      exit(await listBackups({ schedule, state }, await answerOf(flags, command)));
+      exit(await listBackups({ schedule, state }, await askedOf(command)));
     });
 
-  withAnswer(backup.command('restore'), 'how long to wait; what takes longer goes on')
+  withAnswerOptions(backup.command('restore'), 'how long to wait; what takes longer goes on', OUTPUT_FORMATS)
     .description('restore everything in a backup, or what is chosen')
     .argument('<backup>', 'ID or name of the backup')
     .option('--repository <name>', 'the BackupRepository that it is in, if backup list does not show it')
@@ -100,23 +111,26 @@ At set times: clawstore schedule create (docs/schedules.md). The key of a reposi
       const { repository, volume: volumes, inPlace, path: paths, existingFiles, objects, dryRun } = flags;
       const safetySnapshot = flags.safetySnapshot === false ? false : undefined;
       const given = { backupId, repository, volumes, inPlace, paths, existingFiles, objects, safetySnapshot, dryRun };
-      exit(await restoreBackup(given, await answerOf(flags, command)));
+      exit(await restoreBackup(given, await askedOf(command)));
     });
 
-  withAnswer(backup.command('cancel'), 'how long to wait until it has stopped')
+  withAnswerOptions(backup.command('cancel'), 'how long to wait until it has stopped', OUTPUT_FORMATS)
     .description('stop a backup that goes on; what was read is found again by the next')
     .argument('<backup>', 'ID or name of the backup')
-    .action(async (backupId: string, flags: AnswerFlags, command: Command) => {
+    .action(async (backupId: string, _flags: unknown, command: Command) => {
       const { cancelBackup } = await import('./backup.ts');
-      exit(await cancelBackup({ backupId }, await answerOf(flags, command)));
+      exit(await cancelBackup({ backupId }, await askedOf(command)));
     });
 
-  withAnswer(backup.command('delete'), 'how long to wait; the deletion goes on')
+  withAnswerOptions(backup.command('delete'), 'how long to wait; the deletion goes on', OUTPUT_FORMATS)
     .description('delete a backup and wait until it is gone')
     .argument('<backup>', 'ID or name of the backup')
     .option('--data <what>', 'delete or keep its data (default: as its deletionPolicy says, which mostly is to keep)')
     .action(async (backupId: string, flags: DeleteFlags, command: Command) => {
       const { deleteBackup } = await import('./backup.ts');
-      exit(await deleteBackup({ backupId, data: flags.data }, await answerOf(flags, command)));
+      exit(await deleteBackup({ backupId, data: flags.data }, await askedOf(command)));
     });
+
+  for (const command of backup.commands) withExamples(command, ...(EXAMPLES[command.name()] ?? []));
+  withExamples(backup, ...Object.values(EXAMPLES).flatMap(([first]) => (first === undefined ? [] : [first])));
 }

@@ -7,6 +7,7 @@ import type { KubeClient } from '../kube/client.ts';
 import { forkHelper, type HelperProcess } from '../node/fork-helper.ts';
 import { serviceManager } from '../node/service-manager.ts';
 import { ExitCode } from './exit-code.ts';
+import { stayWithoutReader } from './no-reader.ts';
 import { takeOpenClawToken } from './openclaw-token.ts';
 import type { Settings } from './settings.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -43,6 +44,7 @@ export async function startDaemon(
   signal: AbortSignal,
   options: Pick<DaemonOptions, 'quiet'>,
 ): Promise<Daemon> {
+  stayWithoutReader();
   // Found before there are children, who must not inherit it.
   serviceManager();
   const openClawToken = takeOpenClawToken();
@@ -73,6 +75,7 @@ export async function runDaemon(roles: readonly Role[], settings: Settings): Pro
   const { requireMountPrivilege } = await import('./preflight.ts');
   if (roles.includes('agent')) requireMountPrivilege();
   if (roles.length === 1 && roles[0] === 'apiserver') {
+    stayWithoutReader();
     const { runApiServerAlone } = await import('./api-server-alone.ts');
     await runApiServerAlone(settings, stopSignal());
     return ExitCode.ok;

@@ -1,8 +1,9 @@
 /** Options that several commands share, and what they are read to. */
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
+import { completedBy } from './completion/completers.ts';
 import { CliError, ExitCode } from './exit-code.ts';
-import { OUTPUT_FORMATS, type OutputFormat, parseFormat } from './output.ts';
+import { OUTPUT_FORMATS, type OutputFormat } from './output.ts';
 import {
   DEFAULT_CONFIG_FILE,
   type RawSettings,
@@ -12,12 +13,24 @@ import {
   type Settings,
 } from './settings.ts';
 
+/** Settings that are paths, for shells to complete. */
+const PATHS: Partial<Record<keyof Settings, 'files' | 'directories'>> = {
+  stateDir: 'directories',
+  mountRoot: 'directories',
+  kubeconfig: 'files',
+  auditLog: 'files',
+};
+
 export function timeoutOption(help: string): Option {
   return new Option('--timeout <seconds>', help).default('60', '60');
 }
 
-export function formatOption(): Option {
-  return new Option('-o, --output <format>', OUTPUT_FORMATS.join('|')).default('table');
+export function formatOption(formats: readonly OutputFormat[] = OUTPUT_FORMATS): Option {
+  return new Option('-o, --output <format>', 'how the answer is printed').choices(formats).default('table');
+}
+
+export function watchOption(): Option {
+  return new Option('-w, --watch', 'go on, and print what changes, until Ctrl-C');
 }
 
 /** Reads an option that may be given several times. */
@@ -26,25 +39,42 @@ export function listOf(value: string, before: readonly string[] | undefined): re
 }
 
 export function withSettings(command: Command): Command {
-  for (const { flags, env, help, fallback } of SETTING_FLAGS) {
-    command.addOption(new Option(flags, `${help} (default: ${fallback})`).env(env));
+  for (const { flags, key, env, help, fallback } of SETTING_FLAGS) {
+    const option = new Option(flags, `${help} (default: ${fallback})`).env(env);
+    const path = PATHS[key];
+    command.addOption(path === undefined ? option : completedBy(option, path));
   }
-  return command.addOption(
-    new Option('--config <file>', `config file (default: ${DEFAULT_CONFIG_FILE}, if it is there)`).env(
-      'CLAWSTORE_CONFIG',
-    ),
-  );
+  const help = `config file (default: ${DEFAULT_CONFIG_FILE}, if it is there)`;
+  return command.addOption(completedBy(new Option('--config <file>', help).env('CLAWSTORE_CONFIG'), 'files'));
 }
 
 export async function settingsOf(command: Command): Promise<Settings> {
-  // A command below another shares its flags: either of the two may be given them.
-  const flags = command.optsWithGlobals<RawSettings & { readonly config?: string }>();
-  const file = flags.config ?? (existsSync(DEFAULT_CONFIG_FILE) ? DEFAULT_CONFIG_FILE : undefined);
+  const config = givenOption(command, 'config')?.value as string | undefined;
+  const file = config ?? (existsSync(DEFAULT_CONFIG_FILE) ? DEFAULT_CONFIG_FILE : undefined);
   const configured = file === undefined ? {} : await readConfigFile(file);
-  const given = Object.fromEntries(
-    SETTING_FLAGS.flatMap(({ key }) => (flags[key] === undefined ? [] : [[key, flags[key]]])),
+  const given: RawSettings = Object.fromEntries(
+    SETTING_FLAGS.flatMap(({ key }) => {
+      const option = givenOption(command, key);
+      return option === undefined ? [] : [[key, option.value]];
+    }),
   );
   return resolveSettings({ ...configured, ...given });
+}
+
+/**
+ * What an option was given, by flag or by variable. A command below another shares its options: either of the two may
+ * be given them, and a flag says more than a variable.
+ */
+export function givenOption(
+  command: Command,
+  key: string,
+): { readonly value: unknown; readonly source: 'cli' | 'env' } | undefined {
+  for (const source of ['cli', 'env'] as const) {
+    for (let one: Command | null = command; one !== null; one = one.parent) {
+      if (one.getOptionValueSource(key) === source) return { value: one.getOptionValue(key) as unknown, source };
+    }
+  }
+  return undefined;
 }
 
 export function seconds(flag: string, value: string): number {
@@ -55,24 +85,7 @@ export function seconds(flag: string, value: string): number {
   return number * 1000;
 }
 
-/** How a command that answers once is to do that. */
-export interface Answer {
-  readonly settings: Settings;
-  readonly format: OutputFormat;
-  readonly timeoutMs: number;
-}
-
-/** What {@link withAnswer} adds. */
-export interface AnswerFlags {
-  readonly output: string;
-  readonly timeout: string;
-}
-
-export function withAnswer(command: Command, timeoutHelp: string): Command {
-  return withSettings(command).addOption(formatOption()).addOption(timeoutOption(timeoutHelp));
-}
-
-export async function answerOf({ output, timeout }: AnswerFlags, command: Command): Promise<Answer> {
-  const settings = await settingsOf(command);
-  return { settings, format: parseFormat(output), timeoutMs: seconds('--timeout', timeout) };
+/** Parameters without those that were not given: defaults are the command's own. */
+export function given(params: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(params).filter(([, value]) => value !== undefined));
 }

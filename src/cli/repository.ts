@@ -4,18 +4,18 @@ import { repositoryAdd } from '../commands/repository/add.ts';
 import type { ExportedKey } from '../commands/repository/export-key.ts';
 import { repositoryExportKey } from '../commands/repository/export-key.ts';
 import { repositoryList } from '../commands/repository/list.ts';
-import { answerGiven, type Given } from './answer.ts';
+import { answerGiven, type Given } from './answer-command.ts';
+import type { Asked } from './client-options.ts';
 import { CliError, ExitCode } from './exit-code.ts';
-import type { Answer } from './options.ts';
 import { type OutputFormat, render } from './output.ts';
 import { parse } from './yaml.ts';
 
-export function listRepositories(answer: Answer): Promise<ExitCode> {
+export function listRepositories(answer: Asked): Promise<ExitCode> {
   return answerGiven(repositoryList, {}, answer);
 }
 
 /** @param file Where the key goes, which must not exist yet; undefined: standard output. */
-export function exportKey(name: string | undefined, file: string | undefined, answer: Answer): Promise<ExitCode> {
+export function exportKey(name: string | undefined, file: string | undefined, answer: Asked): Promise<ExitCode> {
   const keep = async (key: ExportedKey): Promise<void> => {
     const text = await textOf(key, answer.format);
     if (file === undefined) return print(text);
@@ -28,7 +28,7 @@ export function exportKey(name: string | undefined, file: string | undefined, an
 }
 
 /** @param keyFile What `export-key` wrote, or the key alone; `-` reads standard input. */
-export function addRepository(given: Given, keyFile: string, answer: Answer): Promise<ExitCode> {
+export function addRepository(given: Given, keyFile: string, answer: Asked): Promise<ExitCode> {
   return answerGiven(repositoryAdd, { ...given, password: readKey(keyFile) }, answer);
 }
 

@@ -1,9 +1,12 @@
 /** The commands `clawstore schedule …` with their help. */
 import type { Command } from 'commander';
+import { askedOf, withAnswerOptions, withClientOptions } from './client-options.ts';
+import { type Example, withExamples } from './examples.ts';
 import type { ExitCode } from './exit-code.ts';
-import { type AnswerFlags, answerOf, listOf, withAnswer, withSettings } from './options.ts';
+import { listOf } from './options.ts';
+import { OUTPUT_FORMATS } from './output.ts';
 
-interface CreateFlags extends AnswerFlags {
+interface CreateFlags {
   readonly timeZone?: string;
   readonly snapshotsOf?: string;
   readonly backupTo?: string;
@@ -13,28 +16,28 @@ interface CreateFlags extends AnswerFlags {
   readonly keep?: readonly string[];
 }
 
-interface KindFlags extends AnswerFlags {
+interface KindFlags {
   readonly kind?: string;
 }
 
+const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
+  create: [
+    ["clawstore schedule create daily '0 2 * * *' --backup-to s3://backups/daily --keep daily=7 --keep weekly=4"],
+    ['clawstore schedule create nightly @daily --snapshots-of data --keep last=3 --time-zone Europe/Berlin'],
+  ],
+  list: [['clawstore schedule list']],
+  suspend: [['clawstore schedule suspend daily']],
+  resume: [['clawstore schedule resume daily', 'the latest run that was missed is made up for']],
+  delete: [['clawstore schedule delete daily', 'what it has made stays']],
+};
+
 /** `clawstore schedule …`. */
 export function addScheduleCommands(program: Command, exit: (code: ExitCode) => void): void {
-  const schedule = withSettings(program.command('schedule'))
+  const schedule = withClientOptions(program.command('schedule'))
     .description('schedules of backups and of snapshots')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  clawstore schedule create daily '0 2 * * *' --backup-to s3://backups/daily --keep daily=7 --keep weekly=4
-  clawstore schedule create nightly @daily --snapshots-of data --keep last=3 --time-zone Europe/Berlin
-  clawstore schedule list
-  clawstore schedule suspend daily
-  clawstore schedule resume daily                         the latest run that was missed is made up for
-  clawstore schedule delete daily                         what it has made stays
-What --keep no longer keeps is deleted with its data (docs/schedules.md).`,
-    );
+    .addHelpText('after', `\nWhat --keep no longer keeps is deleted with its data (docs/schedules.md).`);
 
-  withAnswer(schedule.command('create'), 'how long to wait for the answer')
+  withAnswerOptions(schedule.command('create'), 'how long to wait for the answer', OUTPUT_FORMATS)
     .description('make a schedule, and say when it runs first')
     .argument('<name>', 'name of the schedule')
     .argument('<when>', "as in crontab, e.g. '0 2 * * *', or @hourly, @daily, @weekly, @monthly, @yearly")
@@ -53,16 +56,14 @@ What --keep no longer keeps is deleted with its data (docs/schedules.md).`,
       const { runSchedule } = await import('./schedule.ts');
       const { timeZone, snapshotsOf, backupTo, repository, scope, volume: volumes, keep } = flags;
       const what = { volume: snapshotsOf, destination: backupTo, repository, scope, volumes };
-      exit(
-        await runSchedule('create', { name, schedule: when, timeZone, ...what, keep }, await answerOf(flags, command)),
-      );
+      exit(await runSchedule('create', { name, schedule: when, timeZone, ...what, keep }, await askedOf(command)));
     });
 
-  withAnswer(schedule.command('list'), 'how long to wait for the answer')
+  withAnswerOptions(schedule.command('list'), 'how long to wait for the answer', OUTPUT_FORMATS)
     .description('list the schedules of both kinds')
-    .action(async (flags: AnswerFlags, command: Command) => {
+    .action(async (_flags: unknown, command: Command) => {
       const { runSchedule } = await import('./schedule.ts');
-      exit(await runSchedule('list', {}, await answerOf(flags, command)));
+      exit(await runSchedule('list', {}, await askedOf(command)));
     });
 
   const changes = {
@@ -71,13 +72,16 @@ What --keep no longer keeps is deleted with its data (docs/schedules.md).`,
     delete: 'delete a schedule; what it has made stays',
   } as const;
   for (const [verb, help] of Object.entries(changes) as [keyof typeof changes, string][]) {
-    withAnswer(schedule.command(verb), 'how long to wait for the answer')
+    withAnswerOptions(schedule.command(verb), 'how long to wait for the answer', OUTPUT_FORMATS)
       .description(help)
       .argument('<name>', 'name of the schedule')
       .option('--kind <kind>', 'backup or snapshot, where both have the name')
       .action(async (name: string, flags: KindFlags, command: Command) => {
         const { runSchedule } = await import('./schedule.ts');
-        exit(await runSchedule(verb, { name, kind: flags.kind }, await answerOf(flags, command)));
+        exit(await runSchedule(verb, { name, kind: flags.kind }, await askedOf(command)));
       });
   }
+
+  for (const command of schedule.commands) withExamples(command, ...(EXAMPLES[command.name()] ?? []));
+  withExamples(schedule, ...Object.values(EXAMPLES).flatMap(([first]) => (first === undefined ? [] : [first])));
 }

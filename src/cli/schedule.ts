@@ -2,9 +2,9 @@
 import { scheduleDelete, scheduleResume, scheduleSuspend } from '../commands/schedule/change.ts';
 import { scheduleCreate } from '../commands/schedule/create.ts';
 import { scheduleList } from '../commands/schedule/list.ts';
-import { answerGiven, type Given } from './answer.ts';
+import { answerGiven, type Given } from './answer-command.ts';
+import type { Asked } from './client-options.ts';
 import type { ExitCode } from './exit-code.ts';
-import type { Answer } from './options.ts';
 
 const COMMANDS = {
   list: scheduleList,
@@ -14,6 +14,6 @@ const COMMANDS = {
   delete: scheduleDelete,
 } as const;
 
-export function runSchedule(verb: keyof typeof COMMANDS, given: Given, answer: Answer): Promise<ExitCode> {
+export function runSchedule(verb: keyof typeof COMMANDS, given: Given, answer: Asked): Promise<ExitCode> {
   return answerGiven(COMMANDS[verb], given, answer);
 }

@@ -1,72 +1,67 @@
-/** `clawstore snapshot create|list|revert|delete`, for people: the commands' own code, with tables and progress. */
-import type { Snapshot } from '../api/snapshot.ts';
-import { snapshotCreate } from '../commands/snapshot/create.ts';
-import { snapshotDelete } from '../commands/snapshot/delete.ts';
-import { snapshotList } from '../commands/snapshot/list.ts';
-import { snapshotRevert } from '../commands/snapshot/revert.ts';
-import type { ExitCode } from './exit-code.ts';
-import { answerCommand } from './invoke.ts';
-import type { OutputFormat } from './output.ts';
-import type { Settings } from './settings.ts';
+/** How snapshots are shown to people. */
+import { SNAPSHOTS } from '../api/meta.ts';
+import type { CreatedSnapshot } from '../commands/snapshot/create.ts';
+import type { ListedSnapshot } from '../commands/snapshot/list.ts';
+import type { RevertResult } from '../commands/snapshot/revert.ts';
+import type { TableView, View } from './output.ts';
+import { age } from './units.ts';
 
-export interface SnapshotCreateOptions {
-  readonly name: string | undefined;
-  readonly ttl: string | undefined;
-  readonly consistency: string | undefined;
-}
+export const SNAPSHOT_LIST: TableView<ListedSnapshot> = {
+  resource: SNAPSHOTS,
+  nameOf: ({ snapshotId }) => snapshotId,
+  columns: [
+    { heading: 'name', cell: ({ snapshotId }) => snapshotId },
+    { heading: 'volume', cell: ({ volumeId }) => volumeId },
+    { heading: 'ready', cell: ({ ready }) => ready },
+    { heading: 'reason', cell: ({ reason }) => reason },
+    { heading: 'consistent', cell: ({ consistent }) => consistent },
+    { heading: 'size', cell: ({ restoreSize }) => restoreSize },
+    { heading: 'age', cell: ({ created_at }) => age(created_at) },
+    { heading: 'method', wide: true, cell: ({ method }) => method },
+    { heading: 'node', wide: true, cell: ({ nodeName }) => nodeName },
+    { heading: 'taken', wide: true, cell: ({ created_at }) => created_at },
+  ],
+};
 
-export function createSnapshot(
-  settings: Settings,
-  volumeId: string,
-  { name, ttl, consistency }: SnapshotCreateOptions,
-  format: OutputFormat,
-  timeoutMs: number,
-): Promise<ExitCode> {
-  const given = Object.entries({ name, ttl, consistency }).filter(([, value]) => value !== undefined);
-  const command = snapshotCreate(process.stderr.isTTY ? showProgress(process.stderr) : undefined);
-  return answerCommand(settings, command, { volumeId, ...Object.fromEntries(given) }, format, timeoutMs);
-}
+export const TAKEN_SNAPSHOT: View<CreatedSnapshot, CreatedSnapshot> = {
+  resource: SNAPSHOTS,
+  rows: (result) => [result],
+  nameOf: ({ snapshotId }) => snapshotId,
+  columns: [
+    { heading: 'name', cell: ({ snapshotId }) => snapshotId },
+    { heading: 'volume', cell: ({ volumeId }) => volumeId },
+    { heading: 'state', cell: ({ state }) => state },
+    { heading: 'consistency', cell: ({ consistency }) => consistency },
+    { heading: 'size', cell: ({ restoreSize }) => restoreSize },
+    { heading: 'taken', cell: ({ created_at }) => created_at },
+    { heading: 'method', wide: true, cell: ({ method }) => method },
+  ],
+};
 
-export function listSnapshots(
-  settings: Settings,
-  volumeId: string | undefined,
-  format: OutputFormat,
-  timeoutMs: number,
-): Promise<ExitCode> {
-  return answerCommand(settings, snapshotList, volumeId === undefined ? {} : { volumeId }, format, timeoutMs);
-}
+export const DELETED_SNAPSHOT: View<DeletedSnapshot, DeletedSnapshot> = {
+  resource: SNAPSHOTS,
+  rows: (result) => [result],
+  nameOf: ({ snapshotId }) => snapshotId,
+  columns: [
+    { heading: 'name', cell: ({ snapshotId }) => snapshotId },
+    { heading: 'deleted', cell: ({ deleted }) => deleted },
+  ],
+};
 
-export function deleteSnapshot(
-  settings: Settings,
-  snapshotId: string,
-  format: OutputFormat,
-  timeoutMs: number,
-): Promise<ExitCode> {
-  return answerCommand(settings, snapshotDelete, { snapshotId }, format, timeoutMs);
-}
+export const REVERTED_VOLUME: View<RevertResult, RevertResult> = {
+  resource: SNAPSHOTS,
+  rows: (result) => [result],
+  nameOf: ({ snapshotId }) => snapshotId,
+  columns: [
+    { heading: 'name', cell: ({ snapshotId }) => snapshotId },
+    { heading: 'volume', cell: ({ volumeId }) => volumeId },
+    { heading: 'state', cell: ({ state }) => state },
+    { heading: 'restore', cell: ({ restoreId }) => restoreId },
+    { heading: 'safety snapshot', cell: ({ safetySnapshotId }) => safetySnapshotId },
+  ],
+};
 
-export function revertToSnapshot(
-  settings: Settings,
-  snapshotId: string,
-  safetySnapshot: boolean,
-  format: OutputFormat,
-  timeoutMs: number,
-): Promise<ExitCode> {
-  return answerCommand(settings, snapshotRevert, { snapshotId, safetySnapshot }, format, timeoutMs);
-}
-
-/** One line that is written over while it is copied. */
-function showProgress(out: NodeJS.WriteStream): (snapshot: Snapshot) => void {
-  let isShown = false;
-  return ({ metadata, status }) => {
-    const { progress } = status ?? {};
-    if (progress === undefined) {
-      if (isShown) out.write('\r\u001b[K');
-      isShown = false;
-      return;
-    }
-    const share = progress.bytesTotal === 0 ? 100 : Math.floor((100 * progress.bytesDone) / progress.bytesTotal);
-    out.write(`\r\u001b[K${metadata.name}: ${share} % copied`);
-    isShown = true;
-  };
+interface DeletedSnapshot {
+  readonly snapshotId: string;
+  readonly deleted: true;
 }

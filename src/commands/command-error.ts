@@ -1,4 +1,5 @@
 /** The one error of the commands layer: what a caller did wrong, or what stands in the way, in words for a person. */
+import type { Condition } from '../api/meta.ts';
 
 /**
  * `InvalidParameter`: a parameter is unknown, missing or out of range; `field` names it.
@@ -22,6 +23,8 @@ export class CommandError extends Error {
   readonly field: string | undefined;
   /** The condition's or the server's reason, where there is one. */
   readonly reason: string | undefined;
+  /** The conditions of the object that was waited for, as they were last. */
+  readonly conditions: readonly Condition[] | undefined;
 
   constructor(
     code: CommandErrorCode,
@@ -29,6 +32,7 @@ export class CommandError extends Error {
     options: {
       readonly field?: string | undefined;
       readonly reason?: string | undefined;
+      readonly conditions?: readonly Condition[] | undefined;
       readonly cause?: unknown;
     } = {},
   ) {
@@ -36,5 +40,6 @@ export class CommandError extends Error {
     this.code = code;
     this.field = options.field;
     this.reason = options.reason;
+    this.conditions = options.conditions;
   }
 }

@@ -4,12 +4,14 @@
  */
 import type { KubeClient } from '../kube/client.ts';
 import type { ParameterSchema } from './parameters.ts';
+import type { Conditioned } from './wait.ts';
 
 /** What a command may use. It acts on one node, in one namespace. */
 export interface CommandContext {
   readonly client: KubeClient;
   readonly namespace: string;
-  readonly nodeName: string;
+  /** undefined: the controller chooses one; a volume is mounted where it is. */
+  readonly nodeName: string | undefined;
   /** Host prefixes of this node for volumes of its own making; the first one is used. */
   readonly hostPathAllow: readonly string[];
   /** Ends the wait; what was begun goes on. */
@@ -21,6 +23,8 @@ export interface CommandContext {
    * Any text.
    */
   readonly requestId?: string | undefined;
+  /** Told of each state of the object that is waited for. */
+  readonly onObject?: ((object: Conditioned | undefined) => void) | undefined;
 }
 
 export interface Command<Params, Result> {

@@ -4,7 +4,10 @@ import { backupList } from './backup/list.ts';
 import { backupRestore } from './backup/restore.ts';
 import type { Command, CommandContext } from './command.ts';
 import { CommandError } from './command-error.ts';
-import { checkParameters } from './parameters.ts';
+import { runCommand } from './run-command.ts';
+
+export { runCommand } from './run-command.ts';
+
 import { volumeSnapshot } from './snapshot/create.ts';
 import { volumeCreate } from './volume/create.ts';
 import { volumeDelete } from './volume/delete.ts';
@@ -37,15 +40,6 @@ export async function invoke(name: string, params: unknown, context: CommandCont
     throw new CommandError('InvalidParameter', `unknown command "${name}" (known: ${names()})`, { field: 'command' });
   }
   return runCommand(command, params, context);
-}
-
-/**
- * The same for a command that is not called by name.
- * @throws CommandError, and nothing else that a caller could have caused.
- */
-export async function runCommand(command: AnyCommand, params: unknown, context: CommandContext): Promise<unknown> {
-  // The schema is what makes the parameters the command's own type.
-  return command.run(checkParameters(command.name, command.parameters, params) as never, context);
 }
 
 function names(): string {

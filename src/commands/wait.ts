@@ -11,6 +11,10 @@ export type Conditioned = KubeObjectBase & { readonly status?: ConditionedStatus
 export interface WaitOptions {
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
+  /** Told of each state that was seen. */
+  readonly onObject?: ((object: Conditioned | undefined) => void) | undefined;
+  /** What has not happened when the time is over, e.g. `volume.mount: still mounting`. */
+  readonly pending?: string;
 }
 
 const PAUSE_AFTER_FAILED_WATCH_MS = 200;
@@ -18,7 +22,8 @@ const PAUSE_AFTER_FAILED_WATCH_MS = 200;
 /**
  * Watches one object until `done` says so; `undefined` stands for "does not exist (any more)". A watch that breaks is
  * opened again.
- * @throws CommandError `Timeout` (with the last known condition), or whatever `done` throws.
+ * @throws CommandError `Timeout` (with the last known conditions), `Unavailable` when no state was ever seen, or whatever
+ * `done` throws.
  */
 export async function waitFor<T extends Conditioned, R>(
   client: KubeClient,
@@ -30,23 +35,31 @@ export async function waitFor<T extends Conditioned, R>(
   const deadline = AbortSignal.timeout(options.timeoutMs);
   const signal = AbortSignal.any([options.signal, deadline]);
   let last: T | undefined;
+  let failure: KubeError | undefined;
+  let isKnown = false;
+  const seen = (object: T | undefined): R | undefined => {
+    last = object;
+    isKnown = true;
+    options.onObject?.(object);
+    return done(object);
+  };
   for (;;) {
     try {
       const { items, resourceVersion } = await client.list<T>(resource, { ...selectOne(ref), signal });
-      last = items[0];
-      const first = done(last);
+      const first = seen(items[0]);
       if (first !== undefined) return first;
       for await (const event of client.watch<T>(resource, { ...selectOne(ref), resourceVersion, signal })) {
         if (event.type === 'BOOKMARK') continue;
-        last = event.type === 'DELETED' ? undefined : event.object;
-        const result = done(last);
+        const result = seen(event.type === 'DELETED' ? undefined : event.object);
         if (result !== undefined) return result;
       }
     } catch (thrown) {
       if (!(thrown instanceof KubeError)) throw thrown;
       if (!signal.aborted && !thrown.isRetryable && !thrown.isExpired) throw fromKube(thrown);
+      if (!signal.aborted) failure = thrown;
     }
-    if (signal.aborted) throw timedOut(resource, ref, last, options);
+    if (signal.aborted && !isKnown && failure !== undefined) throw fromKube(failure);
+    if (signal.aborted) throw timedOut(resource, ref, isKnown ? last : 'unknown', options);
     await new Promise((resolve) => setTimeout(resolve, PAUSE_AFTER_FAILED_WATCH_MS));
   }
 }
@@ -62,7 +75,11 @@ export function readyOrStalled<T extends Conditioned>(object: T | undefined): T 
   if (isTrue(status?.conditions, 'Ready')) return object;
   const stalled = findCondition(status?.conditions, 'Stalled');
   if (stalled?.status === 'True') {
-    throw new CommandError('Stalled', `${describeObject(object)}: ${stalled.message}`, { reason: stalled.reason });
+    const { reason, message } = stalled;
+    throw new CommandError('Stalled', `${describeObject(object)}: ${message}`, {
+      reason,
+      conditions: status?.conditions,
+    });
   }
   return undefined;
 }
@@ -96,14 +113,16 @@ function selectOne(ref: ObjectRef): { readonly namespace?: string | undefined; r
 function timedOut(
   resource: ResourceDescriptor,
   ref: ObjectRef,
-  last: Conditioned | undefined,
+  last: Conditioned | 'unknown' | undefined,
   options: WaitOptions,
 ): CommandError {
-  const conditions = last?.status?.conditions;
+  const conditions = last === 'unknown' ? undefined : last?.status?.conditions;
   const why = findCondition(conditions, 'DeletionBlocked') ?? findCondition(conditions, 'Ready');
-  const state = why === undefined ? 'nothing has acted on it yet' : `${why.reason}: ${why.message}`;
+  const unexplained =
+    last === 'unknown' ? 'the control plane has not said how it stands' : 'nothing has acted on it yet';
+  const state = why === undefined ? unexplained : `${why.reason}: ${why.message}`;
   const waited = options.signal.aborted ? 'the call ended' : `not done within ${options.timeoutMs / 1000} s`;
-  return new CommandError('Timeout', `${resource.kind} ${ref.name}: ${waited}; it goes on. ${state}`, {
-    reason: why?.reason,
-  });
+  const pending = options.pending ?? 'still waiting';
+  const message = `${pending}: ${state} (${resource.kind} ${ref.name}: ${waited}; it goes on)`;
+  return new CommandError('Timeout', message, { reason: why?.reason, conditions });
 }

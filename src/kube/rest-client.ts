@@ -5,11 +5,11 @@
  */
 
 import type { Dispatcher } from 'undici';
-import { Agent } from 'undici';
 import type { KubeObjectBase, ResourceDescriptor } from '../api/meta.ts';
 import type { Clock } from '../telemetry/clock.ts';
 import { sleep, systemClock } from '../telemetry/clock.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { Agent } from './agent.ts';
 import type {
   DeleteOptions,
   GetOptions,

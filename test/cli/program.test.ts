@@ -40,6 +40,7 @@ describe('the command line', function () {
       'down',
       'doctor',
       'invoke',
+      'volume',
       'snapshot',
       'backup',
       'repository',
@@ -50,6 +51,12 @@ describe('the command line', function () {
     }
     expect(stdout).to.include('export KUBECONFIG=/var/lib/clawstore/kubeconfig');
     expect(stdout).to.include('Exit codes: 0 done');
+  });
+
+  it('ends quietly when nobody reads its help to the end', () => {
+    const line = `'${process.execPath}' --disable-warning=ExperimentalWarning '${MAIN}' up --help | true; echo "\${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = spawnSync('bash', ['-c', line], { encoding: 'utf8' });
+    expect([stdout, stderr]).to.deep.equal(['0\n', '']);
   });
 
   it('answers --version as other programs do', () => {
@@ -75,7 +82,14 @@ describe('the command line', function () {
     [['down', '--timeout', '0'], '--timeout: "0" is not a number of seconds'],
     [['invoke'], "missing required argument 'command'"],
     [['invoke', 'volume.list', '{', '-o', 'table'], 'the parameters are not JSON'],
-    [['version', '-o', 'xml'], '"xml" is none of json, yaml, table'],
+    [['version', '-o', 'xml'], "'xml' is invalid. Allowed choices are json, yaml, table."],
+    [['volume', 'list', '-o', 'xml'], 'Allowed choices are table, wide, json, yaml, name.'],
+    [['volume', 'create', 'data', '--type', 'tape'], 'Allowed choices are emptydir, hostpath, nfs, s3.'],
+    [['volume', 'create', 'data', '--size-gb', 'big'], "'big' is invalid. It must be a number."],
+    [['volume', 'grow', 'data'], "required option '--size-gb <number>' not specified"],
+    [['volume', 'mount', 'data', '--mount-path', '/data'], "required option '--workload-id <id>' not specified"],
+    [['volume', 'list', '-n', 'No/such'], '--namespace: "No/such" is not the name of a namespace'],
+    [['volume', 'list', '--timeout', 'x'], '--timeout: "x" is not a number of seconds'],
     [['doctor', '--config', '/nonexistent.yaml'], 'config file /nonexistent.yaml'],
   ];
   for (const [args, message] of wrong) {

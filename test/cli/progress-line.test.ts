@@ -1,37 +1,71 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { bytesOf, lineOf, progressLine } from '../../src/cli/progress-line.ts';
+import { describeProgress, ProgressLine } from '../../src/cli/progress-line.ts';
+import { age, humanBytes, humanDuration } from '../../src/cli/units.ts';
+import { condition, volume } from '../controllers/support/objects.ts';
+import { until } from '../node/support.ts';
 
-const GIB = 2 ** 30;
-const half = { bytesDone: GIB, bytesTotal: 2 * GIB, filesDone: 3, filesTotal: 8, bytesPerSecond: 2 ** 26 };
+const waiting = volume('data', undefined, { conditions: [condition('Ready', 'False', 'Provisioning')] });
 
-describe('the line that shows how far a backup is', () => {
-  it('has a bar, bytes, files, speed and what is left', () => {
-    expect(lineOf('b', half)).to.equal(
-      'b [############------------] 50 %  1.0 GiB of 2.0 GiB, 3 of 8 files, 64.0 MiB/s, 16 s left',
+describe('the line of progress', () => {
+  it('says why an object is not ready', () => {
+    expect(describeProgress(waiting)).to.match(/^Volume data: Provisioning: /);
+    expect(describeProgress(volume('data'))).to.equal('Volume data: nothing has acted on it yet');
+  });
+
+  it('is a bar where the object tells how far it is', () => {
+    const progress = {
+      bytesDone: 3 * 2 ** 29,
+      bytesTotal: 3 * 2 ** 30,
+      filesDone: 4,
+      filesTotal: 9,
+      bytesPerSecond: 2 ** 20,
+    };
+    const backup = {
+      apiVersion: 'v1',
+      kind: 'Backup',
+      metadata: { name: 'b' },
+      status: { observedGeneration: 1, progress },
+    };
+    expect(describeProgress(backup)).to.equal(
+      'Backup b: [############............] 50 %, 1.5 GiB of 3 GiB, 4 of 9 files, 1 MiB/s',
     );
   });
 
-  it('promises nothing that is not known', () => {
-    const nothing = { bytesDone: 0, bytesTotal: 0, filesDone: 0, filesTotal: 0, bytesPerSecond: 0 };
-    expect(lineOf('b', nothing)).to.equal(`b [${'-'.repeat(24)}] 0 %  0 B of 0 B, 0 of 0 files`);
-    expect(lineOf('b', { ...half, bytesDone: 3 * GIB }))
-      .to.contain('] 100 %')
-      .and.not.contain('left');
-    expect(lineOf('b', { ...half, bytesPerSecond: 1000 })).to.match(/298 h \d+ min left$/);
+  it('is written on a terminal alone, over itself, and leaves nothing behind', async () => {
+    for (const isTTY of [true, false]) {
+      const written: string[] = [];
+      const line = new ProgressLine({ isTTY, columns: 40, write: (text) => written.push(String(text)) > 0 });
+      line.show(waiting);
+      if (isTTY) await until(() => written.length > 0);
+      line.end();
+      line.show(waiting);
+      if (!isTTY) expect(written).to.deep.equal([]);
+      else {
+        expect(written[0]?.startsWith('\r\u001b[KVolume data: ')).to.equal(true);
+        expect(written[0]?.length).to.be.at.most('\r\u001b[K'.length + 39);
+        expect(written.at(-1)).to.equal('\r\u001b[K');
+      }
+    }
+  });
+});
+
+describe('sizes and times for people', () => {
+  it('are short', () => {
+    expect([0, 1023, 1536, 2 ** 30, 150.4 * 2 ** 20].map(humanBytes)).to.deep.equal([
+      '0 B',
+      '1023 B',
+      '1.5 KiB',
+      '1 GiB',
+      '150 MiB',
+    ]);
+    const durations = [0, 59_999, 90_000, 12 * 60_000 + 5000, 3_660_000, 2 * 86_400_000];
+    expect(durations.map(humanDuration)).to.deep.equal(['0s', '59s', '1m30s', '12m', '1h1m', '2d']);
   });
 
-  it('is written over, fits the terminal, and is taken away', () => {
-    const written: string[] = [];
-    const show = progressLine({ columns: 21, write: (text: string) => written.push(text) > 0 });
-    show('b', half);
-    show('b', half);
-    show('', undefined);
-    show('', undefined);
-    expect(written).to.deep.equal(['\r\u001b[Kb [############-----', '\r\u001b[K']);
-  });
-
-  it('counts in binary units', () => {
-    expect([0, 1023, 1536, 2 ** 60].map(bytesOf)).to.deep.equal(['0 B', '1023 B', '1.5 KiB', '1024.0 PiB']);
+  it('count from a time of the server, and are nothing where there is none', () => {
+    expect(age('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:00:07Z'))).to.equal('7s');
+    expect(age(undefined)).to.equal('');
+    expect(age('2026-01-01T00:00:07Z', Date.parse('2026-01-01T00:00:00Z'))).to.equal('0s');
   });
 });

@@ -4,7 +4,7 @@ import type { KubeObjectBase } from '../../src/api/meta.ts';
 import type { Snapshot, SnapshotStatus } from '../../src/api/snapshot.ts';
 import type { CommandContext } from '../../src/commands/command.ts';
 import { CommandError } from '../../src/commands/command-error.ts';
-import { runCommand } from '../../src/commands/registry.ts';
+import { runCommand } from '../../src/commands/run-command.ts';
 import { snapshotCreate, volumeSnapshot } from '../../src/commands/snapshot/create.ts';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { KubeError } from '../../src/kube/errors.ts';
@@ -49,10 +49,11 @@ function world(status: SnapshotStatus, ...there: readonly Snapshot[]) {
       _resource: unknown,
       { fieldSelector = '', labelSelector = '' }: { readonly fieldSelector?: string; readonly labelSelector?: string },
     ) => ({
-      items: [...snapshots.values()].filter(({ metadata }) => {
+      items: [...snapshots.values()].filter(({ metadata, spec }) => {
         const [label = '', value] = labelSelector.split('=');
         return (
           (!fieldSelector.startsWith('metadata.name=') || fieldSelector === `metadata.name=${metadata.name}`) &&
+          (!fieldSelector.startsWith('spec.') || fieldSelector === `spec.volumeRef.name=${spec.volumeRef.name}`) &&
           (labelSelector === '' || metadata.labels?.[label] === value)
         );
       }),
@@ -65,7 +66,7 @@ function world(status: SnapshotStatus, ...there: readonly Snapshot[]) {
     create: async (_resource: unknown, object: Snapshot & KubeObjectBase) => {
       const { name } = object.metadata;
       if (snapshots.has(name)) throw new KubeError({ reason: 'AlreadyExists', status: 409, message: 'already exists' });
-      const made = snapshot(name, object.spec, status, { labels: object.metadata.labels ?? {} });
+      const made = snapshot(name, object.spec, status, { labels: object.metadata.labels ?? {}, uid: `uid-${name}` });
       snapshots.set(name, made);
       created.push(name);
       return made;
@@ -101,7 +102,25 @@ describe('volume.snapshot', () => {
       state: 'ready',
       success: true,
     });
-    expect(created[0]).to.match(/^data-\d{8}-\d{6}$/);
+    expect(created[0]).to.match(/^data-[0-9a-v]{10}$/);
+  });
+
+  it('takes one for two calls that see the same at the same moment, and answers both for it', async () => {
+    const { context, created } = world(copying);
+    const [first, second] = await Promise.all([
+      runCommand(volumeSnapshot, { volumeId: 'data' }, context),
+      runCommand(volumeSnapshot, { volumeId: 'data' }, context),
+    ]);
+    expect(created).to.have.length(1);
+    expect(second).to.deep.equal(first);
+  });
+
+  it('takes no other volume for its own whose snapshot has the name', async () => {
+    const { context, created } = world(taken);
+    await runCommand(volumeSnapshot, { volumeId: 'data' }, context);
+    const stranger = world(taken, snapshot(created[0] ?? '', { volumeRef: { name: 'other' } }, taken));
+    const error = await failing(runCommand(volumeSnapshot, { volumeId: 'data' }, stranger.context));
+    expect([error.code, error.field]).to.deep.equal(['AlreadyExists', 'volumeId']);
   });
 
   it('makes two in one second two', async () => {
@@ -142,29 +161,27 @@ describe('volume.snapshot', () => {
 });
 
 describe('clawstore snapshot create', () => {
-  const create = snapshotCreate();
-
   it('tells what became of it', async () => {
     const { context } = world(taken);
-    const result = await runCommand(create, { volumeId: 'data', name: 's', ttl: '72h' }, context);
+    const result = await runCommand(snapshotCreate, { volumeId: 'data', name: 's', ttl: '72h' }, context);
     expect(result).to.deep.include({ snapshotId: 's', restoreSize: '1Gi', consistent: true, state: 'ready' });
   });
 
   it('answers the same request the same way, and another one under that name with an error', async () => {
     const { context } = world(taken);
     const params = { volumeId: 'data', name: 's', ttl: '72h' };
-    const first = await runCommand(create, params, context);
-    expect(await runCommand(create, params, context)).to.deep.equal(first);
-    const error = await failing(runCommand(create, { ...params, ttl: '1h' }, context));
+    const first = await runCommand(snapshotCreate, params, context);
+    expect(await runCommand(snapshotCreate, params, context)).to.deep.equal(first);
+    const error = await failing(runCommand(snapshotCreate, { ...params, ttl: '1h' }, context));
     expect([error.code, error.field]).to.deep.equal(['AlreadyExists', 'name']);
     expect(error.message).to.contain('ttl 72h');
   });
 
   it('refuses names and durations that no server takes', async () => {
     const { context } = world(taken);
-    const name = await failing(runCommand(create, { volumeId: 'data', name: 'No' }, context));
+    const name = await failing(runCommand(snapshotCreate, { volumeId: 'data', name: 'No' }, context));
     expect([name.code, name.field]).to.deep.equal(['InvalidParameter', 'name']);
-    const ttl = await failing(runCommand(create, { volumeId: 'data', ttl: 'soon' }, context));
+    const ttl = await failing(runCommand(snapshotCreate, { volumeId: 'data', ttl: 'soon' }, context));
     expect([ttl.code, ttl.field]).to.deep.equal(['InvalidParameter', 'ttl']);
   });
 });

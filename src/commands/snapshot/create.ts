@@ -2,13 +2,15 @@ import { createHash } from 'node:crypto';
 import { findCondition, isTrue } from '../../api/conditions.ts';
 import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
 import { isDeleting, SNAPSHOTS } from '../../api/meta.ts';
-import { isSubdomain } from '../../api/names.ts';
+import { isSubdomain, shortHash } from '../../api/names.ts';
 import type { Snapshot, SnapshotConsistency, SnapshotSpec } from '../../api/snapshot.ts';
+import type { Volume } from '../../api/volume.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { CommandError } from '../command-error.ts';
+import { CommandError, type CommandErrorCode } from '../command-error.ts';
 import { getVolume } from '../volume/mounts-of.ts';
 import { fromKube, readyOrStalled, waitFor } from '../wait.ts';
+import { snapshotsOf } from './of-volume.ts';
 
 interface Params {
   readonly volumeId: string;
@@ -27,16 +29,13 @@ export interface TakenSnapshot {
   readonly success: boolean;
 }
 
-interface CreateResult extends TakenSnapshot {
+export interface CreatedSnapshot extends TakenSnapshot {
   readonly restoreSize?: string;
   readonly method?: string;
   /** Whether all of it is of one moment, and how that is known. */
   readonly consistent?: boolean;
   readonly consistency?: string;
 }
-
-/** Tells what it looks like meanwhile. */
-export type OnSnapshot = (snapshot: Snapshot) => void;
 
 /** `volume.snapshot`: keeps the present moment of a volume. */
 export const volumeSnapshot: Command<Pick<Params, 'volumeId'>, TakenSnapshot> = {
@@ -47,42 +46,59 @@ export const volumeSnapshot: Command<Pick<Params, 'volumeId'>, TakenSnapshot> = 
     properties: { volumeId: { type: 'string', description: 'Name of the volume.', minLength: 1 } },
   },
   async run({ volumeId }, context) {
-    await getVolume(volumeId, context);
-    const snapshot =
-      (await begunBy(volumeId, context)) ??
-      (await unfinished(volumeId, context)) ??
-      (await createNext({ volumeId }, context));
+    const volume = await getVolume(volumeId, context);
+    const snapshot = (await begunBy(volumeId, context)) ?? (await begin(volume, context));
     return answerOf(await untilTaken(snapshot, 'volume.snapshot', context));
   },
 };
 
 /** `clawstore snapshot create`: the same, with a name and conditions of one's own. */
-export function snapshotCreate(onSnapshot: OnSnapshot = () => undefined): Command<Params, CreateResult> {
-  return {
-    name: 'snapshot create',
-    summary: 'Take a snapshot of a volume.',
-    parameters: {
-      required: ['volumeId'],
-      properties: {
-        volumeId: { type: 'string', description: 'Name of the volume.', minLength: 1 },
-        name: {
-          type: 'string',
-          description: 'Name of the snapshot; without it one with the time in it.',
-          minLength: 1,
-        },
-        ttl: { type: 'string', description: 'Delete it when it is older, e.g. 72h.', pattern: '^[0-9]+(s|m|h)$' },
-        consistency: { type: 'string', description: 'What is demanded.', enum: ['Crash', 'Filesystem'] },
+export const snapshotCreate: Command<Params, CreatedSnapshot> = {
+  name: 'snapshot create',
+  summary: 'Take a snapshot of a volume.',
+  parameters: {
+    required: ['volumeId'],
+    properties: {
+      volumeId: { type: 'string', description: 'Name of the volume.', minLength: 1 },
+      name: {
+        type: 'string',
+        description: 'Name of the snapshot; without it one with the time in it.',
+        minLength: 1,
       },
+      ttl: { type: 'string', description: 'Delete it when it is older, e.g. 72h.', pattern: '^[0-9]+(s|m|h)$' },
+      consistency: { type: 'string', description: 'What is demanded.', enum: ['Crash', 'Filesystem'] },
     },
-    async run(params, context) {
-      await getVolume(params.volumeId, context);
-      const snapshot =
-        params.name === undefined
-          ? await createNext(params, context)
-          : await createOrCompare(params.name, params, context);
-      return detailsOf(await untilTaken(snapshot, 'snapshot create', context, onSnapshot));
-    },
-  };
+  },
+  async run(params, context) {
+    await getVolume(params.volumeId, context);
+    const snapshot =
+      params.name === undefined
+        ? await createNext(params, context)
+        : await createOrCompare(params.name, params, context);
+    return detailsOf(await untilTaken(snapshot, 'snapshot create', context));
+  },
+};
+
+/**
+ * Returns the snapshot that an earlier call began and that is not there yet, or begins one. Two calls at the same moment
+ * see the same snapshots, and so take the same name: the server lets one of them have it, and the other one answers for
+ * that too.
+ */
+async function begin({ metadata: { name: volumeId, uid = '' } }: Volume, context: CommandContext): Promise<Snapshot> {
+  for (;;) {
+    const there = await snapshotsOf(volumeId, context);
+    const unfinished = there.find(isGoingOn);
+    if (unfinished !== undefined) return unfinished;
+    const known = there.map(({ metadata }) => metadata.uid ?? '').toSorted();
+    const name = `${volumeId}-${shortHash([uid, ...known].join(' '))}`;
+    try {
+      return await create(name, { volumeId }, context);
+    } catch (thrown) {
+      if (!isCode(thrown, 'AlreadyExists')) throw thrown;
+    }
+    const other = await rival(name, volumeId, context);
+    if (other !== undefined) return other;
+  }
 }
 
 /** What an earlier delivery of this very request began, whether it is there by now or not. */
@@ -100,23 +116,27 @@ async function begunBy(
   return items.find((snapshot) => !isDeleting(snapshot) && snapshot.spec.volumeRef.name === volumeId);
 }
 
-/** A snapshot that an earlier call began and that is not there yet. */
-async function unfinished(
-  volumeId: string,
-  { client, namespace, signal }: CommandContext,
-): Promise<Snapshot | undefined> {
-  const fieldSelector = `spec.volumeRef.name=${volumeId}`;
-  const labelSelector = `${LABELS.managedBy}=clawstore`;
-  const list = client.list<Snapshot>(SNAPSHOTS, { namespace, fieldSelector, labelSelector, signal });
-  const { items } = await list.catch((cause: unknown) => {
-    throw fromKube(cause);
-  });
-  return items.find(
-    (snapshot) =>
-      snapshot.status?.creationTime === undefined &&
-      !isDeleting(snapshot) &&
-      !isTrue(snapshot.status?.conditions, 'Stalled'),
-  );
+/** What has a name that was to be given; undefined when it is gone again. */
+async function rival(name: string, volumeId: string, context: CommandContext): Promise<Snapshot | undefined> {
+  const { client, namespace, signal } = context;
+  try {
+    const there = await client.get<Snapshot>(SNAPSHOTS, { namespace, name }, { signal });
+    if (isDeleting(there)) return undefined;
+    if (there.spec.volumeRef.name === volumeId) return there;
+    const text = `volume.snapshot: a snapshot "${name}" of volume "${there.spec.volumeRef.name}" is in the way`;
+    throw new CommandError('AlreadyExists', text, { field: 'volumeId' });
+  } catch (thrown) {
+    if (thrown instanceof CommandError) throw thrown;
+    if (KubeError.from(thrown).isNotFound) return undefined;
+    throw fromKube(thrown);
+  }
+}
+
+/** One that a command began and that is not there yet. */
+function isGoingOn(snapshot: Snapshot): boolean {
+  const { creationTime, conditions } = snapshot.status ?? {};
+  const isOurs = snapshot.metadata.labels?.[LABELS.managedBy] === 'clawstore';
+  return isOurs && creationTime === undefined && !isDeleting(snapshot) && !isTrue(conditions, 'Stalled');
 }
 
 /** Several may be wanted in one second. */
@@ -130,7 +150,7 @@ async function createNext(params: Params, context: CommandContext): Promise<Snap
     try {
       return await create(name, params, context);
     } catch (thrown) {
-      if (!(thrown instanceof CommandError) || thrown.code !== 'AlreadyExists' || turn >= MAX_NAMES) throw thrown;
+      if (!isCode(thrown, 'AlreadyExists') || turn >= MAX_NAMES) throw thrown;
     }
   }
 }
@@ -145,7 +165,7 @@ async function createOrCompare(name: string, params: Params, context: CommandCon
   try {
     return await create(name, params, context);
   } catch (thrown) {
-    if (!(thrown instanceof CommandError) || thrown.code !== 'AlreadyExists') throw thrown;
+    if (!isCode(thrown, 'AlreadyExists')) throw thrown;
   }
   const existing = await client.get<Snapshot>(SNAPSHOTS, { namespace, name }, { signal }).catch((cause: unknown) => {
     throw fromKube(cause);
@@ -192,7 +212,6 @@ async function untilTaken(
   { metadata: { namespace, name, uid } }: Snapshot,
   command: string,
   context: CommandContext,
-  onSnapshot: OnSnapshot = () => undefined,
 ): Promise<Snapshot> {
   let last: Snapshot | undefined;
   const done = (object: Snapshot | undefined): Snapshot | undefined => {
@@ -200,13 +219,13 @@ async function untilTaken(
       throw new CommandError('NotFound', `${command}: snapshot "${name}" was deleted while we waited`);
     }
     last = object;
-    onSnapshot(object);
     return readyOrStalled(object);
   };
   try {
-    return await waitFor<Snapshot, Snapshot>(context.client, SNAPSHOTS, { namespace, name }, done, context);
+    const options = { ...context, pending: `${command}: still being taken` };
+    return await waitFor<Snapshot, Snapshot>(context.client, SNAPSHOTS, { namespace, name }, done, options);
   } catch (thrown) {
-    if (last !== undefined && isTimeout(thrown) && isBeingTaken(last)) return last;
+    if (last !== undefined && isCode(thrown, 'Timeout') && isBeingTaken(last)) return last;
     throw thrown instanceof KubeError ? fromKube(thrown) : thrown;
   }
 }
@@ -216,8 +235,8 @@ function requestLabel(requestId: string): string {
   return createHash('sha256').update(requestId).digest('hex').slice(0, 40);
 }
 
-function isTimeout(thrown: unknown): boolean {
-  return thrown instanceof CommandError && thrown.code === 'Timeout';
+function isCode(thrown: unknown, code: CommandErrorCode): boolean {
+  return thrown instanceof CommandError && thrown.code === code;
 }
 
 function isBeingTaken({ status }: Snapshot): boolean {
@@ -235,7 +254,7 @@ function answerOf({ metadata, spec, status }: Snapshot): TakenSnapshot {
   };
 }
 
-function detailsOf(snapshot: Snapshot): CreateResult {
+function detailsOf(snapshot: Snapshot): CreatedSnapshot {
   const { restoreSize, method, conditions } = snapshot.status ?? {};
   const consistent = findCondition(conditions, 'ContentConsistent');
   return {

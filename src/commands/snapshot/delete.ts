@@ -38,7 +38,10 @@ export const snapshotDelete: Command<Params, { readonly snapshotId: string; read
       if (blocked?.status !== 'True') return undefined;
       throw new CommandError('Refused', `snapshot delete: ${blocked.message}`, { reason: blocked.reason });
     };
-    await waitFor<Snapshot, true>(client, SNAPSHOTS, ref, isGone, context);
+    await waitFor<Snapshot, true>(client, SNAPSHOTS, ref, isGone, {
+      ...context,
+      pending: 'snapshot delete: still deleting',
+    });
     return { snapshotId, deleted: true };
   },
 };

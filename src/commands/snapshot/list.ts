@@ -2,17 +2,18 @@ import { findCondition } from '../../api/conditions.ts';
 import { SNAPSHOTS } from '../../api/meta.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { Command } from '../command.ts';
-import { fromKube } from '../wait.ts';
+import { type Listing, rowsOf } from '../listing.ts';
+import { compareByTime } from './of-volume.ts';
 
 interface Params {
   readonly volumeId?: string;
 }
 
-interface ListedSnapshot {
+export interface ListedSnapshot {
   readonly snapshotId: string;
   readonly volumeId: string;
   readonly ready: boolean;
-  /** Why Ready is what it is. */
+  /** Why Ready is what it is; `Deleted` only in what a watch shows. */
   readonly reason: string;
   readonly consistent?: boolean;
   readonly restoreSize?: string;
@@ -21,38 +22,37 @@ interface ListedSnapshot {
   readonly nodeName?: string;
 }
 
+interface Result {
+  readonly snapshots: readonly ListedSnapshot[];
+}
+
+export const snapshotListing: Listing<Params, Snapshot, ListedSnapshot, Result> = {
+  resource: SNAPSHOTS,
+  select: ({ volumeId }) => (volumeId === undefined ? {} : { fieldSelector: `spec.volumeRef.name=${volumeId}` }),
+  compare: compareByTime,
+  rowOf: listed,
+  resultOf: (snapshots) => ({ snapshots }),
+};
+
 /** `clawstore snapshot list`: the snapshots of the namespace, the newest last. */
-export const snapshotList: Command<Params, { readonly snapshots: readonly ListedSnapshot[] }> = {
+export const snapshotList: Command<Params, Result> = {
   name: 'snapshot list',
   summary: 'List the snapshots, the newest last.',
   parameters: {
     required: [],
     properties: { volumeId: { type: 'string', description: 'Of this volume only.', minLength: 1 } },
   },
-  async run({ volumeId }, { client, namespace, signal }) {
-    const selected = volumeId === undefined ? {} : { fieldSelector: `spec.volumeRef.name=${volumeId}` };
-    const { items } = await client
-      .list<Snapshot>(SNAPSHOTS, { namespace, ...selected, signal })
-      .catch((cause: unknown) => {
-        throw fromKube(cause);
-      });
-    const ordered = items.toSorted((a, b) => timeOf(a).localeCompare(timeOf(b)));
-    return { snapshots: ordered.map(listed) };
-  },
+  run: async (params, context) => snapshotListing.resultOf(await rowsOf(snapshotListing, params, context)),
 };
 
-function timeOf({ metadata, status }: Snapshot): string {
-  return `${status?.creationTime ?? metadata.creationTimestamp ?? ''} ${metadata.name}`;
-}
-
-function listed({ metadata, spec, status }: Snapshot): ListedSnapshot {
+function listed({ metadata, spec, status }: Snapshot, isGone = false): ListedSnapshot {
   const { conditions, restoreSize, creationTime, method, nodeName, readyToUse } = status ?? {};
   const consistent = findCondition(conditions, 'ContentConsistent');
   return {
     snapshotId: metadata.name,
     volumeId: spec.volumeRef.name,
-    ready: readyToUse === true,
-    reason: findCondition(conditions, 'Ready')?.reason ?? 'Pending',
+    ready: !isGone && readyToUse === true,
+    reason: isGone ? 'Deleted' : (findCondition(conditions, 'Ready')?.reason ?? 'Pending'),
     ...(consistent === undefined ? {} : { consistent: consistent.status === 'True' }),
     ...(restoreSize === undefined ? {} : { restoreSize }),
     ...(creationTime === undefined ? {} : { created_at: creationTime }),

@@ -14,7 +14,7 @@ interface Params {
   readonly safetySnapshot?: boolean;
 }
 
-interface RevertResult {
+export interface RevertResult {
   readonly snapshotId: string;
   readonly volumeId: string;
   readonly restoreId: string;
@@ -51,8 +51,9 @@ export const snapshotRevert: Command<Params, RevertResult> = {
       last = object;
       return readyOrStalled(object);
     };
+    const options = { ...context, pending: 'snapshot revert: still going back' };
     try {
-      return answerOf(await waitFor<Restore, Restore>(context.client, RESTORES, { namespace, name }, done, context));
+      return answerOf(await waitFor<Restore, Restore>(context.client, RESTORES, { namespace, name }, done, options));
     } catch (thrown) {
       const goesOn = thrown instanceof CommandError && thrown.code === 'Timeout' && last.status?.nodeName !== undefined;
       if (goesOn) return answerOf(last);

@@ -8,6 +8,7 @@ import { KubeError } from '../../kube/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
 import { fromKube, readyOrStalled, waitFor } from '../wait.ts';
+import { capacityOf, MAX_SIZE_GIB } from './capacity.ts';
 
 /** The types of the command, with what is theirs alone: parameters, and the source that they make. */
 const TYPES = {
@@ -67,7 +68,7 @@ interface Params {
   readonly credentialsSecret?: string;
 }
 
-interface Result {
+export interface CreatedVolume {
   readonly name: string;
   readonly type: string;
   readonly sizeGb: number;
@@ -76,12 +77,9 @@ interface Result {
 }
 
 const TAKE_BACK_MS = 10_000;
-const MIB_PER_GIB = 1024;
-/** `MAX_CAPACITY` (16Pi) in GiB. */
-const MAX_SIZE_GIB = 16 * 1024 * 1024;
 
 /** `volume.create`: makes a Volume on this node and waits until it is Ready. */
-export const volumeCreate: Command<Params, Result> = {
+export const volumeCreate: Command<Params, CreatedVolume> = {
   name: 'volume.create',
   summary: 'Make a volume on this node and wait until it is ready.',
   parameters: {
@@ -141,7 +139,10 @@ export const volumeCreate: Command<Params, Result> = {
     const created = await createOrCompare(params, spec, context);
     try {
       const ref = { namespace: context.namespace, name: params.name };
-      await waitFor<Volume, Volume>(context.client, VOLUMES, ref, readyOrStalled, context);
+      await waitFor<Volume, Volume>(context.client, VOLUMES, ref, readyOrStalled, {
+        ...context,
+        pending: 'volume.create: still making it',
+      });
     } catch (thrown) {
       if (created !== undefined && thrown instanceof CommandError && thrown.code === 'Stalled')
         await takeBack(created, context);
@@ -177,15 +178,12 @@ function checkOfSomeTypes(params: Params): void {
 }
 
 function specOf(params: Params, context: CommandContext): VolumeSpec {
-  // Whole MiB: a quantity has no binary fractions, and filesystems are made in MiB anyway.
-  const mebibytes = Math.max(1, Math.round(params.sizeGb * MIB_PER_GIB));
-  const capacity = mebibytes % MIB_PER_GIB === 0 ? `${mebibytes / MIB_PER_GIB}Gi` : `${mebibytes}Mi`;
   return {
     ...TYPES[params.type].source(params, context),
-    capacity,
+    capacity: capacityOf(params.sizeGb),
     accessModes: [params.accessMode],
     ...(params.storageClass === undefined ? {} : { volumeClassName: params.storageClass }),
-    nodeName: context.nodeName,
+    ...(context.nodeName === undefined ? {} : { nodeName: context.nodeName }),
   };
 }
 
@@ -243,7 +241,8 @@ async function createOrCompare(params: Params, spec: VolumeSpec, context: Comman
 function refuseOther(name: string, existing: Volume, wanted: VolumeSpec): void {
   const differs = (() => {
     if (existing.metadata.deletionTimestamp !== undefined) return 'it is being deleted';
-    if (volumeTypeOf(wanted) !== volumeTypeOf(existing.spec)) return 'its type differs';
+    if (volumeTypeOf(wanted) !== volumeTypeOf(existing.spec))
+      return `its type is ${volumeTypeOf(existing.spec)?.toLowerCase()}`;
     if (existing.spec.hostPath?.path !== wanted.hostPath?.path) return `its path is ${existing.spec.hostPath?.path}`;
     if (existing.spec.nfs?.server !== wanted.nfs?.server) return `its server is ${existing.spec.nfs?.server}`;
     const other = S3_FIELDS.find((field) => existing.spec.s3?.[field] !== wanted.s3?.[field]);
@@ -252,13 +251,29 @@ function refuseOther(name: string, existing: Volume, wanted: VolumeSpec): void {
     if (!sameCapacity(existing.spec.capacity, wanted.capacity)) return `its size is ${existing.spec.capacity}`;
     if (existing.spec.accessModes?.[0] !== wanted.accessModes?.[0])
       return `its mode is ${existing.spec.accessModes?.[0]}`;
-    if (existing.spec.volumeClassName !== wanted.volumeClassName) return 'its storageClass differs';
+    if (existing.spec.volumeClassName !== wanted.volumeClassName)
+      return `its storageClass is ${existing.spec.volumeClassName ?? 'not set'}`;
+    const secret = existing.spec.s3?.credentialsSecretRef?.name;
+    if (secret !== wanted.s3?.credentialsSecretRef?.name) return `its credentialsSecret is ${secret ?? 'not set'}`;
+    const { nodeName = existing.status?.nodeName } = existing.spec;
+    if (
+      isBoundToNode(wanted) &&
+      nodeName !== undefined &&
+      wanted.nodeName !== undefined &&
+      nodeName !== wanted.nodeName
+    )
+      return `it is on node ${nodeName}`;
     return undefined;
   })();
   if (differs === undefined) return;
   throw new CommandError('AlreadyExists', `volume.create: a volume "${name}" exists already and ${differs}`, {
     field: 'name',
   });
+}
+
+/** Whether its data is on one node; what is on a server is the same one wherever it was made. */
+function isBoundToNode({ emptyDir, hostPath }: VolumeSpec): boolean {
+  return emptyDir !== undefined || hostPath !== undefined;
 }
 
 function sameCapacity(a: string | undefined, b: string | undefined): boolean {

@@ -11,13 +11,13 @@ interface Params {
   readonly volumeId: string;
 }
 
-interface Result {
+export interface DeletedVolume {
   readonly volumeId: string;
   readonly deleted: true;
 }
 
 /** `volume.delete`: refused while a workload mounts the volume; answers only when the object is gone. */
-export const volumeDelete: Command<Params, Result> = {
+export const volumeDelete: Command<Params, DeletedVolume> = {
   name: 'volume.delete',
   summary: 'Delete a volume that nobody mounts.',
   parameters: {
@@ -52,7 +52,7 @@ export const volumeDelete: Command<Params, Result> = {
         if (blocked?.status !== 'True') return undefined;
         throw new CommandError('Refused', `volume.delete: ${blocked.message}`, { reason: blocked.reason });
       },
-      context,
+      { ...context, pending: 'volume.delete: still deleting' },
     );
     return { volumeId, deleted: true };
   },

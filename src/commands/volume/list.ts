@@ -3,12 +3,13 @@ import { VOLUMES } from '../../api/meta.ts';
 import { quantityToBytes } from '../../api/quantity.ts';
 import { accessModeOf, type Volume, type VolumePhase, volumeTypeOf } from '../../api/volume.ts';
 import type { Command } from '../command.ts';
-import { fromKube } from '../wait.ts';
+import { type Listing, rowsOf } from '../listing.ts';
 
-interface ListedVolume {
+export interface ListedVolume {
   readonly volumeId: string;
   readonly type: string;
-  readonly phase: VolumePhase;
+  /** `Deleted` only in what a watch shows. */
+  readonly phase: VolumePhase | 'Deleted';
   readonly accessMode: string;
   /** Bytes; 0 where no size is known. */
   readonly capacity: number;
@@ -19,6 +20,8 @@ interface ListedVolume {
   /** Why it is not ready. */
   readonly reason?: string;
   readonly message?: string;
+  /** RFC 3339. */
+  readonly created_at?: string;
 }
 
 interface Result {
@@ -34,17 +37,12 @@ interface Result {
   readonly volumes: readonly ListedVolume[];
 }
 
-/** `volume.list`: every volume of the namespace; the counts by phase are exclusive and sum to the total. */
-export const volumeList: Command<Record<string, never>, Result> = {
-  name: 'volume.list',
-  summary: 'List the volumes and count them by phase.',
-  parameters: { required: [], properties: {} },
-  readOnly: true,
-  async run(_params, { client, namespace, signal }) {
-    const { items } = await client.list<Volume>(VOLUMES, { namespace, signal }).catch((cause: unknown) => {
-      throw fromKube(cause);
-    });
-    const volumes = items.map(listed).toSorted((a, b) => a.volumeId.localeCompare(b.volumeId));
+export const volumeListing: Listing<Record<string, never>, Volume, ListedVolume, Result> = {
+  resource: VOLUMES,
+  select: () => ({}),
+  compare: (a, b) => a.metadata.name.localeCompare(b.metadata.name),
+  rowOf: listedVolume,
+  resultOf: (volumes) => {
     const count = (phase: VolumePhase): number => volumes.filter((volume) => volume.phase === phase).length;
     return {
       totalVolumes: volumes.length,
@@ -60,18 +58,30 @@ export const volumeList: Command<Record<string, never>, Result> = {
   },
 };
 
-function listed({ metadata, spec, status }: Volume): ListedVolume {
+/** `volume.list`: every volume of the namespace; the counts by phase are exclusive and sum to the total. */
+export const volumeList: Command<Record<string, never>, Result> = {
+  name: 'volume.list',
+  summary: 'List the volumes and count them by phase.',
+  parameters: { required: [], properties: {} },
+  readOnly: true,
+  run: async (params, context) => volumeListing.resultOf(await rowsOf(volumeListing, params, context)),
+};
+
+export function listedVolume({ metadata, spec, status }: Volume, isGone = false): ListedVolume {
   const ready = findCondition(status?.conditions, 'Ready');
   const capacity = status?.capacity ?? spec.capacity;
+  const phase = metadata.deletionTimestamp !== undefined ? 'Deleting' : (status?.phase ?? 'Pending');
+  const isReady = !isGone && ready?.status === 'True';
   return {
     volumeId: metadata.name,
     type: (volumeTypeOf(spec) ?? 'unknown').toLowerCase(),
-    phase: metadata.deletionTimestamp !== undefined ? 'Deleting' : (status?.phase ?? 'Pending'),
+    phase: isGone ? 'Deleted' : phase,
     accessMode: accessModeOf(spec),
     capacity: capacity === undefined ? 0 : quantityToBytes(capacity),
     ...(status?.usage === undefined ? {} : { used: status.usage.usedBytes }),
     ...(status?.nodeName === undefined ? {} : { nodeName: status.nodeName }),
-    ready: ready?.status === 'True',
-    ...(ready === undefined || ready.status === 'True' ? {} : { reason: ready.reason, message: ready.message }),
+    ready: isReady,
+    ...(isGone || isReady || ready === undefined ? {} : { reason: ready.reason, message: ready.message }),
+    ...(metadata.creationTimestamp === undefined ? {} : { created_at: metadata.creationTimestamp }),
   };
 }

@@ -16,7 +16,7 @@ interface Params {
   readonly readOnly?: boolean;
 }
 
-interface Result {
+export interface MountedVolume {
   readonly volumeId: string;
   readonly workloadId: string;
   readonly mountPath: string;
@@ -25,7 +25,7 @@ interface Result {
 }
 
 /** `volume.mount`: mounts a volume for a workload on this node; `hostPath` says where it is to be seen. */
-export const volumeMount: Command<Params, Result> = {
+export const volumeMount: Command<Params, MountedVolume> = {
   name: 'volume.mount',
   summary: 'Mount a volume for a workload on this node; the answer says at which host path.',
   parameters: {
@@ -59,7 +59,7 @@ export const volumeMount: Command<Params, Result> = {
       VOLUME_MOUNTS,
       { namespace: context.namespace, name: mount.metadata.name },
       readyOrStalled,
-      context,
+      { ...context, pending: 'volume.mount: still mounting' },
     );
     const { volumeId, workloadId, mountPath } = params;
     return { volumeId, workloadId, mountPath, hostPath: ready.status?.hostPath ?? '', success: true };
@@ -82,7 +82,7 @@ async function createOrCompare(params: Params, context: CommandContext): Promise
       workloadId: params.workloadId,
       mountPath: params.mountPath,
       ...(params.readOnly === undefined ? {} : { readOnly: params.readOnly }),
-      nodeName,
+      ...(nodeName === undefined ? {} : { nodeName }),
     },
   };
   try {
@@ -101,6 +101,8 @@ async function createOrCompare(params: Params, context: CommandContext): Promise
     if (existing.spec.mountPath !== params.mountPath) return `is mounted at ${existing.spec.mountPath}`;
     if (existing.spec.readOnly !== params.readOnly)
       return `is mounted with readOnly=${existing.spec.readOnly ?? 'unset'}`;
+    const { nodeName: there = existing.status?.nodeName } = existing.spec;
+    if (nodeName !== undefined && there !== undefined && there !== nodeName) return `is mounted on node ${there}`;
     return undefined;
   })();
   if (differs === undefined) return existing;

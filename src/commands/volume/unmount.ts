@@ -12,13 +12,13 @@ interface Params {
   readonly workloadId?: string;
 }
 
-interface Result {
+export interface UnmountedVolume {
   readonly volumeId: string;
   readonly unmounted: true;
 }
 
 /** `volume.unmount`: takes one workload's mount down and says so only when it is really gone. */
-export const volumeUnmount: Command<Params, Result> = {
+export const volumeUnmount: Command<Params, UnmountedVolume> = {
   name: 'volume.unmount',
   summary: "Take down a workload's mount of a volume.",
   parameters: {
@@ -61,13 +61,10 @@ async function takeDown(mount: VolumeMount, context: Parameters<typeof volumeUnm
     const error = KubeError.from(thrown);
     if (!error.isNotFound) throw fromKube(error);
   }
-  await waitFor<VolumeMount, true>(
-    client,
-    VOLUME_MOUNTS,
-    { namespace, name },
-    (object) => goneOrBlocked(object, uid),
-    context,
-  );
+  await waitFor<VolumeMount, true>(client, VOLUME_MOUNTS, { namespace, name }, (object) => goneOrBlocked(object, uid), {
+    ...context,
+    pending: 'volume.unmount: still unmounting',
+  });
 }
 
 function goneOrBlocked(object: VolumeMount | undefined, uid: string | undefined): true | undefined {
