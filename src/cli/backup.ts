@@ -1,6 +1,4 @@
 /** `clawstore backup create|list|restore|delete|cancel`, for people: the commands' own code, with tables and progress. */
-import type { Backup } from '../api/backup.ts';
-import type { Restore } from '../api/restore.ts';
 import { backupCancel } from '../commands/backup/cancel.ts';
 import { backupCreateDetailed } from '../commands/backup/create.ts';
 import { backupDelete } from '../commands/backup/delete.ts';
