@@ -9,6 +9,7 @@ import type {
   VolumeRestoreConditionType,
   VolumeRestoreStatus,
 } from '../../api/volume-restore.ts';
+import { DATA_DIRECTORY } from '../../backup/catalogue.ts';
 import type { BackupProgress, ItemErrors, RestoreSummary } from '../../backup/engine.ts';
 import type { Failure } from '../support/failure.ts';
 import { progressText } from '../support/progress-text.ts';
@@ -90,8 +91,15 @@ function skippedOf(
   const volumeName = spec.volumeRef.name;
   const skipped: SkippedFile[] = errors.examples
     .slice(0, MAX_SKIPPED)
-    .map(({ item, message }) => ({ volumeName, path: item, message }));
+    .map(({ item, message }) => ({ volumeName, path: pathOf(item), message }));
   return { skipped, skippedCount: errors.count };
+}
+
+/** In the volume: the engine says where it is in the snapshot. */
+function pathOf(item: string): string {
+  const path = item.replace(/^\/+/, '');
+  if (path === DATA_DIRECTORY) return '.';
+  return path.startsWith(`${DATA_DIRECTORY}/`) ? path.slice(DATA_DIRECTORY.length + 1) : path;
 }
 
 function errorsOf(outcome: VolumeRestoreOutcome): ItemErrors | undefined {

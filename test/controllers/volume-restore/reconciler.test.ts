@@ -144,7 +144,7 @@ describe('a restore of one volume on its node', () => {
 
   it('has failed when files are lacking, and names them', async () => {
     const on = world();
-    const examples = [{ item: 'b/c', message: 'unexpected content hash' }];
+    const examples = [{ item: '/data/b/c', message: 'unexpected content hash' }];
     on.engine.summary = { ...RESTORED, complete: false, errors: { count: 7, examples } };
     await on.volumeRestore();
     expect(readyOf(on)).to.match(/^False RestoreIncomplete 7 files .*b\/c/);
