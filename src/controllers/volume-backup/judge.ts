@@ -70,16 +70,26 @@ function summary(lack: Lack | undefined, ok: boolean): readonly ConditionInput<V
   ];
 }
 
-function lackOf({ skipped, shrankFrom, files, bytes }: ReadResult): Lack | undefined {
+function lackOf({ skipped, shrankFrom, files, bytes, consistency }: ReadResult): Lack | undefined {
   if (shrankFrom !== null) {
     const message = `It has ${textOf({ files, bytes })}, and had ${textOf(shrankFrom)} at its last backup. If it is to be so, back it up once with onPartial Allow.`;
     return { reason: files === 0 ? 'SourceEmpty' : 'SourceShrank', message };
   }
-  if (skipped.count === 0) return undefined;
+  if (skipped.count === 0) return tornOf(consistency);
   const [first] = skipped.examples;
   const example = first === undefined ? '' : `, e.g. ${JSON.stringify(first.path)}: ${first.message}`;
   const message = `${skipped.count} ${skipped.count === 1 ? 'entry' : 'entries'} could not be read${example}`;
   return { reason: 'FilesSkipped', message: message.slice(0, MOST_MESSAGE) };
+}
+
+/**
+ * What was written while it was read may be half of one content and half of another. A moment of the volume has no such
+ * files, whether its writers were held for it or not.
+ */
+function tornOf({ consistent, reason, message }: ReadResult['consistency']): Lack | undefined {
+  if (consistent || reason !== ('ChangedDuringRead' satisfies Reason)) return undefined;
+  const advice = 'Let its writers rest meanwhile, or say onPartial Allow.';
+  return { reason: 'ChangedDuringRead', message: `${message} ${advice}`.slice(0, MOST_MESSAGE) };
 }
 
 /** How much is in a volume, for people. */

@@ -80,12 +80,16 @@ describe('a VolumeBackup', () => {
     expect([said('Ready'), of.status().skipped?.[0]?.path]).to.deep.equal(['False FilesSkipped', 'sub/disk']);
   });
 
-  it('names what was written meanwhile', async () => {
+  it('is no success where something was written meanwhile, unless that was allowed, and names it', async () => {
     const changes = { count: 1, examples: ['"log/today"'] };
     const consistency = { consistent: false, reason: 'ChangedDuringRead', message: 'One changed.', changes };
     of.opened = { consistency: () => Promise.resolve(consistency) };
     await of.settle();
-    expect([said('Ready'), said('ContentConsistent')]).to.deep.equal(['True BackedUp', 'False ChangedDuringRead']);
+    expect([said('Ready'), said('DataComplete'), said('ContentConsistent')]).to.deep.equal([
+      'False ChangedDuringRead',
+      'False ChangedDuringRead',
+      'False ChangedDuringRead',
+    ]);
     expect(of.status().skipped?.map(({ path }) => path)).to.deep.equal(['log/today']);
   });
 
