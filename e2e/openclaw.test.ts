@@ -13,6 +13,7 @@ import type { NodeFeature, StorageNode } from '../src/api/storage-node.ts';
 import type { Volume } from '../src/api/volume.ts';
 import { COMMANDS } from '../src/commands/registry.ts';
 import { GATEWAY_FEATURE } from '../src/openclaw/gateway-node.ts';
+import { useRestic } from '../test/support/harness/backups.ts';
 import { commandLine } from '../test/support/harness/daemon.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
@@ -38,6 +39,7 @@ describe('a node of a real OpenClaw gateway', function () {
 
   before(async () => {
     await coverData();
+    useRestic();
     gateway = await OpenClawGateway.create();
     await gateway.start({ allow: NAMES });
     // Not beside it: the longer a gateway is away, the longer a node waits before it looks again.
@@ -364,14 +366,22 @@ describe('a node of a real OpenClaw gateway', function () {
 
     const examples = skillExamples().filter(({ command }) => NAMES.includes(command));
     const isNfs = (params: Answer): boolean => NEEDS_NFS.includes(String(params['name'] ?? params['volumeId']));
+    let backupId: unknown;
+    /** An example with what is there in place of what only it has: a bucket, and the ID of a backup. */
+    const here = (params: Answer): Answer => ({
+      ...params,
+      ...(params['destination'] === undefined ? {} : { destination: '/data/backups' }),
+      ...(params['backupId'] === undefined ? {} : { backupId }),
+    });
     for (const { command, params } of examples.filter((example) => !isNfs(example.params))) {
       it(`runs the skill's ${command} ${JSON.stringify(params)}`, async () => {
         // An empty directory is nothing to take a snapshot of.
         if (command === 'volume.snapshot' && params['volumeId'] === 'checkpoints')
           writeFileSync('/data/checkpoints/1', '');
-        const answer = await invoke(command, params);
+        const answer = await invoke(command, here(params));
         expect(answer).to.be.an('object');
-        for (const field of ['success', 'unmounted', 'deleted']) expect(answer[field]).not.to.equal(false);
+        if (command === 'backup.create') backupId = answer['backupId'];
+        for (const field of ['success', 'unmounted', 'deleted', 'restored']) expect(answer[field]).not.to.equal(false);
       });
     }
   });

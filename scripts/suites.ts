@@ -336,7 +336,7 @@ export const SUITES: readonly Suite[] = [
     ownNetwork: true,
     beside: true,
     deadlineSeconds: 900,
-    tools: ['kubectl', 'openclaw'],
+    tools: ['kubectl', 'openclaw', 'restic-0.19'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   },
   {
