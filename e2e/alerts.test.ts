@@ -55,7 +55,9 @@ describe(`alerts and dashboard, ${controlPlaneKind} API server`, function () {
         ({ value }) => value[1] === '1',
       );
     await waitFor(ready, { message: 'a scrape' });
-    expect(await prometheus.query('clawstore_node_ready == 1')).to.not.deep.equal([]);
+    // The controller is another process than the agent, and is scraped at another time.
+    const known = async (): Promise<boolean> => (await prometheus.query('clawstore_node_ready == 1')).length > 0;
+    await waitFor(known, { message: 'a scrape of the controller' });
     const alerts = (await prometheus.alerts()).filter(({ labels }) => labels['namespace'] === ns);
     expect(alerts).to.deep.equal([]);
   });

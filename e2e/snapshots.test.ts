@@ -362,7 +362,7 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
       );
       const listed = await snapshots('list', '--volume', 'original');
       expect(listed.stdout)
-        .to.match(/^SNAPSHOTID +VOLUMEID +READY/)
+        .to.match(/^NAME +VOLUME +READY/)
         .and.to.match(/^by-hand +original +true +ReadyToUse/m);
       const gone = await snapshots('delete', 'by-hand', '-o', 'yaml');
       expect([gone.code, gone.stdout]).to.deep.equal([0, 'snapshotId: by-hand\ndeleted: true\n']);
