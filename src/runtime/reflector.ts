@@ -190,9 +190,9 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
     } else {
       this.#transition(error.reason === 'Protocol' ? 'garbage' : 'error');
       // The server dislikes the request as it is (say, a version from its future): do not repeat it for ever.
-      // A server that is starting, or has lost the kind, may have lost its versions too: a watch from one of its future
-      // would be silent for ever.
-      const isOther = error.status === 503 || error.isNotFound;
+      // A server that is starting, or has lost the kind or our rights, may have lost its versions too: a watch from one of
+      // its future would be silent for ever.
+      const isOther = error.status === 503 || error.isNotFound || error.isForbidden || error.isUnauthorized;
       if (isOther || isRefusal(error) || error.causes.some(({ reason }) => reason === 'ResourceVersionTooLarge')) {
         this.#resume = undefined;
       }

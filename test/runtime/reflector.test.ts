@@ -270,14 +270,20 @@ describe('Reflector', () => {
     await follows(reflector, 'a');
   });
 
-  it('lists again after the kind was not served for a while', async () => {
-    const reflector = run();
-    await synced(reflector);
-    server.faults.watch.push(status(404, 'NotFound', 'page not found'));
-    server.endWatches();
-    await until(() => server.kinds().filter((kind) => kind === 'watchlist').length > 1, 'a second list');
-    await follows(reflector, 'a');
-  });
+  for (const [what, fault] of [
+    ['the kind was not served', status(404, 'NotFound', 'page not found')],
+    ['its rights were gone', status(403, 'Forbidden')],
+    ['nobody knew it', status(401, 'Unauthorized')],
+  ] as const) {
+    it(`lists again after ${what} for a while`, async () => {
+      const reflector = run();
+      await synced(reflector);
+      server.faults.watch.push(fault);
+      server.endWatches();
+      await until(() => server.kinds().filter((kind) => kind === 'watchlist').length > 1, 'a second list');
+      await follows(reflector, 'a');
+    });
+  }
 
   it('lists again after the server was down, since it may have come back with older data', async () => {
     server.put('a');

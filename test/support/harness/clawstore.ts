@@ -32,6 +32,7 @@ export interface StartOptions {
 }
 
 const READY_MS = 60_000;
+const START_ATTEMPTS = 3;
 const LOOPBACK = '127.0.0.1';
 
 /** One long-running process of the product. */
@@ -56,6 +57,18 @@ export class Clawstore extends Daemon {
 
   /** Starts a part and waits until its own readiness check passes. */
   static async start(part: Part, settings: ClawstoreSettings, options: StartOptions): Promise<Clawstore> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await Clawstore.#startOnce(part, settings, options);
+      } catch (error) {
+        // Another suite beside this one took the port between the look and the start.
+        if (attempt === START_ATTEMPTS || !String(error).includes('the address is taken by another program'))
+          throw error;
+      }
+    }
+  }
+
+  static async #startOnce(part: Part, settings: ClawstoreSettings, options: StartOptions): Promise<Clawstore> {
     const port = await freePort();
     const command = [
       ...(options.within ?? []),

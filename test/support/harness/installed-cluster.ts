@@ -3,7 +3,7 @@
  * Deployment and the DaemonSet as processes, with the arguments of their manifests and the service accounts of their pods.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { SYSTEM_NAMESPACE } from '../../../src/api/group.ts';
 import type { KubeClient, KubeObjectBase } from '../../../src/kube/client.ts';
@@ -17,6 +17,10 @@ import { Kubectl } from './kubectl.ts';
 import { freePort } from './ports.ts';
 import { RealControlPlane } from './real-control-plane.ts';
 import { makeDirectory, onEnd } from './run.ts';
+
+const PACKAGE = join(import.meta.dirname, '../../..');
+/** Where the containers have it. */
+const IMAGE = '/run/clawstore-image';
 
 interface Container {
   readonly args: readonly string[];
@@ -166,6 +170,8 @@ export class InstalledCluster {
     const where = '/run/secrets/kubernetes.io/serviceaccount';
     const script = [
       `mount -t tmpfs none /run && mkdir -p ${where} && cp '${account}'/* ${where}`,
+      // As in an image: wherever the checkout is, and whoever may go there.
+      `mkdir ${IMAGE} && mount --bind '${PACKAGE}' ${IMAGE}`,
       ...(user === undefined
         ? []
         : [
@@ -177,7 +183,7 @@ export class InstalledCluster {
     ].join('\n');
     const [command, ...rest] = [
       ...inOwnNamespaces([], '/nowhere', script),
-      CLAWSTORE,
+      join(IMAGE, relative(PACKAGE, CLAWSTORE)),
       ...args,
       ...options.args,
       '--log-level=debug',
