@@ -107,11 +107,35 @@ function e2eSuites(
   }));
 }
 
+/** A part of the end-to-end tests of backups. */
+function backupSuite(name: string, specs: readonly string[], exclude: readonly string[] = []): MochaSuite {
+  return {
+    type: 'mocha',
+    kind: 'e2e',
+    name,
+    specs,
+    exclude,
+    namespaces: true,
+    ownNetwork: true,
+    beside: true,
+    deadlineSeconds: 1200,
+    fullDeadlineSeconds: 3600,
+    tools: ['kubectl', 'versitygw', 'rclone', 'restic-0.19'],
+    env: { E2E_CONTROL_PLANE: 'embedded' },
+  };
+}
+
 /** End-to-end tests of s3 volumes, which need an S3 server beside the control plane. */
 const S3_E2E: readonly string[] = ['e2e/s3*.test.ts'];
 
 /** End-to-end tests of backups, which need their engine, and an S3 server beside the control plane. */
 const BACKUP_E2E: readonly string[] = ['e2e/backups*.test.ts', 'e2e/repositories*.test.ts'];
+/** Of them those that take as long as all the others. */
+const RESTORE_E2E: readonly string[] = [
+  'e2e/backups-restores*.test.ts',
+  'e2e/backups-nodes*.test.ts',
+  'e2e/repositories*.test.ts',
+];
 
 /** What heals by itself, in containers too: these files need an S3 server and an OCI runtime beside the control plane. */
 const HEALING: readonly string[] = ['e2e/containers*.test.ts', 'e2e/faults-random*.test.ts'];
@@ -220,6 +244,8 @@ export const SUITES: readonly Suite[] = [
     // One of the two waits for a server that is not ours.
     ['real'],
   ),
+  backupSuite('backups', BACKUP_E2E, RESTORE_E2E),
+  backupSuite('restores', RESTORE_E2E),
   ...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], exclude: HEALING }, 600, ['embedded', 'real']),
   {
     type: 'mocha',
@@ -243,19 +269,6 @@ export const SUITES: readonly Suite[] = [
     beside: true,
     deadlineSeconds: 420,
     tools: ['kubectl', 'versitygw', 'rclone'],
-    env: { E2E_CONTROL_PLANE: 'embedded' },
-  },
-  {
-    type: 'mocha',
-    kind: 'e2e',
-    name: 'backups',
-    specs: BACKUP_E2E,
-    namespaces: true,
-    ownNetwork: true,
-    beside: true,
-    deadlineSeconds: 600,
-    fullDeadlineSeconds: 3600,
-    tools: ['kubectl', 'versitygw', 'rclone', 'restic-0.19'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   },
   {
