@@ -160,8 +160,8 @@ export const SUITES: readonly Suite[] = [
     specs: ['test/**/*.test.ts'],
     exclude: ['test/contract/**', 'test/stress/**', 'test/support/fixtures/**', DRIVER_SPECS],
     namespaces: true,
-    deadlineSeconds: 480,
-    fullDeadlineSeconds: 900,
+    deadlineSeconds: 900,
+    fullDeadlineSeconds: 1800,
     tools: ['promtool', 'zsh', 'fish'],
   },
   {
@@ -240,13 +240,13 @@ export const SUITES: readonly Suite[] = [
   ...e2eSuites(
     'e2e',
     { specs: ['e2e/*.test.ts'], exclude: [...E2E_APART, ...FIRST_USE, ...S3_E2E, ...BACKUP_E2E, ...HEALING] },
-    600,
+    900,
     // One of the two waits for a server that is not ours.
     ['real'],
   ),
   backupSuite('backups', BACKUP_E2E, RESTORE_E2E),
   backupSuite('restores', RESTORE_E2E),
-  ...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], exclude: HEALING }, 600, ['embedded', 'real']),
+  ...e2eSuites('faults', { specs: ['e2e/faults-*.test.ts'], exclude: HEALING }, 900, ['embedded', 'real']),
   {
     type: 'mocha',
     kind: 'e2e',
