@@ -76,7 +76,8 @@ describe(`loss of control plane and state, ${controlPlaneKind} API server`, func
     const path = machine.hostDirectory('host');
     await machine.create(volume(ns, 'host', { hostPath: { path } }));
     await machine.create(mount(ns, 'host', 'host'));
-    await machine.waitReady(VOLUME_MOUNTS, `${ns}/host`);
+    await machine.restartWhatEnded(); // whoever lost its Lease meanwhile
+    await machine.waitReady(VOLUME_MOUNTS, `${ns}/host`, 120_000);
     expect(mountsAt(machine.target(ns, 'host')).map(({ id }) => id)).to.deep.equal(before[machine.target(ns, 'host')]);
     expect(files()).to.deep.equal(['host', 'image']);
   });

@@ -26,11 +26,14 @@ export class Backoff {
     return this.#failures;
   }
 
-  /** Counts a failure and returns how long to wait, in milliseconds: half of the delay to all of it. */
-  next(): number {
-    const delay = Math.min(this.#maxMs, 2 * this.#initialMs * 2 ** Math.min(this.#failures, 30));
-    this.#failures += 1;
-    return delay * (0.5 + this.#random() / 2);
+  /**
+   * Counts a failure and returns how long to wait, in milliseconds: half of the delay to all of it.
+   * @param maxMs a lower limit for this kind of failure; failures beyond it do not make later delays longer
+   */
+  next(maxMs: number = this.#maxMs): number {
+    const delay = 2 * this.#initialMs * 2 ** Math.min(this.#failures, 30);
+    if (this.#failures === 0 || delay < maxMs) this.#failures += 1;
+    return Math.min(delay, maxMs, this.#maxMs) * (0.5 + this.#random() / 2);
   }
 
   reset(): void {

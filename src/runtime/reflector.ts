@@ -89,6 +89,8 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
   readonly #onSynced = new Set<() => void>();
   /** The version to watch from; undefined = list first. */
   #resume: string | undefined;
+  /** Whether the server may be one with older data than ours, because a connection broke. */
+  #doubted = false;
   #useWatchList: boolean;
   #hasSynced = false;
   /** What this reflector has added to the gauge of objects. */
@@ -150,12 +152,31 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
 
   /** One list, or one watch until it ends. */
   async #step(signal: AbortSignal): Promise<void> {
+    if (this.#resume !== undefined && this.#doubted && !(await this.#isPast(this.#resume, signal))) {
+      this.#transition('expired');
+      this.#resume = undefined;
+    }
+    this.#doubted = false;
     if (this.#resume === undefined && !this.#useWatchList) {
       await this.#list(signal);
       // Straight on to the watch: nothing may delay it, or the version listed could expire.
     }
     await this.#watch(signal);
     this.#transition('closed');
+  }
+
+  /**
+   * Whether the server has this version behind it. One that was put back or made anew while a connection broke has not,
+   * and a watch from its future would be silent until the idle deadline. Versions are compared as the numbers that they
+   * are (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
+   */
+  async #isPast(version: string, signal: AbortSignal): Promise<boolean> {
+    const { client, resource, selection } = this.#options;
+    for await (const page of client.listPages<T>(resource, { ...selection, limit: 1, signal })) {
+      const versions = [page.resourceVersion, version];
+      return versions.every((text) => /^[0-9]+$/.test(text)) && BigInt(page.resourceVersion) >= BigInt(version);
+    }
+    return false;
   }
 
   /** Decides what a failure means and returns how long to wait before the next step, in milliseconds. */
@@ -186,7 +207,8 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
     }
     if (error.isUnreachable) {
       this.#transition('unreachable');
-      if (error.reason !== 'ConnectionLost') this.#resume = undefined;
+      if (error.reason === 'ConnectionLost') this.#doubted = true;
+      else this.#resume = undefined;
     } else {
       this.#transition(error.reason === 'Protocol' ? 'garbage' : 'error');
       // The server dislikes the request as it is (say, a version from its future): do not repeat it for ever.
@@ -197,9 +219,8 @@ export class Reflector<T extends KubeObjectBase> implements Cache<T> {
         this.#resume = undefined;
       }
     }
-    let delayMs = this.#backoff.next();
     // A refused connection costs nobody anything, and a restarted server should be noticed soon.
-    if (error.reason === 'ConnectionRefused') delayMs = Math.min(delayMs, REFUSED_MAX_MS * (0.5 + Math.random() / 2));
+    const delayMs = this.#backoff.next(error.reason === 'ConnectionRefused' ? REFUSED_MAX_MS : undefined);
     this.#log.warn({ err: error, delayMs: Math.round(delayMs) }, 'Watch failed and will be tried again');
     return delayMs;
   }

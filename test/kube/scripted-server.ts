@@ -131,6 +131,13 @@ export class ScriptedServer {
     this.#version += 1;
   }
 
+  /** Forgets everything, as a server does whose database was lost. */
+  wipe(): void {
+    this.#objects.clear();
+    this.#history.length = 0;
+    this.#version = 10;
+  }
+
   /** Sends a raw line to every open watch. */
   push(line: string): void {
     for (const { response } of this.#watchers) response.write(line);

@@ -158,6 +158,18 @@ describe('Reflector', () => {
     expect(reflector.store.keys()).to.include.members(['ns/w9', 'ns/x0', 'ns/x9']);
   });
 
+  it('lists again when the connection broke and the server lost its data before it could be reached again', async () => {
+    server.put('a');
+    const reflector = run();
+    await synced(reflector);
+    await until(() => server.watchers === 1);
+    server.dropConnections();
+    server.wipe();
+    await until(() => reflector.store.size === 0, 'the relist');
+    await follows(reflector, 'b');
+    expect(await transitions('expired')).to.equal(1);
+  });
+
   it('relists on 410, deletes what is gone and tells only the differences', async () => {
     server.watchList = 'refuse';
     server.put('a');
