@@ -1,0 +1,69 @@
+/**
+ * Writes `docs/troubleshooting.md` from the tables of reasons and remedies: `node scripts/troubleshooting-docs.ts`. A test
+ * fails when the file is not what this makes.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isReason, REASONS } from '../src/api/reasons.ts';
+import { ORDINARY, REMEDY_TOPICS, type Remedy } from '../src/api/remedies/index.ts';
+
+/** Where the page is. */
+export const TROUBLESHOOTING_FILE = join(import.meta.dirname, '../docs/troubleshooting.md');
+
+const INTRO = `# Troubleshooting
+
+Every object says by itself how it is: in its conditions, and in Events. Both carry a *reason*, one word that means the same
+everywhere, and a message with the facts of the case. This page has every reason, what is affected by it, and what to do. Made by
+\`node scripts/troubleshooting-docs.ts\` from \`src/api/reasons.ts\` and \`src/api/remedies\`.
+
+## How to look
+\`\`\`sh
+kubectl get volumes,volumemounts,snapshots,backups,restores -A    # the columns READY and REASON
+kubectl describe volume NAME                                      # conditions with their messages, and events
+kubectl get volume NAME -o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\\n"}{end}'
+kubectl describe storagenode NODE                                 # what a node has, what it lacks and why, orphans
+clawstore doctor                                                  # the same, on the node itself
+\`\`\`
+
+| what is seen | what it means |
+|---|---|
+| \`Ready=True\` | observed to be as the spec wants it, at \`observedGeneration\` |
+| \`Reconciling=True\` | it goes on by itself; the reason says what it waits for |
+| \`Stalled=True\` | it does not go on by itself: a person must change something |
+| \`Ready=Unknown\` | nobody can say, mostly because the node is lost |
+| \`DeletionBlocked=True\` | the deletion waits; the reason says for what |
+| \`observedGeneration\` behind \`metadata.generation\` | nobody has acted on the last change yet: does the controller run, and the agent of that node? |
+| no \`status\` at all | the same |
+
+A change that should be tried at once, instead of after its back-off:
+\`kubectl annotate volume NAME storage.clawbernetes.io/reconcile-at="$(date)" --overwrite\`.
+
+The UID that some annotations want as their value: \`kubectl get volume NAME -o jsonpath='{.metadata.uid}'\`. It is wanted so that the
+permission is for this object, and not for another that is made under its name later.
+`;
+
+/** Returns the whole page. */
+export function renderTroubleshooting(): string {
+  const topics = REMEDY_TOPICS.flatMap(({ title, remedies }) => [
+    `## ${title}`,
+    ...Object.entries(remedies).flatMap(section),
+  ]);
+  return [
+    INTRO,
+    ...topics,
+    '## Reasons of ordinary work',
+    'Nothing is to be done about these.',
+    '',
+    '| reason | meaning |',
+    '|---|---|',
+    ...ORDINARY.map((reason) => `| \`${reason}\` | ${REASONS[reason]} |`),
+    '',
+  ].join('\n');
+}
+
+function section([name, { affected, action }]: readonly [string, Remedy]): readonly string[] {
+  if (!isReason(name)) throw new Error(`there is a remedy for "${name}", which is no reason`);
+  return [`### ${name}`, REASONS[name], '', `- **Affected:** ${affected}`, `- **What to do:** ${action}`, ''];
+}
+
+if (import.meta.main) writeFileSync(TROUBLESHOOTING_FILE, renderTroubleshooting());
