@@ -26,6 +26,8 @@ export interface ReadStore<T extends KubeObjectBase> {
   readonly size: number;
   /** Objects whose index `name` has `value`. @throws RangeError when there is no such index. */
   byIndex(name: string, value: string): readonly T[];
+  /** How many {@link byIndex} would return, at no cost. @throws RangeError when there is no such index. */
+  countByIndex(name: string, value: string): number;
   /** Adds an index; existing objects are indexed at once. The same function again under the same name is a no-op. */
   addIndex(name: string, indexer: Indexer<T>): void;
   /** Calls `listener` for what is there (as `added`, initial) and then for each change; returns the way out. */
@@ -81,14 +83,16 @@ export class Store<T extends KubeObjectBase> implements ReadStore<T> {
   }
 
   byIndex(name: string, value: string): readonly T[] {
-    const index = this.#indexes.get(name);
-    if (index === undefined) throw new RangeError(`there is no index "${name}"`);
     const found: T[] = [];
-    for (const key of index.keys.get(value) ?? []) {
+    for (const key of this.#index(name).keys.get(value) ?? []) {
       const object = this.#objects.get(key);
       if (object !== undefined) found.push(object);
     }
     return found;
+  }
+
+  countByIndex(name: string, value: string): number {
+    return this.#index(name).keys.get(value)?.size ?? 0;
   }
 
   addIndex(name: string, indexer: Indexer<T>): void {
@@ -168,6 +172,12 @@ export class Store<T extends KubeObjectBase> implements ReadStore<T> {
     }
     for (const key of this.keys()) if (!present.has(key)) this.delete(key);
     for (const waiter of this.#waiters) if (waiter.since < epoch) waiter.resolve(true);
+  }
+
+  #index(name: string): Index<T> {
+    const index = this.#indexes.get(name);
+    if (index === undefined) throw new RangeError(`there is no index "${name}"`);
+    return index;
   }
 
   #settle(key: string, resourceVersion: string | undefined): void {

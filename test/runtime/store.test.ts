@@ -68,9 +68,11 @@ describe('Store', () => {
     store.set(widget('a', 2));
     expect(store.byIndex('size', '1')).to.have.length(1);
     expect(store.byIndex('size', '2')).to.have.length(1);
+    expect(['1', '2', '3'].map((size) => store.countByIndex('size', size))).to.deep.equal([1, 1, 0]);
     store.delete('ns/b');
     expect(store.byIndex('size', '1')).to.deep.equal([]);
     expect(() => store.byIndex('color', 'red')).to.throw(RangeError);
+    expect(() => store.countByIndex('color', 'red')).to.throw(RangeError);
     expect(() => store.addIndex('size', () => [])).to.throw(RangeError);
   });
 

@@ -40,11 +40,13 @@ export function heartbeat({ client, nodeName, identity, clock, log }: HeartbeatO
   return {
     name: 'heartbeat',
     async run(signal) {
+      let last: Lease | undefined;
       while (!signal.aborted) {
         let delay = RENEW_MS;
         try {
-          await renew(client, nodeName, identity, new Date(clock.now()), signal);
+          last = await renew(client, nodeName, identity, new Date(clock.now()), signal, last);
         } catch (thrown) {
+          last = undefined;
           if (signal.aborted) return;
           if (thrown instanceof NodeTakenError) throw thrown;
           delay = RETRY_MS;
@@ -57,14 +59,18 @@ export function heartbeat({ client, nodeName, identity, clock, log }: HeartbeatO
   };
 }
 
-/** Renews the Lease once, and makes it (and its namespace) where it is not there. */
+/**
+ * Renews the Lease once, and makes it (and its namespace) where it is not there. Returns it as it is then, for the next
+ * time: it need not be read again unless somebody else has written it.
+ */
 export async function renew(
   client: KubeClient,
   nodeName: string,
   identity: string,
   now: Date,
   signal: AbortSignal,
-): Promise<void> {
+  last?: Lease,
+): Promise<Lease> {
   const name = nodeLeaseName(nodeName);
   const namespace = SYSTEM_NAMESPACE;
   const spec = {
@@ -73,24 +79,31 @@ export async function renew(
     renewTime: now.toISOString().replace('Z', '000Z'),
   };
   const options = { signal, timeoutMs: ATTEMPT_MS };
-  const present = await readNodeLease(client, nodeName, signal);
-  if (present !== undefined) {
-    const until = Date.parse(present.spec?.renewTime ?? '') + (present.spec?.leaseDurationSeconds ?? 0) * 1000;
-    if (!isOurs(present, identity) && until > now.getTime()) throw nodeTaken(nodeName, present);
-    // Not over the write of another agent that we have not read.
-    const { resourceVersion } = present.metadata;
-    await client.patch(
+  // Not over the write of another agent that we have not read.
+  const extend = ({ metadata: { resourceVersion } }: Lease): Promise<Lease> =>
+    client.patch<Lease>(
       LEASES,
       { namespace, name },
       { metadata: { resourceVersion }, spec },
       { ...options, type: 'merge' },
     );
-    return;
+  if (last !== undefined) {
+    try {
+      return await extend(last);
+    } catch (thrown) {
+      const error = KubeError.from(thrown);
+      if (!error.isConflict && !error.isNotFound) throw thrown;
+    }
+  }
+  const present = await readNodeLease(client, nodeName, signal);
+  if (present !== undefined) {
+    const until = Date.parse(present.spec?.renewTime ?? '') + (present.spec?.leaseDurationSeconds ?? 0) * 1000;
+    if (!isOurs(present, identity) && until > now.getTime()) throw nodeTaken(nodeName, present);
+    return extend(present);
   }
   const lease: Lease = { apiVersion: apiVersionOf(LEASES), kind: LEASES.kind, metadata: { namespace, name }, spec };
   try {
-    await client.create(LEASES, lease, options);
-    return;
+    return await client.create(LEASES, lease, options);
   } catch (thrown) {
     if (!KubeError.from(thrown).isNotFound) throw thrown;
   }
@@ -101,5 +114,5 @@ export async function renew(
     // The other half of `clawstore up` may be making it too.
     if (!KubeError.from(thrown).isAlreadyExists) throw thrown;
   }
-  await client.create(LEASES, lease, options);
+  return client.create(LEASES, lease, options);
 }

@@ -78,13 +78,13 @@ function firstObjection(node: StorageNode, facts: PlacementFacts): Unplaced | un
 
 /** Fewest volumes first, then by name, so that the same facts give the same node. */
 function leastUsed(candidates: readonly string[], facts: PlacementFacts): string {
-  const [first = '', ...others] = candidates.toSorted();
+  const [first = '', ...others] = candidates;
   if (others.length === 0) return first;
   let best = first;
   let bestCount = facts.volumesOn(first);
   for (const name of others) {
     const count = facts.volumesOn(name);
-    if (count < bestCount) [best, bestCount] = [name, count];
+    if (count < bestCount || (count === bestCount && name < best)) [best, bestCount] = [name, count];
   }
   return best;
 }

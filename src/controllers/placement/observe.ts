@@ -1,7 +1,7 @@
 /** The facts of one placement decision, read from the caches. */
 import type { Backup } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
-import { findCondition, isTrue } from '../../api/conditions.ts';
+import { findCondition } from '../../api/conditions.ts';
 import type { Namespace } from '../../api/core.ts';
 import { ANNOTATIONS, hasUidBoundAnnotation } from '../../api/group.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
@@ -18,10 +18,12 @@ import { resolveVolume, wasProvisioned } from '../policy/resolve-volume.ts';
 import {
   BY_DATA_SOURCE,
   BY_NODE,
+  BY_NODE_UNPROVISIONED,
   BY_VOLUME,
   BY_VOLUME_UID,
   dataSourceOf,
   nodeOf,
+  nodeOfUnprovisioned,
   volumeOfMount,
   volumeOfSnapshot,
   volumeUidOfVolumeRestore,
@@ -45,6 +47,7 @@ export function addPlacementIndexes(stores: PlacementStores): void {
   stores.mounts.addIndex(BY_VOLUME, volumeOfMount);
   stores.mounts.addIndex(BY_NODE, nodeOf);
   stores.volumes.addIndex(BY_NODE, nodeOf);
+  stores.volumes.addIndex(BY_NODE_UNPROVISIONED, nodeOfUnprovisioned);
   stores.volumes.addIndex(BY_DATA_SOURCE, dataSourceOf);
   stores.volumeRestores.addIndex(BY_VOLUME_UID, volumeUidOfVolumeRestore);
   stores.snapshots.addIndex(BY_VOLUME, volumeOfSnapshot);
@@ -86,11 +89,20 @@ export function isFenced(stores: PlacementStores, mount: VolumeMount, nodeName: 
   );
 }
 
-/** Bytes of Thick volumes that were given a node but that its StorageNode does not count yet. */
-export function promisedBytes(stores: PlacementStores, nodeName: string, pool: string): bigint {
+/**
+ * Bytes of Thick volumes that were given a node but that its StorageNode does not count yet.
+ *
+ * @param assumed Keys of volumes that were given the node and are not in the cache so.
+ */
+export function promisedBytes(
+  stores: PlacementStores,
+  nodeName: string,
+  pool: string,
+  assumed: Iterable<string> = [],
+): bigint {
   let sum = 0n;
-  for (const volume of stores.volumes.byIndex(BY_NODE, nodeName)) {
-    if (isTrue(volume.status?.conditions, 'Provisioned')) continue;
+  const given = [...assumed].map((key) => stores.volumes.get(key)).filter((volume) => volume !== undefined);
+  for (const volume of [...stores.volumes.byIndex(BY_NODE_UNPROVISIONED, nodeName), ...given]) {
     const resolution = resolveVolume(policyFacts(stores, volume));
     if (!resolution.ok) continue;
     const { provisioning, capacityBytes, pool: own } = resolution.resolved;

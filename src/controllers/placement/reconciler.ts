@@ -23,6 +23,7 @@ import type { StandIn } from '../support/stand-in.ts';
 import { lostStandIn } from '../support/stand-in.ts';
 import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
+import { AssumedPlacements } from './assumed.ts';
 import { chooseNode } from './choose-node.ts';
 import type { MountDecision } from './grants.ts';
 import { decideGrants } from './grants.ts';
@@ -36,6 +37,10 @@ export interface PlacementDependencies {
   readonly events: EventSink;
 }
 
+interface Deciding extends PlacementDependencies {
+  readonly assumed: AssumedPlacements;
+}
+
 /** Where the volume is or goes, or who speaks for it while it has no node. */
 interface Located {
   readonly nodeName: string | undefined;
@@ -43,10 +48,11 @@ interface Located {
 }
 
 export function placementReconciler(dependencies: PlacementDependencies): Reconciler {
-  return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
+  const assumed = new AssumedPlacements(dependencies.stores.volumes);
+  return (key, context) => tolerateChange(() => reconcile(key, { ...dependencies, assumed }, context));
 }
 
-async function reconcile(key: string, deps: PlacementDependencies, context: ReconcileContext): Promise<Result> {
+async function reconcile(key: string, deps: Deciding, context: ReconcileContext): Promise<Result> {
   const { stores } = deps;
   const volume = stores.volumes.get(key);
   const mounts = stores.mounts.byIndex(BY_VOLUME, key);
@@ -58,7 +64,9 @@ async function reconcile(key: string, deps: PlacementDependencies, context: Reco
     for (const mount of mounts) later(await settleMount(mount, missing(mount), deps, context));
     return result(retry);
   }
-  const located = locate(volume, mounts, stores);
+  deps.assumed.note(key, undefined);
+  const located = locate(volume, mounts, deps);
+  if (volume.status?.nodeName === undefined) deps.assumed.note(key, located.nodeName);
   const { attachments, decisions } = decideGrants({
     volume,
     nodeName: located.nodeName,
@@ -78,7 +86,7 @@ async function reconcile(key: string, deps: PlacementDependencies, context: Reco
 }
 
 /** Chooses the node of a volume that has none, and says who speaks for it. */
-function locate(volume: Volume, mounts: readonly VolumeMount[], stores: PlacementStores): Located {
+function locate(volume: Volume, mounts: readonly VolumeMount[], { stores, assumed }: Deciding): Located {
   const placed = volume.status?.nodeName;
   if (placed !== undefined) {
     return { nodeName: placed, standIn: lostStandIn(volume, placed, isLost(stores, placed)) };
@@ -105,8 +113,8 @@ function locate(volume: Volume, mounts: readonly VolumeMount[], stores: Placemen
     nodes: stores.nodes.list(),
     onlyNode: facts.content?.ok === true ? facts.content.nodeName : (volume.spec.nodeName ?? backup?.onlyNode),
     preferred: mounts.flatMap((mount) => mount.spec.nodeName ?? []),
-    volumesOn: (nodeName) => stores.volumes.byIndex(BY_NODE, nodeName).length,
-    promisedOn: (nodeName, pool) => promisedBytes(stores, nodeName, pool),
+    volumesOn: (nodeName) => stores.volumes.countByIndex(BY_NODE, nodeName) + assumed.countOn(nodeName),
+    promisedOn: (nodeName, pool) => promisedBytes(stores, nodeName, pool, assumed.keysOn(nodeName)),
   });
   if (placement.placed) return { nodeName: placement.nodeName, standIn: undefined };
   const { reason, message, stalled } = placement.why;

@@ -1,6 +1,7 @@
 /** Indexes that controller and agent use, as shared functions, so that both may share one cache. */
 
 import type { Backup } from '../../api/backup.ts';
+import { isTrue } from '../../api/conditions.ts';
 import type { KubeObjectBase } from '../../api/meta.ts';
 import { keyOf } from '../../api/meta.ts';
 import type { Restore } from '../../api/restore.ts';
@@ -13,6 +14,8 @@ import type { VolumeRestore } from '../../api/volume-restore.ts';
 export const BY_VOLUME = 'volume';
 /** Volumes and VolumeMounts by `status.nodeName`; `''` = none yet. */
 export const BY_NODE = 'node';
+/** Volumes by `status.nodeName` while their storage is not there yet. */
+export const BY_NODE_UNPROVISIONED = 'node-unprovisioned';
 /** VolumeMounts by the host path they want. */
 export const BY_TARGET = 'target';
 /** Objects by UID. */
@@ -80,6 +83,11 @@ export function repositoryOfBackup({ metadata, spec, status }: Backup): readonly
 
 export function nodeOf(object: KubeObjectBase & { readonly status?: { readonly nodeName?: string } }) {
   return [object.status?.nodeName ?? ''];
+}
+
+export function nodeOfUnprovisioned({ status }: Volume): readonly string[] {
+  const { nodeName } = status ?? {};
+  return nodeName === undefined || isTrue(status?.conditions, 'Provisioned') ? [] : [nodeName];
 }
 
 export function uidOf(object: KubeObjectBase): readonly string[] {

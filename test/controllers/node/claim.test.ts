@@ -18,21 +18,31 @@ describe('the claim on a node name', () => {
   let now: number;
   let whileAsleep: () => void;
   let patches: unknown[];
+  let reads: number;
 
   beforeEach(() => {
     lease = undefined;
     now = Date.parse('2026-11-22T12:00:00Z');
     whileAsleep = () => undefined;
     patches = [];
+    reads = 0;
   });
 
   const client = {
     get: () => {
+      reads += 1;
       if (lease !== undefined) return Promise.resolve(lease);
       return Promise.reject(new KubeError({ reason: 'NotFound', status: 404, message: 'not found' }));
     },
-    patch: (_resource: unknown, _ref: unknown, body: unknown) => {
+    patch: (_resource: unknown, _ref: unknown, body: Pick<Lease, 'metadata' | 'spec'>) => {
       patches.push(body);
+      const version = lease?.metadata.resourceVersion;
+      if (lease === undefined || body.metadata.resourceVersion !== version) {
+        const [reason, status] = lease === undefined ? (['NotFound', 404] as const) : (['Conflict', 409] as const);
+        return Promise.reject(new KubeError({ reason, status, message: 'refused' }));
+      }
+      const metadata = { ...lease.metadata, resourceVersion: `${Number(version) + 1}` };
+      lease = { ...lease, metadata, spec: { ...lease.spec, ...body.spec } };
       return Promise.resolve(lease);
     },
     create: (_resource: unknown, object: Lease) => {
@@ -97,5 +107,29 @@ describe('the claim on a node name', () => {
     expect(patches).to.have.length(1);
     expect(patches[0]).to.have.nested.property('metadata.resourceVersion', '7');
     expect(patches[0]).to.have.nested.property('spec.holderIdentity', 'me');
+  });
+
+  it('renews again with one request, as long as nobody else writes', async () => {
+    lease = held('me', now);
+    let last = await renew(client, NODE, 'me', new Date(now), never);
+    expect(reads).to.equal(1);
+    for (let turn = 0; turn < 3; turn++) last = await renew(client, NODE, 'me', new Date(now), never, last);
+    expect([reads, patches.length]).to.deep.equal([1, 4]);
+  });
+
+  it('reads again what somebody else has written, and never takes a live Lease back', async () => {
+    lease = held('me', now);
+    const last = await renew(client, NODE, 'me', new Date(now), never);
+    lease = { ...held('other', now), metadata: { ...lease.metadata, resourceVersion: '99' } };
+    expect(await failure(renew(client, NODE, 'me', new Date(now), never, last))).to.be.instanceOf(NodeTakenError);
+    expect(lease.spec?.holderIdentity).to.equal('other');
+  });
+
+  it('makes a Lease anew that was deleted meanwhile', async () => {
+    lease = held('me', now);
+    const last = await renew(client, NODE, 'me', new Date(now), never);
+    lease = undefined;
+    await renew(client, NODE, 'me', new Date(now), never, last);
+    expect(lease).to.have.nested.property('spec.holderIdentity', 'me');
   });
 });
