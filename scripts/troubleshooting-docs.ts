@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isReason, REASONS } from '../src/api/reasons.ts';
+import { isReason, REASONS, type Reason } from '../src/api/reasons.ts';
 import { ORDINARY, REMEDY_TOPICS, type Remedy } from '../src/api/remedies/index.ts';
 
 /** Where the page is. */
@@ -42,6 +42,28 @@ The UID that some annotations want as their value: \`kubectl get volume NAME -o 
 permission is for this object, and not for another that is made under its name later.
 `;
 
+/** Alerts of manifests/monitoring, and the reasons that mostly stand behind them. */
+export const ALERTS: Readonly<Record<string, readonly Reason[]>> = {
+  ClawstoreBackupTooOld: ['RunsMissed', 'RunFailed', 'BackupFailed', 'RepositoryNotReady'],
+  ClawstoreScheduledRunFailed: ['RunFailed', 'BackupFailed', 'SnapshotFailed'],
+  ClawstoreBackupFailed: ['BackupFailed', 'VolumesLacking', 'FilesSkipped', 'SourceEmpty'],
+  ClawstoreScheduleMissed: ['RunsMissed'],
+  ClawstoreScheduleNotReady: ['InvalidSpec', 'Paused'],
+  ClawstoreRepositoryNotReady: ['ServerUnreachable', 'CredentialsRejected', 'WrongPassword', 'RepositoryGone'],
+  ClawstoreRepositoryDamaged: ['RepositoryDamaged', 'CheckFailed'],
+  ClawstoreKeyNotExported: ['KeyNotExported'],
+  ClawstoreVolumeNotReady: ['NodeLost', 'ServerUnreachable', 'DataMissing', 'ProvisionFailed', 'InsufficientCapacity'],
+  ClawstoreMountUnhealthy: ['MountCovered', 'MountUnresponsive', 'FilesystemFailed', 'StaleInWorkload', 'MountFailed'],
+  ClawstoreVolumeNearlyFull: ['CapacityTooLarge', 'PoolLowSpace'],
+  ClawstoreNodeLost: ['NodeLost', 'NodeNotReady', 'HelperUnavailable'],
+  ClawstoreGone: [],
+};
+
+function alertRow([alert, reasons]: readonly [string, readonly Reason[]]): string {
+  const links = reasons.map((reason) => `[${reason}](#${reason.toLowerCase()})`);
+  return `| ${alert} | ${links.join(', ')} |`;
+}
+
 /** Returns the whole page. */
 export function renderTroubleshooting(): string {
   const topics = REMEDY_TOPICS.flatMap(({ title, remedies }) => [
@@ -50,6 +72,14 @@ export function renderTroubleshooting(): string {
   ]);
   return [
     INTRO,
+    '## Alerts',
+    'What each means: [backups.md](backups.md#schedules-and-alerts). The object that it names has the reason in its conditions; mostly',
+    'it is one of these. `ClawstoreGone` has no object: nothing is scraped any more.',
+    '',
+    '| alert | reasons |',
+    '|---|---|',
+    ...Object.entries(ALERTS).map(alertRow),
+    '',
     ...topics,
     '## Reasons of ordinary work',
     'Nothing is to be done about these.',

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { renderTroubleshooting, TROUBLESHOOTING_FILE } from '../../scripts/troubleshooting-docs.ts';
+import { ALERTS, renderTroubleshooting, TROUBLESHOOTING_FILE } from '../../scripts/troubleshooting-docs.ts';
 import { isReason, REASONS, type Reason } from '../../src/api/reasons.ts';
 import { ORDINARY, REMEDY_TOPICS, remedyFor } from '../../src/api/remedies/index.ts';
+import { readRules } from '../support/monitoring.ts';
 
 const documented = REMEDY_TOPICS.flatMap(({ remedies }) => Object.keys(remedies));
 
@@ -33,6 +34,15 @@ describe('what to do about a reason', () => {
 });
 
 describe('docs/troubleshooting.md', () => {
+  it('says of every alert which reasons mostly stand behind it', () => {
+    expect(Object.keys(ALERTS)).to.have.members(readRules().map(({ alert }) => alert));
+    expect(
+      Object.values(ALERTS)
+        .flat()
+        .filter((reason) => remedyFor(reason) === undefined),
+    ).to.deep.equal([]);
+  });
+
   it('is what `node scripts/troubleshooting-docs.ts` makes of reasons and remedies', () => {
     expect(readFileSync(TROUBLESHOOTING_FILE, 'utf8')).to.equal(renderTroubleshooting());
   });
