@@ -45,6 +45,7 @@ import { systemClock } from '../telemetry/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { addBackups } from './backup/wire.ts';
+import { volumeToMountKeys } from './mount/keys.ts';
 import { mountReconciler } from './mount/reconciler.ts';
 import { heartbeat } from './node/heartbeat.ts';
 import type { PoolReader } from './node/observe.ts';
@@ -72,7 +73,7 @@ import { Jobs } from './support/jobs.ts';
 import { KeyedLock } from './support/keyed-lock.ts';
 import { lockHolder } from './support/lock-holder.ts';
 import { keysNamingObjects, NamedDataWatch, volumeMentions } from './support/named-data.ts';
-import { concernsAgent, conditionsDiffer, grantsDiffer, ordersDiffer } from './support/relevance.ts';
+import { concernsAgent, conditionsDiffer, grantsDiffer } from './support/relevance.ts';
 import { ENGINE_CACHE } from './support/repository-access.ts';
 import type { Wanted } from './support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
@@ -407,10 +408,10 @@ function storageSources(drivers: readonly Driver[], uses: Uses, stores: AgentSto
 }
 
 function volumeKeys(delta: Delta<Volume>): Wanted[] {
-  // The last grant that goes lets a deletion go on.
-  const concerns =
-    concernsAgent(delta, FINALIZERS.volume) || (delta.type === 'updated' && grantsDiffer(delta.old, delta.object));
-  return concerns ? [wanted(delta)] : [];
+  if (concernsAgent(delta, FINALIZERS.volume)) return [wanted(delta)];
+  // The last grant that goes lets a deletion go on; otherwise they are of its mounts.
+  const goesOn = delta.type === 'updated' && isDeleting(delta.object) && grantsDiffer(delta.old, delta.object);
+  return goesOn ? [wanted(delta)] : [];
 }
 
 function mountKeys(delta: Delta<VolumeMount>): Wanted[] {
@@ -440,19 +441,6 @@ function mountToVolumeKeys(delta: Delta<VolumeMount>): Wanted[] {
     return [];
   }
   return [{ key: volumeKeyOf(delta.old) }];
-}
-
-/** A grant that came, storage that is ready, a spec that changed: all that a mount reads of its volume. */
-function volumeToMountKeys(delta: Delta<Volume>, stores: AgentStores): Wanted[] {
-  if (delta.type === 'updated') {
-    const { old, object } = delta;
-    const matters =
-      ordersDiffer(old, object) ||
-      grantsDiffer(old, object) ||
-      conditionsDiffer(old, object, ['Provisioned', 'Stalled']);
-    if (!matters) return [];
-  }
-  return stores.mounts.byIndex(BY_VOLUME, delta.key).map((mount) => ({ key: keyOf(mount) }));
 }
 
 /** Volumes whose use of space is worth watching. */

@@ -37,6 +37,7 @@ import { EventRecorder } from '../kube/events.ts';
 import { sameValue } from '../kube/field-diff.ts';
 import { LeaderElector } from '../kube/leader-election.ts';
 import { Manager } from '../runtime/manager.ts';
+import type { AddOptions } from '../runtime/source.ts';
 import { cacheSource } from '../runtime/source.ts';
 import type { Delta, ReadStore } from '../runtime/store.ts';
 import type { Clock } from '../telemetry/clock.ts';
@@ -61,6 +62,7 @@ import { BY_DATA_SOURCE, BY_NODE, BY_VOLUME, dataSourceKey, volumeKeyOf } from '
 import { conditionsDiffer, ordersDiffer, wasTakenOver } from './support/relevance.ts';
 import type { Wanted } from './support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
+import { gatherFor } from './support/wide.ts';
 import { createWriter } from './support/writes.ts';
 
 export interface ControllersOptions {
@@ -144,7 +146,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     leaderOnly,
     sources: [
       deltaSource(volumes, (delta) => volumeKeys(delta, stores, gatherMs)),
-      deltaSource(mounts, mountKeys),
+      deltaSource(mounts, (delta) => mountKeys(delta, stores)),
       deltaSource(volumes, (delta) => unplacedClones('Volume', delta, stores)),
       deltaSource(snapshots, (delta) => unplacedClones('Snapshot', delta, stores)),
       deltaSource(volumeRestores, (delta) => restoredVolumes(delta, stores)),
@@ -263,14 +265,18 @@ function volumeKeys(delta: Delta<Volume>, stores: PlacementStores, gatherMs: num
 }
 
 /** Mounts are decided with their volume. A reference that was changed concerns both volumes. */
-function mountKeys(delta: Delta<VolumeMount>): Wanted[] {
-  if (delta.type === 'added') return [{ key: volumeKeyOf(delta.object) }];
-  if (delta.type === 'deleted') return [{ key: volumeKeyOf(delta.old) }];
+function mountKeys(delta: Delta<VolumeMount>, { volumes }: PlacementStores): Wanted[] {
+  const wanted = (key: string, least: AddOptions = {}): Wanted => {
+    const afterMs = Math.max(least.afterMs ?? 0, gatherFor(volumes.get(key)));
+    return { key, options: { ...least, afterMs } };
+  };
+  if (delta.type === 'added') return [wanted(volumeKeyOf(delta.object))];
+  if (delta.type === 'deleted') return [wanted(volumeKeyOf(delta.old))];
   const { old, object } = delta;
   const keys = [...new Set([volumeKeyOf(old), volumeKeyOf(object)])];
-  if (ordersDiffer(old, object)) return keys.map((key) => ({ key }));
+  if (ordersDiffer(old, object)) return keys.map((key) => wanted(key));
   if (!conditionsDiffer(old, object, MOUNT_CONDITIONS)) return [];
-  return keys.map((key) => ({ key, options: SUMMARY }));
+  return keys.map((key) => wanted(key, SUMMARY));
 }
 
 /** A node that comes or changes may take volumes that wait; one that is lost or back concerns all that is on it. */
