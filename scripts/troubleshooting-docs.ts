@@ -23,6 +23,7 @@ kubectl describe volume NAME                                      # conditions w
 kubectl get volume NAME -o jsonpath='{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\\n"}{end}'
 kubectl describe storagenode NODE                                 # what a node has, what it lacks and why, orphans
 clawstore doctor                                                  # the same, on the node itself
+clawstore explain REASON                                          # what this page says of it
 \`\`\`
 
 | what is seen | what it means |

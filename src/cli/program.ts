@@ -10,6 +10,7 @@ import { addCompletionCommand, COMPLETE } from './completion/commands.ts';
 import { completedBy } from './completion/completers.ts';
 import { withExamples } from './examples.ts';
 import { CliError, ExitCode } from './exit-code.ts';
+import { addExplainCommand } from './explain-command.ts';
 import { addInstallCommands } from './install/commands.ts';
 import { addMachineCommands } from './machine-commands.ts';
 import { leaveWithoutReader } from './no-reader.ts';
@@ -103,6 +104,7 @@ export function makeProgram(exit: (code: ExitCode) => void, isPlugin = false): C
   addBackupCommands(program, exit);
   addRepositoryCommands(program, exit);
   addScheduleCommands(program, exit);
+  addExplainCommand(program);
   addCompletionCommand(program, isPlugin);
   addVersionCommand(program);
   return program;

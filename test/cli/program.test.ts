@@ -45,6 +45,7 @@ describe('the command line', function () {
       'backup',
       'repository',
       'schedule',
+      'explain',
       'version',
     ]) {
       expect(stdout).to.match(new RegExp(`^ {2}${name}\\b`, 'm'));
@@ -112,6 +113,16 @@ describe('the command line', function () {
     expect(code).to.equal(ExitCode.ok);
     const { commands } = JSON.parse(stdout) as { readonly commands: readonly { readonly name: string }[] };
     expect(commands.map(({ name }) => name)).to.include.members(['volume.create', 'volume.mount', 'volume.delete']);
+  });
+
+  it('explains a reason: what is wrong, what is affected, what to do', () => {
+    const { code, stdout } = clawstore('explain', 'nodelost');
+    expect(code).to.equal(ExitCode.ok);
+    expect(stdout).to.match(/^NodeLost: The Lease .*\n\nAffected: .*\nWhat to do: .*node-fenced/);
+    expect(JSON.parse(clawstore('explain', 'Mounted', '-o', 'json').stdout)).to.have.keys('reason', 'meaning');
+    const unknown = clawstore('explain', 'bucket');
+    expect(unknown.code).to.equal(ExitCode.usage);
+    expect(unknown.stderr).to.contain('BucketNotFound');
   });
 
   it('prints its version, as a line and as JSON', () => {
