@@ -22,6 +22,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   apiserver: ['api', 'telemetry'],
   controllers: ['api', 'kube', 'runtime', 'drivers', 'backup', 'node', 's3', 'telemetry'],
   commands: ['api', 'kube'],
+  sync: ['api', 'kube', 'node', 'telemetry'],
   openclaw: ['api', 'commands', 'telemetry'],
   cli: [
     'api',
@@ -35,6 +36,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'controllers',
     'commands',
     'openclaw',
+    'sync',
   ],
   'main.ts': ['cli'],
 };

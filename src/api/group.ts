@@ -54,6 +54,12 @@ export const KEY_EXPORTED_ANNOTATION = `${GROUP}/key-exported`;
 /** UID of the Restore that has made, or changed, an object from its manifest in a backup. */
 export const RESTORED_BY_ANNOTATION = `${GROUP}/restored-by`;
 
+/** `"false"` on an object that `clawstore up --sync` has applied: it is not deleted when it leaves the source. Set by people. */
+export const PRUNE_ANNOTATION = `${GROUP}/prune`;
+
+/** On what `clawstore up --sync` applies: the file of the source that it stands in, from the top of the source. */
+export const SYNC_FILE_ANNOTATION = `${GROUP}/sync-file`;
+
 /** Annotations that a schedule sets on what it makes. */
 export const RUN_ANNOTATIONS = {
   /** UID of the schedule. */
@@ -76,6 +82,8 @@ export const LABELS = {
   backup: `${GROUP}/backup`,
   /** Name of the BackupRepository that a Backup lies in. */
   repository: `${GROUP}/repository`,
+  /** Which source `clawstore up --sync` has applied an object from, as a hash of where the source is. */
+  sync: `${GROUP}/sync`,
   /** Which part of the product an object belongs to. */
   component: 'app.kubernetes.io/component',
   /** Set to `clawstore` on objects made by our commands. */
@@ -101,10 +109,15 @@ export const FIELD_MANAGERS = {
   commands: 'clawstore-commands',
   /** Objects that `clawstore up` installs and applies (default class, `--apply DIR`). */
   up: 'clawstore-up',
+  /** What `clawstore up --sync` keeps equal to its source, and its own status. */
+  sync: 'clawstore-sync',
 } as const;
 
 /** Namespace of Leases and of the Secrets that belong to the installation. */
 export const SYSTEM_NAMESPACE = 'clawstore-system';
+
+/** Name of the ConfigMap in {@link SYSTEM_NAMESPACE} that says how `clawstore up --sync` stands. */
+export const SYNC_STATUS = 'clawstore-sync';
 
 /**
  * What users of the node role are called: this and the node's name. The embedded control plane issues such credentials; for

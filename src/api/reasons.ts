@@ -24,7 +24,7 @@ export const REASONS = {
   Reverted: 'The volume has the content of the Snapshot.',
   Suspended: 'The schedule starts no runs until it is no longer suspended.',
   RunStarted: 'The schedule has started a run.',
-  Pruned: 'The retention of the schedule no longer keeps it; it is deleted.',
+  Pruned: 'The retention of its schedule no longer keeps it, or it left the source of the sync; it is deleted.',
   Resizing: 'The storage is being grown.',
   Resized: 'The storage has its new capacity.',
   Scheduled: 'The controller has chosen a node.',
@@ -222,6 +222,15 @@ export const REASONS = {
   SourceShrank: 'The volume has lost nine tenths of what it had at its last backup.',
   ChangedDuringRead: 'Files were written while they were read: not all are of one moment.',
   DestinationInVolume: 'The repository lies in a volume that is to be backed up to it.',
+
+  // clawstore up --sync
+  Synced: 'The control plane is equal to the source.',
+  Pruning: 'What left the source is being deleted, or waits for what depends on it.',
+  SyncIncomplete: 'A part of the source could not be read or applied; the status names files and objects.',
+  SyncFailed: 'The control plane could not be read or written; tried again.',
+  SourceUnreachable: 'The source cannot be read; what was applied stays. Tried again.',
+  SourceRefused: 'The source is too large, or is no folder or repository of manifests; what was applied stays.',
+  PruneRefused: 'The source has no object any more, which is more likely a mistake than an order: nothing is deleted.',
 } as const satisfies Readonly<Record<string, string>>;
 
 /** A reason constant, e.g. `'NodeLost'`. */

@@ -2,17 +2,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIELD_MANAGERS } from '../api/group.ts';
-import {
-  apiVersionOf,
-  CONFIG_MAPS,
-  type KubeObjectBase,
-  NAMESPACES,
-  OUR_RESOURCES,
-  type ResourceDescriptor,
-  SECRETS,
-} from '../api/meta.ts';
+import { apiVersionOf, type KubeObjectBase, type ResourceDescriptor } from '../api/meta.ts';
 import type { KubeClient, ObjectRef } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
+import { APPLICABLE } from '../sync/kinds.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 
 /** One object that was applied. */
@@ -20,9 +13,6 @@ export interface Applied {
   readonly resource: ResourceDescriptor;
   readonly ref: ObjectRef;
 }
-
-/** In this order, so that nothing is applied before what it needs. */
-const APPLICABLE: readonly ResourceDescriptor[] = [NAMESPACES, SECRETS, CONFIG_MAPS, ...OUR_RESOURCES];
 
 /**
  * Applies manifests in their order.

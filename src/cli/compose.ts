@@ -22,6 +22,7 @@ import { SpaceGuard } from '../node/pools/space-guard.ts';
 import { Records } from '../node/records.ts';
 import { serviceManager } from '../node/service-manager.ts';
 import { Manager } from '../runtime/manager.ts';
+import { sourceText } from '../sync/source-spec.ts';
 import { systemClock } from '../telemetry/clock.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -41,6 +42,7 @@ import { serveHealth } from './serve-health.ts';
 import { notifyService } from './service-notifier.ts';
 import { type Settings, UP_HOST_PATH_ALLOW } from './settings.ts';
 import { makeStateDir, writeInstance } from './state-dir.ts';
+import { refuseSyncElsewhere, type SyncRunnable, syncOf } from './sync-runnable.ts';
 import { productVersion } from './version.ts';
 
 const OWN_SERVER_CONNECTIONS = 128;
@@ -61,6 +63,7 @@ export async function compose(
   metrics.buildInfo.set({ version: productVersion(), node_version: process.versions.node }, 1);
   const cleanups = new Cleanups();
   try {
+    refuseSyncElsewhere(settings, isUp);
     const inThread = roles.size > 1;
     const apiServer = roles.has('apiserver')
       ? await runApiServer(settings, state, { inThread, log, quiet })
@@ -75,6 +78,7 @@ export async function compose(
     const elector = roles.has('controller') && !isUp ? leaderElector({ client, log, metrics, nodeName }) : undefined;
     const manager = new Manager({ client, log, metrics, leaderElector: elector });
 
+    let sync: SyncRunnable | undefined;
     let claim = (_stop: AbortSignal): Promise<void> => Promise.resolve();
     if (roles.has('controller')) {
       const { destinations, nodeAccounts } = settings;
@@ -134,6 +138,8 @@ export async function compose(
       if (gateway !== undefined) manager.addRunnable(gateway.runnable);
       claim = (stop) => claimNode({ client, nodeName, identity, clock: systemClock, log }, stop);
       manager.addRunnable({ name: 'space-guard', run: (stop) => guard.run(stop) });
+      sync = await syncOf({ settings, directory: state.sync, client, node, log, metrics });
+      if (sync !== undefined) manager.addRunnable(sync);
     }
 
     const metricsUrl = await serveHealth(settings.metrics, manager, metrics, cleanups);
@@ -149,11 +155,14 @@ export async function compose(
     cleanups.add(() => done.catch(() => undefined));
     cleanups.add(() => ended.abort());
     if (isUp) {
-      writeInstance(state.root, { nodeName, mountRoot, hostPathAllow, kubeconfig: settings.kubeconfig, ...metricsUrl });
+      const { kubeconfig } = settings;
+      const synced = settings.sync === undefined ? {} : { sync: sourceText(settings.sync) };
+      writeInstance(state.root, { nodeName, mountRoot, hostPathAllow, kubeconfig, ...metricsUrl, ...synced });
     }
     cleanups.add(giveBackMemoryWhenIdle());
     log.info({ roles: [...roles], node: nodeName, ...metricsUrl }, 'started');
-    return { client, done, ended: ended.signal, caughtUp: () => manager.hasCaughtUp, stop: () => cleanups.run() };
+    const caughtUp = (): boolean => manager.hasCaughtUp && sync?.hasRun !== false;
+    return { client, done, ended: ended.signal, caughtUp, stop: () => cleanups.run() };
   } catch (thrown) {
     await cleanups.run();
     throw thrown;

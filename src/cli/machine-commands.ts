@@ -30,6 +30,8 @@ export function addMachineCommands(program: Command, exit: (code: ExitCode) => v
     ['clawstore up --state-dir /srv/clawstore --apply manifests', 'with these objects'],
     ['clawstore up --apply manifests --until-ready --timeout 30', 'for scripts: ends when all are Ready'],
     ['clawstore up --live', 'a table instead of logs'],
+    ['clawstore up --sync /etc/clawstore/manifests', 'keep it equal to a folder'],
+    ["clawstore up --sync 'https://git.example/team/storage.git#main:gpu-7'", 'or to a folder of a branch'],
   );
 
   const controller = withSettings(program.command('controller'))

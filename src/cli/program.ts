@@ -20,6 +20,7 @@ import { addRepositoryCommands } from './repository-commands.ts';
 import { addScheduleCommands } from './schedule-commands.ts';
 import { DEFAULT_CONFIG_FILE } from './settings.ts';
 import { addSnapshotCommands } from './snapshot-commands.ts';
+import { addSyncCommands } from './sync-commands.ts';
 import { productVersion } from './version.ts';
 import { addVolumeCommands } from './volume-commands.ts';
 
@@ -98,6 +99,7 @@ export function makeProgram(exit: (code: ExitCode) => void, isPlugin = false): C
     addApiServerCommands(program, exit);
     addInstallCommands(program, exit);
     addInvokeCommand(program, exit);
+    addSyncCommands(program, exit);
   }
   addVolumeCommands(program, exit);
   addSnapshotCommands(program, exit);

@@ -9,6 +9,7 @@ import { isAbsolute, join, normalize } from 'node:path';
 import type { DestinationDefaults } from '../api/destination-defaults.ts';
 import { isLabel, isSubdomain, MAX_SUBDOMAIN } from '../api/names.ts';
 import { IN_CLUSTER } from '../kube/in-cluster.ts';
+import { parseSource, type SourceSpec, SourceSpecError } from '../sync/source-spec.ts';
 import { parseDestinations } from './destinations.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 
@@ -50,6 +51,14 @@ export interface Settings {
   readonly openclawCommands: readonly string[];
   /** With whose rights these commands act; undefined = those of the agent. */
   readonly openclawKubeconfig: string | undefined;
+  /** What `up` keeps its control plane equal to; undefined = nothing. */
+  readonly sync: SourceSpec | undefined;
+  /** Time between two looks at it, in milliseconds. */
+  readonly syncInterval: number;
+  /** File with what Git logs in with. */
+  readonly syncCredentialsFile: string | undefined;
+  /** Whether a source without any object may mean that all are to go. */
+  readonly syncAllowEmpty: boolean;
 }
 
 /** Settings as strings, from wherever they came; keys are the flags' names in camel case. */
@@ -183,6 +192,34 @@ export const SETTING_FLAGS: readonly SettingFlag[] = [
     help: 'kubeconfig with whose rights these commands act',
     fallback: '--kubeconfig',
   },
+  {
+    flags: '--sync <dir-or-git-url>',
+    key: 'sync',
+    env: 'CLAWSTORE_SYNC',
+    help: 'of up: keep the control plane equal to the manifests of this folder or Git repository (URL#BRANCH:PATH)',
+    fallback: 'off',
+  },
+  {
+    flags: '--sync-interval <seconds>',
+    key: 'syncInterval',
+    env: 'CLAWSTORE_SYNC_INTERVAL',
+    help: 'how often the source is looked at; a change in a folder is seen at once',
+    fallback: '60',
+  },
+  {
+    flags: '--sync-credentials-file <file>',
+    key: 'syncCredentialsFile',
+    env: 'CLAWSTORE_SYNC_CREDENTIALS_FILE',
+    help: 'file with lines https://USER:TOKEN@HOST that Git logs in with; of ssh:// GIT_SSH_COMMAND says how',
+    fallback: 'none',
+  },
+  {
+    flags: '--sync-allow-empty <on|off>',
+    key: 'syncAllowEmpty',
+    env: 'CLAWSTORE_SYNC_ALLOW_EMPTY',
+    help: 'delete what was applied also when the source has no object left at all',
+    fallback: 'off',
+  },
 ];
 
 /**
@@ -234,6 +271,8 @@ export function resolveSettings(raw: RawSettings): Settings {
   const openclaw = text(raw, 'openclaw');
   const openclawTokenFile = text(raw, 'openclawTokenFile');
   const openclawKubeconfig = text(raw, 'openclawKubeconfig');
+  const sync = text(raw, 'sync');
+  const syncCredentialsFile = text(raw, 'syncCredentialsFile');
   return {
     stateDir,
     kubeconfig: kubeconfigOf(text(raw, 'kubeconfig'), stateDir),
@@ -254,6 +293,11 @@ export function resolveSettings(raw: RawSettings): Settings {
     openclawCommands: words(raw['openclawCommands'] ?? 'all'),
     openclawKubeconfig:
       openclawKubeconfig === undefined ? undefined : absolute('--openclaw-kubeconfig', openclawKubeconfig),
+    sync: sync === undefined || sync === 'off' ? undefined : sourceOf('--sync', sync),
+    syncInterval: interval('--sync-interval', text(raw, 'syncInterval') ?? '60'),
+    syncCredentialsFile:
+      syncCredentialsFile === undefined ? undefined : absolute('--sync-credentials-file', syncCredentialsFile),
+    syncAllowEmpty: onOrOff('--sync-allow-empty', text(raw, 'syncAllowEmpty') ?? 'off'),
   };
 }
 
@@ -303,6 +347,28 @@ function gatewayUrl(flag: string, value: string): string {
     throw usage(flag, `ws:// to ${url.hostname} would send the token unencrypted: use wss://, or a private address`);
   }
   return url.href;
+}
+
+/** What is applied comes from there: without encryption anybody on the way could change it. */
+function sourceOf(flag: string, value: string): SourceSpec {
+  try {
+    const source = parseSource(value);
+    if (source.type === 'git' && source.protocol === 'http' && !isNear(source.host)) {
+      throw new SourceSpecError(`http:// to ${source.host} could be changed on the way: use https://`);
+    }
+    return source;
+  } catch (cause) {
+    if (!(cause instanceof SourceSpecError)) throw cause;
+    throw usage(flag, cause.message);
+  }
+}
+
+function interval(flag: string, value: string): number {
+  const seconds = Number(value);
+  if (!Number.isFinite(seconds) || seconds < 1 || seconds > 86_400) {
+    throw usage(flag, `"${value}" is not a number of seconds from 1 to 86400`);
+  }
+  return seconds * 1000;
 }
 
 /** Loopback and the private ranges of RFC 1918, RFC 4193, RFC 6598 and link-local. */

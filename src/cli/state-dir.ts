@@ -18,6 +18,8 @@ export interface Instance {
   readonly kubeconfig: string;
   /** URL of the metrics server, where there is one. */
   readonly metrics?: string;
+  /** What it is kept equal to, where there is something. */
+  readonly sync?: string;
 }
 
 export interface StateDir {
@@ -46,6 +48,8 @@ export interface StateDir {
   readonly engineCache: string;
   /** Who this node is to OpenClaw gateways. */
   readonly openclaw: string;
+  /** The copy of the Git repository that is synced; may go at any time. */
+  readonly sync: string;
   /** Where logs go while a table is on the screen. */
   readonly logFile: string;
   /** Who this installation is, for the Lease of its node. */
@@ -68,6 +72,7 @@ export function stateDirOf(root: string): StateDir {
     fills: join(root, 'fills'),
     engineCache: join(root, ENGINE_CACHE),
     openclaw: join(root, 'openclaw'),
+    sync: join(root, 'sync'),
     heldFile: join(root, 'pools', 'held'),
     logFile: join(root, 'clawstore.log'),
     nodeIdFile: join(root, 'node-id'),
@@ -101,7 +106,7 @@ export function isStateDir(root: string): boolean {
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
   const { lockFile, agentLockFile, apiserver, logFile, nodeIdFile, ...rest } = stateDirOf(root);
-  const { pools, nfs, s3, snapshots, snapshotsData, fills, engineCache, openclaw } = rest;
+  const { pools, nfs, s3, snapshots, snapshotsData, fills, engineCache, openclaw, sync } = rest;
   const files = [
     lockFile,
     agentLockFile,
@@ -111,7 +116,7 @@ export function contentsOf(root: string): readonly string[] {
     instanceFile(root),
     newInstanceFile(root),
   ];
-  const directories = [apiserver, pools, nfs, s3, snapshots, snapshotsData, fills, engineCache, openclaw];
+  const directories = [apiserver, pools, nfs, s3, snapshots, snapshotsData, fills, engineCache, openclaw, sync];
   return [...files, nodeIdFile, `${nodeIdFile}.new`, ...directories];
 }
 

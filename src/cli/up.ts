@@ -1,6 +1,7 @@
 /** `clawstore up`: everything for one machine, in the foreground. A second one attaches to the first. */
 import type { KubeClient } from '../kube/client.ts';
 import { serviceManager } from '../node/service-manager.ts';
+import { sourceText } from '../sync/source-spec.ts';
 import { type Applied, applyManifests, type Manifest, readManifests } from './apply-dir.ts';
 import { connectTo } from './connect.ts';
 import { startDaemon } from './daemon.ts';
@@ -41,7 +42,10 @@ export async function up(settings: Settings, { applyDir, ...rest }: UpOptions): 
     const message = `clawstore runs on ${settings.stateDir} already (pid ${running.pid}), not started by this service: stop it first`;
     throw new CliError(ExitCode.refused, message);
   }
-  if (running !== undefined) return attach(running, settings, options, stop);
+  if (running !== undefined) {
+    refuseOtherSync(running, settings);
+    return attach(running, settings, options, stop);
+  }
   const quiet = options.live || options.untilReadyMs !== undefined;
   const start = performance.now();
   const daemon = await startDaemon(['apiserver', 'controller', 'agent'], settings, stop, { quiet });
@@ -60,6 +64,16 @@ export async function up(settings: Settings, { applyDir, ...rest }: UpOptions): 
     await daemon.stop();
     say(`clawstore has stopped; mounts stay in place until ${downCommand(settings)}`);
   }
+}
+
+/** What is synced is said at the start, to the one that does it. */
+function refuseOtherSync(running: Instance, { sync }: Settings): void {
+  if (sync === undefined || running.sync === sourceText(sync)) return;
+  const present = running.sync === undefined ? 'without --sync' : `with --sync ${running.sync}`;
+  throw new CliError(
+    ExitCode.refused,
+    `--sync: clawstore runs here already (pid ${running.pid}), ${present}: stop it first`,
+  );
 }
 
 async function attach(running: Instance, settings: Settings, options: Work, stop: AbortSignal): Promise<ExitCode> {

@@ -71,13 +71,15 @@ export interface RunCommand {
   readonly argv: readonly [string, ...string[]];
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** How much is kept of each output, in bytes; 64 KiB unless said. */
+  readonly keepBytes?: number;
 }
 
 export interface CommandResult {
   /** Exit status; null when ended by a signal. */
   readonly status: number | null;
   readonly signal: string | null;
-  /** At most the last 64 KiB of each. */
+  /** The last {@link RunCommand.keepBytes} of each at most. */
   readonly stdout: string;
   readonly stderr: string;
 }

@@ -229,6 +229,27 @@ export function createMetrics() {
       OPERATION_BUCKETS,
       ['command'],
     ),
+    syncLastSuccess: gauge(
+      'clawstore_sync_last_success_timestamp_seconds',
+      'When the control plane was last found, or made, equal to the source of clawstore up --sync.',
+      ['source'],
+    ),
+    syncRevision: gauge(
+      'clawstore_sync_revision_info',
+      'Always 1; the labels tell the commit, or the hash of the folder, that was read last.',
+      ['source', 'revision'],
+    ),
+    syncObjects: gauge('clawstore_sync_objects', 'Objects in the source.', ['source']),
+    syncProblems: gauge('clawstore_sync_problems', 'Files and objects that could not be read, applied or deleted.', [
+      'source',
+    ]),
+    syncFailures: counter('clawstore_sync_failures_total', 'Rounds of the sync that did not end well.', [
+      'source',
+      'reason',
+    ]),
+    syncPruned: counter('clawstore_sync_pruned_total', 'Objects that left the source and were asked to go.', [
+      'source',
+    ]),
     buildInfo: gauge('clawstore_build_info', 'Always 1; the labels tell the build.', ['version', 'node_version']),
   };
 }

@@ -10,7 +10,10 @@ const KEEP_BYTES = 64 * 1024;
 const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'].find((file) => existsSync(file));
 
 /** Resolves with the exit status, whatever it is. Rejects when the program cannot be started or time is up. */
-export function run({ argv, stdin, env }: RunCommand, { signal }: RequestContext): Promise<CommandResult> {
+export function run(
+  { argv, stdin, env, keepBytes = KEEP_BYTES }: RunCommand,
+  { signal }: RequestContext,
+): Promise<CommandResult> {
   const [program, ...args] = argv;
   const full = SETPRIV === undefined ? [program, ...args] : [SETPRIV, '--pdeathsig', 'KILL', '--', program, ...args];
   return new Promise((resolve, reject) => {
@@ -30,7 +33,7 @@ export function run({ argv, stdin, env }: RunCommand, { signal }: RequestContext
     };
     if (signal.aborted) return kill();
     signal.addEventListener('abort', kill, { once: true });
-    const [stdout, stderr] = [new Tail(), new Tail()];
+    const [stdout, stderr] = [new Tail(keepBytes), new Tail(keepBytes)];
     child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
     child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
     child.stdin?.on('error', () => undefined);
@@ -49,13 +52,18 @@ export function run({ argv, stdin, env }: RunCommand, { signal }: RequestContext
 
 /** The last part of an output. */
 class Tail {
+  readonly #keepBytes: number;
   #chunks: Buffer[] = [];
   #length = 0;
+
+  constructor(keepBytes: number) {
+    this.#keepBytes = keepBytes;
+  }
 
   push(chunk: Buffer): void {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
-    if (this.#length > 4 * KEEP_BYTES) this.#cut();
+    if (this.#length > 4 * this.#keepBytes) this.#cut();
   }
 
   text(): string {
@@ -64,7 +72,7 @@ class Tail {
   }
 
   #cut(): void {
-    const kept = Buffer.concat(this.#chunks).subarray(-KEEP_BYTES);
+    const kept = Buffer.concat(this.#chunks).subarray(-this.#keepBytes);
     this.#chunks = [kept];
     this.#length = kept.length;
   }
