@@ -68,7 +68,14 @@ export interface StorageNodeStatus extends ConditionedStatus<StorageNodeConditio
   readonly orphanCount?: number;
 }
 
-/** A StorageNode has no spec: everything in it is observed. */
+/** What people say of a node; its agent writes none of it. */
+export interface StorageNodeSpec {
+  /** Nothing that names no node is placed there. */
+  readonly unschedulable?: boolean;
+}
+
+/** All but the spec is observed. */
 export interface StorageNode extends KubeObjectBase {
+  readonly spec?: StorageNodeSpec;
   readonly status?: StorageNodeStatus;
 }

@@ -5,7 +5,7 @@
 
 import type { Backup } from '../api/backup.ts';
 import type { BackupRepository } from '../api/backup-repository.ts';
-import { findCondition } from '../api/conditions.ts';
+import { findCondition, isTrue } from '../api/conditions.ts';
 import type { Lease, Namespace } from '../api/core.ts';
 import type { DestinationDefaults } from '../api/destination-defaults.ts';
 import { CONTROLLER_LEASE, FIELD_MANAGERS, FINALIZERS, SYSTEM_NAMESPACE } from '../api/group.ts';
@@ -47,11 +47,13 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { addBackupBinding } from './backup-binding/wire.ts';
 import { addRestoreControllers } from './backup-restore/wire.ts';
 import { addMonitoring } from './monitoring/wire.ts';
-import { nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
+import { LeaseTracker } from './node-lifecycle/lease-tracker.ts';
+import { livenessOf, nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
 import { addNodeRights } from './node-rights/wire.ts';
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
+import { isNodeLocal } from './policy/sources/index.ts';
 import { addRepositoryBinding } from './repository-binding/wire.ts';
 import { restoreBindingReconciler } from './restore-binding/reconciler.ts';
 import { addScheduleControllers } from './schedule/wire.ts';
@@ -132,6 +134,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     namespaces: namespaces.store,
   };
   addPlacementIndexes(stores);
+  const leaseTracker = new LeaseTracker();
 
   const unplaced = (namespace?: string): Wanted[] =>
     stores.volumes
@@ -141,7 +144,12 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
 
   manager.addController({
     name: 'placement',
-    reconcile: placementReconciler({ stores, writer, events }),
+    reconcile: placementReconciler({
+      stores,
+      writer,
+      events,
+      leaseLeft: (nodeName) => livenessOf(nodeName, leases.store, leaseTracker, clock).remainingMs,
+    }),
     concurrency,
     leaderOnly,
     sources: [
@@ -152,7 +160,8 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       deltaSource(volumeRestores, (delta) => restoredVolumes(delta, stores)),
       deltaSource(backups, (delta) => unplacedOfBackup(delta, stores)),
       deltaSource(repositories, () => []),
-      deltaSource(nodes, (delta) => nodeKeys(delta, stores, unplaced)),
+      deltaSource(nodes, (delta) => [...nodeKeys(delta, stores, unplaced), ...strandedVolumes(delta, stores)]),
+      deltaSource(leases, () => []),
       deltaSource(classes, () => unplaced()),
       deltaSource(namespaces, (delta) => {
         const changed = delta.type !== 'updated' || !sameValue(delta.old.metadata.labels, delta.object.metadata.labels);
@@ -289,6 +298,26 @@ function nodeKeys(delta: Delta<StorageNode>, stores: PlacementStores, unplaced: 
   return keys;
 }
 
+/** Volumes that could go to another node than the one that is lost, for which a node that can take them now may be the one. */
+function strandedVolumes(delta: Delta<StorageNode>, stores: PlacementStores): Wanted[] {
+  if (delta.type === 'deleted' || !takesVolumes(delta.object)) return [];
+  if (delta.type === 'updated' && takesVolumes(delta.old) && canTheSame(delta.old, delta.object)) return [];
+  return stores.volumes
+    .list()
+    .filter(({ spec, status }) => {
+      return status?.nodeName !== undefined && !isNodeLocal(spec) && isLost(stores, status.nodeName);
+    })
+    .map((volume) => ({ key: keyOf(volume) }));
+}
+
+function canTheSame(old: StorageNode, object: StorageNode): boolean {
+  return sameValue([old.metadata.labels, old.status?.types], [object.metadata.labels, object.status?.types]);
+}
+
+function takesVolumes({ spec, status }: StorageNode): boolean {
+  return isTrue(status?.conditions, 'Ready') && spec?.unschedulable !== true;
+}
+
 /** Whether a node came or went, was lost or is back. */
 function lossDiffers(delta: Delta<StorageNode>): boolean {
   const saysLost = ({ status }: StorageNode) => findCondition(status?.conditions, 'Ready')?.reason === 'NodeLost';
@@ -363,7 +392,7 @@ function restoresOfNode(delta: Delta<StorageNode>, restores: ReadStore<Restore>)
 
 /** What placement reads of a StorageNode. */
 function nodeDiffers(old: StorageNode, object: StorageNode): boolean {
-  const read = ({ metadata, status }: StorageNode) => [metadata.labels, status?.types, status?.pools];
+  const read = ({ metadata, spec, status }: StorageNode) => [metadata.labels, spec, status?.types, status?.pools];
   return (
     annotationsDiffer(old, object) || conditionsDiffer(old, object, ['Ready']) || !sameValue(read(old), read(object))
   );

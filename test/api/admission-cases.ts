@@ -748,8 +748,9 @@ const classes: readonly AdmissionCase[] = [
 ];
 
 const nodes: readonly AdmissionCase[] = [
-  accepted('accepts a node, which has no spec', object('StorageNode', undefined), { 'status.observedGeneration': -1 }),
-  refused('refuses a spec on a node', object('StorageNode', { a: 1 }), 'spec', 'unknown field'),
+  accepted('accepts a node without a spec', object('StorageNode', undefined), { 'status.observedGeneration': -1 }),
+  accepted('accepts a node that takes nothing new', object('StorageNode', { unschedulable: true })),
+  refused('refuses an unknown field of a node', object('StorageNode', { a: 1 }), 'spec.a', 'unknown field'),
 ];
 
 const snapshotSpec = { volumeRef: { name: 'data' } };

@@ -10,7 +10,7 @@ import { MAX_RESTORE_NAME } from '../../src/api/restore.ts';
 import type { Retention, ScheduleSpec, ScheduleStatus } from '../../src/api/schedule.ts';
 import { MAX_ACTIVE, MAX_BACKUP_SCHEDULE_NAME, MAX_SCHEDULE_NAME } from '../../src/api/schedule.ts';
 import type { SnapshotSpec, SnapshotStatus } from '../../src/api/snapshot.ts';
-import type { StorageNodeStatus } from '../../src/api/storage-node.ts';
+import type { StorageNodeSpec, StorageNodeStatus } from '../../src/api/storage-node.ts';
 import type { VolumeSpec, VolumeStatus } from '../../src/api/volume.ts';
 import { VOLUME_TYPES } from '../../src/api/volume.ts';
 import type { VolumeClassSpec } from '../../src/api/volume-class.ts';
@@ -263,6 +263,8 @@ const classSpec: Shape<VolumeClassSpec> = {
   },
 };
 
+const nodeSpec: Shape<StorageNodeSpec> = { fields: { unschedulable: { optional: 'boolean' } } };
+
 const nodeStatus: Shape<Omit<StorageNodeStatus, 'conditions'>> = {
   fields: {
     observedGeneration: { optional: 'integer' },
@@ -343,6 +345,7 @@ const SHAPES: readonly (readonly [kind: string, part: string, shape: unknown])[]
   ['SnapshotSchedule', 'spec', scheduleSpec],
   ['SnapshotSchedule', 'status', withConditions(scheduleStatus)],
   ['VolumeClass', 'spec', classSpec],
+  ['StorageNode', 'spec', nodeSpec],
   ['StorageNode', 'status', withConditions(nodeStatus)],
 ];
 
@@ -419,7 +422,7 @@ describe('the CRDs', () => {
       'Reason,Next Schedule',
     ],
     VolumeClass: ['cvc', 'Types,Pool,Provisioning,Reclaim,Age', 'Host Paths'],
-    StorageNode: ['cnode', 'Capacity,Free,Ready,Reason,Orphans,Age', 'Reserved,Version,Kernel'],
+    StorageNode: ['cnode', 'Capacity,Free,Ready,Reason,Orphans,Age', 'Unschedulable,Reserved,Version,Kernel'],
   };
 
   it('have these short names and columns', () => {

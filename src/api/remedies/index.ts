@@ -14,6 +14,7 @@ import { REPOSITORIES } from './repositories.ts';
 import { SERVERS } from './servers.ts';
 import { SNAPSHOTS } from './snapshots.ts';
 import { SPACE } from './space.ts';
+import { SYNC } from './sync.ts';
 
 export { ORDINARY } from './ordinary.ts';
 export type { Remedy } from './remedy.ts';
@@ -29,6 +30,7 @@ export const REMEDY_TOPICS: readonly { readonly title: string; readonly remedies
   { title: 'Snapshots, copies and schedules', remedies: SNAPSHOTS },
   { title: 'Repositories', remedies: REPOSITORIES },
   { title: 'Backups and restores', remedies: BACKUPS },
+  { title: '`clawstore up --sync`', remedies: SYNC },
 ];
 
 const ALL = {
@@ -41,6 +43,7 @@ const ALL = {
   ...SNAPSHOTS,
   ...REPOSITORIES,
   ...BACKUPS,
+  ...SYNC,
 } satisfies Readonly<Record<Exclude<Reason, (typeof ORDINARY)[number]>, Remedy>>;
 
 /** What to do about a reason; undefined for one of progress or success, where nothing is to be done. */

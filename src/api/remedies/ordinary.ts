@@ -5,6 +5,7 @@ export const ORDINARY = [
   'Pending',
   'Reconciling',
   'Ready',
+  'Synced',
   'Provisioned',
   'Provisioning',
   'Mounted',

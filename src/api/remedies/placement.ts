@@ -84,4 +84,12 @@ export const PLACEMENT = {
     affected: 'The object is gone; its data is where it was.',
     action: 'Look at the place that the event names, and remove the data by hand if nobody wants it.',
   },
+  HandedOver: {
+    affected: 'The volume waits until the agent of its new node has looked at it; mounts on other nodes go on.',
+    action: 'Nothing: it is Ready within seconds. If it lasts, see the agent of the new node.',
+  },
+  NodeUnschedulable: {
+    affected: 'What is there stays and goes on; nothing new is placed on the node.',
+    action: 'Nothing, if the node is being drained; else set `spec.unschedulable` of its StorageNode to false.',
+  },
 } as const satisfies Remedies;

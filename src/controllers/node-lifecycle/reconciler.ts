@@ -11,9 +11,11 @@ import type { EventSink } from '../../kube/events.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
+import type { Clock } from '../../telemetry/clock.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
+import type { Liveness } from './lease-tracker.ts';
 import { LeaseTracker } from './lease-tracker.ts';
 import { deriveLifecycleStatus } from './status.ts';
 
@@ -35,6 +37,13 @@ export function nodeOfLease(lease: Lease): string | undefined {
   return name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
 }
 
+/** Looks at the Lease of a node as it is now. */
+export function livenessOf(name: string, leases: ReadStore<Lease>, tracker: LeaseTracker, clock: Clock): Liveness {
+  const lease = leases.get(`${SYSTEM_NAMESPACE}/${nodeLeaseName(name)}`)?.spec;
+  const durationMs = (lease?.leaseDurationSeconds ?? DEFAULT_LEASE_SECONDS) * 1000;
+  return tracker.observe(name, lease?.renewTime, durationMs, clock.monotonic());
+}
+
 export function nodeLifecycleReconciler(dependencies: NodeLifecycleDependencies): Reconciler {
   const tracker = new LeaseTracker();
   return (key, context) => tolerateChange(() => reconcile(key, tracker, dependencies, context));
@@ -51,9 +60,7 @@ async function reconcile(
     tracker.forget(name);
     return DONE;
   }
-  const lease = leases.get(`${SYSTEM_NAMESPACE}/${nodeLeaseName(name)}`)?.spec;
-  const durationMs = (lease?.leaseDurationSeconds ?? DEFAULT_LEASE_SECONDS) * 1000;
-  const { alive, remainingMs } = tracker.observe(name, lease?.renewTime, durationMs, clock.monotonic());
+  const { alive, remainingMs } = livenessOf(name, leases, tracker, clock);
   // A node that was lost stays so until its agent speaks again: a controller that has just started knows nothing better.
   const wasLost = findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeLost';
   const lost = !alive || wasLost;

@@ -58,7 +58,7 @@ function chooseAny(facts: PlacementFacts): Placement {
   const fitting: string[] = [];
   const objections: Unplaced[] = [];
   for (const node of facts.nodes) {
-    const why = firstObjection(node, facts);
+    const why = takesNew(node) ?? firstObjection(node, facts);
     if (why === undefined) fitting.push(node.metadata.name);
     else objections.push(why);
   }
@@ -105,6 +105,12 @@ function summarize(objections: readonly Unplaced[], facts: PlacementFacts): Unpl
   const list = [...counts].map(([name, count]) => `${count} ${name}`).join(', ');
   const example = objections.find((objection) => objection.reason === reason) ?? first;
   return waiting(reason, `None of ${objections.length} nodes fits (${list}): ${example.message}`);
+}
+
+/** Who names a node gets it all the same, as in Kubernetes. */
+function takesNew({ metadata, spec }: StorageNode): Unplaced | undefined {
+  if (spec?.unschedulable !== true) return undefined;
+  return waiting('NodeUnschedulable', `Node "${metadata.name}" takes nothing new (spec.unschedulable).`);
 }
 
 function matchesSelector(node: StorageNode, { volume }: PlacementFacts): Unplaced | undefined {

@@ -16,6 +16,8 @@ export interface GrantFacts {
   readonly volume: Volume;
   /** Node the volume has, or is about to get. */
   readonly nodeName: string | undefined;
+  /** Where a mount goes that names none; the same, unless that node takes nothing new. */
+  readonly mountNode: string | undefined;
   /** Why it has none. */
   readonly unplaced: { readonly reason: Reason; readonly message: string } | undefined;
   /** The storage lies on one node only, so mounts must be there. */
@@ -93,7 +95,7 @@ function decide(
     const why = facts.unplaced === undefined ? '' : ` (${facts.unplaced.reason}): ${facts.unplaced.message}`;
     return wait('VolumeNotReady', `Volume "${volume}" has no node yet${why}`);
   }
-  const wanted = mount.spec.nodeName ?? preferredNode(mode, held, facts) ?? nodeName;
+  const wanted = mount.spec.nodeName ?? preferredNode(mode, held, facts) ?? facts.mountNode ?? nodeName;
   if (facts.nodeLocal && wanted !== nodeName) {
     return refuse(
       'NodeMismatch',

@@ -90,6 +90,15 @@ export function isFenced(stores: PlacementStores, mount: VolumeMount, nodeName: 
 }
 
 /**
+ * Whether nothing of ours runs on a lost node any more, as far as a person says: that it is off, bound to its UID, or by
+ * taking its StorageNode away. (An agent that lives makes that anew; so only once its Lease has run out, too.)
+ */
+export function isGone(stores: PlacementStores, nodeName: string): boolean {
+  const node = stores.nodes.get(nodeName);
+  return node === undefined || (isLost(stores, nodeName) && hasUidBoundAnnotation(node, ANNOTATIONS.nodeFenced));
+}
+
+/**
  * Bytes of Thick volumes that were given a node but that its StorageNode does not count yet.
  *
  * @param assumed Keys of volumes that were given the node and are not in the cache so.

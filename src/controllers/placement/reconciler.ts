@@ -2,7 +2,9 @@
  * Placement and grants: one reconcile per Volume, together with all VolumeMounts that name it, so that a volume and its
  * mounts are decided from the same facts and written with one patch each.
  *
- * The volume is written before its mounts: a mount that has a node has its grant.
+ * The volume is written before its mounts: a mount that has a node has its grant. What gives a node, or a grant, is written
+ * only if the object has not changed since it was read: a controller that was held up for longer than its Lease holds must
+ * not undo what its successor has decided.
  */
 import { isDeleting, VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
 import type { Volume, VolumeStatus } from '../../api/volume.ts';
@@ -24,17 +26,21 @@ import { lostStandIn } from '../support/stand-in.ts';
 import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { AssumedPlacements } from './assumed.ts';
+import type { Placement } from './choose-node.ts';
 import { chooseNode } from './choose-node.ts';
 import type { MountDecision } from './grants.ts';
 import { decideGrants } from './grants.ts';
+import { mayHandOver } from './hand-over.ts';
 import type { PlacementStores } from './observe.ts';
-import { isFenced, isLost, policyFacts, promisedBytes, restoreInto } from './observe.ts';
+import { isFenced, isGone, isLost, policyFacts, promisedBytes, restoreInto } from './observe.ts';
 import { deriveMountStatus, deriveVolumeStatus } from './status.ts';
 
 export interface PlacementDependencies {
   readonly stores: PlacementStores;
   readonly writer: Writer;
   readonly events: EventSink;
+  /** Milliseconds until the Lease of a node has run out; 0 when it has. Only asked of nodes without a StorageNode. */
+  readonly leaseLeft: (nodeName: string) => number;
 }
 
 interface Deciding extends PlacementDependencies {
@@ -45,6 +51,8 @@ interface Deciding extends PlacementDependencies {
 interface Located {
   readonly nodeName: string | undefined;
   readonly standIn: StandIn | undefined;
+  /** When to look again although nothing changes, in milliseconds. */
+  readonly retryMs?: number;
 }
 
 export function placementReconciler(dependencies: PlacementDependencies): Reconciler {
@@ -66,10 +74,12 @@ async function reconcile(key: string, deps: Deciding, context: ReconcileContext)
   }
   deps.assumed.note(key, undefined);
   const located = locate(volume, mounts, deps);
-  if (volume.status?.nodeName === undefined) deps.assumed.note(key, located.nodeName);
+  later(located.retryMs);
+  if (located.nodeName !== volume.status?.nodeName) deps.assumed.note(key, located.nodeName);
   const { attachments, decisions } = decideGrants({
     volume,
     nodeName: located.nodeName,
+    mountNode: mountNodeOf(volume, located.nodeName, mounts, deps),
     unplaced: unplacedOf(located.standIn),
     nodeLocal: isNodeLocal(volume.spec),
     isKnownNode: (name) => stores.nodes.get(name) !== undefined,
@@ -85,40 +95,78 @@ async function reconcile(key: string, deps: Deciding, context: ReconcileContext)
   return result(retry);
 }
 
-/** Chooses the node of a volume that has none, and says who speaks for it. */
-function locate(volume: Volume, mounts: readonly VolumeMount[], { stores, assumed }: Deciding): Located {
+/** Chooses the node of a volume that has none, or whose node is lost, and says who speaks for it. */
+function locate(volume: Volume, mounts: readonly VolumeMount[], deps: Deciding): Located {
+  const { stores } = deps;
   const placed = volume.status?.nodeName;
   if (placed !== undefined) {
-    return { nodeName: placed, standIn: lostStandIn(volume, placed, isLost(stores, placed)) };
+    if (isLost(stores, placed)) return succeed(volume, placed, mounts, deps);
+    return { nodeName: placed, standIn: lostStandIn(volume, placed, false) };
   }
   if (isDeleting(volume)) {
     const standIn = { kind: 'waiting', reason: 'Deleting', message: 'The volume is being deleted.' } as const;
     return { nodeName: undefined, standIn };
   }
   if (isPaused(volume)) return { nodeName: undefined, standIn: { kind: 'paused' } };
+  const placement = place(volume, mounts, deps);
+  if (placement.placed) return { nodeName: placement.nodeName, standIn: undefined };
+  const { reason, message, stalled } = placement.why;
+  return { nodeName: undefined, standIn: { kind: stalled ? 'stalled' : 'waiting', reason, message } };
+}
+
+/** The next owner of a volume whose node is lost: another node where that may be, else still the same. */
+function succeed(volume: Volume, placed: string, mounts: readonly VolumeMount[], deps: Deciding): Located {
+  const { stores, leaseLeft } = deps;
+  const stays = (wayOut?: string): Located => {
+    return { nodeName: placed, standIn: { kind: 'lost', nodeName: placed, wayOut } };
+  };
+  const retryMs = stores.nodes.get(placed) === undefined && !isNodeLocal(volume.spec) ? leaseLeft(placed) : 0;
+  if (retryMs > 0) return { ...stays(), retryMs };
+  const verdict = mayHandOver({
+    volume,
+    nodeName: placed,
+    isGone: isGone(stores, placed),
+    restore: restoreInto(volume, stores),
+  });
+  if (!verdict.may) return stays(verdict.wayOut);
+  const placement = place(volume, mounts, deps);
+  if (!placement.placed) return stays(`It goes to another node by itself: ${placement.why.message}`);
+  const { nodeName } = placement;
+  const message = `Node "${nodeName}" has it in place of node "${placed}", which is lost, and has not looked at it yet.`;
+  return { nodeName, standIn: { kind: 'handed-over', message } };
+}
+
+/** The node that is best for a volume as things are now. */
+function place(volume: Volume, mounts: readonly VolumeMount[], { stores, assumed }: Deciding): Placement {
   const facts = policyFacts(stores, volume);
   const resolution = resolveVolume(facts);
-  if (!resolution.ok) {
-    const { reason, message, stalled } = resolution.refusal;
-    return { nodeName: undefined, standIn: { kind: stalled ? 'stalled' : 'waiting', reason, message } };
-  }
+  if (!resolution.ok) return { placed: false, why: resolution.refusal };
   const backup = wasProvisioned(volume.status) ? undefined : backupPlaceOf(volume, stores);
-  if (backup?.ok === false) {
-    const { reason, message, stalled } = backup.refusal;
-    return { nodeName: undefined, standIn: { kind: stalled ? 'stalled' : 'waiting', reason, message } };
-  }
-  const placement = chooseNode({
+  if (backup?.ok === false) return { placed: false, why: backup.refusal };
+  const granted = (volume.status?.attachments ?? []).map(({ nodeName }) => nodeName);
+  return chooseNode({
     volume,
     resolved: resolution.resolved,
     nodes: stores.nodes.list(),
     onlyNode: facts.content?.ok === true ? facts.content.nodeName : (volume.spec.nodeName ?? backup?.onlyNode),
-    preferred: mounts.flatMap((mount) => mount.spec.nodeName ?? []),
+    preferred: [...granted, ...mounts.flatMap((mount) => mount.spec.nodeName ?? [])],
     volumesOn: (nodeName) => stores.volumes.countByIndex(BY_NODE, nodeName) + assumed.countOn(nodeName),
     promisedOn: (nodeName, pool) => promisedBytes(stores, nodeName, pool, assumed.keysOn(nodeName)),
   });
-  if (placement.placed) return { nodeName: placement.nodeName, standIn: undefined };
-  const { reason, message, stalled } = placement.why;
-  return { nodeName: undefined, standIn: { kind: stalled ? 'stalled' : 'waiting', reason, message } };
+}
+
+/** Where mounts go that name no node: to the volume's own, unless that takes nothing new and another one can. */
+function mountNodeOf(
+  volume: Volume,
+  nodeName: string | undefined,
+  mounts: readonly VolumeMount[],
+  deps: Deciding,
+): string | undefined {
+  const { stores } = deps;
+  if (nodeName === undefined || isNodeLocal(volume.spec) || volume.spec.nodeName !== undefined) return nodeName;
+  if (stores.nodes.get(nodeName)?.spec?.unschedulable !== true) return nodeName;
+  const placement = place(volume, mounts, deps);
+  return placement.placed ? placement.nodeName : nodeName;
 }
 
 /** Writes what differs of the volume; returns when to look again, if that is needed. */
@@ -135,9 +183,11 @@ async function settleVolume(
   if (standIn?.kind === 'waiting' && isFresh(volume, now)) return untilNotFresh(volume, now);
   const passing = standIn === undefined ? mounts.filter((mount) => isFresh(mount, now)) : [];
   if (passing.length > 0 && isPassing(volume, status)) return Math.min(...passing.map((it) => untilNotFresh(it, now)));
-  const grantsChange = !sameValue(status.attachments ?? [], volume.status?.attachments ?? []);
+  const requireUnchanged =
+    status.nodeName !== volume.status?.nodeName ||
+    !sameValue(status.attachments ?? [], volume.status?.attachments ?? []);
   const { signal } = context;
-  const written = await writer.status(VOLUMES, volume, status, { requireUnchanged: grantsChange, signal });
+  const written = await writer.status(VOLUMES, volume, status, { requireUnchanged, signal });
   if (written && standIn !== undefined) {
     recordConditionEvents(events, volume, volume.status?.conditions, status.conditions);
   }
@@ -174,7 +224,8 @@ async function settleMount(
   if (nodeName === undefined && standIn === undefined) return undefined;
   if (standIn?.kind === 'waiting' && canPass(standIn.reason) && isFresh(mount, now)) return untilNotFresh(mount, now);
   const status = deriveMountStatus(mount, nodeName, standIn, new Date(now));
-  const written = await writer.status(VOLUME_MOUNTS, mount, status, { signal: context.signal });
+  const requireUnchanged = nodeName !== mount.status?.nodeName;
+  const written = await writer.status(VOLUME_MOUNTS, mount, status, { requireUnchanged, signal: context.signal });
   if (written && standIn !== undefined) {
     recordConditionEvents(events, mount, mount.status?.conditions, status.conditions);
   }
@@ -209,7 +260,7 @@ function missing(mount: VolumeMount): MountDecision {
 }
 
 function unplacedOf(standIn: StandIn | undefined) {
-  if (standIn === undefined || standIn.kind === 'lost') return undefined;
+  if (standIn === undefined || standIn.kind === 'lost' || standIn.kind === 'handed-over') return undefined;
   return standIn.kind === 'paused' ? ({ reason: 'Paused', message: 'it is paused' } as const) : standIn;
 }
 

@@ -47,7 +47,9 @@ export function deriveMountStatus(
 function phaseOf({ volume, mounts, standIn }: VolumeStatusFacts): VolumePhase {
   if (isDeleting(volume)) return 'Deleting';
   const conditions = volume.status?.conditions;
-  if (standIn !== undefined && standIn.kind !== 'lost') return standIn.kind === 'stalled' ? 'Failed' : 'Pending';
+  if (standIn?.kind === 'stalled') return 'Failed';
+  // What the last owner said of the storage still stands while nobody can be asked.
+  if (standIn !== undefined && standIn.kind !== 'lost' && standIn.kind !== 'handed-over') return 'Pending';
   if (!isTrue(conditions, 'Provisioned')) return isTrue(conditions, 'Stalled') ? 'Failed' : 'Pending';
   if (mounts.some((mount) => isTrue(mount.status?.conditions, 'Mounted'))) return 'Attached';
   return mounts.some((mount) => !isDeleting(mount)) ? 'Bound' : 'Available';

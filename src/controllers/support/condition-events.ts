@@ -32,6 +32,7 @@ const CALM: readonly string[] = [
   'Initializing',
   'ReadingBackup',
   'Restoring',
+  'HandedOver',
 ];
 
 /** What an Event says of a condition that needs no words where its status stands beside it. */

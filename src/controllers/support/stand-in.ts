@@ -15,19 +15,23 @@ export type StandInType = 'Ready' | 'Reconciling' | 'Stalled' | 'DeletionBlocked
 export type StandIn =
   | { readonly kind: 'waiting' | 'stalled'; readonly reason: Reason; readonly message: string }
   | { readonly kind: 'paused' }
-  | { readonly kind: 'lost'; readonly nodeName: string };
+  /** `wayOut`: what is to be said of it besides. */
+  | { readonly kind: 'lost'; readonly nodeName: string; readonly wayOut?: string | undefined }
+  /** It has another node now, whose agent has not spoken yet. */
+  | { readonly kind: 'handed-over'; readonly message: string };
 
 /**
- * The controller speaks for an object from the loss of its node until its agent has said something itself: were the
- * conditions given up earlier, the object would have no Ready at all for a while.
+ * The controller speaks for an object from the loss of its node until its agent, or that of the node which has it then, has
+ * said something itself: were the conditions given up earlier, the object would have no Ready at all for a while.
  */
 export function lostStandIn(
   object: { readonly status?: ConditionedStatus },
   nodeName: string,
   isLost: boolean,
 ): StandIn | undefined {
-  const saidLost = findCondition(object.status?.conditions, 'Ready')?.reason === 'NodeLost';
-  return saidLost || isLost ? { kind: 'lost', nodeName } : undefined;
+  const ready = findCondition(object.status?.conditions, 'Ready');
+  if (isLost || ready?.reason === 'NodeLost') return { kind: 'lost', nodeName };
+  return ready?.reason === 'HandedOver' ? { kind: 'handed-over', message: ready.message } : undefined;
 }
 
 /** The conditions of a stand-in as a part of a status; empty without one. */
@@ -64,20 +68,27 @@ function standInConditions(
       ];
     }
     case 'lost': {
-      const message = `Node "${standIn.nodeName}" has not renewed its Lease; its state is not known until its agent is back.`;
-      // The agent's Stalled cannot be taken away from here, and Stalled says Ready=False.
-      const stalled = findCondition(previous, 'Stalled')?.status === 'True';
-      const ready: ConditionInput<StandInType> = {
-        type: 'Ready',
-        status: stalled ? 'False' : 'Unknown',
-        reason: 'NodeLost',
-        message,
-      };
+      const { nodeName, wayOut } = standIn;
+      const lost = `Node "${nodeName}" has not renewed its Lease; its state is not known until its agent is back.`;
+      const message = wayOut === undefined ? lost : `${lost} ${wayOut}`;
+      const ready = unknown(previous, 'NodeLost', message);
       if (!isDeleting(object)) return [ready];
       const blocked = `${message} To release the object without its node, annotate it with force-delete and its UID; the data stays.`;
       return [ready, { type: 'DeletionBlocked', status: 'True', reason: 'NodeLost', message: blocked }];
     }
+    case 'handed-over':
+      return [unknown(previous, 'HandedOver', standIn.message)];
     default:
       return [];
   }
+}
+
+/** The agent's Stalled cannot be taken away from here, and Stalled says Ready=False. */
+function unknown(
+  previous: readonly Condition[] | undefined,
+  reason: Reason,
+  message: string,
+): ConditionInput<StandInType> {
+  const stalled = findCondition(previous, 'Stalled')?.status === 'True';
+  return { type: 'Ready', status: stalled ? 'False' : 'Unknown', reason, message };
 }

@@ -55,7 +55,11 @@ async function reconcile(key: string, deps: VolumeDependencies, context: Reconci
   // Work for an object that is gone, or that had this name before.
   const uid = (isOurs ? volume.metadata.uid : undefined) ?? '';
   if (!(await deps.jobs.end(key, context.signal, uid))) return { requeueAfterMs: BLOCKED_RETRY_MS };
-  if (volume === undefined || !isOurs) return DONE;
+  if (volume === undefined || !isOurs) {
+    // Another node has it now, and speaks of it.
+    forgetMetrics(key, deps);
+    return DONE;
+  }
   if (isDeleting(volume)) return deps.locks.run(uid, () => remove(key, volume, deps, context));
   if (isPaused(volume)) {
     await report(volume, undefined, { kind: 'paused' }, deps, context);
@@ -192,7 +196,7 @@ async function remove(
     deps.events.record(volume, 'Normal', 'Deleted', `What was made for the volume is removed.${stay}`);
   }
   await deps.writer.removeFinalizer(VOLUMES, volume, FINALIZERS.volume, signal);
-  forgetMetrics(volume, deps);
+  forgetMetrics(key, deps);
   return DONE;
 }
 
@@ -237,8 +241,9 @@ async function usageOf(volume: Volume, facts: VolumeFacts | undefined, signal: A
   return driver.usage(wanted, signal).catch(() => undefined);
 }
 
-function forgetMetrics({ metadata }: Volume, { metrics }: AgentDependencies): void {
-  const labels = { namespace: metadata.namespace ?? '', name: metadata.name };
+function forgetMetrics(key: string, { metrics }: AgentDependencies): void {
+  const [namespace = '', name = ''] = key.split('/');
+  const labels = { namespace, name };
   metrics?.volumeReady.remove(labels);
   metrics?.volumeCapacity.remove(labels);
   metrics?.volumeUsed.remove(labels);

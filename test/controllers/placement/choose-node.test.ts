@@ -52,6 +52,14 @@ describe('chooseNode', () => {
     expect(choose({ nodeName: 'z' })).to.deep.include({ reason: 'NodeNotFound', stalled: false });
   });
 
+  it('places nothing new on a node that is unschedulable, unless it is named', () => {
+    const nodes = [{ ...storageNode('a'), spec: { unschedulable: true } }, storageNode('b')];
+    expect(choose({}, { nodes, counts: { b: 100 } })).to.equal('b');
+    expect(choose({}, { nodes, preferred: ['a'] })).to.equal('b');
+    expect(choose({ nodeName: 'a' }, { nodes })).to.equal('a');
+    expect(choose({}, { nodes: nodes.slice(0, 1) })).to.deep.include({ reason: 'NodeUnschedulable', stalled: false });
+  });
+
   it('obeys nodeSelector', () => {
     const nodes = [storageNode('a'), storageNode('b', {}, { labels: { gpu: 'h100' } })];
     expect(choose({ nodeSelector: { gpu: 'h100' } }, { nodes })).to.equal('b');

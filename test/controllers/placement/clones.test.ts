@@ -11,7 +11,12 @@ import { World } from '../support/world.ts';
 class CloneWorld extends World {
   readonly #reconcile = (() => {
     addPlacementIndexes(this);
-    return placementReconciler({ stores: this, writer: this.writer('controller'), events: this.sink });
+    return placementReconciler({
+      stores: this,
+      writer: this.writer('controller'),
+      events: this.sink,
+      leaseLeft: () => 0,
+    });
   })();
 
   constructor() {

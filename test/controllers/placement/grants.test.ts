@@ -8,6 +8,7 @@ import { mount, volume } from '../support/objects.ts';
 interface Given {
   readonly mode?: AccessMode;
   readonly nodeName?: string | undefined;
+  readonly mountNode?: string;
   readonly held?: readonly VolumeAttachment[];
   readonly nodeLocal?: boolean;
   readonly fenced?: readonly string[];
@@ -21,6 +22,7 @@ function decide(mounts: readonly VolumeMount[], given: Given = {}) {
     restore: undefined,
     volume: volume('data', { accessModes: [given.mode ?? 'ReadWriteOnce'] }, { attachments }, metadata),
     nodeName: 'nodeName' in given ? given.nodeName : 'a',
+    mountNode: given.mountNode ?? ('nodeName' in given ? given.nodeName : 'a'),
     unplaced: undefined,
     nodeLocal: given.nodeLocal ?? true,
     mounts,
@@ -49,6 +51,12 @@ describe('decideGrants', () => {
 
   it('gives nothing while the volume has no node', () => {
     expect(decide([mount('m')], { nodeName: undefined }).reasons).to.deep.equal({ m: 'VolumeNotReady' });
+  });
+
+  it('sends a mount without a wish elsewhere when the node of the volume takes nothing new', () => {
+    const given = { mode: 'ReadWriteMany', nodeLocal: false, mountNode: 'b' } as const;
+    const { granted } = decide([mount('m'), mount('n', { nodeName: 'a' })], given);
+    expect(granted.map(({ nodeName }) => nodeName)).to.deep.equal(['b', 'a']);
   });
 
   it('refuses another node than the one the data lies on', () => {

@@ -20,7 +20,7 @@ class LateWorld extends World {
         return Promise.resolve(true);
       },
     };
-    return placementReconciler({ stores: this, writer, events: this.sink });
+    return placementReconciler({ stores: this, writer, events: this.sink, leaseLeft: () => 0 });
   })();
 
   async place(...names: readonly string[]): Promise<void> {

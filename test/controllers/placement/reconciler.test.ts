@@ -10,7 +10,12 @@ import { World } from '../support/world.ts';
 class PlacementWorld extends World {
   readonly #reconcile = (() => {
     addPlacementIndexes(this);
-    return placementReconciler({ stores: this, writer: this.writer('controller'), events: this.sink });
+    return placementReconciler({
+      stores: this,
+      writer: this.writer('controller'),
+      events: this.sink,
+      leaseLeft: () => 0,
+    });
   })();
 
   run(name = 'data') {
@@ -44,6 +49,17 @@ describe('placement', () => {
     expect(world.mountStatus()?.nodeName).to.equal('a');
     await world.run();
     expect(world.writes).to.have.length(3);
+  });
+
+  it('gives nodes and grants to objects as they were read only: an older leader may still be writing', async () => {
+    const world = new PlacementWorld().add(storageNode('a'), volume('data'), mount('m'), volume('alone'));
+    await world.run();
+    await world.run('alone');
+    expect(world.guarded).to.deep.equal(world.writes).and.have.length(3);
+    world.add(mount('n', { nodeName: 'z' }));
+    await world.run();
+    expect(world.writes).to.have.length(5);
+    expect(world.guarded, 'counts and conditions').to.have.length(3);
   });
 
   it('leaves the conditions of a placed object to the agent', async () => {

@@ -44,6 +44,8 @@ export class World {
   readonly more = new Map<string, Store<KubeObjectBase>>();
   /** Every write, as `MANAGER VERB KIND/NAME`. */
   readonly writes: string[] = [];
+  /** Those of them that are refused when the object has changed since it was read. */
+  readonly guarded: string[] = [];
   /** Every event, as `TYPE REASON KIND/NAME`. */
   readonly events: string[] = [];
   readonly messages: string[] = [];
@@ -70,7 +72,11 @@ export class World {
 
   writer(manager: string): Writer {
     return {
-      status: (resource, object, status) => this.#apply(manager, resource, object, status as Status),
+      status: async (resource, object, status, { requireUnchanged }) => {
+        const written = await this.#apply(manager, resource, object, status as Status);
+        if (written && requireUnchanged === true) this.guarded.push(this.writes.at(-1) ?? '');
+        return written;
+      },
       addFinalizer: async (_resource, object, finalizer) => {
         const live = this.#live(object);
         const finalizers = live.metadata.finalizers ?? [];
