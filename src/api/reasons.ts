@@ -39,6 +39,7 @@ export const REASONS = {
   NoMatchingNode: 'No StorageNode fits nodeName, nodeSelector and the volume type.',
   NodeNotFound: 'The node named in the spec has no StorageNode.',
   NodeLost: 'The Lease of the node has expired; the state of the object is not known.',
+  Reconnected: 'The agent reaches the API server again.',
   HandedOver: 'Another node has it in place of one that is lost, and has not looked at it yet.',
   NodeNotReady: 'The node is there but says that it is not ready.',
   NodeUnschedulable: 'The StorageNode says that nothing new is to be placed there.',

@@ -342,7 +342,13 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
   manager.addRunnable(fills.closer('fills'));
   manager.addRunnable(takes.closer('snapshots'));
   manager.addRunnable(reverts.closer('reverts'));
-  manager.addRunnable(heartbeat({ client, nodeName, identity: options.identity ?? nodeName, clock, log }));
+  const onReturn = (awayMs: number): void => {
+    const own = nodes.store.get(nodeName);
+    if (own === undefined) return;
+    const message = `The API server is reached again, after ${Math.round(awayMs / 1000)} seconds without. Mounts were kept, and healed, meanwhile.`;
+    events.record(own, 'Normal', 'Reconnected', message);
+  };
+  manager.addRunnable(heartbeat({ client, nodeName, identity: options.identity ?? nodeName, clock, log, onReturn }));
   manager.addRunnable(eventCloser('agent-events', events));
 }
 

@@ -30,25 +30,35 @@ export interface HeartbeatOptions {
   readonly identity: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told when the API server answers again, and for how long it had not, in milliseconds. */
+  readonly onReturn?: ((awayMs: number) => void) | undefined;
 }
 
 /**
  * Renews the node's Lease until it is stopped. The Lease then runs out by itself: nobody speaks for the node. Ends with
  * NodeTakenError when another agent has taken the name over meanwhile (this one was away for longer than the Lease holds).
  */
-export function heartbeat({ client, nodeName, identity, clock, log }: HeartbeatOptions): Runnable {
+export function heartbeat({ client, nodeName, identity, clock, log, onReturn }: HeartbeatOptions): Runnable {
   return {
     name: 'heartbeat',
     async run(signal) {
       let last: Lease | undefined;
+      let renewedAt: number | undefined;
+      let isAway = false;
       while (!signal.aborted) {
         let delay = RENEW_MS;
         try {
           last = await renew(client, nodeName, identity, new Date(clock.now()), signal, last);
+          const now = clock.monotonic();
+          if (isAway && renewedAt !== undefined) onReturn?.(now - renewedAt);
+          isAway = false;
+          renewedAt = now;
         } catch (thrown) {
           last = undefined;
           if (signal.aborted) return;
           if (thrown instanceof NodeTakenError) throw thrown;
+          const { isUnreachable, isTimeout } = KubeError.from(thrown);
+          isAway ||= isUnreachable || isTimeout;
           delay = RETRY_MS;
           log.warn({ err: thrown }, 'The Lease of this node could not be renewed');
         }

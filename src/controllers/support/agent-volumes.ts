@@ -20,12 +20,18 @@ export interface AgentVolumesOptions {
   readonly onListenerError: (thrown: unknown) => void;
 }
 
+interface Held {
+  readonly hold: ObjectHold<Volume>;
+  /** Ends what waits for it. */
+  readonly stop: AbortController;
+}
+
 /** Both together, as one cache. What this node owns is taken from its own watch. */
 export class AgentVolumes implements Cache<Volume> {
   readonly name = 'volumes-of-node';
   readonly store: Store<Volume>;
   readonly #options: AgentVolumesOptions;
-  readonly #holds = new Map<string, ObjectHold<Volume>>();
+  readonly #holds = new Map<string, Held>();
 
   constructor(options: AgentVolumesOptions) {
     this.#options = options;
@@ -33,6 +39,7 @@ export class AgentVolumes implements Cache<Volume> {
     const { own, named, mounts } = options;
     mounts.store.addIndex(BY_VOLUME, volumeOfMount);
     own.store.subscribe((delta) => {
+      if (delta.type === 'deleted') return this.#leave(delta.key);
       this.#show(delta.key, delta.type === 'added' && delta.initial);
       this.#hold(delta.key);
     });
@@ -56,6 +63,20 @@ export class AgentVolumes implements Cache<Volume> {
     await named.synced(signal);
   }
 
+  /**
+   * A volume that is not this node's any more is another's now, or gone. Until that is known it is shown as it was: its mounts
+   * must not be told in between that it does not exist.
+   */
+  #leave(key: string): void {
+    this.#hold(key);
+    const held = this.#holds.get(key);
+    if (held === undefined || held.hold.hasSynced) return this.#show(key, false);
+    held.hold.synced(held.stop.signal).then(
+      () => this.#show(key, false),
+      () => undefined, // released meanwhile
+    );
+  }
+
   /** Puts what is known of a volume into the store. */
   #show(key: string, initial: boolean): void {
     const { own, named } = this.#options;
@@ -69,10 +90,12 @@ export class AgentVolumes implements Cache<Volume> {
     const { own, named, mounts } = this.#options;
     if (!own.hasSynced) return;
     const isWanted = own.store.get(key) === undefined && mounts.store.byIndex(BY_VOLUME, key).length > 0;
-    const hold = this.#holds.get(key);
-    if (isWanted && hold === undefined) this.#holds.set(key, named.hold(key));
-    if (isWanted || hold === undefined) return;
+    const held = this.#holds.get(key);
+    if (isWanted && held === undefined) this.#holds.set(key, { hold: named.hold(key), stop: new AbortController() });
+    if (isWanted || held === undefined) return;
     this.#holds.delete(key);
-    hold.release();
+    held.stop.abort();
+    held.hold.release();
+    this.#show(key, false);
   }
 }

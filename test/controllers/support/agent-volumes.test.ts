@@ -15,21 +15,25 @@ function cache<T extends Volume | VolumeMount>(...objects: readonly T[]) {
   return made satisfies Cache<T>;
 }
 
-/** Watches by name over a cluster that holds these volumes. */
-function watches(cluster: ReadonlyMap<string, Volume>) {
+/** Watches by name over a cluster that holds these volumes; with `answer` each is shown only when that resolves. */
+function watches(cluster: ReadonlyMap<string, Volume>, answer?: Promise<void>) {
   const held: string[] = [];
   const made = {
     ...cache<Volume>(),
     held,
     hold(key: string) {
       held.push(key);
-      const object = cluster.get(key);
-      if (object !== undefined) made.store.set(object);
+      const show = (): void => {
+        const object = cluster.get(key);
+        if (object !== undefined && held.includes(key)) made.store.set(object);
+      };
+      if (answer === undefined) show();
       const release = (): void => {
         held.splice(held.indexOf(key), 1);
         made.store.delete(key);
       };
-      return { get: () => made.store.get(key), hasSynced: true, synced: () => Promise.resolve(), release };
+      const synced = (): Promise<void> => answer?.then(show) ?? Promise.resolve();
+      return { get: () => made.store.get(key), hasSynced: answer === undefined, synced, release };
     },
   };
   return made;
@@ -77,6 +81,36 @@ describe('AgentVolumes', () => {
     expect(on.named.held).to.deep.equal(['team/data']);
     expect(on.volumes.store.get('team/data')?.status?.nodeName).to.equal('b');
     expect(seen[1]).to.equal('updated');
+  });
+
+  it('shows a volume that another node has now as it was, until it is known how that is', async () => {
+    for (const [theirs, last] of [
+      [new Map([['team/data', onNode('data', 'b')]]), 'b'],
+      [new Map<string, Volume>(), undefined],
+    ] as const) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const own = cache<Volume>(onNode('data', 'a'));
+      const mounts = cache<VolumeMount>(refersTo('m', 'data'));
+      const named = watches(theirs, promise);
+      const volumes = new AgentVolumes({ own, mounts, named, onListenerError: () => undefined });
+      await volumes.synced(signal);
+      own.store.delete('team/data');
+      expect(volumes.store.get('team/data')?.status?.nodeName).to.equal('a');
+      resolve();
+      await new Promise(setImmediate);
+      expect(volumes.store.get('team/data')?.status?.nodeName).to.equal(last);
+    }
+  });
+
+  it('forgets a volume that another node has now with the last mount of it', async () => {
+    const own = cache<Volume>(onNode('data', 'a'));
+    const mounts = cache<VolumeMount>(refersTo('m', 'data'));
+    const named = watches(new Map(), new Promise(() => undefined));
+    const volumes = new AgentVolumes({ own, mounts, named, onListenerError: () => undefined });
+    await volumes.synced(signal);
+    own.store.delete('team/data');
+    mounts.store.delete('team/m');
+    expect(volumes.store.keys()).to.deep.equal([]);
   });
 
   it('asks for nothing by name before it knows what is its own', async () => {
