@@ -2,9 +2,9 @@
  * Placement and grants: one reconcile per Volume, together with all VolumeMounts that name it, so that a volume and its
  * mounts are decided from the same facts and written with one patch each.
  *
- * The volume is written before its mounts: a mount that has a node has its grant. What gives a node, or a grant, is written
- * only if the object has not changed since it was read: a controller that was held up for longer than its Lease holds must
- * not undo what its successor has decided.
+ * The volume is written before its mounts: a mount that has a node has its grant. Both are
+ * written only if they have not changed since they were read: a controller that was held up for longer than its Lease holds
+ * must not undo what its successor has decided.
  */
 import { isDeleting, VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
 import type { Volume, VolumeStatus } from '../../api/volume.ts';
@@ -183,11 +183,8 @@ async function settleVolume(
   if (standIn?.kind === 'waiting' && isFresh(volume, now)) return untilNotFresh(volume, now);
   const passing = standIn === undefined ? mounts.filter((mount) => isFresh(mount, now)) : [];
   if (passing.length > 0 && isPassing(volume, status)) return Math.min(...passing.map((it) => untilNotFresh(it, now)));
-  const requireUnchanged =
-    status.nodeName !== volume.status?.nodeName ||
-    !sameValue(status.attachments ?? [], volume.status?.attachments ?? []);
   const { signal } = context;
-  const written = await writer.status(VOLUMES, volume, status, { requireUnchanged, signal });
+  const written = await writer.status(VOLUMES, volume, status, { requireUnchanged: true, signal });
   if (written && standIn !== undefined) {
     recordConditionEvents(events, volume, volume.status?.conditions, status.conditions);
   }
@@ -224,8 +221,8 @@ async function settleMount(
   if (nodeName === undefined && standIn === undefined) return undefined;
   if (standIn?.kind === 'waiting' && canPass(standIn.reason) && isFresh(mount, now)) return untilNotFresh(mount, now);
   const status = deriveMountStatus(mount, nodeName, standIn, new Date(now));
-  const requireUnchanged = nodeName !== mount.status?.nodeName;
-  const written = await writer.status(VOLUME_MOUNTS, mount, status, { requireUnchanged, signal: context.signal });
+  const { signal } = context;
+  const written = await writer.status(VOLUME_MOUNTS, mount, status, { requireUnchanged: true, signal });
   if (written && standIn !== undefined) {
     recordConditionEvents(events, mount, mount.status?.conditions, status.conditions);
   }

@@ -107,8 +107,7 @@ async function write(
     ...(all.length === 0 ? {} : { conditions: all }),
   };
   // What was decided from the repository as it was read must not meet another one.
-  const requireUnchanged = nodeName !== repository.status?.nodeName;
-  const written = await writer.status(BACKUP_REPOSITORIES, repository, status, { requireUnchanged, signal });
+  const written = await writer.status(BACKUP_REPOSITORIES, repository, status, { requireUnchanged: true, signal });
   if (written && (standIn !== undefined || blocked.length > 0)) {
     recordConditionEvents(events, repository, repository.status?.conditions, all);
   }

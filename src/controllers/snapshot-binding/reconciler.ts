@@ -80,8 +80,7 @@ async function write(
   );
   const status: SnapshotStatus = { ...binding, ...conditions };
   // What is decided from the Snapshot as it was read must not meet another one.
-  const requireUnchanged = binding !== undefined && snapshot.status?.nodeName === undefined;
-  if ((await writer.status(SNAPSHOTS, snapshot, status, { requireUnchanged, signal })) && standIn !== undefined) {
+  if ((await writer.status(SNAPSHOTS, snapshot, status, { requireUnchanged: true, signal })) && standIn !== undefined) {
     recordConditionEvents(events, snapshot, snapshot.status?.conditions, status.conditions);
   }
 }
