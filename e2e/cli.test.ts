@@ -60,6 +60,7 @@ describe(`the commands for people, ${controlPlaneKind} API server`, function () 
   it('list nothing where there is nothing, and say so', async () => {
     const { code, stdout, stderr } = await clawstore('volume', 'list');
     expect([code, stdout, stderr]).to.deep.equal([0, '', `No volumes found in namespace ${ns}.\n`]);
+    expect(existsSync(join(CLAWSTORE, '../../dist/.compiled')), 'compiled code is kept').to.equal(true);
     expect(JSON.parse(await answered('volume', 'list', '-o', 'json'))).to.deep.include({
       totalVolumes: 0,
       volumes: [],

@@ -21,12 +21,18 @@ const KEEP_OLD_CHUNKS_MS = 24 * 3600 * 1000;
 
 interface Entry {
   readonly source: string;
+  /** What it loads by `import(…)` as soon as it starts. */
+  readonly next?: string;
   /** npm packages that this entry must not load at start; `*` = any but the external ones. */
   readonly never: readonly string[];
 }
 
 const ENTRIES: Readonly<Record<string, Entry>> = {
-  cli: { source: 'src/main.ts', never: ['@kubernetes/client-node', '@aws-sdk/client-s3', 'prom-client'] },
+  cli: {
+    source: 'src/main.ts',
+    next: 'src/cli/program.ts',
+    never: ['@kubernetes/client-node', '@aws-sdk/client-s3', 'prom-client', 'undici', 'yaml', 'ajv'],
+  },
   'apiserver-thread': {
     source: 'src/cli/apiserver-thread.ts',
     never: ['@kubernetes/client-node', '@aws-sdk/client-s3'],
@@ -130,6 +136,9 @@ function startFiles(meta: Metafile, name: string): ReadonlySet<string> {
     }
   };
   visit(`dist/${name}.js`);
+  const next = ENTRIES[name]?.next;
+  const [file] = Object.entries(meta.outputs).find(([, { entryPoint }]) => entryPoint === next) ?? [];
+  if (next !== undefined && file !== undefined) visit(file);
   return seen;
 }
 

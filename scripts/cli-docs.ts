@@ -38,8 +38,8 @@ one second to say the names, or \`CLAWSTORE_COMPLETION_SECONDS\`.
 `;
 
 /** Returns the whole page. */
-export function renderCliDocs(): string {
-  const program = makeProgram(() => undefined);
+export async function renderCliDocs(): Promise<string> {
+  const program = await makeProgram(() => undefined);
   const settings = flagsOf(withSettings(program.createCommand('settings')));
   const client = flagsOf(withClientOptions(program.createCommand('client')));
   const shared = new Set([...settings, ...client].map(({ flags }) => flags));
@@ -114,4 +114,4 @@ function code(text: string): string {
   return text === '' ? '' : `\`${text}\``;
 }
 
-if (import.meta.main) writeFileSync(CLI_DOCS_FILE, renderCliDocs());
+if (import.meta.main) writeFileSync(CLI_DOCS_FILE, await renderCliDocs());

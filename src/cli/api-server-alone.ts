@@ -5,6 +5,7 @@ import { giveBackMemoryWhenIdle } from './idle-memory.ts';
 import { runApiServer } from './run-apiserver.ts';
 import type { Settings } from './settings.ts';
 import { makeStateDir } from './state-dir.ts';
+import { productVersion } from './version.ts';
 
 /**
  * The API server with nothing beside it, until the signal: it needs no client of its own, no controllers and no drivers,
@@ -28,11 +29,10 @@ export async function runApiServerAlone(settings: Settings, signal: AbortSignal)
 
 /** Loaded only when somebody looks. */
 async function serveMetrics(settings: Settings, cleanups: Cleanups): Promise<{ readonly metrics?: string }> {
-  const [{ createMetrics }, { HealthChecks }, { serveHealth }, { productVersion }] = await Promise.all([
+  const [{ createMetrics }, { HealthChecks }, { serveHealth }] = await Promise.all([
     import('../telemetry/metrics.ts'),
     import('../telemetry/health.ts'),
     import('./serve-health.ts'),
-    import('./version.ts'),
   ]);
   const metrics = createMetrics();
   metrics.buildInfo.set({ version: productVersion(), node_version: process.versions.node }, 1);

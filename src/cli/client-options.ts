@@ -10,10 +10,8 @@ import { completedBy } from './completion/completers.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 import { formatOption, givenOption, seconds, settingsOf, timeoutOption, withSettings } from './options.ts';
 import { type OutputFormat, parseFormat, VIEW_FORMATS } from './output.ts';
+import { PLUGIN_NAME } from './plugin-name.ts';
 import { resolveSettings, type Settings } from './settings.ts';
-
-/** The name under which kubectl runs this binary, as help pages say it. */
-export const PLUGIN_NAME = 'kubectl clawstore';
 
 /** Where a command acts. */
 export interface Target {

@@ -2,27 +2,15 @@
  * Every command of the binary, with its help. What a command does is loaded only when it runs: `clawstore version` must
  * not pay for the API server.
  */
-import { Argument, Command, CommanderError } from 'commander';
-import { addApiServerCommands } from './apiserver-commands.ts';
-import { addBackupCommands } from './backup-commands.ts';
-import { PLUGIN_NAME, withPluginOptions } from './client-options.ts';
-import { addCompletionCommand, COMPLETE } from './completion/commands.ts';
-import { completedBy } from './completion/completers.ts';
+import { Command, CommanderError } from 'commander';
+import { type CommandGroup, groupsFor } from './command-groups.ts';
+import { COMPLETE } from './completion/word.ts';
 import { withExamples } from './examples.ts';
 import { CliError, ExitCode } from './exit-code.ts';
-import { addExplainCommand } from './explain-command.ts';
-import { addInstallCommands } from './install/commands.ts';
-import { addMachineCommands } from './machine-commands.ts';
 import { leaveWithoutReader } from './no-reader.ts';
-import { formatOption, seconds, settingsOf, timeoutOption, withSettings } from './options.ts';
-import { parseFormat, render } from './output.ts';
-import { addRepositoryCommands } from './repository-commands.ts';
-import { addScheduleCommands } from './schedule-commands.ts';
+import { PLUGIN_NAME } from './plugin-name.ts';
 import { DEFAULT_CONFIG_FILE } from './settings.ts';
-import { addSnapshotCommands } from './snapshot-commands.ts';
-import { addSyncCommands } from './sync-commands.ts';
 import { productVersion } from './version.ts';
-import { addVolumeCommands } from './volume-commands.ts';
 
 /** Node's own limit. */
 const LONGEST_TIMER_MS = 2_147_483_647;
@@ -43,9 +31,13 @@ export async function runProgram(argv: readonly string[], calledAs = 'clawstore'
   if (calledAs === KUBECTL_COMPLETION) return completeFor(isPlugin, argv);
   if (argv[0] === COMPLETE) return completeFor(isPlugin, argv.slice(1));
   let exitCode: ExitCode = ExitCode.ok;
-  const program = makeProgram((code) => {
-    exitCode = code;
-  }, isPlugin);
+  const program = await makeProgram(
+    (code) => {
+      exitCode = code;
+    },
+    isPlugin,
+    groupsFor(argv, isPlugin),
+  );
   // Node ends a process that waits on nothing but timers that keep nobody alive, as ours are: a controller whose API
   // server is gone would silently be over.
   const alive = setInterval(() => undefined, LONGEST_TIMER_MS);
@@ -62,10 +54,8 @@ export async function runProgram(argv: readonly string[], calledAs = 'clawstore'
 /** Ends the process: a server that does not answer must not keep a prompt waiting. */
 async function completeFor(isPlugin: boolean, words: readonly string[]): Promise<never> {
   const { complete, renderCompletion } = await import('./completion/complete.ts');
-  const completion = await complete(
-    makeProgram(() => undefined, isPlugin),
-    words,
-  );
+  const program = await makeProgram(() => undefined, isPlugin, groupsFor(words.slice(0, -1), isPlugin));
+  const completion = await complete(program, words);
   process.stdout.write(renderCompletion(completion));
   process.exit(ExitCode.ok);
 }
@@ -84,31 +74,25 @@ function report(thrown: unknown): ExitCode {
 /**
  * Makes the program: all of it, or what of it is for kubectl.
  * @param exit is told the exit code of the command that has run.
+ * @param groups only these commands.
  */
-export function makeProgram(exit: (code: ExitCode) => void, isPlugin = false): Command {
+export async function makeProgram(
+  exit: (code: ExitCode) => void,
+  isPlugin = false,
+  groups: readonly CommandGroup[] = groupsFor([], isPlugin),
+): Promise<Command> {
   const program = new Command(isPlugin ? PLUGIN_NAME : 'clawstore')
     .description('Declarative storage for nodes: declare volumes, see them really mounted.')
     .version(`clawstore ${productVersion()}`, '--version', 'print the version')
     .exitOverride()
     .showHelpAfterError('(try --help)');
   if (isPlugin) {
+    const { withPluginOptions } = await import('./client-options.ts');
     withExamples(withPluginOptions(program), ['clawstore volume list'], ['clawstore -n team snapshot create data']);
   } else {
     program.addHelpText('after', START_HERE);
-    addMachineCommands(program, exit);
-    addApiServerCommands(program, exit);
-    addInstallCommands(program, exit);
-    addInvokeCommand(program, exit);
-    addSyncCommands(program, exit);
   }
-  addVolumeCommands(program, exit);
-  addSnapshotCommands(program, exit);
-  addBackupCommands(program, exit);
-  addRepositoryCommands(program, exit);
-  addScheduleCommands(program, exit);
-  addExplainCommand(program);
-  addCompletionCommand(program, isPlugin);
-  addVersionCommand(program);
+  for (const add of await Promise.all(groups.map((group) => group.load()))) add(program, exit);
   return program;
 }
 
@@ -122,58 +106,3 @@ Start here, on one machine:
 
 Settings come from flags, CLAWSTORE_… variables, a config file (--config, default ${DEFAULT_CONFIG_FILE}), defaults.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not done in time, 4 somebody must act first, 5 no control plane.`;
-
-function addInvokeCommand(program: Command, exit: (code: ExitCode) => void): void {
-  const invoke = withSettings(program.command('invoke'))
-    .description('run one of the node commands, e.g. volume.create')
-    .addArgument(completedBy(new Argument('<command>', 'its name; "list" lists them with their parameters'), invokable))
-    .argument('[json]', 'its parameters as a JSON object; "-" reads standard input', '{}')
-    .addOption(formatOption().default('json'))
-    .addOption(timeoutOption('how long to wait for the answer'))
-    .option(
-      '--request-id <text>',
-      'your own name for the request: the same again is answered, and begins nothing twice',
-    )
-    .action(async (name: string, json: string, options: InvokeFlags, command: Command) => {
-      const settings = await settingsOf(command);
-      const { invokeCommand } = await import('./invoke.ts');
-      const format = parseFormat(options.output);
-      const { requestId } = options;
-      exit(await invokeCommand(settings, name, json, format, seconds('--timeout', options.timeout), requestId));
-    });
-  withExamples(
-    invoke,
-    ['clawstore invoke list -o table', 'the commands and their parameters'],
-    ['clawstore invoke volume.create \'{"name":"scratch","sizeGb":1}\''],
-    ['clawstore invoke volume.mount \'{"volumeId":"scratch","workloadId":"job-1","mountPath":"/scratch"}\''],
-    ['clawstore invoke volume.list'],
-  );
-}
-
-function addVersionCommand(program: Command): void {
-  const version = program
-    .command('version')
-    .description('print the version')
-    .addOption(formatOption())
-    .action(async (options: { readonly output: string }) => {
-      const format = parseFormat(options.output);
-      const info = {
-        version: productVersion(),
-        node: process.version,
-        platform: `${process.platform}/${process.arch}`,
-      };
-      process.stdout.write(format === 'table' ? `clawstore ${info.version}\n` : await render(info, format));
-    });
-  withExamples(version, ['clawstore version'], ['clawstore version -o json']);
-}
-
-async function invokable(): Promise<readonly string[]> {
-  const { COMMANDS } = await import('../commands/registry.ts');
-  return ['list', ...COMMANDS.map(({ name }) => name)];
-}
-
-interface InvokeFlags {
-  readonly requestId?: string;
-  readonly output: string;
-  readonly timeout: string;
-}

@@ -1,7 +1,6 @@
 /** Reads the kubeconfigs that need no client-node: a CA, and a token, a file with one, or a client certificate. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { parse } from 'yaml';
 import type { ClientConfig } from './config.ts';
 import { cached, TOKEN_AGE_MS } from './credential-cache.ts';
 import { KubeError } from './errors.ts';
@@ -50,7 +49,7 @@ export async function readSimpleKubeconfig(
     new KubeError({ reason: 'Configuration', message: `kubeconfig ${path}: ${message}`, cause });
   let config: Kubeconfig | null;
   try {
-    config = parse(text) as Kubeconfig | null;
+    config = (await parse(text)) as Kubeconfig | null;
   } catch (thrown) {
     throw fail('not valid YAML', thrown);
   }
@@ -102,4 +101,17 @@ export async function readSimpleKubeconfig(
 
 function isSimple(holder: Record<string, unknown>, known: ReadonlySet<string>): boolean {
   return Object.keys(holder).every((field) => known.has(field));
+}
+
+/** Ours are JSON, which is YAML: to load what reads all of YAML takes longer than to ask the server something. */
+async function parse(text: string): Promise<unknown> {
+  if (text.trimStart().startsWith('{')) {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      // YAML in braces need not be JSON.
+    }
+  }
+  const yaml = await import('./yaml.ts');
+  return yaml.parse(text) as unknown;
 }

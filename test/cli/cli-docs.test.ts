@@ -4,7 +4,7 @@ import { describe, it } from 'mocha';
 import { CLI_DOCS_FILE, renderCliDocs } from '../../scripts/cli-docs.ts';
 
 describe('docs/cli.md', () => {
-  it('is what `node scripts/cli-docs.ts` makes of the program', () => {
-    expect(readFileSync(CLI_DOCS_FILE, 'utf8')).to.equal(renderCliDocs());
+  it('is what `node scripts/cli-docs.ts` makes of the program', async () => {
+    expect(readFileSync(CLI_DOCS_FILE, 'utf8')).to.equal(await renderCliDocs());
   });
 });

@@ -1,9 +1,13 @@
 import { expect } from 'chai';
 import type { Command } from 'commander';
 import { describe, it } from 'mocha';
+import { COMMAND_GROUPS, groupsFor } from '../../src/cli/command-groups.ts';
 import { examplesOf } from '../../src/cli/examples.ts';
 import { makeProgram } from '../../src/cli/program.ts';
 import { volumeCreate } from '../../src/commands/volume/create.ts';
+
+const PROGRAM = await makeProgram(() => undefined);
+const PLUGIN = await makeProgram(() => undefined, true);
 
 const everyCommand = (command: Command): readonly Command[] => [command, ...command.commands.flatMap(everyCommand)];
 const pathOf = (command: Command): string =>
@@ -21,8 +25,7 @@ for (const [title, isPlugin] of [
   ['kubectl clawstore', true],
 ] as const) {
   describe(`the help of ${title}`, () => {
-    const program = makeProgram(() => undefined, isPlugin);
-    const commands = everyCommand(program);
+    const commands = everyCommand(isPlugin ? PLUGIN : PROGRAM);
 
     it('says what each command is for, and what each option and argument is', () => {
       for (const command of commands) {
@@ -52,10 +55,28 @@ for (const [title, isPlugin] of [
   });
 }
 
+describe('groups of commands', () => {
+  for (const group of COMMAND_GROUPS) {
+    it(`has all that ${group.names.join(', ')} need, and names them all`, async () => {
+      for (const name of group.names) {
+        expect(groupsFor([name, 'x'], false)).to.deep.equal([group]);
+        expect(groupsFor([name], true)).to.deep.equal(group.isForMachine === true ? groupsFor([], true) : [group]);
+      }
+      const { commands } = await makeProgram(() => undefined, false, [group]);
+      expect(commands.map((command) => command.name())).to.deep.equal(group.names);
+    });
+  }
+
+  it('are all there where the first word is no command', () => {
+    for (const argv of [[], ['--help'], ['help', 'volume'], ['volumes'], ['-n', 'volume', 'list']]) {
+      expect(groupsFor(argv, false)).to.deep.equal(COMMAND_GROUPS);
+    }
+  });
+});
+
 describe('clawstore volume create', () => {
   it('takes the parameters of volume.create, with the same choices', () => {
-    const program = makeProgram(() => undefined);
-    const create = program.commands
+    const create = PROGRAM.commands
       .find((one) => one.name() === 'volume')
       ?.commands.find((one) => one.name() === 'create');
     for (const [key, { enum: choices }] of Object.entries(volumeCreate.parameters.properties)) {
@@ -69,7 +90,7 @@ describe('clawstore volume create', () => {
 
 /** Parses with the real parser, and says which command would have run. @throws what the parser says. */
 async function commandOf(args: readonly string[], isPlugin: boolean): Promise<string> {
-  const program = makeProgram(() => undefined, isPlugin);
+  const program = await makeProgram(() => undefined, isPlugin);
   let ran = '';
   for (const command of everyCommand(program)) {
     command.configureOutput({ writeErr: () => undefined });

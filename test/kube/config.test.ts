@@ -115,6 +115,8 @@ describe('kubeconfig', () => {
     }
     await writeFile(join(dir, 'config'), '{{{');
     expect((await failure(loadConfig({ kubeconfig: join(dir, 'config') }))).message).to.match(/not valid YAML/);
+    await writeFile(join(dir, 'config'), '{current-context: here, contexts: []}');
+    expect((await failure(loadConfig({ kubeconfig: join(dir, 'config') }))).message).to.match(/no context "here"/);
     await writeFile(join(dir, 'config'), '');
     expect((await failure(loadConfig({ kubeconfig: join(dir, 'config') }))).message).to.match(/no current-context/);
     const lost = await write({ 'certificate-authority': 'gone.crt' }, {});

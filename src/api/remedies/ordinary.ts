@@ -6,6 +6,7 @@ export const ORDINARY = [
   'Reconciling',
   'Ready',
   'Synced',
+  'Reconnected',
   'Provisioned',
   'Provisioning',
   'Mounted',

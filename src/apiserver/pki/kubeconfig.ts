@@ -1,4 +1,3 @@
-import { stringify } from 'yaml';
 import { writePrivate } from '../storage/private-file.ts';
 import type { KeyPair } from './certificates.ts';
 
@@ -11,20 +10,21 @@ export interface Access {
   readonly credential: { readonly token: string } | KeyPair;
 }
 
-/** A kubeconfig, as YAML. */
+/** A kubeconfig, as JSON: every client takes it, and ours need not load what reads YAML. */
 export function kubeconfig({ server, caPem, user, credential }: Access): string {
   const shown =
     'token' in credential
       ? { token: credential.token }
       : { 'client-certificate-data': base64(credential.cert), 'client-key-data': base64(credential.key) };
-  return stringify({
+  const config = {
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name: 'clawstore', cluster: { server, 'certificate-authority-data': base64(caPem) } }],
     users: [{ name: user, user: shown }],
     contexts: [{ name: 'clawstore', context: { cluster: 'clawstore', user, namespace: 'default' } }],
     'current-context': 'clawstore',
-  });
+  };
+  return `${JSON.stringify(config, null, 2)}\n`;
 }
 
 /** Writes a kubeconfig (0600), whole or not at all. */

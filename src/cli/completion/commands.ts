@@ -1,12 +1,10 @@
 /** `clawstore completion SHELL`. */
 import { Argument, type Command } from 'commander';
+import { isPlugin } from '../client-options.ts';
 import { withExamples } from '../examples.ts';
 import { completionScript, SHELLS, type Shell } from './scripts.ts';
 
-/** The word before what is typed, when a shell asks. */
-export const COMPLETE = '__complete';
-
-export function addCompletionCommand(program: Command, isPlugin: boolean): void {
+export function addCompletionCommand(program: Command): void {
   const completion = program
     .command('completion')
     .description('print what makes a shell complete commands, flags and names of objects')
@@ -14,7 +12,7 @@ export function addCompletionCommand(program: Command, isPlugin: boolean): void 
     .action((shell: Shell) => {
       process.stdout.write(completionScript(shell));
     });
-  if (isPlugin) {
+  if (isPlugin(program)) {
     completion.addHelpText(
       'after',
       '\nkubectl completes its plugins by itself (1.26 and newer), with kubectl_complete-clawstore in PATH.',

@@ -7,11 +7,8 @@ import { after, before, describe, it } from 'mocha';
 import { type Completion, complete, Directive, renderCompletion } from '../../../src/cli/completion/complete.ts';
 import { makeProgram } from '../../../src/cli/program.ts';
 
-const asked = (...words: readonly string[]): Promise<Completion> =>
-  complete(
-    makeProgram(() => undefined),
-    words,
-  );
+const asked = async (...words: readonly string[]): Promise<Completion> =>
+  complete(await makeProgram(() => undefined), words);
 const valuesOf = async (...words: readonly string[]): Promise<readonly string[]> =>
   (await asked(...words)).candidates.map(({ value }) => value);
 

@@ -1,0 +1,2 @@
+/** The word before what is typed, when a shell asks. */
+export const COMPLETE = '__complete';
