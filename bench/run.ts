@@ -19,6 +19,7 @@ import { healing } from './cases/healing.ts';
 import { hostPathCases } from './cases/hostpath.ts';
 import { lifecycle } from './cases/lifecycle.ts';
 import { mountLatencies } from './cases/mount-latency.ts';
+import { openclaw } from './cases/openclaw.ts';
 import { s3Many } from './cases/s3-many.ts';
 import { s3Throughput } from './cases/s3-throughput.ts';
 import { snapshotTrees } from './cases/snapshot-trees.ts';
@@ -43,6 +44,7 @@ const CASES: readonly Case[] = [
   healing,
   api,
   cli,
+  openclaw,
 ];
 const INSIDE = 'CLAWSTORE_BENCH_NAMESPACE';
 
@@ -103,10 +105,12 @@ async function runCase(one: Case, options: Options): Promise<boolean> {
 
 /** Mounts of the cases are seen by nobody else, and go with this process if all else fails. */
 function inOwnNamespace(): number {
+  // Certificates that a machine has for a proxy of its own: every Node would read all of them at its start.
+  const { NODE_EXTRA_CA_CERTS: _certificates, ...env } = process.env;
   const { status } = spawnSync(
     'unshare',
     ['--mount', '--propagation', 'private', process.execPath, ...process.execArgv, ...process.argv.slice(1)],
-    { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } },
+    { stdio: 'inherit', env: { ...env, [INSIDE]: '1' } },
   );
   return status ?? 1;
 }

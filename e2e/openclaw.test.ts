@@ -2,23 +2,26 @@
  * A node of a real OpenClaw gateway: `clawstore up` joins it, an operator approves it there, and everything that agents do
  * with `node.invoke` goes through it. The seed's examples run as they are written.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
+import type { Backup } from '../src/api/backup.ts';
 import { ANNOTATIONS, API_VERSION } from '../src/api/group.ts';
-import { SNAPSHOTS, STORAGE_NODES, VOLUMES } from '../src/api/meta.ts';
+import { BACKUP_REPOSITORIES, BACKUPS, SNAPSHOTS, STORAGE_NODES, VOLUMES } from '../src/api/meta.ts';
 import type { Snapshot } from '../src/api/snapshot.ts';
 import type { NodeFeature, StorageNode } from '../src/api/storage-node.ts';
 import type { Volume } from '../src/api/volume.ts';
 import { COMMANDS } from '../src/commands/registry.ts';
 import { GATEWAY_FEATURE } from '../src/openclaw/gateway-node.ts';
-import { useRestic } from '../test/support/harness/backups.ts';
-import { commandLine } from '../test/support/harness/daemon.ts';
+import { BareRepository, deleteBackups, useRestic } from '../test/support/harness/backups.ts';
+import { childrenOf, commandLine } from '../test/support/harness/daemon.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mountsAt } from '../test/support/harness/mounts.ts';
-import { GatewayRefusal, type InvokeOptions, OpenClawGateway } from '../test/support/harness/openclaw-gateway.ts';
+import { OpenClawGateway } from '../test/support/harness/openclaw-gateway.ts';
+import { GatewayRefusal, type InvokeOptions } from '../test/support/harness/openclaw-operator.ts';
 import { onEnd } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 import { INTEGRATION, skillExamples } from '../test/support/skill-examples.ts';
@@ -323,6 +326,60 @@ describe('a node of a real OpenClaw gateway', function () {
       await invoke('volume.delete', { volumeId: 'twice' });
     });
 
+    it('starts a backup that takes three times as long as a call may once, and tells how it goes until it is done', async () => {
+      await invoke('volume.create', { name: 'long', sizeGb: 1 });
+      const mount = { volumeId: 'long', workloadId: 'w', mountPath: '/d' };
+      const { hostPath } = await invoke('volume.mount', mount);
+      const content = randomBytes(4 * 1024 ** 2);
+      writeFileSync(join(String(hostPath), 'file'), content);
+      const timeoutMs = 4000;
+      const params = { scope: 'volumes', destination: '/data/held' };
+      const ask = (): Promise<Answer> => invoke('backup.create', params, { timeoutMs });
+
+      // Nobody may have acted on it when the first call ends: then that is said, and it goes on.
+      const first = ask().catch((thrown: unknown) => thrown);
+      const engine = await stopEngine(machine.node.pid);
+      const stoppedAt = performance.now();
+      let calls = 0;
+      let backupId: unknown;
+      try {
+        const answer = await first;
+        if (answer instanceof GatewayRefusal) expect(answer.message).to.match(/^Timeout: /);
+        else expect(answer).to.deep.include({ state: 'running', success: false });
+        while (performance.now() - stoppedAt < 3 * timeoutMs || calls < 3) {
+          const again = await ask();
+          expect(again, JSON.stringify(again)).to.deep.include({ ...params, state: 'running', success: false });
+          backupId ??= again['backupId'];
+          expect(again['backupId']).to.equal(backupId);
+          calls += 1;
+        }
+        const { backups } = await invoke('backup.list');
+        expect(backups).to.have.length(1);
+        expect((backups as readonly Answer[])[0]).to.deep.include({ backupId, state: 'running' });
+        expect(engines(machine.node.pid), 'engines').to.deep.equal([engine]);
+      } finally {
+        process.kill(engine, 'SIGCONT');
+      }
+      const done = await waitFor(
+        async () => {
+          const { backups } = await invoke('backup.list');
+          return (backups as readonly Answer[]).find((one) => one['state'] !== 'running');
+        },
+        { deadline: LONG_MS, message: 'the backup to end' },
+      );
+      expect(done).to.deep.include({ backupId, state: 'succeeded' });
+      const { items } = await machine.client.list<Backup>(BACKUPS, { namespace: 'default' });
+      expect(items).to.have.length(1);
+      const { items: repositories } = await machine.client.list(BACKUP_REPOSITORIES, { namespace: 'default' });
+      const repository = await BareRepository.of(machine, 'default', repositories[0]?.metadata.name ?? '');
+      expect(repository.snapshots().filter(({ tags }) => tags?.includes('volume=long'))).to.have.length(1);
+      const restored = repository.restoreVolume(String(backupId), 'long');
+      expect(readFileSync(join(restored, 'file')).equals(content), 'its content').to.equal(true);
+      await deleteBackups(machine, 'default');
+      await invoke('volume.unmount', { volumeId: 'long' });
+      await invoke('volume.delete', { volumeId: 'long' });
+    });
+
     it('offers only what its operator turned on', async () => {
       await machine.node.stop();
       await machine.startNode({ env: environment({ CLAWSTORE_OPENCLAW_COMMANDS: 'read-only' }) });
@@ -386,6 +443,21 @@ describe('a node of a real OpenClaw gateway', function () {
     }
   });
 });
+
+/** The processes of the backup engine that write a backup for this one. */
+function engines(pid: number): readonly number[] {
+  return childrenOf(pid).flatMap((child) => (/restic.*\0backup\0/.test(commandLine(child)) ? [child] : engines(child)));
+}
+
+/** Waits for the engine and stops it where it stands. */
+async function stopEngine(pid: number): Promise<number> {
+  const engine = await waitFor(() => engines(pid)[0], {
+    deadline: LONG_MS,
+    message: 'the backup engine to run',
+  });
+  process.kill(engine, 'SIGSTOP');
+  return engine;
+}
 
 /** Makes `/data` an empty directory of the run, seen by this suite alone, until the run ends. */
 async function coverData(): Promise<void> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { toolPath } from '../../scripts/tools.ts';
 import type { Case, Context, Measurement } from '../support/case.ts';
 import { Machine } from '../support/machine.ts';
+import { mountedHostPath } from '../support/manifests.ts';
 import { quantile } from '../support/stats.ts';
 
 const CLAWSTORE = join(import.meta.dirname, '../../bin/clawstore');
@@ -37,10 +38,8 @@ export const cli: Case = {
 
 function pairs(machine: Machine, kubectl: string): readonly Pair[] {
   const { scope, kubeconfig, host } = machine;
-  // Certificates of some test machine's proxies, which every Node reads at its start, are no part of the command.
-  const { NODE_EXTRA_CA_CERTS: _certificates, ...inherited } = process.env;
   const env = {
-    ...inherited,
+    ...process.env,
     CLAWSTORE_STATE_DIR: scope.path('state'),
     KUBECONFIG: kubeconfig,
     HOME: scope.directory,
@@ -81,7 +80,7 @@ function pairs(machine: Machine, kubectl: string): readonly Pair[] {
       },
       other: (serial) => {
         mkdirSync(join(host, serial));
-        run(kubectl, ['apply', '-f', '-'], manifests(serial, join(host, serial)));
+        run(kubectl, ['apply', '-f', '-'], mountedHostPath(serial, join(host, serial)));
         const what = [`volume/${serial}`, `volumemount/${serial}`];
         run(kubectl, ['wait', '--for=condition=Ready', '--timeout=60s', ...what]);
       },
@@ -115,15 +114,4 @@ function timed(act: () => void): number {
   const start = performance.now();
   act();
   return performance.now() - start;
-}
-
-function manifests(name: string, path: string): string {
-  const apiVersion = 'storage.clawbernetes.io/v1alpha1';
-  const metadata = { name, namespace: 'default' };
-  return [
-    { apiVersion, kind: 'Volume', metadata, spec: { hostPath: { path, type: 'DirectoryOrCreate' }, capacity: '10Gi' } },
-    { apiVersion, kind: 'VolumeMount', metadata, spec: { volumeRef: { name }, workloadId: 'w', mountPath: '/data' } },
-  ]
-    .map((object) => JSON.stringify(object))
-    .join('\n');
 }

@@ -43,13 +43,13 @@ export class Machine {
   }
 
   /** Starts the product and waits until it says that it is ready; returns how long that took, in milliseconds. */
-  async start(): Promise<number> {
+  async start(env: Readonly<Record<string, string>> = {}): Promise<number> {
     this.#runs.count += 1;
     this.#processes = [];
     this.#ports = [];
     const start = performance.now();
     const parts = this.#controlPlane === 'embedded' ? ['up'] : ['controller', 'agent'];
-    for (const part of parts) await this.#startPart(part);
+    for (const part of parts) await this.#startPart(part, env);
     for (const port of this.#ports) await this.#waitReady(port);
     return performance.now() - start;
   }
@@ -118,10 +118,10 @@ export class Machine {
     }
   }
 
-  async #startPart(part: string): Promise<void> {
+  async #startPart(part: string, env: Readonly<Record<string, string>>): Promise<void> {
     const port = await freePort();
     this.#ports.push(port);
-    const process = this.scope.start(`${part}-${this.#runs.count}`, CLAWSTORE, [
+    const args = [
       part,
       '--state-dir',
       this.scope.path(part === 'controller' ? 'controller' : 'state'),
@@ -137,8 +137,8 @@ export class Machine {
       `127.0.0.1:${port}`,
       '--log-level',
       'warn',
-    ]);
-    this.#processes.push(process);
+    ];
+    this.#processes.push(this.scope.start(`${part}-${this.#runs.count}`, CLAWSTORE, args, env));
   }
 
   async #waitReady(port: number): Promise<void> {
