@@ -27,8 +27,7 @@ import type { BackupTools } from '../support/repository-access.ts';
 import { repositoryAccess } from '../support/repository-access.ts';
 import { transitName } from '../support/transit.ts';
 import { tolerateChange } from '../support/writes.ts';
-import type { Forgotten } from './forget.ts';
-import { forgetBackup } from './forget.ts';
+import { Forgetter, type Forgotten } from './forget.ts';
 import type { WrittenRecord } from './record.ts';
 import { writeRecord } from './record.ts';
 
@@ -49,10 +48,16 @@ interface Dependencies extends BackupDependencies {
   /** What jobs have done, by UID; looked up in the repository again after a restart. */
   readonly records: Map<string, WrittenRecord>;
   readonly forgotten: Map<string, Forgotten>;
+  readonly forgetter: Forgetter;
 }
 
 export function backupReconciler(dependencies: BackupDependencies): Reconciler {
-  const deps = { ...dependencies, records: new Map<string, WrittenRecord>(), forgotten: new Map<string, Forgotten>() };
+  const deps = {
+    ...dependencies,
+    records: new Map<string, WrittenRecord>(),
+    forgotten: new Map<string, Forgotten>(),
+    forgetter: new Forgetter(dependencies.tools.engine),
+  };
   return (key, context) => tolerateChange(() => reconcile(key, deps, context));
 }
 
@@ -124,8 +129,7 @@ async function remove(key: string, backup: Backup, deps: Dependencies, context: 
   const own = backup.spec.imported === undefined ? clusterID : clusterIDOf((name) => deps.stores.namespaces.get(name));
   if (own === undefined) return { requeueAfterMs: LOOK_AGAIN_MS };
   const outcome = await run(key, backup, 'remove', deps, context, async (access, limit) => {
-    const { engine } = deps.tools;
-    deps.forgotten.set(uid, await forgetBackup({ backup, clusterID: own, engine, access }, limit));
+    deps.forgotten.set(uid, await deps.forgetter.forget({ backup, clusterID: own, access }, limit));
   });
   if (outcome.kind === 'running') return DONE;
   const forgotten = deps.forgotten.get(uid);
@@ -156,7 +160,7 @@ type Outcome =
   | { readonly kind: 'running' }
   | { readonly kind: 'failed'; readonly failure: Failure };
 
-/** Runs a job once at a time, and waits a moment for its end. */
+/** Runs a job once at a time, and may wait a moment for its end. */
 async function run(
   key: string,
   backup: Backup,
@@ -171,13 +175,14 @@ async function run(
       if ('failure' in access) return { kind: 'failed', failure: access.failure };
       deps.jobs.start(key, {
         uid: jobUid(backup, what),
-        queue: 'backup',
+        queue: what,
         reads: [],
         what: `backup "${backup.metadata.name}"`,
         work: (call) => work(access, call.signal),
       });
     }
-    const state = await deps.jobs.settle(key, SHORT_WAIT_MS, signal);
+    // Deletions come many at a time, and are done together only when none is waited for.
+    const state = await deps.jobs.settle(key, what === 'remove' ? 0 : SHORT_WAIT_MS, signal);
     if (state?.state === 'failed') throw state.error;
     return { kind: state?.state === 'running' ? 'running' : 'done' };
   } catch (thrown) {

@@ -31,13 +31,16 @@ export interface BackupWiring {
   readonly jobs: Omit<JobsOptions, 'name'>;
 }
 
-/** Each is a short run of the engine; many Backups may be deleted together. */
-const AT_ONCE = 4;
+/** Documents that are written at once: each is a short run of the engine. */
+const RECORDS_AT_ONCE = 4;
+/** Deletions at once: they wait for one run of the engine together. */
+const REMOVALS_AT_ONCE = 1_000;
+const RECONCILES_AT_ONCE = 16;
 
 export function addBackups(manager: Manager, wiring: BackupWiring): void {
   const { dependencies, tools, repositories, named, own, client, clock } = wiring;
   const backups = manager.cache<Backup>(BACKUPS, own);
-  const jobs = new Jobs({ ...wiring.jobs, name: 'backup', concurrency: () => AT_ONCE });
+  const jobs = new Jobs({ ...wiring.jobs, name: 'backup', concurrency: atOnce });
   const waiting = (): string[] =>
     backups.store
       .list()
@@ -46,7 +49,7 @@ export function addBackups(manager: Manager, wiring: BackupWiring): void {
       .map(keyOf);
   manager.addController({
     name: 'backup',
-    concurrency: AT_ONCE,
+    concurrency: RECONCILES_AT_ONCE,
     reconcile: backupReconciler({
       ...dependencies,
       backupStore: backups.store,
@@ -64,6 +67,10 @@ export function addBackups(manager: Manager, wiring: BackupWiring): void {
     ],
   });
   manager.addRunnable(jobs.closer('backups'));
+}
+
+function atOnce(queue: string): number {
+  return queue === 'remove' ? REMOVALS_AT_ONCE : RECORDS_AT_ONCE;
 }
 
 function backupKeys(delta: Delta<Backup>): Wanted[] {
