@@ -23,7 +23,7 @@ import { missingVolumes } from './choose.ts';
 import { conclude } from './conclude.ts';
 import type { BackupBindingDependencies } from './dependencies.ts';
 import { partsOf } from './dependencies.ts';
-import { fail, writeStatus } from './end.ts';
+import { dataOf, fail, writeStatus } from './end.ts';
 import { backupIDOf, clusterIDOf } from './identity.ts';
 import { prepare } from './prepare.ts';
 import { adoptedStatus, remove } from './remove.ts';
@@ -69,7 +69,12 @@ async function reconcile(
     await restOf(backup, deps, context);
     return expire(backup, deps, context);
   }
-  if (isPaused(backup)) return DONE;
+  if (isPaused(backup)) {
+    const now = new Date(context.clock.now());
+    const status = deriveStatus(backup, carriedOf(backup), { kind: 'paused' }, dataOf(backup), now);
+    await writeStatus(backup, status, deps, context);
+    return DONE;
+  }
   return advance(backup, deps, written, context);
 }
 

@@ -11,9 +11,9 @@ import { hasFinalizer, isPaused } from '../support/annotations.ts';
 import { releaseByForce } from '../support/release.ts';
 import type { BackupBindingDependencies } from './dependencies.ts';
 import { repositoryOf } from './dependencies.ts';
-import { writeStatus } from './end.ts';
+import { dataOf, writeStatus } from './end.ts';
 import type { Input } from './status.ts';
-import { endedStatus } from './status.ts';
+import { carriedOf, deriveStatus, endedStatus } from './status.ts';
 
 const LOOK_AGAIN_MS = 2_000;
 const WAIT_MS = 30_000;
@@ -26,7 +26,15 @@ export async function remove(
   context: ReconcileContext,
 ): Promise<Result> {
   if (!hasFinalizer(backup, FINALIZERS.backup)) return DONE;
-  if (isPaused(backup)) return DONE;
+  const now = new Date(context.clock.now());
+  if (isPaused(backup)) {
+    const isOver = backup.spec.imported !== undefined || hasEnded(backup);
+    const status = isOver
+      ? blockedStatus(backup, repositoryOf(backup, deps)?.status?.nodeName, [PAUSED], now, deps)
+      : deriveStatus(backup, carriedOf(backup), { kind: 'paused' }, [...dataOf(backup), PAUSED], now);
+    await writeStatus(backup, status, deps, context);
+    return DONE;
+  }
   const isImported = backup.spec.imported !== undefined;
   const wasBegun = backup.status?.backupID !== undefined;
   if (!isImported && wasBegun && !hasEnded(backup)) {
@@ -43,20 +51,31 @@ export async function remove(
     return release(backup, message, deps, context);
   }
   const nodeName = repository.status?.nodeName;
-  const blocked = obstacle(nodeName, deps);
-  const now = new Date(context.clock.now());
-  const { metadata, status: said } = backup;
-  const status: BackupStatus = isImported
-    ? {
-        ...adoptedStatus(backup, deps),
-        ...(blocked.length === 0
-          ? {}
-          : { conditions: deriveConditions(said?.conditions, blocked, metadata.generation ?? 0, now) }),
-      }
-    : endedStatus(backup, nodeName, blocked, now);
+  const status = blockedStatus(backup, nodeName, obstacle(nodeName, deps), now, deps);
   await writeStatus(backup, status, deps, context);
   if (nodeName !== undefined && deps.isLost(nodeName)) await releaseByForce(backup, deps, context.signal);
   return { requeueAfterMs: WAIT_MS };
+}
+
+const PAUSED: Input = {
+  type: 'DeletionBlocked',
+  status: 'True',
+  reason: 'Paused',
+  message: 'The backup is paused; it is deleted when that ends.',
+};
+
+/** The same as before, and what its deletion waits for. */
+function blockedStatus(
+  backup: Backup,
+  nodeName: string | undefined,
+  blocked: readonly Input[],
+  now: Date,
+  deps: BackupBindingDependencies,
+): BackupStatus {
+  if (backup.spec.imported === undefined) return endedStatus(backup, nodeName, blocked, now);
+  const generation = backup.metadata.generation ?? 0;
+  const conditions = deriveConditions(backup.status?.conditions, blocked, generation, now);
+  return { ...adoptedStatus(backup, deps), ...(blocked.length === 0 ? {} : { conditions }) };
 }
 
 /** All that the controller says of a Backup that was found in its repository. */

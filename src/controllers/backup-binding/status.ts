@@ -9,7 +9,8 @@ import type { Reason } from '../../api/reasons.ts';
 /** How the Backup is doing. */
 export type Outcome =
   | { readonly kind: 'waiting' | 'failed'; readonly reason: Reason; readonly message: string }
-  | { readonly kind: 'done'; readonly isComplete: boolean; readonly message: string };
+  | { readonly kind: 'done'; readonly isComplete: boolean; readonly message: string }
+  | { readonly kind: 'paused' };
 
 export type Input = ConditionInput<BackupConditionType>;
 
@@ -78,6 +79,11 @@ function summary(outcome: Outcome): readonly Input[] {
   if (outcome.kind === 'done') {
     const { isComplete, message } = outcome;
     return [{ type: 'Ready', status: 'True', reason: isComplete ? 'BackedUp' : 'BackedUpPartly', message }];
+  }
+  if (outcome.kind === 'paused') {
+    const message =
+      'Nothing is begun or written down because the backup is paused, and its deadline goes on; volumes that are being read are read to their end. Remove the annotation to go on.';
+    return [{ type: 'Ready', status: 'Unknown', reason: 'Paused', message }];
   }
   const { kind, reason, message } = outcome;
   return [

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { VolumeBackup } from '../../../src/api/backup.ts';
 import { findCondition } from '../../../src/api/conditions.ts';
-import { FINALIZERS } from '../../../src/api/group.ts';
+import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import { receive } from '../../../src/controllers/support/transit.ts';
 import { condition, storageNode, volume } from '../support/objects.ts';
 import { BackupWorld, backup, READY, repository } from './backup-world.ts';
@@ -33,6 +33,8 @@ const failed = {
     condition('DataComplete', 'False', 'SourceEmpty', 'It is empty.'),
   ],
 } as unknown as NonNullable<VolumeBackup['status']>;
+
+const paused = { annotations: { [ANNOTATIONS.paused]: 'true' } };
 
 describe('a Backup of volumes', () => {
   it('is Ready only when every part has ended well and the whole is written down', async () => {
@@ -167,6 +169,26 @@ describe('a Backup of volumes', () => {
     of.parts.delete(`team/${of.part('two').metadata.name}`);
     await of.settle();
     expect(reason(of)).to.equal('VolumeNotFound');
+  });
+
+  it('says that it is paused, begins and ends nothing meanwhile, and goes on afterwards', async () => {
+    const of = world().add(volume('one', {}, made), backup('b', {}, {}, paused));
+    await of.settle();
+    expect([reason(of), reason(of, 'Reconciling'), of.parts.list()]).to.deep.equal(['Paused', undefined, []]);
+    expect(findCondition(of.backup().conditions, 'Ready')?.status).to.equal('Unknown');
+    of.add(backup('b', {}, of.backup()));
+    await of.settle();
+    expect(reason(of)).to.equal('BackingUp');
+    await of.end('one');
+    await of.settle();
+    of.add(backup('b', {}, of.backup(), paused));
+    await of.record();
+    await of.settle();
+    expect([reason(of), reason(of, 'DataComplete')]).to.deep.equal(['Paused', 'Complete']);
+    expect(of.backup().completionTime).to.equal(undefined);
+    of.add(backup('b', {}, of.backup()));
+    await of.settle();
+    expect(reason(of)).to.equal('BackedUp');
   });
 
   it('gives a node two parts at a time, and a Backup no more than its parallelism', async () => {
@@ -356,6 +378,21 @@ describe('the deletion of a Backup', () => {
     const of = world().add(backup('b', {}, {}, deleting));
     await of.settle();
     expect(of.backups.get('team/b')).to.equal(undefined);
+  });
+
+  it('waits while it is paused, and says so', async () => {
+    const conditions = [condition('Ready', 'True', 'BackedUp'), condition('DataComplete', 'True', 'Complete')];
+    const items = { succeeded: 1, failed: 0, skipped: 0 };
+    const ended = { completionTime: '2026-01-01T00:00:00Z', items, conditions };
+    const of = world().add(backup('b', {}, ended, { ...deleting, ...paused }));
+    await of.settle();
+    expect([reason(of), reason(of, 'DeletionBlocked')]).to.deep.equal(['BackedUp', 'Paused']);
+    of.add(backup('b', {}, of.backup(), deleting));
+    await of.run();
+    expect([reason(of), reason(of, 'DeletionBlocked')]).to.deep.equal(['BackedUp', undefined]);
+    const fresh = world().add(backup('b', {}, {}, { ...deleting, ...paused }));
+    await fresh.settle();
+    expect([reason(fresh), reason(fresh, 'DeletionBlocked')]).to.deep.equal(['Paused', 'Paused']);
   });
 
   it('cancels what runs first, and is then up to the agent', async () => {
