@@ -47,6 +47,7 @@ import type { RestoreDecisions, RestoreResults, RestoreSaid } from './status.ts'
 import { decisionsOf, deriveRestoreStatus, progressSaid, resultsOf } from './status.ts';
 import type { VolumeState } from './volumes.ts';
 import { advanceVolume, ownedBy, safetyNameOf } from './volumes.ts';
+import { wayBack } from './way-back.ts';
 
 export interface BackupRestoreDependencies {
   readonly restores: ReadStore<Restore>;
@@ -312,11 +313,11 @@ function verdictOf(
 ): RestoreSaid {
   const failures = states.flatMap((state) => (state.state === 'failed' ? [state] : []));
   const [first] = failures;
-  const safeties = safetyText(restore);
+  const back = wayBack(restore, restore.status?.volumes ?? [], states);
   if (isCancelled && (first !== undefined || states.length === 0)) {
     return failedBy(
       'RestoreCancelled',
-      `It was cancelled; ${items?.succeeded ?? 0} volumes and objects were restored.${safeties}`,
+      `It was cancelled; ${items?.succeeded ?? 0} volumes and objects were restored.${back}`,
     );
   }
   if (first !== undefined || (items?.failed ?? 0) > 0) {
@@ -325,7 +326,7 @@ function verdictOf(
     const said = first === undefined ? 'Objects could not be restored; status.skipped names them.' : first.message;
     return failedBy(
       reason,
-      `${items?.failed ?? 0} of ${total(items)} volumes and objects were not restored. ${said}${safeties}`,
+      `${items?.failed ?? 0} of ${total(items)} volumes and objects were not restored. ${said}${back}`,
     );
   }
   if (restore.spec.dryRun === true) {
@@ -335,14 +336,6 @@ function verdictOf(
   const skipped = (items?.skipped ?? 0) === 0 ? '' : ` ${items?.skipped} objects were left as they are.`;
   const message = `${items?.succeeded ?? 0} volumes and objects of backup "${restore.status?.backupID}" were restored; what was written was read back and compared.${skipped}`;
   return { kind: 'succeeded', reason: 'Restored', message };
-}
-
-/** Where what was replaced is. */
-function safetyText(restore: Restore): string {
-  const planned = restore.status?.volumes ?? [];
-  const names = planned.flatMap((one) => safetyNameOf(restore, one, planned) ?? []);
-  if (names.length === 0) return '';
-  return ` What volumes had before is in Snapshot ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' …' : ''}, if it was made.`;
 }
 
 /** Ends it, once nothing of it is going on any more. */

@@ -1,4 +1,5 @@
 /** What a VolumeRestore does: it finds the part of the backup, lets the engine write it, and believes what was read back. */
+import { findCondition } from '../../api/conditions.ts';
 import { formatBytes, quantityToBigInt } from '../../api/quantity.ts';
 import type { VolumeRestore } from '../../api/volume-restore.ts';
 import { BackupError } from '../../backup/backup-error.ts';
@@ -42,14 +43,14 @@ export async function restoreVolume(work: RestoreWork, call: LongCall): Promise<
   refuseForeign(work, opened);
   const totalBytes = sizeOf(await driver.usage(words, signal).catch(() => undefined));
   refuseTooSmall(work, entry, totalBytes);
-  refuseHalfSkipped(work);
+  const existingFiles = existingFilesOf(work);
   if (!isDryRun) await work.onBegin();
   const request: RestoreRequest = {
     snapshotId: spec.snapshotID ?? entry.snapshotID,
     sourcePath: DATA_PATH,
     target: { directory: opened.directory, ...(opened.device === undefined ? {} : { device: opened.device }) },
     include: spec.paths ?? [],
-    existingFiles: spec.existingFiles,
+    existingFiles,
     dryRun: isDryRun,
     verify: !isDryRun,
   };
@@ -71,11 +72,21 @@ function sizeOf(usage: Usage | undefined): bigint | undefined {
   return usage === undefined || usage.totalBytes <= usage.usedBytes ? undefined : usage.totalBytes;
 }
 
-/** A file that a kill left half written looks like one that was there, which Skip keeps. */
-function refuseHalfSkipped({ restore, isFirst }: RestoreWork): void {
-  if (restore.spec.existingFiles !== 'Skip' || restore.spec.dryRun === true || isFirst) return;
-  const message =
-    'it was interrupted, and with existingFiles Skip a file that is half written cannot be told from one that was there; make a new Restore with Overwrite';
+/**
+ * A file that a kill, or a server that went away, left half written looks like one that was there, which Skip keeps. In a new
+ * volume nothing was there: all of it is ours, and written anew where it is not as it should be.
+ */
+function existingFilesOf({ restore, isFirst }: RestoreWork): RestoreRequest['existingFiles'] {
+  const { existingFiles, dryRun, mode, safetySnapshotRef } = restore.spec;
+  if (existingFiles !== 'Skip' || dryRun === true || isFirst) return existingFiles;
+  if (mode === 'New') return 'Overwrite';
+  const ready = findCondition(restore.status?.conditions, 'Ready');
+  const why = ready === undefined || ready.reason === 'Restoring' ? '' : ` (${ready.message})`;
+  const advice =
+    safetySnapshotRef === undefined
+      ? 'make a new Restore with Overwrite'
+      : `go back to the Snapshot "${safetySnapshotRef.name}" and make a new Restore, or make one with Overwrite`;
+  const message = `it was interrupted${why}, and with existingFiles Skip a file that is half written cannot be told from one that was there: ${advice}`;
   throw new DriverError('RestoreFailed', message, { terminal: true });
 }
 

@@ -327,9 +327,35 @@ describe('volumes that a Restore writes into', () => {
       condition('Ready', 'False', 'RestoreCancelled'),
       condition('Stalled', 'True', 'RestoreCancelled'),
     ];
-    await on.end('data', { nodeName: 'a', completionTime: LONG_AGO, conditions });
+    await on.end('data', { nodeName: 'a', startTime: LONG_AGO, completionTime: LONG_AGO, conditions });
     await on.settle();
-    expect(on.ready).to.match(/^False RestoreCancelled .*Snapshot r-safety/);
+    expect(on.ready).to.match(/^False RestoreCancelled .*"clawstore snapshot revert r-safety -n team" takes it back/);
+  });
+
+  it('that have failed are told how to become what they were, if anything was written', async () => {
+    const failed = [condition('Ready', 'False', 'NoSpace', 'It is full.'), condition('Stalled', 'True', 'NoSpace')];
+    const ended = { nodeName: 'a', completionTime: LONG_AGO, conditions: failed };
+    const both = await begun({}, there(), there('models'));
+    await both.read(documentOf([volumeEntry('data'), volumeEntry('models')]));
+    await both.settle();
+    await both.end('data', { ...ended, startTime: LONG_AGO });
+    await both.end('models', { ...DONE, nodeName: 'a', startTime: LONG_AGO });
+    await both.settle();
+    expect(both.ready).to.match(
+      /^False NoSpace .*It is full\. Volume "data" may have a part of the backup now; "clawstore snapshot revert r-data-safety -n team" takes it back .* Volume "models" has what the backup had; "clawstore snapshot revert r-models-safety/,
+    );
+    const unbegun = await begun({}, there());
+    await unbegun.read();
+    await unbegun.settle();
+    await unbegun.end('data', ended);
+    await unbegun.settle();
+    expect(unbegun.ready).to.match(/^False NoSpace .*It is full\.$/);
+    const bare = await begun({ safetySnapshot: false }, there());
+    await bare.read();
+    await bare.settle();
+    await bare.end('data', { ...ended, startTime: LONG_AGO });
+    await bare.settle();
+    expect(bare.ready).to.match(/may have a part of the backup now, and no safety Snapshot was asked for/);
   });
 
   it('are not begun when it was cancelled before', async () => {

@@ -127,6 +127,17 @@ describe('a restore of one volume on its node', () => {
     await skipping.volumeRestore();
     expect(readyOf(skipping)).to.match(/^False RestoreFailed .*half written/);
     expect([skipping.engine.requests.length, typesOf(skipping)]).to.deep.equal([0, ['Ready=False', 'Stalled=True']]);
+    const gone = { ...begun, conditions: [condition('Ready', 'False', 'ServerUnreachable', 'no answer')] };
+    const kept = { existingFiles: 'Skip', safetySnapshotRef: { name: 'vr-safety' } } as const;
+    const told = world({ status: gone, spec: kept });
+    told.add(snapshot('vr-safety', {}, { readyToUse: true }));
+    await told.volumeRestore();
+    expect(readyOf(told)).to.match(/^False RestoreFailed .*\(no answer\).*go back to the Snapshot "vr-safety"/);
+    // Nothing was in a new volume: half a file is ours, and written anew.
+    const fresh = world({ status: begun, spec: { existingFiles: 'Skip', mode: 'New' } });
+    await fresh.volumeRestore();
+    expect(readyOf(fresh)).to.match(/^True Restored/);
+    expect(fresh.engine.requests.map(({ existingFiles }) => existingFiles)).to.deep.equal(['Overwrite']);
     const unbegun = world({ spec: { existingFiles: 'Skip' } });
     await unbegun.volumeRestore();
     expect(readyOf(unbegun)).to.match(/^True Restored/);
