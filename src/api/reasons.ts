@@ -234,6 +234,7 @@ export const REASONS = {
   SourceUnreachable: 'The source cannot be read; what was applied stays. Tried again.',
   SourceRefused: 'The source is too large, or is no folder or repository of manifests; what was applied stays.',
   PruneRefused: 'The source has no object any more, which is more likely a mistake than an order: nothing is deleted.',
+  DestinationInVolume: 'The repository lies in a volume that is to be backed up to it, or restored from it.',
 } as const satisfies Readonly<Record<string, string>>;
 
 /** A reason constant, e.g. `'NodeLost'`. */

@@ -67,6 +67,8 @@ export type BackupErrorCode =
   | 'TooLarge'
   /** The source, target or file repository is not there, or may not be used; the message says why. */
   | 'DirectoryUnusable'
+  /** The repository lies in what is backed up to it, or restored from it, under whatever name. */
+  | 'DestinationInVolume'
   /** No space, or no quota, is left where it writes. */
   | 'NoSpace'
   /** Nothing moved for too long. */
@@ -101,6 +103,7 @@ const BY_NODE_CODE: Partial<Record<NodeErrorCode, BackupErrorCode>> = {
   PermissionDenied: 'DirectoryUnusable',
   ForeignMount: 'DirectoryUnusable',
   MountBelow: 'DirectoryUnusable',
+  WithinOther: 'DestinationInVolume',
   // Of the programs that are run on the way, mount.nfs is the one that fails.
   CommandFailed: 'Unreachable',
   VerificationFailed: 'Unreachable',

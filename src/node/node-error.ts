@@ -79,6 +79,8 @@ export type NodeErrorCode =
   | 'VerificationFailed'
   /** A mount below the directory that was to be removed. */
   | 'MountBelow'
+  /** A directory that must not lie in another one does, under whatever name. */
+  | 'WithinOther'
   /** The directory belongs to a project (of a quota) that is not the one that was meant. */
   | 'OtherProject'
   /** The name of a server has no address. */

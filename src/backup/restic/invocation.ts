@@ -104,7 +104,7 @@ function placesOf(location: RepositoryLocation, readOnly: boolean, make: boolean
       return caBundle === undefined ? [] : [{ kind: 'file', at: CA, content: Buffer.from(caBundle) }];
     }
     case 'directory':
-      return [{ kind: 'directory', at: REPOSITORY, source: location.directory, readOnly, make }];
+      return [{ kind: 'directory', at: REPOSITORY, source: location.directory, readOnly, make, apart: true }];
     case 'nfs': {
       const { server, path, subPath, mountOptions: options } = location;
       return [{ kind: 'nfs', at: REPOSITORY, server, path, subPath, options, readOnly, make }];

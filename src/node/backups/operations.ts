@@ -36,6 +36,8 @@ export type EnginePlace =
       readonly make?: boolean;
       /** Refused with `MountBelow` where anything is mounted below it: what removes directories must not meet that. */
       readonly alone?: boolean;
+      /** Refused with `WithinOther` where it lies in the directory of another place, by another mount of the same too. */
+      readonly apart?: boolean;
     }
   | { readonly kind: 'file'; readonly at: string; readonly content: Uint8Array }
   | {

@@ -19,6 +19,7 @@ import {
   MS_SLAVE,
   UMOUNT_NOFOLLOW,
 } from '../helper/libc.ts';
+import type { Located } from '../helper/location.ts';
 import { makeBeneath, openBeneath, openRoot } from '../helper/open-beneath.ts';
 import { components } from '../helper/paths.ts';
 import { targetName } from '../helper/target.ts';
@@ -52,6 +53,7 @@ export async function enterPrivateMounts(
   // By their names as they lead now; in the new namespace much is gone.
   const trees = places.filter((place) => place.kind === 'directory').map((place) => openTree(context, place));
   try {
+    refuseWithin(trees);
     mkdirSync(ENGINE_ROOT, { recursive: true, mode: 0o755 });
     libc.unshareMounts();
     // Before anything is taken down: nothing of what happens here may reach other namespaces, and an unmount there must
@@ -68,11 +70,27 @@ export async function enterPrivateMounts(
   if (hostname !== undefined) libc.setHostname(hostname);
 }
 
+interface PlacedTree {
+  readonly place: Place<'directory'>;
+  readonly tree: Fd;
+  readonly located: Located;
+}
+
+/** By filesystem and the path in it: the names of a directory say nothing where it is mounted twice. */
+function refuseWithin(trees: readonly PlacedTree[]): void {
+  for (const { place, located } of trees.filter((one) => one.place.apart === true)) {
+    const other = trees.find(
+      (one) =>
+        one.place !== place && one.located.device === located.device && isAtOrBelow(located.root, one.located.root),
+    );
+    if (other === undefined) continue;
+    const message = `${located.realPath} lies in ${other.located.realPath}, as the filesystem has it`;
+    throw new NodeError('WithinOther', message, { path: located.realPath });
+  }
+}
+
 /** The directory through a mount that nobody can see yet. */
-function openTree(
-  context: HelperContext,
-  place: Place<'directory'>,
-): { readonly place: Place<'directory'>; readonly tree: Fd } {
+function openTree(context: HelperContext, place: Place<'directory'>): PlacedTree {
   const { libc, table } = context;
   using source = openDirectory(context, place);
   const { device, realPath } = source.located;
@@ -87,7 +105,7 @@ function openTree(
   const tree = new Fd(libc, libc.openTree(source.fd.number, '', { recursive: false }));
   try {
     setAttributes(libc, tree, place.readOnly);
-    return { place, tree };
+    return { place, tree, located: source.located };
   } catch (error) {
     tree[Symbol.dispose]();
     throw error;

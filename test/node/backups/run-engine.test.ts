@@ -112,6 +112,29 @@ describe('running an engine', function () {
     }
   });
 
+  it('refuses one that lies in another and must not, also where that is mounted a second time', async () => {
+    mkdirSync(join(place.data, 'whole/inner/deep'), { recursive: true });
+    for (const name of ['wholesome', 'again', 'inner-again']) mkdirSync(join(place.data, name));
+    execFileSync('mount', ['--bind', join(place.data, 'whole'), join(place.data, 'again')]);
+    execFileSync('mount', ['--bind', join(place.data, 'whole/inner'), join(place.data, 'inner-again')]);
+    const run = (inner: string, outer: string): Promise<Ran> =>
+      sh('true', [directory(inner, 'repository', { apart: true }), directory(outer, 'source/data')]);
+    try {
+      for (const inner of ['whole', 'whole/inner', 'again/inner/deep', 'inner-again', 'inner-again/deep']) {
+        expect(await rejection(run(inner, 'whole')), inner).to.include({ code: 'WithinOther', retryable: false });
+      }
+      expect(await rejection(run('whole/inner/deep', 'inner-again'))).to.include({ code: 'WithinOther' });
+      for (const [inner, outer] of [
+        ['wholesome', 'whole'],
+        ['again', 'inner-again'],
+      ] as const) {
+        expect((await run(inner, outer)).status, inner).to.equal(0);
+      }
+    } finally {
+      for (const name of ['again', 'inner-again']) execFileSync('umount', [join(place.data, name)]);
+    }
+  });
+
   it('makes a directory of ours where it is missing, and follows no link', async () => {
     await sh('touch cache/used', [directory('made/cache', 'cache', { readOnly: false, make: true })]);
     expect(existsSync(join(place.data, 'made/cache/used'))).to.equal(true);
