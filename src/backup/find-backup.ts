@@ -44,8 +44,26 @@ export async function findBackup(
     const parts = snapshots.length === 0 ? '' : ' (parts of it are there, of a backup that did not end)';
     throw new BackupError('NotFound', `the repository has no backup "${backupID}"${parts}`);
   }
+  const known = documentsOf(engine);
+  const read = known.get(newest.snapshotId);
+  if (read !== undefined) return { ...newest, document: read };
   const content = await engine.readContent(access, newest.snapshotId, `/${BACKUP_FILE}`, MAX_DOCUMENT_BYTES, signal);
-  return { ...newest, document: parseDocument(content, backupID) };
+  const document = parseDocument(content, backupID);
+  if (content.length <= MAX_KNOWN_BYTES) known.set(newest.snapshotId, document);
+  for (const id of [...known.keys()].slice(0, -MOST_KNOWN)) known.delete(id);
+  return { ...newest, document };
+}
+
+/** Documents that are remembered, and how large each may be: all volumes of a restore ask for the same one. */
+const MOST_KNOWN = 16;
+const MAX_KNOWN_BYTES = 256 * 1024;
+const knownDocuments = new WeakMap<ReadingEngine, Map<string, BackupDocument>>();
+
+/** By what the engine calls them: that never means other content. It is asked each time whether they are still there. */
+function documentsOf(engine: ReadingEngine): Map<string, BackupDocument> {
+  const known = knownDocuments.get(engine) ?? new Map<string, BackupDocument>();
+  knownDocuments.set(engine, known);
+  return known;
 }
 
 /** Path, in its snapshot, of what a volume had in it. */

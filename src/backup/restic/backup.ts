@@ -2,10 +2,17 @@
 import type { EnginePlace } from '../../node/backups/operations.ts';
 import { ENGINE_ROOT } from '../../node/backups/operations.ts';
 import { BackupError } from '../backup-error.ts';
-import type { BackupProgress, BackupRequest, BackupSummary, RepositoryAccess, SourceEntry } from '../engine.ts';
+import type {
+  BackupProgress,
+  BackupRequest,
+  BackupSummary,
+  RepositoryAccess,
+  SnapshotRecord,
+  SourceEntry,
+} from '../engine.ts';
 import { SOURCE_ROOT } from '../engine.ts';
 import { failureOf } from './failures.ts';
-import { backupSummaryOf, ItemErrorList, parseMessage, progressOf } from './messages.ts';
+import { backupSummaryOf, ItemErrorList, parseMessage, progressOf, snapshotSummaryOf } from './messages.ts';
 import { checkSnapshotId, pathBelow, patternOf, tagArguments } from './patterns.ts';
 import type { ResticRunner } from './runner.ts';
 import { listSnapshots } from './snapshots.ts';
@@ -18,6 +25,12 @@ const READERS = 4;
 /** Some files could not be read; the snapshot was made. */
 const PARTIAL = 3;
 
+/** What was made, and what a list of snapshots says of it; undefined where the version does not tell all of that. */
+export interface MadeSnapshot {
+  readonly summary: BackupSummary;
+  readonly record: SnapshotRecord | undefined;
+}
+
 export async function backUp(
   runner: ResticRunner,
   version: string,
@@ -25,7 +38,7 @@ export async function backUp(
   request: BackupRequest,
   onProgress: (progress: BackupProgress) => void,
   signal: AbortSignal,
-): Promise<BackupSummary> {
+): Promise<MadeSnapshot> {
   const { source, ignoreInode = false, exclude = [], parent, host, tags } = request;
   const hidden = checkSource(source.path);
   const errors = new ItemErrorList(source.path);
@@ -63,7 +76,20 @@ export async function backUp(
   if (status === PARTIAL && errors.value.count === 0) errors.add('', words);
   const result = summary === undefined ? undefined : backupSummaryOf(summary, status, errors.value);
   if (result === undefined) throw new BackupError('EngineFailed', `no snapshot was made: ${words}`);
-  return { ...result, snapshotId: await wholeId(runner, access, result.snapshotId, signal) };
+  const snapshotId = await wholeId(runner, access, result.snapshotId, signal);
+  return { summary: { ...result, snapshotId }, record: recordOf(summary, snapshotId, request) };
+}
+
+/** As it is written into the repository: from 0.18 on the time is told, too. */
+function recordOf(
+  said: Readonly<Record<string, unknown>> | undefined,
+  id: string,
+  { host, tags, source }: BackupRequest,
+): SnapshotRecord | undefined {
+  const time = said?.['backup_start'];
+  if (said === undefined || typeof time !== 'string') return undefined;
+  const own = { host, tags, otherTags: [], paths: [source.path], original: undefined };
+  return { id, time, ...own, summary: snapshotSummaryOf(said) };
 }
 
 /**

@@ -8,12 +8,13 @@ import { backUp } from './backup.ts';
 import { check } from './check.ts';
 import { initialize } from './initialize.ts';
 import { holderOfRun } from './invocation.ts';
+import { KnownSnapshots } from './known-snapshots.ts';
 import { listLocks, removeLocks, removeLocksOf } from './locks.ts';
 import { openRepository } from './open.ts';
-import { checkSnapshotId, tagArguments } from './patterns.ts';
+import { checkSnapshotId } from './patterns.ts';
 import { restore } from './restore.ts';
 import { ResticRunner, type Run } from './runner.ts';
-import { changeTags, forget, listEntries, listSnapshots } from './snapshots.ts';
+import { changeTags, findSnapshots, forget, listEntries } from './snapshots.ts';
 import { repositoriesBelow, sizeOf, tidy } from './storage.ts';
 import { featuresOf, parseVersion } from './version.ts';
 
@@ -33,10 +34,11 @@ export interface ResticOptions {
 export function createResticEngine(node: Pick<NodeLayer, 'call'>, options: ResticOptions = {}): BackupEngine {
   const { program = 'restic', initializeMs = INITIALIZE_MS } = options;
   const runner = new ResticRunner(node, program);
-  let known: EngineFeatures | undefined;
+  const known = new KnownSnapshots();
+  let features: EngineFeatures | undefined;
 
   const probe = async (signal: AbortSignal): Promise<EngineFeatures> => {
-    if (known !== undefined) return known;
+    if (features !== undefined) return features;
     const lacking = (message: string): EngineFeatures => ({
       version: undefined,
       lacking: [{ feature: 'Engine', message }],
@@ -44,8 +46,8 @@ export function createResticEngine(node: Pick<NodeLayer, 'call'>, options: Resti
     try {
       const version = parseVersion(await runner.version(signal));
       if (version === undefined) return lacking(`${program} does not say that it is restic`);
-      known = featuresOf(version);
-      return known;
+      features = featuresOf(version);
+      return features;
     } catch (thrown) {
       if (signal.aborted) throw BackupError.from(thrown);
       return lacking(`restic does not run: ${BackupError.from(thrown).message}`);
@@ -92,6 +94,13 @@ export function createResticEngine(node: Pick<NodeLayer, 'call'>, options: Resti
     return use(access, signal, work);
   };
 
+  const makeSnapshot: BackupEngine['backup'] = (access, request, onProgress, signal) =>
+    write(access, signal, async (own, version) => {
+      const { summary, record } = await backUp(runner, version, own, request, onProgress, signal);
+      if (record !== undefined) known.add(access, record);
+      return summary;
+    });
+
   return {
     probe,
     open: (access, signal) => use(access, signal, (own) => openRepository(runner, own, signal)),
@@ -101,15 +110,14 @@ export function createResticEngine(node: Pick<NodeLayer, 'call'>, options: Resti
       return initialize(runner, access, initializeMs, signal);
     },
     repositoriesBelow: (access, signal) => repositoriesBelow(runner, access, signal),
-    backup: (access, request, onProgress, signal) =>
-      write(access, signal, (own, version) => backUp(runner, version, own, request, onProgress, signal)),
+    backup: makeSnapshot,
     backupContent(access, { path, files, host, tags }, signal) {
       const entries = [...files].map(([name, content]) => ({ name, content }));
       const request = { source: { path, entries }, host, tags };
-      return write(access, signal, (own, version) => backUp(runner, version, own, request, () => undefined, signal));
+      return makeSnapshot(access, request, () => undefined, signal);
     },
     snapshots: (access, { tags = {} }, signal) =>
-      use(access, signal, (own) => listSnapshots(runner, own, tagArguments(tags), signal)),
+      use(access, signal, (own) => findSnapshots(runner, own, tags, known, signal)),
     readContent: (access, snapshotId, path, maxBytes, signal) =>
       use(access, signal, (own) => {
         const args = ['dump', '--', checkSnapshotId(snapshotId), path];
@@ -123,7 +131,7 @@ export function createResticEngine(node: Pick<NodeLayer, 'call'>, options: Resti
       if (snapshotIds.length > 0) await write(access, signal, (own) => forget(runner, own, snapshotIds, signal));
     },
     tag: (access, snapshotIds, change, signal) =>
-      write(access, signal, (own) => changeTags(runner, own, snapshotIds, change, signal)),
+      write(access, signal, (own) => changeTags(runner, own, snapshotIds, change, known, signal)),
     prune: (access, request, onProgress, signal) =>
       write(access, signal, (own) => prune(runner, own, request, onProgress, signal)),
     check: (access, request, onProgress, signal) =>

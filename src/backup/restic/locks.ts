@@ -6,6 +6,7 @@ import { BackupError } from '../backup-error.ts';
 import type { LockRecord, RepositoryAccess } from '../engine.ts';
 import { withBucket } from '../s3-repository.ts';
 import { holderOf, REPOSITORY_PATH } from './invocation.ts';
+import { listNames } from './names.ts';
 import { checkLockId } from './patterns.ts';
 import type { ResticRunner } from './runner.ts';
 
@@ -53,6 +54,8 @@ async function lockIds(
   access: RepositoryAccess,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
+  const names = await listNames(runner, access, signal);
+  if (names !== undefined) return names.locks;
   const said = await runner.output(unlocked(access), { args: ['list', 'locks'] }, signal);
   return said
     .toString('latin1')

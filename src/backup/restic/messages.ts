@@ -6,6 +6,7 @@ import type {
   ItemErrors,
   RestoreSummary,
   SnapshotRecord,
+  SnapshotSummary,
   TreeEntry,
 } from '../engine.ts';
 import { MOST_ITEM_ERRORS, SOURCE_ROOT } from '../engine.ts';
@@ -109,14 +110,16 @@ export function snapshotOf(said: Message): SnapshotRecord {
     ...parseTags((said['tags'] as readonly string[] | null | undefined) ?? []),
     paths: (said['paths'] as readonly string[] | null | undefined) ?? [],
     original: typeof said['original'] === 'string' ? said['original'] : undefined,
-    summary:
-      summary === undefined || summary === null
-        ? undefined
-        : {
-            files: count(summary['total_files_processed']),
-            bytesProcessed: bytes(summary['total_bytes_processed']),
-            bytesAddedPacked: optionalBytes(summary['data_added_packed']),
-          },
+    summary: summary === undefined || summary === null ? undefined : snapshotSummaryOf(summary),
+  };
+}
+
+/** Of a snapshot in a list, and of one that was made just now. */
+export function snapshotSummaryOf(said: Message): SnapshotSummary {
+  return {
+    files: count(said['total_files_processed']),
+    bytesProcessed: bytes(said['total_bytes_processed']),
+    bytesAddedPacked: optionalBytes(said['data_added_packed']),
   };
 }
 

@@ -1,7 +1,9 @@
 /** The snapshots of a repository: which there are, what is in them, and their tags. */
 import { BackupError } from '../backup-error.ts';
 import type { RepositoryAccess, SnapshotRecord, Tags, TreeEntry } from '../engine.ts';
+import { compareTimes, type KnownSnapshots } from './known-snapshots.ts';
 import { parseMessage, snapshotOf, treeEntryOf } from './messages.ts';
+import { listNames } from './names.ts';
 import { checkSnapshotId, nameableAbove, tagArguments } from './patterns.ts';
 import type { ResticRunner } from './runner.ts';
 
@@ -22,11 +24,24 @@ export async function listSnapshots(
   const filter = tags.length === 0 ? [] : [`--tag=${tags.join(',')}`];
   const said = await runner.output(access, { args: ['snapshots', '--json', ...filter] }, signal);
   const list = JSON.parse(said.toString('utf8')) as readonly Readonly<Record<string, unknown>>[] | null;
-  return (list ?? []).map(snapshotOf).toSorted((one, other) => compareTimes(one.time, other.time));
+  return (list ?? []).map(snapshotOf).toSorted(compareTimes);
 }
 
-function compareTimes(one: string, other: string): number {
-  return Date.parse(one) - Date.parse(other);
+/** All of them, or those that have every one of the tags. No listing where nothing has changed since the last one. */
+export async function findSnapshots(
+  runner: ResticRunner,
+  access: RepositoryAccess,
+  tags: Tags,
+  known: KnownSnapshots,
+  signal: AbortSignal,
+): Promise<readonly SnapshotRecord[]> {
+  const wanted = tagArguments(tags);
+  const names = await listNames(runner, access, signal);
+  if (names === undefined || names.snapshots.length > known.most) return listSnapshots(runner, access, wanted, signal);
+  const recalled = known.recall(access, names);
+  const all = recalled ?? (await listSnapshots(runner, access, [], signal));
+  if (recalled === undefined) known.keep(access, names, all);
+  return all.filter((record) => Object.entries(tags).every(([key, value]) => record.tags[key] === value));
 }
 
 export async function listEntries(
@@ -105,11 +120,12 @@ export async function changeTags(
   access: RepositoryAccess,
   snapshotIds: readonly string[],
   change: { readonly add: Tags; readonly remove: readonly string[] },
+  known: KnownSnapshots,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> {
   const add = tagArguments(change.add);
   const ids = snapshotIds.map(checkSnapshotId);
-  const before = (await listSnapshots(runner, access, [], signal)).filter(({ id }) => ids.includes(id));
+  const before = (await findSnapshots(runner, access, {}, known, signal)).filter(({ id }) => ids.includes(id));
   const missing = ids.find((id) => !before.some((snapshot) => snapshot.id === id));
   if (missing !== undefined) throw new BackupError('NotFound', `there is no snapshot ${missing}`);
   const dropped = new Set([...change.remove, ...Object.keys(change.add)]);
@@ -120,7 +136,7 @@ export async function changeTags(
   const flags = [...add.map((tag) => `--add=${tag}`), ...[...remove].map((tag) => `--remove=${tag}`)];
   if (ids.length === 0 || flags.length === 0) return new Map(ids.map((id) => [id, id]));
   await runner.succeed(access, { args: ['tag', ...flags, '--', ...ids] }, signal);
-  const after = await listSnapshots(runner, access, [], signal);
+  const after = await findSnapshots(runner, access, {}, known, signal);
   return new Map(
     before.map(({ id, original = id, time }) => {
       const now = after.find((each) => each.id === id || (each.original === original && each.time === time));

@@ -4,7 +4,7 @@ import { chmodSync, linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync,
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import type { RepositoryAccess, TreeEntry } from '../../../src/backup/engine.ts';
+import type { RepositoryAccess, SnapshotRecord, TreeEntry } from '../../../src/backup/engine.ts';
 import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
 import { filesOf, makeHostileTree } from '../hostile-tree.ts';
 import type { TreeFeature } from '../snapshot-contract.ts';
@@ -135,6 +135,20 @@ for (const version of VERSIONS) {
       }
     });
 
+    itAtTheEnds('backs up nothing that the repository lies in, whatever that is called', async () => {
+      const own = await world.repository();
+      const again = world.directory('again');
+      execFileSync('mount', ['--bind', place.data, again.path]);
+      try {
+        expect(await rejection(world.backup(own, again.path))).to.include({
+          code: 'DestinationInVolume',
+          retryable: false,
+        });
+      } finally {
+        execFileSync('umount', [again.path]);
+      }
+    });
+
     itAtTheEnds('keeps documents from memory beside the data, and reads them back', async () => {
       const source = world.directory('with-document');
       writeFileSync(join(source.path, 'file'), 'data');
@@ -206,6 +220,34 @@ for (const version of VERSIONS) {
       const pruned = await world.engine.prune(own, {}, () => undefined, soon());
       expect(pruned.bytesAfter <= pruned.bytesBefore).to.equal(true);
       expect(await world.engine.size(own, soon())).to.equal(pruned.bytesAfter);
+    });
+
+    itAtTheEnds('opens a repository no more often than something has happened in it, and misses nothing', async () => {
+      const own = await world.repository();
+      const source = world.directory('known');
+      writeFileSync(join(source.path, 'file'), 'x');
+      const tags = { kind: 'volume', id: '1' };
+      const list = (): Promise<readonly SnapshotRecord[]> => world.engine.snapshots(own, { tags }, soon());
+      expect(await list()).to.deep.equal([]);
+      world.runs.length = 0;
+      const { snapshotId } = await world.backup(own, source.path, { tags });
+      const listed = await list();
+      expect(listed.map(({ id }) => id)).to.deep.equal([snapshotId]);
+      // 0.14 does not say when it began.
+      if (world.isOld) expect(world.runs).to.include('snapshots');
+      else expect(world.runs).to.deep.equal(['backup']);
+      world.runs.length = 0;
+      expect(await list()).to.deep.equal(listed);
+      expect(await world.engine.locks(own, soon())).to.deep.equal([]);
+      expect(world.runs).to.deep.equal([]);
+
+      const other = new EngineWorld(place, version);
+      expect(await other.engine.snapshots(own, { tags }, soon())).to.deep.equal(listed);
+      const theirs = await other.backup(own, source.path, { tags });
+      await other.engine.forget(own, [snapshotId], soon());
+      expect((await list()).map(({ id }) => id)).to.deep.equal([theirs.snapshotId]);
+      const guess = { ...own, password: 'a guess' };
+      expect(await rejection(world.engine.snapshots(guess, {}, soon()))).to.include({ code: 'WrongPassword' });
     });
 
     itAtTheEnds('lists what is in a snapshot, whole or below some paths', async () => {

@@ -11,6 +11,8 @@ import type {
 } from '../../../src/backup/engine.ts';
 import { SOURCE_ROOT } from '../../../src/backup/engine.ts';
 import { createResticEngine, type ResticOptions } from '../../../src/backup/restic/engine.ts';
+import type { RunEngine } from '../../../src/node/backups/operations.ts';
+import type { NodeLayer } from '../../../src/node/layer.ts';
 import { type Place, soon } from '../../node/support.ts';
 import { cheapen } from '../../support/harness/restic-key.ts';
 
@@ -29,18 +31,44 @@ export function resticOf(version: ResticVersion): string {
   return path;
 }
 
+const COMMANDS = [
+  'backup',
+  'cat',
+  'check',
+  'dump',
+  'find',
+  'forget',
+  'init',
+  'list',
+  'ls',
+  'prune',
+  'restore',
+  'snapshots',
+  'tag',
+];
+
 /** One version in one place, with shorter words for what most tests do. */
 export class EngineWorld {
   readonly engine: BackupEngine;
   readonly place: Place;
   readonly version: ResticVersion;
+  /** Commands of restic that were run, `snapshots` for one. */
+  readonly runs: string[] = [];
   #count = 0;
   #template: Promise<string> | undefined;
 
   constructor(place: Place, version: ResticVersion, options: Omit<ResticOptions, 'program'> = {}) {
     this.place = place;
     this.version = version;
-    this.engine = createResticEngine(place.layer, { ...options, program: resticOf(version) });
+    const program = resticOf(version);
+    const node: Pick<NodeLayer, 'call'> = {
+      call: (operation, params, callOptions) => {
+        const argv = operation === 'runEngine' ? (params as RunEngine).argv : [];
+        if (argv[0] === program) this.runs.push(argv.find((word) => COMMANDS.includes(word)) ?? '');
+        return place.layer.call(operation, params, callOptions);
+      },
+    };
+    this.engine = createResticEngine(node, { ...options, program });
   }
 
   get isOld(): boolean {
