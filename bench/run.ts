@@ -13,6 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { api } from './cases/api.ts';
+import { backupObjects } from './cases/backup-objects.ts';
+import { backups } from './cases/backups.ts';
 import { cli } from './cases/cli.ts';
 import { emptyDirs } from './cases/emptydir.ts';
 import { healing } from './cases/healing.ts';
@@ -37,6 +39,8 @@ const CASES: readonly Case[] = [
   emptyDirs,
   snapshots,
   snapshotTrees,
+  backups,
+  backupObjects,
   lifecycle,
   mountLatencies,
   s3Throughput,

@@ -35,7 +35,14 @@ export function readAccess(kubeconfig: string): ApiAccess {
   return { server: cluster.server, token: user.token, ca };
 }
 
-export type Plural = 'volumes' | 'volumemounts' | 'storagenodes' | 'volumeclasses';
+export type Plural =
+  | 'volumes'
+  | 'volumemounts'
+  | 'storagenodes'
+  | 'volumeclasses'
+  | 'backups'
+  | 'backuprepositories'
+  | 'backupschedules';
 
 export interface ObjectShape {
   readonly metadata: {

@@ -123,7 +123,8 @@ const native = ((): { readonly set: Native; readonly list: Native; readonly get:
   };
 })();
 
-function setAttribute(path: string, name: string, value: Buffer): void {
+/** xattr(7). */
+export function setAttribute(path: string, name: string, value: Buffer): void {
   if (native.set(path, name, value, value.length, 0) !== 0) throw new Error(`${path} cannot have ${name}`);
 }
 
