@@ -17,13 +17,13 @@ import type { Failure } from '../support/failure.ts';
 import { failureOf, retryOf } from '../support/failure.ts';
 import type { JobSpec, JobState, Jobs } from '../support/jobs.ts';
 import { SHORT_WAIT_MS } from '../support/jobs.ts';
+import { Pace } from '../support/pace.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { isFinal, restoreVolume } from './act.ts';
 import type { Prepared } from './checks.ts';
 import { nextVolumeRestoreStep } from './checks.ts';
 import type { VolumeRestoreDependencies } from './observe.ts';
 import { observeVolumeRestore } from './observe.ts';
-import { Pace } from './pace.ts';
 import type { Underway, VolumeRestoreOutcome } from './status.ts';
 import { deriveVolumeRestoreStatus } from './status.ts';
 

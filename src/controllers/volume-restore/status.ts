@@ -10,8 +10,9 @@ import type {
   VolumeRestoreStatus,
 } from '../../api/volume-restore.ts';
 import { DATA_DIRECTORY } from '../../backup/catalogue.ts';
-import type { BackupProgress, ItemErrors, RestoreSummary } from '../../backup/engine.ts';
+import type { ItemErrors, RestoreSummary } from '../../backup/engine.ts';
 import type { Failure } from '../support/failure.ts';
+import { progressOf } from '../support/pace.ts';
 import { progressText } from '../support/progress-text.ts';
 import { RestoreIncomplete } from './act.ts';
 
@@ -51,20 +52,6 @@ export function deriveVolumeRestoreStatus(
     ...(outcome.kind === 'done' ? { bytes: Number(outcome.summary.bytesRestored ?? outcome.summary.bytesTotal) } : {}),
     ...skippedOf(restore, outcome),
     ...(isEnd ? { completionTime: formatTime(now) } : {}),
-  };
-}
-
-/** What the engine says while it works, with how fast that was of late. */
-export function progressOf(
-  { bytesDone, bytesTotal, filesDone, filesTotal }: BackupProgress,
-  bytesPerSecond: number,
-): StatusProgress {
-  return {
-    bytesDone: Number(bytesDone),
-    bytesTotal: Number(bytesTotal),
-    filesDone,
-    filesTotal,
-    bytesPerSecond: Math.max(0, Math.round(bytesPerSecond)),
   };
 }
 

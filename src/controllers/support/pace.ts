@@ -2,7 +2,6 @@
 import type { BackupProgress as StatusProgress } from '../../api/backup.ts';
 import type { BackupProgress } from '../../backup/engine.ts';
 import type { Clock } from '../../telemetry/clock.ts';
-import { progressOf } from './status.ts';
 
 /** What is older counts no more, in milliseconds. */
 const WINDOW_MS = 15_000;
@@ -29,4 +28,18 @@ export class Pace {
     const rate = seconds > 0 ? Number(now.bytes - first.bytes) / seconds : 0;
     this.#progress = progressOf(progress, rate);
   }
+}
+
+/** What the engine says while it works, with how fast that was of late. */
+export function progressOf(
+  { bytesDone, bytesTotal, filesDone, filesTotal }: BackupProgress,
+  bytesPerSecond: number,
+): StatusProgress {
+  return {
+    bytesDone: Number(bytesDone),
+    bytesTotal: Number(bytesTotal),
+    filesDone,
+    filesTotal,
+    bytesPerSecond: Math.max(0, Math.round(bytesPerSecond)),
+  };
 }
