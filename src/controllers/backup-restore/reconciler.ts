@@ -131,8 +131,8 @@ async function bind(restore: Restore, deps: Dependencies, context: ReconcileCont
     // What it names may be on its way to us still.
     if (isFresh(restore, now)) return { requeueAfterMs: Math.min(LOOK_AGAIN_MS, untilNotFresh(restore, now)) };
     const { reason, message, stalled } = place.refusal;
-    const passes = !stalled && reason === 'RepositoryNotReady' && restore.spec.cancel !== true;
-    if (!passes) return await end(restore, {}, failedBy(reason, message), deps, context);
+    const passes = reason === 'RepositoryNotReady' || (reason === 'BackupNotReady' && replacesNothing(restore));
+    if (stalled || !passes || restore.spec.cancel === true) return await end(restore, {}, failedBy(reason, message), deps, context);
     await write(restore, decisionsOf(restore), {}, { kind: 'working', reason, message }, deps, context);
     return { requeueAfterMs: LOOK_LATER_MS };
   }
@@ -163,6 +163,14 @@ async function bind(restore: Restore, deps: Dependencies, context: ReconcileCont
   const message = `Backup "${place.backupID}" is being looked up in BackupRepository "${place.repository.metadata.name}".`;
   await write(restore, decisions, {}, { kind: 'working', reason: 'ReadingBackup', message }, deps, context);
   return DONE;
+}
+
+/**
+ * Whoever applies a Backup and a Restore of it together wants the one after the other. What would replace something hours
+ * later, when nobody thinks of it any more, is refused instead.
+ */
+function replacesNothing({ spec: { volumes = [], objects } }: Restore): boolean {
+  return objects === undefined && volumes.length > 0 && volumes.every(({ mode }) => mode !== 'InPlace');
 }
 
 const SECRET_TYPE = 'storage.clawbernetes.io/restore';

@@ -82,6 +82,25 @@ describe('which backup a Restore means', () => {
     expect(running.ready).to.match(/^False BackupNotReady .*has not ended yet/);
   });
 
+  it('waits for a backup that has not ended yet, where it makes new volumes and nothing else', async () => {
+    const running = backup('b', { backupID: 'b-1' });
+    const fresh = await begun({ volumes: [{ from: 'data', to: 'data-yesterday' }] }, running);
+    expect(fresh.ready).to.match(/^False BackupNotReady .*has not ended yet/);
+    expect(fresh.status).to.not.have.property('completionTime');
+    const conditions = [condition('Ready', 'True', 'BackedUp')];
+    const ended = { backupID: 'b-1', repositoryRef: { name: 'repo' }, completionTime: LONG_AGO, conditions };
+    fresh.add(backup('b', ended));
+    await fresh.settle();
+    expect(fresh.ready).to.match(/^False ReadingBackup/);
+    for (const spec of [
+      { volumes: [{ from: 'data', mode: 'InPlace' as const }] },
+      { volumes: [{ from: 'data' }], objects: {} },
+      { volumes: [{ from: 'data' }], cancel: true },
+    ]) {
+      expect((await begun(spec, running)).status, JSON.stringify(spec)).to.have.property('completionTime');
+    }
+  });
+
   it('waits for its repository to have a node', async () => {
     const on = await begun({}, repository('repo', {}, {}));
     expect(on.ready).to.match(/^False RepositoryNotReady/);
