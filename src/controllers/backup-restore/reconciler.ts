@@ -13,7 +13,7 @@ import { isDeleting, keyOf, RESTORES, SECRETS } from '../../api/meta.ts';
 import { shortHash } from '../../api/names.ts';
 import type { Reason } from '../../api/reasons.ts';
 import { isReason } from '../../api/reasons.ts';
-import type { PlannedVolume, Restore } from '../../api/restore.ts';
+import type { PlannedVolume, Restore, RestoreStatus } from '../../api/restore.ts';
 import { isFinished } from '../../api/restore.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
 import type { Volume } from '../../api/volume.ts';
@@ -93,8 +93,9 @@ export function backupRestoreReconciler(dependencies: BackupRestoreDependencies)
 
 async function reconcile(key: string, deps: Dependencies, context: ReconcileContext): Promise<Result> {
   const restore = deps.restores.get(key);
-  if (restore === undefined || isDeleting(restore) || isFinished(restore)) return DONE;
+  if (restore === undefined || isDeleting(restore)) return DONE;
   if (restore.spec.source.snapshotRef !== undefined) return DONE;
+  if (isFinished(restore)) return await acknowledge(restore, deps, context);
   const { backupID, repositoryRef, nodeName, manifestSecretRef, startTime } = restore.status ?? {};
   if (isPaused(restore)) {
     await write(restore, decisionsOf(restore), previousResults(restore), { kind: 'paused' }, deps, context);
@@ -117,6 +118,18 @@ async function reconcile(key: string, deps: Dependencies, context: ReconcileCont
   return await plan(restore, deps, context);
 }
 
+/**
+ * It never acts again, but whoever compares generations would wait for ever: a `cancel` that comes too late has been seen.
+ */
+async function acknowledge(restore: Restore, { writer }: Dependencies, { signal }: ReconcileContext): Promise<Result> {
+  const { record: _, ...own } = restore.status ?? {};
+  const { generation = 0 } = restore.metadata;
+  if (own.observedGeneration === generation) return DONE;
+  const status: RestoreStatus = { ...own, observedGeneration: generation };
+  await writer.status(RESTORES, restore, status, { requireUnchanged: true, signal });
+  return DONE;
+}
+
 /** Finds the backup, and gives the Restore to the node that can read it. */
 async function bind(restore: Restore, deps: Dependencies, context: ReconcileContext): Promise<Result> {
   const now = context.clock.now();
@@ -132,7 +145,8 @@ async function bind(restore: Restore, deps: Dependencies, context: ReconcileCont
     if (isFresh(restore, now)) return { requeueAfterMs: Math.min(LOOK_AGAIN_MS, untilNotFresh(restore, now)) };
     const { reason, message, stalled } = place.refusal;
     const passes = reason === 'RepositoryNotReady' || (reason === 'BackupNotReady' && replacesNothing(restore));
-    if (stalled || !passes || restore.spec.cancel === true) return await end(restore, {}, failedBy(reason, message), deps, context);
+    if (stalled || !passes || restore.spec.cancel === true)
+      return await end(restore, {}, failedBy(reason, message), deps, context);
     await write(restore, decisionsOf(restore), {}, { kind: 'working', reason, message }, deps, context);
     return { requeueAfterMs: LOOK_LATER_MS };
   }

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { kstatus } from '../../../src/api/conditions.ts';
 import { RESTORE_UID_ANNOTATION, RESTORED_BY_ANNOTATION } from '../../../src/api/group.ts';
 import type { KubeObjectBase } from '../../../src/api/meta.ts';
-import type { RestoreSpec } from '../../../src/api/restore.ts';
+import type { Restore, RestoreSpec } from '../../../src/api/restore.ts';
 import type { Volume, VolumeStatus } from '../../../src/api/volume.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import { documentOf, volumeEntry } from '../support/fake-restore-engine.ts';
@@ -395,6 +396,21 @@ describe('a Restore that finds nothing', () => {
     await other.read();
     await other.settle();
     expect(other.ready).to.match(/^False NothingToRestore .*"nobody"; it has data/);
+  });
+});
+
+describe('a Restore that has ended', () => {
+  it('does nothing when it is cancelled too late, and says that it has seen that', async () => {
+    const on = await begun({ source: { backupRef: { name: 'nobody' } } });
+    const { status: before } = on;
+    expect(before).to.have.property('completionTime');
+    const there = on.restores.get('team/r') as Restore;
+    const metadata = { ...there.metadata, generation: 2, resourceVersion: 'late' };
+    on.restores.set({ ...there, metadata, spec: { ...there.spec, cancel: true } });
+    expect(kstatus(on.restores.get('team/r') as Restore)).to.equal('InProgress');
+    await on.settle();
+    expect(on.status).to.deep.equal({ ...before, observedGeneration: 2 });
+    expect(kstatus(on.restores.get('team/r') as Restore)).to.equal('Failed');
   });
 });
 
