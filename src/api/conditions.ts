@@ -97,9 +97,12 @@ export function deriveConditions<Type extends string>(
 }
 
 /** How an object is doing, in the words of kstatus. */
-export type KStatus = 'Current' | 'InProgress' | 'Failed' | 'Terminating' | 'Unknown';
+export type KStatus = 'Current' | 'InProgress' | 'Failed' | 'Terminating';
 
-/** Sums an object up as `kstatus` (used by Flux and `kubectl wait`-like tools) does. */
+/**
+ * Sums an object up as `kstatus` (used by Flux and `kubectl wait`-like tools) does, but for one without conditions:
+ * where ours may have some, nothing was done yet, which kstatus cannot know unless `observedGeneration` says so.
+ */
 export function kstatus(object: KubeObjectBase & { readonly status?: ConditionedStatus }): KStatus {
   const { metadata, status } = object;
   if (metadata.deletionTimestamp !== undefined) return 'Terminating';
@@ -108,14 +111,7 @@ export function kstatus(object: KubeObjectBase & { readonly status?: Conditioned
   const conditions = status.conditions ?? [];
   if (isTrue(conditions, 'Stalled')) return 'Failed';
   if (isTrue(conditions, 'Reconciling')) return 'InProgress';
-  switch (findCondition(conditions, 'Ready')?.status) {
-    case 'True':
-      return 'Current';
-    case 'Unknown':
-      return 'Unknown';
-    default:
-      return 'InProgress';
-  }
+  return isTrue(conditions, 'Ready') ? 'Current' : 'InProgress';
 }
 
 /** Returns what is wrong with an object's status, one sentence each; empty when it keeps every rule. */

@@ -108,9 +108,9 @@ describe('kstatus', () => {
     ['InProgress at observedGeneration -1', object([], { observedGeneration: -1 }), 'InProgress'],
     ['Terminating when being deleted', object(derive(ready), { deleting: true }), 'Terminating'],
     [
-      'Unknown when Ready is unknown',
+      'InProgress when Ready is unknown',
       object(derive({ ...notReady, status: 'Unknown', reason: 'NodeLost' })),
-      'Unknown',
+      'InProgress',
     ],
   ];
   for (const [name, thing, wanted] of cases) {
