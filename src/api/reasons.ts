@@ -224,7 +224,7 @@ export const REASONS = {
   SourceEmpty: 'The volume is empty and was not at its last backup: perhaps a disk or a server is not mounted.',
   SourceShrank: 'The volume has lost nine tenths of what it had at its last backup.',
   ChangedDuringRead: 'Files were written while they were read: not all are of one moment.',
-  DestinationInVolume: 'The repository lies in a volume that is to be backed up to it.',
+  DestinationInVolume: 'The repository lies in a volume that is to be backed up to it, or restored from it.',
 
   // clawstore up --sync
   Synced: 'The control plane is equal to the source.',
@@ -234,7 +234,6 @@ export const REASONS = {
   SourceUnreachable: 'The source cannot be read; what was applied stays. Tried again.',
   SourceRefused: 'The source is too large, or is no folder or repository of manifests; what was applied stays.',
   PruneRefused: 'The source has no object any more, which is more likely a mistake than an order: nothing is deleted.',
-  DestinationInVolume: 'The repository lies in a volume that is to be backed up to it, or restored from it.',
 } as const satisfies Readonly<Record<string, string>>;
 
 /** A reason constant, e.g. `'NodeLost'`. */
