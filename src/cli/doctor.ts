@@ -38,6 +38,7 @@ const PROGRAMS: readonly (readonly [string, string, string])[] = [
   ['resize2fs', 'e2fsprogs', 'growing emptyDir volumes below 300Mi'],
   ['fsfreeze', 'util-linux', 'snapshots of emptyDir volumes that are in use'],
   ['mount.nfs', 'nfs-common', 'volumes on an NFS server'],
+  ['git', 'git', 'clawstore up --sync of a Git repository'],
   ['setpriv', 'util-linux', 'ending programs together with the helper that started them'],
 ];
 

@@ -143,7 +143,7 @@ async function objectsOf(
   });
 }
 
-/** The words of the parser may quote what stands there, which may be secret: only the place is taken from them. */
+/** The words of the parser quote what stands there, which may be secret: only the place is taken from them. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -157,7 +157,8 @@ async function parseYaml(text: string, offset: number, readYaml: ReadYaml): Prom
   const read = await readYaml(text).catch((cause: unknown) => {
     const message = (cause as Error).message.replace(/^.*?yaml: /, '');
     const line = /at line (\d+), column \d+/.exec(message)?.[1];
-    const what = message.replace(/ at line \d+, column \d+:?.*$/s, '');
+    // After a colon the parser quotes what stands there.
+    const what = message.replace(/ at line \d+, column \d+:?.*$/s, '').replace(/: .*$/s, '');
     throw new DocumentError(`is not YAML: ${what}`, line === undefined ? undefined : offset + Number(line), cause);
   });
   const [twice] = read.duplicates;

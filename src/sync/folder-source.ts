@@ -16,6 +16,12 @@ export interface FolderSourceOptions {
   readonly deadlineMs?: number | undefined;
 }
 
+interface Look {
+  readonly reading: Reading;
+  /** Whether everything that was looked at was watched before it. */
+  readonly isSure: boolean;
+}
+
 const SETTLE_MS = 300;
 const DEADLINE_MS = 30_000;
 /** Looks at a folder that does not come to rest, before the next round tries again. */
@@ -46,13 +52,14 @@ export class FolderSource implements Source {
   }
 
   async read(signal: AbortSignal): Promise<Reading> {
-    let reading = await this.#look(signal);
+    let { reading, isSure } = await this.#look(signal);
     // Whoever copies or checks files out takes them away for a moment: that is no order to delete anything.
-    for (let looks = 1; reading.revision !== this.#last; looks += 1) {
+    // And what changed before a folder was watched is seen by another look alone.
+    for (let looks = 1; reading.revision !== this.#last || !isSure; looks += 1) {
       if (looks >= MAX_LOOKS) throw new SourceError('SourceUnreachable', `${this.text} does not stop changing`);
       this.#last = reading.revision;
       await sleep(this.#clock, this.#settleMs, signal);
-      reading = await this.#look(signal);
+      ({ reading, isSure } = await this.#look(signal));
     }
     return reading;
   }
@@ -67,7 +74,7 @@ export class FolderSource implements Source {
     else signal.addEventListener('abort', end, { once: true });
   }
 
-  async #look(signal: AbortSignal): Promise<Reading> {
+  async #look(signal: AbortSignal): Promise<Look> {
     if (this.#looking !== undefined) {
       throw new SourceError('SourceUnreachable', `${this.text} does not answer`);
     }
@@ -78,8 +85,8 @@ export class FolderSource implements Source {
     });
     settled.catch(() => undefined);
     const { files, folders } = await this.#within(settled, signal);
-    this.#watchOnly(folders);
-    return { revision: revisionOf(files), files };
+    const isSure = !this.#watchOnly(folders);
+    return { reading: { revision: revisionOf(files), files }, isSure };
   }
 
   #within<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -102,9 +109,13 @@ export class FolderSource implements Source {
     });
   }
 
-  /** Changes of names and contents in these folders, and in no others. */
-  #watchOnly(folders: readonly string[]): void {
+  /**
+   * Watches names and contents in these folders, and in no others.
+   * @returns whether one of them was not watched before.
+   */
+  #watchOnly(folders: readonly string[]): boolean {
     const wanted = new Set(this.#onChange === undefined ? [] : folders.slice(0, MAX_WATCHED));
+    let watchesMore = false;
     for (const [folder, watcher] of this.#watchers) {
       if (wanted.has(folder)) continue;
       watcher.close();
@@ -113,13 +124,19 @@ export class FolderSource implements Source {
     for (const folder of wanted) {
       if (this.#watchers.has(folder)) continue;
       try {
-        const watcher = watch(folder, { persistent: false }, () => this.#onChange?.());
+        const watcher = watch(folder, { persistent: false }, (event) => {
+          // The folder itself may have been moved, and another may be in its place.
+          if (event === 'rename') this.#forget(folder, watcher);
+          this.#onChange?.();
+        });
         watcher.on('error', () => this.#forget(folder, watcher));
         this.#watchers.set(folder, watcher);
+        watchesMore = true;
       } catch {
         // It is gone again, or there are too many watches: the interval sees what this would have told.
       }
     }
+    return watchesMore;
   }
 
   #forget(folder: string, watcher: FSWatcher): void {

@@ -86,6 +86,13 @@ describe('the objects of a source', () => {
     expect(places(found)).to.deep.equal(['x.json:2: is not JSON', 'y.json:1: is not JSON']);
   });
 
+  it('say what is wrong with YAML, and nothing of what stands there', async () => {
+    const found = await read({ 'x.yaml': 'kind: Secret\nstringData:\n  a: *hunter2\n' });
+    expect(places(found)).to.deep.equal([
+      'x.yaml:1: is not YAML: Unresolved alias (the anchor must be set before the alias)',
+    ]);
+  });
+
   it('count once: the second of a name is broken', async () => {
     const found = await read({ 'a.yaml': volume('one'), 'b.yaml': volume('one') });
     expect(found.objects.map(({ file }) => file)).to.deep.equal(['a.yaml']);

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import { FolderSource } from '../../src/sync/folder-source.ts';
 import { readFolder } from '../../src/sync/read-folder.ts';
 import { LIMITS, type Reading, SourceError } from '../../src/sync/source.ts';
+import { type Clock, systemClock } from '../../src/telemetry/clock.ts';
 import { waitFor } from '../support/harness/wait.ts';
 
 const never = new AbortController().signal;
@@ -118,13 +119,21 @@ describe('a folder of manifests', () => {
 
   it('is believed only when it stands still: a file that is away for a moment has not left', async () => {
     write('a.yaml');
-    const one = new FolderSource({ spec: { type: 'folder', path: folder }, settleMs: 30 });
+    const settleMs = 17;
+    let isAway = false;
+    const clock: Clock = {
+      ...systemClock,
+      setTimer: (delayMs, callback) => {
+        // Between the first look and the second.
+        if (isAway && delayMs === settleMs) write('a.yaml');
+        return systemClock.setTimer(delayMs, callback);
+      },
+    };
+    const one = new FolderSource({ spec: { type: 'folder', path: folder }, settleMs, clock });
     await one.read(never);
     rmSync(join(folder, 'a.yaml'));
+    isAway = true;
     const reading = one.read(never);
-    // The first look has seen nothing; the second one comes after this.
-    await new Promise((resolve) => setImmediate(resolve));
-    write('a.yaml');
     expect((await reading).files.map(({ path }) => path)).to.deep.equal(['a.yaml']);
   });
 
@@ -145,6 +154,13 @@ describe('a folder of manifests', () => {
     await toldAfter(() => write('sub/b.yaml'), 'a new folder');
     await toldAfter(() => write('sub/b.yaml', 'b: 2\n'), 'a change below it');
     await toldAfter(() => rmSync(join(folder, 'a.yaml')), 'a removal');
+    const away = `${folder}-away`;
+    await toldAfter(() => {
+      renameSync(folder, away);
+      mkdirSync(folder);
+    }, 'another folder in its place');
+    rmSync(away, { recursive: true });
+    await toldAfter(() => write('a.yaml'), 'a change in that one');
     stop.abort();
   });
 });
