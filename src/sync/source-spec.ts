@@ -1,5 +1,5 @@
 /** What `--sync` names: a folder of this machine, or a Git repository with a branch and a folder in it. */
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { shortHash } from '../api/names.ts';
 
 export interface FolderSpec {
@@ -38,6 +38,8 @@ const PROTOCOLS: Readonly<Record<string, GitProtocol>> = {
   'file:': 'file',
 };
 
+const NEITHER = 'must be the absolute path of a folder, or the https://, ssh:// or file:// URL of a Git repository';
+
 /** `git@host:team/repo.git`. A single letter before the colon would be anything but a host. */
 const SCP = /^[A-Za-z0-9][\w.-]*@([A-Za-z0-9][\w.-]+):(?!\/\/)[^\s:-][^\s:]*$/;
 
@@ -55,6 +57,8 @@ export function parseSource(text: string): SourceSpec {
   if (fragment !== undefined) {
     throw new SourceSpecError('a folder has no branch: write file:///PATH#BRANCH for a repository on this machine');
   }
+  // A service has another working directory than the shell that made it, and "host/repository" is no folder of anybody.
+  if (!isAbsolute(where)) throw new SourceSpecError(NEITHER);
   return { type: 'folder', path: resolve(where) };
 }
 
@@ -88,7 +92,7 @@ function remoteOf(where: string): Remote | undefined {
   const url = isPlain ? URL.parse(where) : null;
   const protocol = PROTOCOLS[url?.protocol ?? ''];
   if (url === null || protocol === undefined) {
-    throw new SourceSpecError('must be a folder, or the https://, ssh:// or file:// URL of a Git repository');
+    throw new SourceSpecError(NEITHER);
   }
   if (url.password !== '' || (url.username !== '' && protocol !== 'ssh')) {
     throw new SourceSpecError('must not have credentials in it; name a file with them: --sync-credentials-file');

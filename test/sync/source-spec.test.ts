@@ -12,11 +12,9 @@ const git = (text: string): object => {
 };
 
 describe('what --sync names', () => {
-  it('is a folder, made absolute', () => {
+  it('is a folder', () => {
     expect(parseSource('/etc/manifests/')).to.deep.equal({ type: 'folder', path: '/etc/manifests' });
-    expect(parseSource('manifests')).to.deep.equal({ type: 'folder', path: `${process.cwd()}/manifests` });
-    // Neither has a scheme, whatever it looks like.
-    for (const path of ['./a:b', 'host:path', 'c++/x']) expect(parseSource(path).type).to.equal('folder');
+    expect(parseSource('/srv/../etc/a:b')).to.deep.equal({ type: 'folder', path: '/etc/a:b' });
   });
 
   it('is a repository, with a branch and a folder in it', () => {
@@ -34,13 +32,16 @@ describe('what --sync names', () => {
   const refused: readonly (readonly [string, string])[] = [
     ['', 'names no folder'],
     ['#main', 'names no folder'],
+    ['manifests', 'must be the absolute path of a folder, or'],
+    ['git.example/team/a.git', 'must be the absolute path of a folder, or'],
+    ['git.example:team/a.git', 'must be the absolute path of a folder, or'],
     ['/etc/manifests#main', 'a folder has no branch'],
     ['ext::sh -c true', 'helpers of Git'],
-    ['git://git.example/a.git', 'must be a folder, or'],
-    ['ftp://git.example/a.git', 'must be a folder, or'],
+    ['git://git.example/a.git', 'must be the absolute path of a folder, or'],
+    ['ftp://git.example/a.git', 'must be the absolute path of a folder, or'],
     ['https://git.example/a.git?x=1', 'query'],
-    ['https:///a.git', 'must be a folder, or'],
-    ['http://127.0.0.1\\@git.example/a.git', 'must be a folder, or'],
+    ['https:///a.git', 'must be the absolute path of a folder, or'],
+    ['http://127.0.0.1\\@git.example/a.git', 'must be the absolute path of a folder, or'],
     ['file://host/a.git', 'three slashes'],
     ['https://git.example/a.git#--upload-pack=x', 'not the name of a branch'],
     ['https://git.example/a.git#a..b', 'not the name of a branch'],
