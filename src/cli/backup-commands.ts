@@ -1,10 +1,12 @@
 /** The commands `clawstore backup …` with their help. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { BACKUP_REPOSITORIES, BACKUP_SCHEDULES, BACKUPS, VOLUMES } from '../api/meta.ts';
+import { BACKUP_STATES, type BackupState, SCOPES } from '../commands/backup/state.ts';
 import { askedOf, withAnswerOptions, withClientOptions } from './client-options.ts';
+import { completedBy, nameArgument } from './completion/completers.ts';
 import { type Example, withExamples } from './examples.ts';
 import type { ExitCode } from './exit-code.ts';
-import { listOf } from './options.ts';
-import { OUTPUT_FORMATS } from './output.ts';
+import { given, listOf, watchOption } from './options.ts';
 
 interface CreateFlags {
   readonly repository?: string;
@@ -19,7 +21,8 @@ interface CreateFlags {
 
 interface ListFlags {
   readonly schedule?: string;
-  readonly state?: string;
+  readonly state?: BackupState;
+  readonly watch?: boolean;
 }
 
 interface RestoreFlags {
@@ -43,7 +46,11 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['clawstore backup create /mnt/disk/backups --scope volumes --volume data --volume models'],
     ['clawstore backup create --repository main --name before-upgrade --ttl 720h'],
   ],
-  list: [['clawstore backup list --state succeeded -o json']],
+  list: [
+    ['clawstore backup list -o wide', 'also their names, schedules and what is wrong'],
+    ['clawstore backup list --state succeeded -o json'],
+    ['clawstore backup list --watch'],
+  ],
   restore: [
     [
       'clawstore backup restore daily-202601010200-1f2e3d4c',
@@ -65,13 +72,20 @@ export function addBackupCommands(program: Command, exit: (code: ExitCode) => vo
       `\nAt set times: clawstore schedule create (docs/schedules.md). The key of a repository: clawstore repository export-key.`,
     );
 
-  withAnswerOptions(backup.command('create'), 'how long to wait; what takes longer goes on', OUTPUT_FORMATS)
+  withAnswerOptions(backup.command('create'), 'how long to wait; what takes longer goes on')
     .description('back up, and wait until that has ended; the same again while it goes on waits for that one')
     .argument('[destination]', 's3://BUCKET/PREFIX, file:///PATH, nfs://SERVER/PATH or an absolute path')
-    .option('--repository <name>', 'a BackupRepository, in the place of a destination')
-    .option('--scope <what>', 'full, volumes (data) or configs (manifests) (default: full)')
+    .addOption(
+      completedBy(
+        new Option('--repository <name>', 'a BackupRepository, in the place of a destination'),
+        BACKUP_REPOSITORIES,
+      ),
+    )
+    .addOption(
+      new Option('--scope <what>', 'volumes: data; configs: manifests (default: full)').choices(Object.keys(SCOPES)),
+    )
     .option('--name <name>', 'name of the backup (default: one with the date)')
-    .option('--volume <volume>', 'this volume; several times for several (default: all)', listOf)
+    .addOption(volumeOption('--volume <volume>', 'this volume; several times for several (default: all)'))
     .option('--ttl <duration>', 'delete it when it is older, e.g. 720h (default: it stays)')
     .option('--delete-data', 'the data goes when the Backup object is deleted (default: it stays)')
     .option('--allow-partial', 'a success although files are lacking, which are counted and named')
@@ -81,51 +95,73 @@ export function addBackupCommands(program: Command, exit: (code: ExitCode) => vo
       const { repository, scope, name, volume: volumes, ttl, bandwidth } = flags;
       const deletionPolicy = flags.deleteData === true ? 'Delete' : undefined;
       const onPartial = flags.allowPartial === true ? 'Allow' : undefined;
-      const given = { destination, repository, scope, name, volumes, ttl, bandwidth, deletionPolicy, onPartial };
-      exit(await createBackup(given, await askedOf(command)));
+      const asked = { destination, repository, scope, name, volumes, ttl, bandwidth, deletionPolicy, onPartial };
+      exit(await createBackup(asked, await askedOf(command)));
     });
 
-  withAnswerOptions(backup.command('list'), 'how long to wait for the answer', OUTPUT_FORMATS)
+  withAnswerOptions(backup.command('list'), 'how long to wait for the answer')
     .description('list the backups, the newest last')
-    .option('--schedule <name>', 'made by this schedule only')
-    .option('--state <state>', 'running, succeeded, partial, failed, unknown or deleting only')
-    .action(async (flags: ListFlags, command: Command) => {
-      const { listBackups } = await import('./backup.ts');
-      const { schedule, state } = flags;
-      exit(await listBackups({ schedule, state }, await askedOf(command)));
+    .addOption(completedBy(new Option('--schedule <name>', 'made by this schedule only'), BACKUP_SCHEDULES))
+    .addOption(new Option('--state <state>', 'in this state only').choices(BACKUP_STATES))
+    .addOption(watchOption())
+    .action(async ({ schedule, state, watch }: ListFlags, command: Command) => {
+      const [{ list }, { backupListings }, { BACKUP_LIST }] = await Promise.all([
+        import('./list.ts'),
+        import('../commands/backup/list.ts'),
+        import('./backup.ts'),
+      ]);
+      const params = given({ schedule, state });
+      exit(await list(await askedOf(command), backupListings, BACKUP_LIST, { params, watch: watch === true }));
     });
 
-  withAnswerOptions(backup.command('restore'), 'how long to wait; what takes longer goes on', OUTPUT_FORMATS)
+  withAnswerOptions(backup.command('restore'), 'how long to wait; what takes longer goes on')
     .description('restore everything in a backup, or what is chosen')
-    .argument('<backup>', 'ID or name of the backup')
-    .option('--repository <name>', 'the BackupRepository that it is in, if backup list does not show it')
-    .option('--volume <from[=to]>', 'this volume, under another name; several times for several (default: all)', listOf)
+    .addArgument(nameArgument('<backup>', 'ID or name of the backup', BACKUPS))
+    .addOption(
+      completedBy(
+        new Option('--repository <name>', 'the BackupRepository that it is in, if backup list does not show it'),
+        BACKUP_REPOSITORIES,
+      ),
+    )
+    .addOption(
+      volumeOption('--volume <from[=to]>', 'this volume, under another name; several times for several (default: all)'),
+    )
     .option('--in-place', 'the chosen volumes are there, and used by nobody (default: they are made)')
     .option('--path <path>', 'this path in each volume; several times for several (default: everything)', listOf)
-    .option('--existing-files <what>', 'Skip, Overwrite, or Mirror: also remove what is not in the backup')
-    .option('--objects <what>', 'objects that are there: Skip, Update or Fail')
+    .addOption(
+      new Option(
+        '--existing-files <what>',
+        'files that are there; Mirror: also remove what is not in the backup',
+      ).choices(['Skip', 'Overwrite', 'Mirror']),
+    )
+    .addOption(new Option('--objects <what>', 'objects that are there').choices(['Skip', 'Update', 'Fail']))
     .option('--no-safety-snapshot', 'do not keep what the volumes have now as snapshots first')
     .option('--dry-run', 'change nothing, and say what would be done')
     .action(async (backupId: string, flags: RestoreFlags, command: Command) => {
       const { restoreBackup } = await import('./backup.ts');
       const { repository, volume: volumes, inPlace, path: paths, existingFiles, objects, dryRun } = flags;
       const safetySnapshot = flags.safetySnapshot === false ? false : undefined;
-      const given = { backupId, repository, volumes, inPlace, paths, existingFiles, objects, safetySnapshot, dryRun };
-      exit(await restoreBackup(given, await askedOf(command)));
+      const asked = { backupId, repository, volumes, inPlace, paths, existingFiles, objects, safetySnapshot, dryRun };
+      exit(await restoreBackup(asked, await askedOf(command)));
     });
 
-  withAnswerOptions(backup.command('cancel'), 'how long to wait until it has stopped', OUTPUT_FORMATS)
+  withAnswerOptions(backup.command('cancel'), 'how long to wait until it has stopped')
     .description('stop a backup that goes on; what was read is found again by the next')
-    .argument('<backup>', 'ID or name of the backup')
+    .addArgument(nameArgument('<backup>', 'ID or name of the backup', BACKUPS))
     .action(async (backupId: string, _flags: unknown, command: Command) => {
       const { cancelBackup } = await import('./backup.ts');
       exit(await cancelBackup({ backupId }, await askedOf(command)));
     });
 
-  withAnswerOptions(backup.command('delete'), 'how long to wait; the deletion goes on', OUTPUT_FORMATS)
+  withAnswerOptions(backup.command('delete'), 'how long to wait; the deletion goes on')
     .description('delete a backup and wait until it is gone')
-    .argument('<backup>', 'ID or name of the backup')
-    .option('--data <what>', 'delete or keep its data (default: as its deletionPolicy says, which mostly is to keep)')
+    .addArgument(nameArgument('<backup>', 'ID or name of the backup', BACKUPS))
+    .addOption(
+      new Option('--data <what>', 'its data (default: as its deletionPolicy says, which mostly is to keep)').choices([
+        'delete',
+        'keep',
+      ]),
+    )
     .action(async (backupId: string, flags: DeleteFlags, command: Command) => {
       const { deleteBackup } = await import('./backup.ts');
       exit(await deleteBackup({ backupId, data: flags.data }, await askedOf(command)));
@@ -133,4 +169,8 @@ export function addBackupCommands(program: Command, exit: (code: ExitCode) => vo
 
   for (const command of backup.commands) withExamples(command, ...(EXAMPLES[command.name()] ?? []));
   withExamples(backup, ...Object.values(EXAMPLES).flatMap(([first]) => (first === undefined ? [] : [first])));
+}
+
+function volumeOption(flags: string, help: string): Option {
+  return completedBy(new Option(flags, help).argParser(listOf), VOLUMES);
 }

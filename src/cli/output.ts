@@ -18,8 +18,8 @@ export interface Column<Row> {
 
 /** How objects of a kind are shown to people. */
 export interface TableView<Row> {
-  /** Their kind, for `-o name`. */
-  readonly resource: ResourceDescriptor;
+  /** Their kind, for `-o name`; of each, where they are of several. */
+  readonly resource: ResourceDescriptor | ((row: Row) => ResourceDescriptor);
   readonly columns: readonly Column<Row>[];
   nameOf(row: Row): string;
 }
@@ -28,6 +28,9 @@ export interface TableView<Row> {
 export interface View<Result, Row> extends TableView<Row> {
   rows(result: Result): readonly Row[];
 }
+
+/** What a result that says more than a table has room for is about: shown as it is, and by name with `-o name`. */
+export type Subject<Result> = Pick<View<Result, Result>, 'resource' | 'nameOf'>;
 
 /** @throws CliError for anything but a known format. */
 export function parseFormat(value: string): OutputFormat {
@@ -58,11 +61,12 @@ export async function render(value: unknown, format: OutputFormat): Promise<stri
 /** The same for a result about objects: `wide` has more columns, `name` one line for each, as kubectl has them. */
 export async function renderView<Result, Row>(
   result: Result,
-  view: View<Result, Row>,
+  view: View<Result, Row> | Subject<Result>,
   format: OutputFormat,
 ): Promise<string> {
   if (isForPrograms(format)) return render(result, format);
-  return new RowPrinter(view, format).print(view.rows(result));
+  if ('rows' in view) return new RowPrinter(view, format).print(view.rows(result));
+  return format === 'name' ? new RowPrinter({ ...view, columns: [] }, format).print([result]) : render(result, format);
 }
 
 /** Prints rows of a view in several goes: the heading once, and the columns as wide as they have been. */
@@ -81,7 +85,10 @@ export class RowPrinter<Row> {
   /** Nothing for no rows. */
   print(rows: readonly Row[]): string {
     const { resource, nameOf } = this.#view;
-    if (this.#isNames) return rows.map((row) => `${qualifiedName(resource, nameOf(row))}\n`).join('');
+    if (this.#isNames) {
+      const kindOf = typeof resource === 'function' ? resource : () => resource;
+      return rows.map((row) => `${qualifiedName(kindOf(row), nameOf(row))}\n`).join('');
+    }
     if (rows.length === 0) return '';
     const headings = this.#columns.map(({ heading }) => heading.toUpperCase());
     const cells = rows.map((row) => this.#columns.map((column) => String(column.cell(row) ?? '')));

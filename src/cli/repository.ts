@@ -1,18 +1,42 @@
 /** `clawstore repository list|export-key|add`, for people. */
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { repositoryAdd } from '../commands/repository/add.ts';
+import { BACKUP_REPOSITORIES } from '../api/meta.ts';
+import { type AddedRepository, repositoryAdd } from '../commands/repository/add.ts';
 import type { ExportedKey } from '../commands/repository/export-key.ts';
 import { repositoryExportKey } from '../commands/repository/export-key.ts';
-import { repositoryList } from '../commands/repository/list.ts';
+import type { ListedRepository } from '../commands/repository/list.ts';
 import { answerGiven, type Given } from './answer-command.ts';
 import type { Asked } from './client-options.ts';
 import { CliError, ExitCode } from './exit-code.ts';
-import { type OutputFormat, render } from './output.ts';
+import { type OutputFormat, render, type TableView, type View } from './output.ts';
+import { humanBytes } from './units.ts';
 import { parse } from './yaml.ts';
 
-export function listRepositories(answer: Asked): Promise<ExitCode> {
-  return answerGiven(repositoryList, {}, answer);
-}
+export const REPOSITORY_LIST: TableView<ListedRepository> = {
+  resource: BACKUP_REPOSITORIES,
+  nameOf: ({ name }) => name,
+  columns: [
+    { heading: 'name', cell: ({ name }) => name },
+    { heading: 'url', cell: ({ url }) => url },
+    { heading: 'ready', cell: ({ ready }) => ready },
+    { heading: 'key exported', cell: ({ keyExported }) => keyExported },
+    { heading: 'backups', cell: ({ backups }) => backups },
+    { heading: 'size', cell: ({ sizeBytes }) => humanBytes(sizeBytes) },
+    { heading: 'last check', wide: true, cell: ({ last_check }) => last_check },
+    { heading: 'message', wide: true, cell: ({ message }) => message?.replaceAll(/\s+/g, ' ') },
+  ],
+};
+
+const ADDED: View<AddedRepository, AddedRepository> = {
+  resource: BACKUP_REPOSITORIES,
+  rows: (result) => [result],
+  nameOf: ({ repository }) => repository,
+  columns: [
+    { heading: 'name', cell: ({ repository }) => repository },
+    { heading: 'url', cell: ({ url }) => url },
+    { heading: 'backups', cell: ({ backups }) => backups },
+  ],
+};
 
 /** @param file Where the key goes, which must not exist yet; undefined: standard output. */
 export function exportKey(name: string | undefined, file: string | undefined, answer: Asked): Promise<ExitCode> {
@@ -29,7 +53,7 @@ export function exportKey(name: string | undefined, file: string | undefined, an
 
 /** @param keyFile What `export-key` wrote, or the key alone; `-` reads standard input. */
 export function addRepository(given: Given, keyFile: string, answer: Asked): Promise<ExitCode> {
-  return answerGiven(repositoryAdd, { ...given, password: readKey(keyFile) }, answer);
+  return answerGiven(repositoryAdd, { ...given, password: readKey(keyFile) }, answer, ADDED);
 }
 
 /** The key in words that it can be read from again. */

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import { parse } from 'yaml';
 import type { Backup } from '../../src/api/backup.ts';
 import { BACKUP_SCHEDULES, BACKUPS, RESTORES, SNAPSHOT_SCHEDULES } from '../../src/api/meta.ts';
 import type { Restore } from '../../src/api/restore.ts';
@@ -32,12 +33,46 @@ describe('clawstore backup and clawstore schedule', function () {
   });
 
   /** The binary, on that server. It runs beside us, because we are the server. */
-  async function clawstore(...args: readonly string[]) {
-    const settings = ['--kubeconfig', server.kubeconfig(), '--invoke-namespace', place.namespace];
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args, ...settings], {
-      env: { PATH: process.env['PATH'] },
+  function spawned(...args: readonly string[]) {
+    const settings = { CLAWSTORE_KUBECONFIG: server.kubeconfig(), CLAWSTORE_INVOKE_NAMESPACE: place.namespace };
+    return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+      env: { PATH: process.env['PATH'], CLAWSTORE_COMPLETION_SECONDS: '30', ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+  }
+
+  /** A command that goes on. */
+  function start(...args: readonly string[]) {
+    const child = spawned(...args);
+    let output = '';
+    let look = (): void => undefined;
+    const add = (data: Buffer): void => {
+      output += data.toString();
+      look();
+    };
+    child.stdout.on('data', add);
+    child.stderr.on('data', add);
+    const ended = new Promise<NodeJS.Signals | number | null>((resolve) =>
+      child.once('close', (code, signal) => resolve(signal ?? code)),
+    );
+    /** Waits until it has printed this, or has ended. */
+    const printed = async (text: string): Promise<void> => {
+      const seen = new Promise<void>((resolve) => {
+        look = () => {
+          if (output.includes(text)) resolve();
+        };
+        look();
+      });
+      const over = ended.then((how) => {
+        throw new Error(`ended with ${how}, and has printed: ${output}`);
+      });
+      await Promise.race([seen, over]);
+    };
+    return { child, ended, printed };
+  }
+
+  async function clawstore(...args: readonly string[]) {
+    const child = spawned(...args);
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
     child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
@@ -137,6 +172,53 @@ describe('clawstore backup and clawstore schedule', function () {
     expect([code, stderr]).to.deep.equal([ExitCode.refused, 'clawstore: backup cancel: backup "done" has ended\n']);
   });
 
+  it('lists backups as tables, wide ones, names, JSON and YAML, and some of them', async () => {
+    const spec = { scope: 'Volumes', destination: '/backups' };
+    expect(await clawstore('backup', 'list')).to.deep.equal({
+      code: ExitCode.ok,
+      stdout: '',
+      stderr: `No backups found in namespace ${place.namespace}.\n`,
+    });
+    for (const [name, ready] of [
+      ['good', condition('Ready', 'True', 'Ready')],
+      ['bad', condition('Stalled', 'True', 'DataMissing', 'no data')],
+    ] as const) {
+      await place.create(BACKUPS, name, spec);
+      const times = { startTime: TIME, completionTime: TIME };
+      await place.report(BACKUPS, name, { backupID: `${name}-00000000`, ...times, conditions: [ready] });
+    }
+    const list = async (...args: readonly string[]): Promise<string> => {
+      const { code, stdout, stderr } = await clawstore('backup', 'list', ...args);
+      expect(code, stderr).to.equal(ExitCode.ok);
+      return stdout;
+    };
+    expect(await list())
+      .to.match(/^BACKUP +SCOPE +DESTINATION +STATE +SIZE +AGE\n/)
+      .and.match(/^good-00000000 +volumes +\/backups +succeeded /m);
+    expect(await list('-o', 'wide')).to.match(new RegExp(`^bad-00000000 .* bad +${TIME} +no data$`, 'm'));
+    expect(await list('-o', 'name')).to.equal(
+      ['bad', 'good'].map((name) => `backup.storage.clawbernetes.io/${name}\n`).join(''),
+    );
+    expect(await list('--state', 'failed', '-o', 'name')).to.equal('backup.storage.clawbernetes.io/bad\n');
+    expect(JSON.parse(await list('-o', 'json'))).to.deep.equal(parse(await list('-o', 'yaml')));
+    const completed = await clawstore('__complete', 'backup', 'restore', 'g');
+    expect(completed.stdout).to.equal('good\n:4\n');
+  });
+
+  it('prints what changes of both kinds of schedule until it is interrupted', async () => {
+    const spec = { schedule: '@daily', template: { spec: { scope: 'Full', destination: '/b' } } };
+    await place.create(BACKUP_SCHEDULES, 'first', spec);
+    const watching = start('schedule', 'list', '--watch', '-o', 'name');
+    await watching.printed('backupschedule.storage.clawbernetes.io/first\n');
+    await place.create(SNAPSHOT_SCHEDULES, 'second', {
+      schedule: '@daily',
+      template: { spec: { volumeRef: { name: 'data' } } },
+    });
+    await watching.printed('snapshotschedule.storage.clawbernetes.io/second\n');
+    watching.child.kill('SIGINT');
+    expect(await watching.ended).to.equal('SIGINT');
+  });
+
   it('makes, lists and changes schedules', async () => {
     const ready = (next: string) => () => ({
       observedGeneration: 1,
@@ -150,12 +232,18 @@ describe('clawstore backup and clawstore schedule', function () {
     const keep = '--keep daily=7 --keep last=2 --time-zone Europe/Berlin --scope configs';
     const made = await clawstore('schedule', 'create', 'daily', '0 2 * * *', '--backup-to', '/b', ...keep.split(' '));
     expect(made).to.include({ code: ExitCode.ok, stderr: '' });
-    expect(made.stdout).to.match(new RegExp(`^next +${TIME}$`, 'm'));
+    expect(made.stdout).to.match(new RegExp(`^NAME +KIND +NEXT\ndaily +backup +${TIME}\n$`));
     await clawstore('schedule', 'create', 'nightly', '@daily', '--snapshots-of', 'data');
     const { stdout } = await clawstore('schedule', 'list');
     expect(stdout)
-      .to.match(/^daily +backup +0 2 \* \* \* +Europe\/Berlin +\/b/m)
-      .and.match(/^nightly +snapshot +@daily/m);
+      .to.match(/^daily +backup +0 2 \* \* \* +\/b +active +0 +2026/m)
+      .and.match(/^nightly +snapshot +@daily +data +active/m);
+    expect((await clawstore('schedule', 'list', '-o', 'wide')).stdout).to.match(/^daily .* Europe\/Berlin$/m);
+    expect((await clawstore('schedule', 'list', '-o', 'name')).stdout).to.equal(
+      'backupschedule.storage.clawbernetes.io/daily\nsnapshotschedule.storage.clawbernetes.io/nightly\n',
+    );
+    const completed = await clawstore('__complete', 'schedule', 'suspend', '');
+    expect(completed.stdout).to.equal('daily\nnightly\n:4\n');
     expect(await clawstore('schedule', 'delete', 'daily', '--kind', 'snapshot')).to.include({ code: ExitCode.failed });
     expect(await clawstore('schedule', 'delete', 'daily')).to.include({ code: ExitCode.ok });
     expect(await place.list(BACKUP_SCHEDULES)).to.deep.equal([]);

@@ -532,6 +532,7 @@ describe('the commands of backups', function () {
       const remove = (params: object): Promise<unknown> => runCommand(backupDelete, params, place.context());
       expect(await remove({ backupId: 'kept-0a1b2c3d' })).to.deep.equal({
         backupId: 'kept-0a1b2c3d',
+        name: 'kept',
         deleted: true,
         data: 'kept',
       });
@@ -570,7 +571,7 @@ describe('the commands of backups', function () {
       place.answer<Backup>(BACKUPS, (backup) => {
         return backup.spec.cancel === true && backup.status?.completionTime === undefined ? failed(backup) : undefined;
       });
-      const answer = { backupId: 'b-0a1b2c3d', cancelled: true };
+      const answer = { backupId: 'b-0a1b2c3d', name: 'b', cancelled: true };
       expect(await runCommand(backupCancel, { backupId: 'b-0a1b2c3d' }, place.context())).to.deep.equal(answer);
       expect(await runCommand(backupCancel, { backupId: 'b' }, place.context())).to.deep.equal(answer);
     });

@@ -98,7 +98,7 @@ async function valuesOf(of: Option | Argument, position: Position): Promise<Comp
   if (completer === 'files') return { candidates: [], directive: Directive.files };
   if (completer === 'directories') return { candidates: [], directive: Directive.directories };
   const target = await targetOf(position);
-  const names = typeof completer === 'function' ? await completer(target) : await namesOf(completer, target);
+  const names = typeof completer === 'function' ? await completer(target) : await namesOf([completer].flat(), target);
   return { candidates: names.map((value) => ({ value })), directive: Directive.noFiles };
 }
 
@@ -117,15 +117,19 @@ async function targetOf({ command, given }: Position): Promise<Target> {
   return (await clientSettingsOf(command)).target;
 }
 
-async function namesOf(resource: ResourceDescriptor, target: Target): Promise<readonly string[]> {
+async function namesOf(resources: readonly ResourceDescriptor[], target: Target): Promise<readonly string[]> {
   const { connectToTarget } = await import('../connect.ts');
   const { client, namespace } = await connectToTarget(target);
-  const { items } = await client.list(resource, {
-    namespace: resource.namespaced ? namespace : undefined,
-    limit: MAX_NAMES,
-    timeoutMs: deadlineMs(),
-  });
-  return items.map(({ metadata }) => metadata.name);
+  const lists = await Promise.all(
+    resources.map((resource) =>
+      client.list(resource, {
+        namespace: resource.namespaced ? namespace : undefined,
+        limit: MAX_NAMES,
+        timeoutMs: deadlineMs(),
+      }),
+    ),
+  );
+  return [...new Set(lists.flatMap(({ items }) => items.map(({ metadata }) => metadata.name)))];
 }
 
 function deadlineMs(): number {

@@ -4,7 +4,12 @@ import type { ResourceDescriptor } from '../../api/meta.ts';
 import type { Target } from '../client-options.ts';
 
 /** Names of objects, files or directories of this machine, or whatever a function finds for the target. */
-export type Completer = ResourceDescriptor | 'files' | 'directories' | ((target: Target) => Promise<readonly string[]>);
+export type Completer =
+  | ResourceDescriptor
+  | readonly ResourceDescriptor[]
+  | 'files'
+  | 'directories'
+  | ((target: Target) => Promise<readonly string[]>);
 
 const COMPLETERS = new WeakMap<Argument | Option, Completer>();
 

@@ -8,12 +8,19 @@ import { fromKube, waitFor } from '../wait.ts';
 import { findBackup } from './find.ts';
 import { idOf, stateOf } from './state.ts';
 
+export interface Cancelled {
+  readonly backupId: string;
+  /** Of its object. */
+  readonly name: string;
+  readonly cancelled: true;
+}
+
 interface Params {
   readonly backupId: string;
 }
 
 /** `clawstore backup cancel`: answers only when it has stopped. What was read is found again by the next backup. */
-export const backupCancel: Command<Params, { readonly backupId: string; readonly cancelled: true }> = {
+export const backupCancel: Command<Params, Cancelled> = {
   name: 'backup cancel',
   summary: 'Stop a backup that goes on.',
   parameters: {
@@ -39,6 +46,6 @@ export const backupCancel: Command<Params, { readonly backupId: string; readonly
     const ended = await waitFor<Backup, Backup>(client, BACKUPS, { namespace, name }, isOver, context);
     // It may have been done before anybody read that it was to be stopped.
     if (['succeeded', 'partial'].includes(stateOf(ended))) throw tooLate();
-    return { backupId: idOf(ended) ?? name, cancelled: true };
+    return { backupId: idOf(ended) ?? name, name, cancelled: true };
   },
 };

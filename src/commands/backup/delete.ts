@@ -14,15 +14,17 @@ interface Params {
   readonly data?: 'delete' | 'keep';
 }
 
-interface Result {
+export interface DeletedBackup {
   readonly backupId: string;
+  /** Of its object. */
+  readonly name: string;
   readonly deleted: true;
   /** What became of its data in the repository. */
   readonly data: 'deleted' | 'kept';
 }
 
 /** `clawstore backup delete`: answers only when the object is gone, and with `data: delete` the data too. */
-export const backupDelete: Command<Params, Result> = {
+export const backupDelete: Command<Params, DeletedBackup> = {
   name: 'backup delete',
   summary: 'Delete a backup.',
   parameters: {
@@ -54,7 +56,7 @@ export const backupDelete: Command<Params, Result> = {
     };
     await waitFor<Backup, true>(client, BACKUPS, ref, isGone, context);
     const isLost = backup.spec.deletionPolicy === 'Delete';
-    return { backupId: idOf(backup) ?? name, deleted: true, data: isLost ? 'deleted' : 'kept' };
+    return { backupId: idOf(backup) ?? name, name, deleted: true, data: isLost ? 'deleted' : 'kept' };
   },
 };
 

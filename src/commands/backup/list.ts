@@ -1,20 +1,21 @@
 import type { Backup } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import { LABELS } from '../../api/group.ts';
-import { BACKUP_REPOSITORIES } from '../../api/meta.ts';
+import { BACKUP_REPOSITORIES, BACKUPS } from '../../api/meta.ts';
 import { KubeError } from '../../kube/errors.ts';
-import type { Command, CommandContext } from '../command.ts';
+import type { Command } from '../command.ts';
+import { type Listing, type ReadContext, rowsOf } from '../listing.ts';
 import { fromKube } from '../wait.ts';
-import { allBackups } from './find.ts';
 import type { BackupState, CommandScope } from './state.ts';
-import { idOf, messageOf, scopeOf, stateOf } from './state.ts';
+import { BACKUP_STATES, idOf, messageOf, scopeOf, stateOf } from './state.ts';
 
 export interface ListedBackup {
   /** Its ID in the repository; the name of its object until it has one. */
   readonly backupId: string;
   readonly scope: CommandScope;
   readonly destination: string;
-  readonly state: BackupState;
+  /** `deleted` only in what a watch shows. */
+  readonly state: BackupState | 'deleted';
   /** When it began, RFC 3339: what it keeps is not older. */
   readonly created_at: string;
   /** Name of its object. */
@@ -41,7 +42,10 @@ export const backupList: Command<Record<string, never>, Result> = {
   summary: 'List the backups, the newest last.',
   parameters: { required: [], properties: {} },
   readOnly: true,
-  run: (_params, context) => list({}, context),
+  async run(_params, context) {
+    const { backups } = await backupListSome.run({}, context);
+    return { count: backups.length, backups };
+  },
 };
 
 /** `clawstore backup list`: the same, some of them. */
@@ -55,32 +59,35 @@ export const backupListSome: Command<Params, Pick<Result, 'backups'>> = {
       state: {
         type: 'string',
         description: 'In this state only.',
-        enum: ['running', 'succeeded', 'partial', 'failed', 'unknown', 'deleting'],
+        enum: BACKUP_STATES,
       },
     },
   },
   readOnly: true,
   async run(params, context) {
-    const { backups } = await list(params, context);
-    return { backups };
+    const [listing] = await backupListings(context);
+    return listing.resultOf(await rowsOf(listing, params, context));
   },
 };
 
-async function list({ schedule, state }: Params, context: CommandContext): Promise<Result> {
+/** The backups of the namespace, with the URLs of its repositories as they are now. */
+export async function backupListings(
+  context: ReadContext,
+): Promise<readonly [Listing<Params, Backup, ListedBackup, Pick<Result, 'backups'>>]> {
   const urls = await urlsOf(context);
-  const backups: ListedBackup[] = [];
-  for await (const backup of allBackups(context)) {
-    const one = listed(backup, urls);
-    if (schedule !== undefined && one.schedule !== schedule) continue;
-    if (state !== undefined && one.state !== state) continue;
-    backups.push(one);
-  }
-  backups.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
-  return { count: backups.length, backups };
+  const listing: Listing<Params, Backup, ListedBackup, Pick<Result, 'backups'>> = {
+    resource: BACKUPS,
+    select: ({ schedule }) => (schedule === undefined ? {} : { labelSelector: `${LABELS.schedule}=${schedule}` }),
+    compare: (a, b) => (keyOf(a) < keyOf(b) ? -1 : 1),
+    rowOf: (backup, isGone) => listed(backup, urls, isGone),
+    wants: (row, { state }) => state === undefined || row.state === state,
+    resultOf: (backups) => ({ backups }),
+  };
+  return [listing];
 }
 
 /** The URLs of the repositories of the namespace by their names; none where they may not be read. */
-async function urlsOf({ client, namespace, signal }: CommandContext): Promise<ReadonlyMap<string, string>> {
+async function urlsOf({ client, namespace, signal }: ReadContext): Promise<ReadonlyMap<string, string>> {
   try {
     const { items } = await client.list<BackupRepository>(BACKUP_REPOSITORIES, { namespace, signal });
     return new Map(items.map(({ metadata, status }) => [metadata.name, status?.url ?? metadata.name]));
@@ -90,7 +97,7 @@ async function urlsOf({ client, namespace, signal }: CommandContext): Promise<Re
   }
 }
 
-function listed(backup: Backup, urls: ReadonlyMap<string, string>): ListedBackup {
+function listed(backup: Backup, urls: ReadonlyMap<string, string>, isGone = false): ListedBackup {
   const { metadata, spec, status } = backup;
   const schedule = metadata.labels?.[LABELS.schedule];
   const repository = (spec.repositoryRef ?? status?.repositoryRef)?.name ?? '';
@@ -100,8 +107,8 @@ function listed(backup: Backup, urls: ReadonlyMap<string, string>): ListedBackup
     backupId: idOf(backup) ?? metadata.name,
     scope: scopeOf(backup),
     destination: spec.destination ?? urls.get(repository) ?? repository,
-    state: stateOf(backup),
-    created_at: status?.startTime ?? metadata.creationTimestamp ?? '',
+    state: isGone ? 'deleted' : stateOf(backup),
+    created_at: beginOf(backup),
     name: metadata.name,
     ...(schedule === undefined ? {} : { schedule }),
     ...(bytes === undefined ? {} : { bytes }),
@@ -109,6 +116,10 @@ function listed(backup: Backup, urls: ReadonlyMap<string, string>): ListedBackup
   };
 }
 
-function keyOf({ created_at, name }: ListedBackup): string {
-  return `${created_at} ${name}`;
+function beginOf({ metadata, status }: Backup): string {
+  return status?.startTime ?? metadata.creationTimestamp ?? '';
+}
+
+function keyOf(backup: Backup): string {
+  return `${beginOf(backup)} ${backup.metadata.name}`;
 }

@@ -8,7 +8,8 @@ import { isDeleting } from '../../api/meta.ts';
  * `partial`: it was allowed to lack something, and does. `unknown`: it has ended, and whether it is there cannot be said
  * now.
  */
-export type BackupState = 'running' | 'succeeded' | 'partial' | 'failed' | 'unknown' | 'deleting';
+export type BackupState = (typeof BACKUP_STATES)[number];
+export const BACKUP_STATES = ['running', 'succeeded', 'partial', 'failed', 'unknown', 'deleting'] as const;
 
 export type CommandScope = 'full' | 'volumes' | 'configs';
 

@@ -17,7 +17,7 @@ interface Params {
   readonly node?: string;
 }
 
-interface Result {
+export interface AddedRepository {
   readonly repository: string;
   readonly url: string;
   readonly backups: number;
@@ -27,7 +27,7 @@ interface Result {
  * `clawstore repository add`: what a recovery begins with. The URL is that of one repository, as `export-key` gave it out;
  * nothing is made there when it is read only.
  */
-export const repositoryAdd: Command<Params, Result> = {
+export const repositoryAdd: Command<Params, AddedRepository> = {
   name: 'repository add',
   summary: 'Open a repository of backups by its URL and key.',
   parameters: {

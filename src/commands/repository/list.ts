@@ -2,11 +2,12 @@ import type { BackupRepository } from '../../api/backup-repository.ts';
 import { findCondition } from '../../api/conditions.ts';
 import { BACKUP_REPOSITORIES } from '../../api/meta.ts';
 import type { Command } from '../command.ts';
-import { fromKube } from '../wait.ts';
+import { type Listing, rowsOf } from '../listing.ts';
 
-interface ListedRepository {
+export interface ListedRepository {
   readonly name: string;
   readonly url: string;
+  /** `Deleted` only in what a watch shows. */
   readonly ready: string;
   readonly keyExported: string;
   readonly backups: number;
@@ -16,25 +17,29 @@ interface ListedRepository {
   readonly message?: string;
 }
 
+type Result = { readonly repositories: readonly ListedRepository[] };
+
+export const repositoryListing: Listing<Record<string, never>, BackupRepository, ListedRepository, Result> = {
+  resource: BACKUP_REPOSITORIES,
+  select: () => ({}),
+  compare: (a, b) => a.metadata.name.localeCompare(b.metadata.name),
+  rowOf: listed,
+  resultOf: (repositories) => ({ repositories }),
+};
+
 /** `clawstore repository list`. */
-export const repositoryList: Command<Record<string, never>, { readonly repositories: readonly ListedRepository[] }> = {
+export const repositoryList: Command<Record<string, never>, Result> = {
   name: 'repository list',
   summary: 'List the repositories that backups lie in.',
   parameters: { required: [], properties: {} },
   readOnly: true,
-  async run(_params, { client, namespace, signal }) {
-    const list = client.list<BackupRepository>(BACKUP_REPOSITORIES, { namespace, signal });
-    const { items } = await list.catch((cause: unknown) => {
-      throw fromKube(cause);
-    });
-    return { repositories: items.map(listed) };
-  },
+  run: async (params, context) => repositoryListing.resultOf(await rowsOf(repositoryListing, params, context)),
 };
 
 /** In this order: what is worse is said. */
 const TOLD = ['Ready', 'Verified', 'Unlocked', 'KeyExported'] as const;
 
-function listed({ metadata, status }: BackupRepository): ListedRepository {
+function listed({ metadata, status }: BackupRepository, isGone = false): ListedRepository {
   const { url = '', backupCount = 0, sizeBytes = 0, lastCheckTime, conditions } = status ?? {};
   const message = TOLD.map((type) => findCondition(conditions, type)).find(
     (condition) => condition !== undefined && condition.status !== 'True',
@@ -42,7 +47,7 @@ function listed({ metadata, status }: BackupRepository): ListedRepository {
   return {
     name: metadata.name,
     url,
-    ready: findCondition(conditions, 'Ready')?.status ?? 'Unknown',
+    ready: isGone ? 'Deleted' : (findCondition(conditions, 'Ready')?.status ?? 'Unknown'),
     keyExported: findCondition(conditions, 'KeyExported')?.status ?? 'Unknown',
     backups: backupCount,
     sizeBytes,

@@ -11,9 +11,13 @@ interface Params {
   readonly kind?: ScheduleKind;
 }
 
-interface Changed extends Required<Params> {
+export interface Changed extends Required<Params> {
   readonly suspended: boolean;
   readonly next?: string;
+}
+
+export interface DeletedSchedule extends Required<Params> {
+  readonly deleted: true;
 }
 
 const parameters = { required: ['name'], properties: { name: NAME_PARAMETER, kind: KIND_PARAMETER } } as const;
@@ -47,7 +51,7 @@ function suspension(verb: string, summary: string, suspend: boolean): Command<Pa
 }
 
 /** `clawstore schedule delete`: what it has made stays. */
-export const scheduleDelete: Command<Params, Required<Params> & { readonly deleted: true }> = {
+export const scheduleDelete: Command<Params, DeletedSchedule> = {
   name: 'schedule delete',
   summary: 'Delete a schedule; what it has made stays.',
   parameters,

@@ -24,7 +24,7 @@ interface Params {
   readonly keep?: readonly string[];
 }
 
-interface Result {
+export interface CreatedSchedule {
   readonly name: string;
   readonly kind: ScheduleKind;
   readonly next: string;
@@ -41,7 +41,7 @@ const RULES = [
 ] as const satisfies readonly (keyof Retention)[];
 
 /** `clawstore schedule create`: answers when the controller has read it, with the time of the first run. */
-export const scheduleCreate: Command<Params, Result> = {
+export const scheduleCreate: Command<Params, CreatedSchedule> = {
   name: 'schedule create',
   summary: 'Make a schedule of backups or of snapshots.',
   parameters: {

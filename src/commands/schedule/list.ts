@@ -1,10 +1,10 @@
 import { findCondition } from '../../api/conditions.ts';
 import type { Command } from '../command.ts';
-import { fromKube } from '../wait.ts';
+import { type Listing, rowsOf } from '../listing.ts';
 import type { AnySchedule, ScheduleKind } from './kinds.ts';
 import { KINDS } from './kinds.ts';
 
-interface ListedSchedule {
+export interface ListedSchedule {
   readonly name: string;
   readonly kind: ScheduleKind;
   readonly schedule: string;
@@ -12,6 +12,8 @@ interface ListedSchedule {
   /** The destination of backups, or the volume. */
   readonly of: string;
   readonly suspended: boolean;
+  /** Only in what a watch shows. */
+  readonly deleted?: true;
   /** Runs that have not finished. */
   readonly active: number;
   readonly last_success?: string;
@@ -20,26 +22,39 @@ interface ListedSchedule {
   readonly message?: string;
 }
 
+type Result = { readonly schedules: readonly ListedSchedule[] };
+type ScheduleListing = Listing<Record<string, never>, AnySchedule, ListedSchedule, Result>;
+
+const LISTINGS: readonly [ScheduleListing, ScheduleListing] = [listingOf('backup'), listingOf('snapshot')];
+
+function listingOf(kind: ScheduleKind): ScheduleListing {
+  return {
+    resource: KINDS[kind],
+    select: () => ({}),
+    compare: (a, b) => a.metadata.name.localeCompare(b.metadata.name),
+    rowOf: (schedule, isGone) => listed(kind, schedule, isGone),
+    resultOf: (schedules) => ({ schedules }),
+  };
+}
+
+/** The schedules of both kinds. */
+export async function scheduleListings(): Promise<readonly ScheduleListing[]> {
+  return LISTINGS;
+}
+
 /** `clawstore schedule list`: the schedules of both kinds in the namespace. */
-export const scheduleList: Command<Record<string, never>, { readonly schedules: readonly ListedSchedule[] }> = {
+export const scheduleList: Command<Record<string, never>, Result> = {
   name: 'schedule list',
   summary: 'List the schedules of backups and of snapshots.',
   parameters: { required: [], properties: {} },
   readOnly: true,
-  async run(_params, { client, namespace, signal }) {
-    const schedules: ListedSchedule[] = [];
-    for (const kind of ['backup', 'snapshot'] as const) {
-      const list = client.list<AnySchedule>(KINDS[kind], { namespace, signal });
-      const { items } = await list.catch((cause: unknown) => {
-        throw fromKube(cause);
-      });
-      schedules.push(...items.map((schedule) => listed(kind, schedule)));
-    }
-    return { schedules };
+  async run(params, context) {
+    const rows = await Promise.all(LISTINGS.map((listing) => rowsOf(listing, params, context)));
+    return LISTINGS[0].resultOf(rows.flat());
   },
 };
 
-function listed(kind: ScheduleKind, { metadata, spec, status }: AnySchedule): ListedSchedule {
+function listed(kind: ScheduleKind, { metadata, spec, status }: AnySchedule, isGone = false): ListedSchedule {
   const { lastSuccessfulTime, nextScheduleTime, active = [] } = status ?? {};
   const message = findCondition(status?.conditions, 'Ready')?.message ?? '';
   const template = spec.template.spec;
@@ -52,6 +67,7 @@ function listed(kind: ScheduleKind, { metadata, spec, status }: AnySchedule): Li
     of: of ?? '',
     suspended: spec.suspend === true,
     active: active.length,
+    ...(isGone ? { deleted: true } : {}),
     ...(lastSuccessfulTime === undefined ? {} : { last_success: lastSuccessfulTime }),
     ...(nextScheduleTime === undefined ? {} : { next: nextScheduleTime }),
     ...(message === '' ? {} : { message }),
