@@ -47,7 +47,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['clawstore backup create --repository main --name before-upgrade --ttl 720h'],
   ],
   list: [
-    ['clawstore backup list -o wide', 'also their names, schedules and what is wrong'],
+    ['clawstore backup list -o wide', 'also their names, schedules, and when they began'],
     ['clawstore backup list --state succeeded -o json'],
     ['clawstore backup list --watch'],
   ],

@@ -24,7 +24,7 @@ export const BACKUP_LIST: TableView<ListedBackup> = {
     { heading: 'name', wide: true, cell: ({ name }) => name },
     { heading: 'schedule', wide: true, cell: ({ schedule }) => schedule },
     { heading: 'begun', wide: true, cell: ({ created_at }) => created_at },
-    { heading: 'message', wide: true, cell: ({ message }) => message?.replaceAll(/\s+/g, ' ') },
+    { heading: 'message', cell: ({ message }) => message?.replaceAll(/\s+/g, ' ') },
   ],
 };
 

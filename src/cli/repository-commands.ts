@@ -20,7 +20,7 @@ interface AddFlags {
 }
 
 const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
-  list: [['clawstore repository list'], ['clawstore repository list -o wide', 'also what is wrong']],
+  list: [['clawstore repository list'], ['clawstore repository list -o wide', 'also when they were checked']],
   'export-key': [
     ['clawstore repository export-key', 'URL and key of the only one, on the terminal'],
     ['clawstore repository export-key main --file main.key', 'the same in a new file that only its owner reads'],

@@ -23,7 +23,7 @@ export const REPOSITORY_LIST: TableView<ListedRepository> = {
     { heading: 'backups', cell: ({ backups }) => backups },
     { heading: 'size', cell: ({ sizeBytes }) => humanBytes(sizeBytes) },
     { heading: 'last check', wide: true, cell: ({ last_check }) => last_check },
-    { heading: 'message', wide: true, cell: ({ message }) => message?.replaceAll(/\s+/g, ' ') },
+    { heading: 'message', cell: ({ message }) => message?.replaceAll(/\s+/g, ' ') },
   ],
 };
 

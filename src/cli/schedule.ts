@@ -38,7 +38,7 @@ export const SCHEDULE_LIST: TableView<ListedSchedule> = {
     { heading: 'next', cell: ({ next }) => next },
     { heading: 'last success', cell: ({ last_success }) => last_success },
     { heading: 'time zone', wide: true, cell: ({ timeZone }) => timeZone },
-    { heading: 'message', wide: true, cell: ({ message }) => message?.replaceAll(/\s+/g, ' ') },
+    { heading: 'message', cell: ({ message }) => message?.replaceAll(/\s+/g, ' ') },
   ],
 };
 

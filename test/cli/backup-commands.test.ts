@@ -193,7 +193,7 @@ describe('clawstore backup and clawstore schedule', function () {
       return stdout;
     };
     expect(await list())
-      .to.match(/^BACKUP +SCOPE +DESTINATION +STATE +SIZE +AGE\n/)
+      .to.match(/^BACKUP +SCOPE +DESTINATION +STATE +SIZE +AGE +MESSAGE\n/)
       .and.match(/^good-00000000 +volumes +\/backups +succeeded /m);
     expect(await list('-o', 'wide')).to.match(new RegExp(`^bad-00000000 .* bad +${TIME} +no data$`, 'm'));
     expect(await list('-o', 'name')).to.equal(
