@@ -1,10 +1,12 @@
 /** Writes the objects of the source, each by server-side apply with the marks that make it known as applied. */
 import { FIELD_MANAGERS, LABELS, SYNC_FILE_ANNOTATION } from '../api/group.ts';
-import { isDeleting, SECRETS } from '../api/meta.ts';
+import { isDeleting, type KubeObjectBase, SECRETS } from '../api/meta.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
-import { nameOfObject, type SourceObject } from './documents.ts';
+import { needsApply } from '../kube/field-diff.ts';
+import { keyOfObject, nameOfObject, type SourceObject } from './documents.ts';
 import { APPLICABLE } from './kinds.ts';
+import type { LiveObject } from './plan.ts';
 
 /** Something about one file or one object that a person must mend. */
 export interface Problem {
@@ -26,15 +28,18 @@ const AT_ONCE = 16;
 const LONGEST_MESSAGE = 500;
 
 /**
- * Applies all of them, what others need first; one that is refused stops no other.
+ * Applies all of them that are not as they should be, what others need first; one that is refused stops no other.
+ * @param live What the API server has of what was applied before.
  * @throws KubeError when the API server cannot be reached, or the signal aborts.
  */
 export async function applyObjects(
   client: KubeClient,
   objects: readonly SourceObject[],
+  live: readonly LiveObject[],
   id: string,
   signal: AbortSignal,
 ): Promise<ApplyOutcome> {
+  const present = new Map(live.map(({ resource, ref, object }) => [keyOfObject(resource, ref), object]));
   const problems: Problem[] = [];
   const deleting: SourceObject[] = [];
   for (const resource of APPLICABLE) {
@@ -43,7 +48,8 @@ export async function applyObjects(
       await Promise.all(
         ofKind.slice(begin, begin + AT_ONCE).map(async (one) => {
           try {
-            if (isDeleting(await applyOne(client, one, id, signal))) deleting.push(one);
+            const object = present.get(keyOfObject(resource, one.ref));
+            if (isDeleting(await applyOne(client, one, object, id, signal))) deleting.push(one);
           } catch (thrown) {
             const error = KubeError.from(thrown);
             if (error.isAborted || error.isUnreachable) throw error;
@@ -57,7 +63,14 @@ export async function applyObjects(
   return { problems, deleting };
 }
 
-function applyOne(client: KubeClient, { resource, ref, object, file }: SourceObject, id: string, signal: AbortSignal) {
+/** @returns the object as it is then. */
+async function applyOne(
+  client: KubeClient,
+  { resource, ref, object, file }: SourceObject,
+  live: KubeObjectBase | undefined,
+  id: string,
+  signal: AbortSignal,
+): Promise<KubeObjectBase> {
   const { labels, annotations } = object.metadata;
   const body = {
     ...object,
@@ -67,8 +80,21 @@ function applyOne(client: KubeClient, { resource, ref, object, file }: SourceObj
       annotations: { ...annotations, [SYNC_FILE_ANNOTATION]: file },
     },
   };
+  if (live !== undefined && isAsWanted(body, live)) return live;
   const options = { type: 'apply', fieldManager: FIELD_MANAGERS.sync, force: true, fieldValidation: 'Strict' } as const;
   return client.patch(resource, ref, body, { ...options, signal });
+}
+
+/** Whether an apply would change nothing, by what the server itself says that we own. In doubt it is asked. */
+function isAsWanted(body: KubeObjectBase, live: KubeObjectBase): boolean {
+  const owned = live.metadata.managedFields?.find(
+    ({ manager, operation, subresource }) =>
+      manager === FIELD_MANAGERS.sync && operation === 'Apply' && (subresource ?? '') === '',
+  )?.fieldsV1;
+  if (owned === undefined) return false;
+  const { apiVersion: _, kind: __, metadata, ...rest } = body;
+  const { name: ___, namespace: ____, ...more } = metadata;
+  return !needsApply({ metadata: more, ...rest }, live, owned);
 }
 
 /** What the server says of a Secret may quote it: of those only where the fault is. */

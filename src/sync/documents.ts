@@ -51,13 +51,13 @@ export async function readObjects(files: readonly SourceFile[], readYaml: ReadYa
   const objects = new Map<string, SourceObject>();
   const broken: BrokenPart[] = [];
   for (const file of files) {
-    // Many small files are as long as one large one.
-    await nextTurn();
     if ('problem' in file) {
       broken.push({ file: file.path, message: file.problem });
       continue;
     }
     for (const { text, offset } of documentsOf(file)) {
+      // Many short ones take as long as one that is long.
+      await nextTurn();
       try {
         for (const one of await objectsOf(file.path, text, offset, readYaml)) {
           const before = objects.get(keyOfObject(one.resource, one.ref));

@@ -160,9 +160,17 @@ describe('the sync of a folder', function () {
 
   it('writes nothing when nothing has changed, and puts back what somebody else has changed', async () => {
     write('a.yaml', volume('one'));
-    start({ intervalMs: 50 });
+    let patches = 0;
+    const counting = new Proxy(client, {
+      get: (target, name: keyof KubeClient) => {
+        if (name === 'patch') patches += 1;
+        return target[name].bind(target) as unknown;
+      },
+    });
+    start({ intervalMs: 50, client: counting });
     await synced(1);
     const before = await present(VOLUMES, 'one');
+    const asked = patches;
     const map = { namespace: 'clawstore-system', name: 'clawstore-sync' };
     const said = await client.get(CONFIG_MAPS, map);
     for (const _round of [1, 2, 3]) {
@@ -171,6 +179,7 @@ describe('the sync of a folder', function () {
         message: 'another round',
       });
     }
+    expect(patches).to.equal(asked);
     expect((await present(VOLUMES, 'one')).metadata.resourceVersion).to.equal(before.metadata.resourceVersion);
     expect((await client.get(CONFIG_MAPS, map)).metadata.resourceVersion).to.equal(said.metadata.resourceVersion);
     const body = { metadata: { labels: { extra: 'x' }, annotations: { [SYNC_FILE_ANNOTATION]: 'x' } } };
