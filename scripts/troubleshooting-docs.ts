@@ -57,6 +57,14 @@ export const ALERTS: Readonly<Record<string, readonly Reason[]>> = {
   ClawstoreMountUnhealthy: ['MountCovered', 'MountUnresponsive', 'FilesystemFailed', 'StaleInWorkload', 'MountFailed'],
   ClawstoreVolumeNearlyFull: ['CapacityTooLarge', 'PoolLowSpace'],
   ClawstoreNodeLost: ['NodeLost', 'NodeNotReady', 'HelperUnavailable'],
+  ClawstoreSyncFailing: [
+    'SourceUnreachable',
+    'SourceRefused',
+    'SyncIncomplete',
+    'SyncFailed',
+    'PruneRefused',
+    'Pruning',
+  ],
   ClawstoreGone: [],
 };
 

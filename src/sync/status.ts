@@ -115,6 +115,7 @@ export class SyncReporter {
 
   #measure({ ready, reason, revision, objects, problems }: RoundResult): void {
     const { metrics, source, clock } = this.#options;
+    metrics.syncReady.set({ source }, ready ? 1 : 0);
     if (ready) metrics.syncLastSuccess.set({ source }, clock.now() / 1000);
     else if (reason !== 'Pruning') metrics.syncFailures.inc({ source, reason });
     if (objects !== undefined) metrics.syncObjects.set({ source }, objects);

@@ -229,6 +229,11 @@ export function createMetrics() {
       OPERATION_BUCKETS,
       ['command'],
     ),
+    syncReady: gauge(
+      'clawstore_sync_ready',
+      'Whether the control plane is equal to the source of clawstore up --sync (1) or not (0).',
+      ['source'],
+    ),
     syncLastSuccess: gauge(
       'clawstore_sync_last_success_timestamp_seconds',
       'When the control plane was last found, or made, equal to the source of clawstore up --sync.',

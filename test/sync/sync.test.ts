@@ -272,6 +272,7 @@ describe('the sync of a folder', function () {
     await gone(VOLUMES, 'three');
     await present(VOLUMES, 'two');
     expect(await metric('clawstore_sync_problems')).to.equal(2);
+    expect(await metric('clawstore_sync_ready')).to.equal(0);
     expect(await metric('clawstore_sync_failures_total')).to.be.above(0);
     write('a.yaml', volume('one', { capacity: '2Gi' }));
     write('b.yaml', volume('five'));
