@@ -1,6 +1,6 @@
 /**
- * Writes `docs/api.md` from the CRDs and the table of reasons: `node scripts/api-docs.ts`. A test fails when the file is not
- * what this makes.
+ * Writes `docs/api.md` from the CRDs and the table of reasons, and `docs/troubleshooting.md` from the latter: `node
+ * scripts/api-docs.ts`. Tests fail when the files are not what this makes.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { ANNOTATIONS, FIELD_MANAGERS, FINALIZERS } from '../src/api/group.ts';
 import { REASONS, type Reason } from '../src/api/reasons.ts';
 import { remedyFor } from '../src/api/remedies/index.ts';
+import { renderTroubleshooting, TROUBLESHOOTING_FILE } from './troubleshooting-docs.ts';
 
 interface Schema {
   readonly type?: string;
@@ -282,4 +283,7 @@ export function renderApiDocs(): string {
   ].join('\n');
 }
 
-if (import.meta.main) writeFileSync(API_DOCS_FILE, renderApiDocs());
+if (import.meta.main) {
+  writeFileSync(API_DOCS_FILE, renderApiDocs());
+  writeFileSync(TROUBLESHOOTING_FILE, renderTroubleshooting());
+}

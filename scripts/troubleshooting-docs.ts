@@ -1,8 +1,7 @@
 /**
- * Writes `docs/troubleshooting.md` from the tables of reasons and remedies: `node scripts/troubleshooting-docs.ts`. A test
- * fails when the file is not what this makes.
+ * What `docs/troubleshooting.md` is made of: the tables of reasons and remedies. `node scripts/api-docs.ts` writes it; a test
+ * fails when it is not what this makes.
  */
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isReason, REASONS, type Reason } from '../src/api/reasons.ts';
 import { ORDINARY, REMEDY_TOPICS, type Remedy } from '../src/api/remedies/index.ts';
@@ -14,7 +13,7 @@ const INTRO = `# Troubleshooting
 
 Every object says by itself how it is: in its conditions, and in Events. Both carry a *reason*, one word that means the same
 everywhere, and a message with the facts of the case. This page has every reason, what is affected by it, and what to do. Made by
-\`node scripts/troubleshooting-docs.ts\` from \`src/api/reasons.ts\` and \`src/api/remedies\`.
+\`node scripts/api-docs.ts\` from \`src/api/reasons.ts\` and \`src/api/remedies\`.
 
 ## How to look
 \`\`\`sh
@@ -104,5 +103,3 @@ function section([name, { affected, action }]: readonly [string, Remedy]): reado
   if (!isReason(name)) throw new Error(`there is a remedy for "${name}", which is no reason`);
   return [`### ${name}`, REASONS[name], '', `- **Affected:** ${affected}`, `- **What to do:** ${action}`, ''];
 }
-
-if (import.meta.main) writeFileSync(TROUBLESHOOTING_FILE, renderTroubleshooting());

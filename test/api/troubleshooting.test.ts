@@ -43,7 +43,7 @@ describe('docs/troubleshooting.md', () => {
     ).to.deep.equal([]);
   });
 
-  it('is what `node scripts/troubleshooting-docs.ts` makes of reasons and remedies', () => {
+  it('is what `node scripts/api-docs.ts` makes of reasons and remedies', () => {
     expect(readFileSync(TROUBLESHOOTING_FILE, 'utf8')).to.equal(renderTroubleshooting());
   });
 });
