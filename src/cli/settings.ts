@@ -7,7 +7,7 @@ import { BlockList, isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { isAbsolute, join, normalize } from 'node:path';
 import type { DestinationDefaults } from '../api/destination-defaults.ts';
-import { isLabel, isSubdomain, MAX_SUBDOMAIN } from '../api/names.ts';
+import { isLabel, isSubdomain, MAX_LABEL, MAX_SUBDOMAIN, shortHash } from '../api/names.ts';
 import { IN_CLUSTER } from '../kube/in-cluster.ts';
 import { parseSource, type SourceSpec, SourceSpecError } from '../sync/source-spec.ts';
 import { parseDestinations } from './destinations.ts';
@@ -162,7 +162,7 @@ export const SETTING_FLAGS: readonly SettingFlag[] = [
     key: 'invokeNamespace',
     env: 'CLAWSTORE_INVOKE_NAMESPACE',
     help: 'namespace of the objects that invoked commands make',
-    fallback: 'default',
+    fallback: 'default; with --node-accounts node-NAME, the name of the node',
   },
   {
     flags: '--openclaw <url>',
@@ -262,7 +262,9 @@ export function resolveSettings(raw: RawSettings): Settings {
   if (!isSubdomain(nodeName) || nodeName.length > MAX_SUBDOMAIN - 'node-'.length) {
     throw usage('--node-name', `"${nodeName}" is not a DNS-1123 name`);
   }
-  const invokeNamespace = text(raw, 'invokeNamespace') ?? 'default';
+  const nodeAccounts = namespaceOrOff('--node-accounts', text(raw, 'nodeAccounts') ?? 'off');
+  const invokeNamespace =
+    text(raw, 'invokeNamespace') ?? (nodeAccounts === undefined ? 'default' : namespaceOfNode(nodeName));
   if (!isLabel(invokeNamespace))
     throw usage('--invoke-namespace', `"${invokeNamespace}" is not the name of a namespace`);
   const metrics = text(raw, 'metrics');
@@ -280,7 +282,7 @@ export function resolveSettings(raw: RawSettings): Settings {
     auditLog: auditLog === undefined || auditLog === 'off' ? undefined : absolute('--audit-log', auditLog),
     nodeName,
     mountRoot,
-    nodeAccounts: namespaceOrOff('--node-accounts', text(raw, 'nodeAccounts') ?? 'off'),
+    nodeAccounts,
     mountHolder: onOrOff('--mount-holder', text(raw, 'mountHolder') ?? 'off'),
     hostPathAllow: allow === undefined ? undefined : parsePrefixes(allow),
     metrics: metrics === undefined || metrics === 'off' ? undefined : parseAddress('--metrics', metrics),
@@ -417,6 +419,17 @@ function namespaceOrOff(flag: string, value: string): string | undefined {
   if (value === 'off') return undefined;
   if (!isLabel(value)) throw usage(flag, `"${value}" is not the name of a namespace`);
   return value;
+}
+
+/**
+ * Where commands act on a cluster on which each node is somebody: in a namespace of its own, so that whoever may call one
+ * node touches nothing of another. The name of a node may have dots and be longer than that of a namespace.
+ */
+function namespaceOfNode(nodeName: string): string {
+  const name = `node-${nodeName}`;
+  if (isLabel(name)) return name;
+  const hash = shortHash(nodeName);
+  return `${name.replaceAll('.', '-').slice(0, MAX_LABEL - hash.length - 1)}-${hash}`;
 }
 
 function parseLevel(value: string): LogLevel {

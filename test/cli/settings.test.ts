@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
+import { isLabel } from '../../src/api/names.ts';
 import { CliError, ExitCode } from '../../src/cli/exit-code.ts';
 import { isInside, readConfigFile, resolveSettings } from '../../src/cli/settings.ts';
 
@@ -52,6 +53,17 @@ describe('settings', () => {
         .with.property('exitCode', ExitCode.usage);
     });
   }
+
+  it('have a namespace for each node where each is somebody, and one for all where none is', () => {
+    const namespaceOf = (nodeName: string, more: object = { nodeAccounts: 'clawstore-nodes' }): string =>
+      resolveSettings({ nodeName, ...more }).invokeNamespace;
+    expect(namespaceOf('gpu-7', {})).to.equal('default');
+    expect(namespaceOf('gpu-7')).to.equal('node-gpu-7');
+    expect(namespaceOf('gpu-7', { nodeAccounts: 'clawstore-nodes', invokeNamespace: 'team' })).to.equal('team');
+    const long = ['gpu.a', 'gpu-a', `gpu.${'x'.repeat(80)}`, `gpu.${'x'.repeat(81)}`].map((name) => namespaceOf(name));
+    for (const name of long) expect(isLabel(name), name).to.equal(true);
+    expect(new Set(long).size).to.equal(long.length);
+  });
 
   it('read addresses with and without brackets', () => {
     expect(resolveSettings({ listen: '[::1]:443' }).listen).to.deep.equal({ host: '::1', port: 443 });
