@@ -7,7 +7,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, 
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
+import { stringify } from 'yaml';
 import type { Backup } from '../src/api/backup.ts';
+import type { Secret } from '../src/api/core.ts';
 import { ANNOTATIONS, API_VERSION } from '../src/api/group.ts';
 import { BACKUP_REPOSITORIES, BACKUPS, SNAPSHOTS, STORAGE_NODES, VOLUMES } from '../src/api/meta.ts';
 import type { Snapshot } from '../src/api/snapshot.ts';
@@ -23,6 +25,7 @@ import { mountsAt } from '../test/support/harness/mounts.ts';
 import { OpenClawGateway } from '../test/support/harness/openclaw-gateway.ts';
 import { GatewayRefusal, type InvokeOptions } from '../test/support/harness/openclaw-operator.ts';
 import { onEnd } from '../test/support/harness/run.ts';
+import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 import { INTEGRATION, skillExamples } from '../test/support/skill-examples.ts';
 
@@ -37,6 +40,7 @@ type Answer = Readonly<Record<string, unknown>>;
 describe('a node of a real OpenClaw gateway', function () {
   this.timeout(300_000);
   let gateway: OpenClawGateway;
+  let s3: S3Server;
   let machine: Machine;
   let nodeId: string;
 
@@ -44,6 +48,9 @@ describe('a node of a real OpenClaw gateway', function () {
     await coverData();
     useRestic();
     gateway = await OpenClawGateway.create();
+    s3 = await S3Server.start({ tls: false });
+    await s3.createBucket('backups');
+    writeFileSync(configFile(), stringify({ destinations: { 's3://backups': s3Defaults() } }));
     await gateway.start({ allow: NAMES });
     // Not beside it: the longer a gateway is away, the longer a node waits before it looks again.
     machine = await Machine.start({
@@ -56,9 +63,14 @@ describe('a node of a real OpenClaw gateway', function () {
     await machine?.deleteAll();
     await machine?.end();
     await gateway?.end();
+    await s3?.end();
   });
 
+  /** What lets `s3://backups/daily` alone be enough. */
+  const configFile = (): string => join(gateway.directory, 'clawstore.yaml');
+  const s3Defaults = () => ({ endpoint: s3.endpoint, credentialsSecret: 's3-keys' });
   const environment = (more: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> => ({
+    CLAWSTORE_CONFIG: configFile(),
     CLAWSTORE_OPENCLAW: gateway.remoteUrl,
     CLAWSTORE_OPENCLAW_TOKEN: gateway.token,
     ...more,
@@ -389,7 +401,7 @@ describe('a node of a real OpenClaw gateway', function () {
       expect((await machine.client.list(VOLUMES, { namespace: 'default' })).items).to.deep.equal([]);
       await machine.node.stop();
       // A token of its own is enough: the gateway's is not needed any more.
-      await machine.startNode({ env: { CLAWSTORE_OPENCLAW: gateway.remoteUrl } });
+      await machine.startNode({ env: environment({ CLAWSTORE_OPENCLAW_TOKEN: '' }) });
       await joined();
     });
   });
@@ -424,11 +436,19 @@ describe('a node of a real OpenClaw gateway', function () {
     const examples = skillExamples().filter(({ command }) => NAMES.includes(command));
     const isNfs = (params: Answer): boolean => NEEDS_NFS.includes(String(params['name'] ?? params['volumeId']));
     let backupId: unknown;
-    /** An example with what is there in place of what only it has: a bucket, and the ID of a backup. */
-    const here = (params: Answer): Answer => ({
-      ...params,
-      ...(params['destination'] === undefined ? {} : { destination: '/data/backups' }),
-      ...(params['backupId'] === undefined ? {} : { backupId }),
+    /** An example with the ID that the backup really has. */
+    const here = (params: Answer): Answer => (params['backupId'] === undefined ? params : { ...params, backupId });
+    before(async () => {
+      const { accessKeyId, secretAccessKey } = s3.root;
+      await machine.create({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { namespace: 'default', name: s3Defaults().credentialsSecret },
+        data: {
+          AWS_ACCESS_KEY_ID: Buffer.from(accessKeyId).toString('base64'),
+          AWS_SECRET_ACCESS_KEY: Buffer.from(secretAccessKey).toString('base64'),
+        },
+      } satisfies Secret);
     });
     for (const { command, params } of examples.filter((example) => !isNfs(example.params))) {
       it(`runs the skill's ${command} ${JSON.stringify(params)}`, async () => {
@@ -441,6 +461,17 @@ describe('a node of a real OpenClaw gateway', function () {
         for (const field of ['success', 'unmounted', 'deleted', 'restored']) expect(answer[field]).not.to.equal(false);
       });
     }
+
+    it('backs up daily at two, and by a job of another scheduler that calls clawstore invoke', async () => {
+      const flags = ['--backup-to', 's3://backups/daily', '-o', 'json'];
+      const { code, stdout, stderr } = await machine.command(['schedule', 'create', 'daily', '0 2 * * *', ...flags]);
+      expect(code, stderr).to.equal(0);
+      expect(JSON.parse(stdout)).to.deep.include({ name: 'daily', kind: 'backup', success: true });
+      expect((JSON.parse(stdout) as { readonly next: string }).next).to.match(/T02:00:00Z$/);
+      const job = await machine.invoke('backup.create', { scope: 'full', destination: 's3://backups/daily' });
+      expect(job.code, JSON.stringify(job.answer)).to.equal(0);
+      expect(job.answer).to.deep.include({ state: 'succeeded', destination: 's3://backups/daily' });
+    });
   });
 });
 

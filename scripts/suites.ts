@@ -349,7 +349,7 @@ export const SUITES: readonly Suite[] = [
     ownNetwork: true,
     beside: true,
     deadlineSeconds: 900,
-    tools: ['kubectl', 'openclaw', 'restic-0.19'],
+    tools: ['kubectl', 'openclaw', 'restic-0.19', 'versitygw'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   },
   {
