@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from '
 import { join } from 'node:path';
 import { makePrivateDirectory } from '../apiserver/storage/private-file.ts';
 import { processIdentity } from '../apiserver/storage/process-identity.ts';
-import { ENGINE_CACHE } from '../controllers/support/repository-access.ts';
+import { ENGINE_CACHE } from '../controllers/support/engine-cache.ts';
 import { HOLDER_LOCK, HOLDER_SOCKET } from '../node/mount-daemons/holder-protocol.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 

@@ -6,9 +6,6 @@ import type { AccessResolution } from '../policy/repository.ts';
 import { resolveAccess } from '../policy/repository.ts';
 import type { AgentDependencies } from './agent.ts';
 
-/** Below the state directory: what the engine keeps of repositories. It may go at any time. */
-export const ENGINE_CACHE = 'engine-cache';
-
 /** What an agent works on repositories with. */
 export interface BackupTools {
   readonly engine: BackupEngine;
