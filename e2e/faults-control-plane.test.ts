@@ -15,10 +15,10 @@ import { mountIds, mountsAt } from '../test/support/harness/mounts.ts';
 import { full } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
-const OUTAGE_MS = full ? 60_000 : 10_000;
+const OUTAGE_MS = full ? 600_000 : 10_000;
 
 describe(`loss of control plane and state, ${controlPlaneKind} API server`, function () {
-  this.timeout(240_000);
+  this.timeout(OUTAGE_MS + 240_000);
   let machine: Machine;
   let ns: string;
 

@@ -2,13 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
 import { before, beforeEach, describe, it } from 'mocha';
-import { nodeLeaseName, SYSTEM_NAMESPACE } from '../src/api/group.ts';
-import { LEASES, SECRETS, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import { SECRETS, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import type { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 import { type NodeHost, Nodes } from '../test/support/harness/nodes.ts';
-import { full } from '../test/support/harness/run.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
@@ -88,10 +86,7 @@ describe('an s3 volume on two nodes', function () {
     await reads(`${ours}/before`, 'before');
     const before = s3Mounts(there);
     await there.cut();
-    // Three renewals may fail: with full counts that is waited for, else the Lease is made short behind the node's back.
-    const lease = { namespace: SYSTEM_NAMESPACE, name: nodeLeaseName(there.name) };
-    if (!full) await machine.client.patch(LEASES, lease, { spec: { leaseDurationSeconds: 2 } }, { type: 'merge' });
-    await machine.waitCondition(STORAGE_NODES, there.name, 'Ready', 'Unknown', 'NodeLost', NODE_LOST_MS);
+    await there.waitLost();
     await machine.waitCondition(VOLUME_MOUNTS, `${ns}/there`, 'Ready', 'Unknown', 'NodeLost', NODE_LOST_MS);
     expect(s3Mounts(there), 'mounts of the lost node').to.deep.equal(before);
     writeFileSync(`${ours}/meanwhile`, 'meanwhile');

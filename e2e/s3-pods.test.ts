@@ -10,7 +10,7 @@ import { Daemon, isRunning } from '../test/support/harness/daemon.ts';
 import type { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 import { mountHolderArgs } from '../test/support/harness/mount-holder-manifest.ts';
-import { type NodeHost, Nodes } from '../test/support/harness/nodes.ts';
+import { type NodeHost, Nodes, readsOn } from '../test/support/harness/nodes.ts';
 import { mountNamespaceOf, Pod } from '../test/support/harness/pod.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
@@ -84,25 +84,6 @@ describe('s3 volumes of an agent in a pod', function () {
     const pid = (): number => Number(readFileSync(join(directory, 'process'), 'utf8').split(' ')[0]);
     return { key: `${ns}/${name}`, target: node.target(ns, name), pid };
   };
-  /** Reads a file again and again on the node, as a workload does, until a read fails. */
-  const reader = (path: string): Daemon => {
-    serial += 1;
-    const script = 'while cat "$0" >/dev/null; do echo read; sleep 0.02; done';
-    const [command, ...args] = [...node.within, 'sh', '-c', script, path];
-    return new Daemon({ name: 'reader', command, args, logFile: join(node.directory, `reader-${serial}.log`) });
-  };
-  const readsOn = async (daemon: Daemon): Promise<void> => {
-    const before = daemon.output().length;
-    await waitFor(() => daemon.output().length > before + 'read\n'.length, {
-      message: 'a read that began and ended just now',
-    });
-    daemon.assertRunning();
-  };
-  const mountIds = (): readonly string[] =>
-    node
-      .mounts()
-      .filter(({ target }) => target.startsWith(node.settings.mountRoot))
-      .map(({ id, target }) => `${id} ${target}`);
   const cgroupOf = (pid: number): string =>
     readFileSync(`/proc/${pid}/cgroup`, 'utf8')
       .split('\n')
@@ -111,17 +92,17 @@ describe('s3 volumes of an agent in a pod', function () {
   it('go on when the pod of the agent is killed with its namespaces; the next one adopts them without a mount', async () => {
     const { key, target, pid } = await mounted('kept');
     writeFileSync(`${target}/file`, 'kept');
-    const [serving, before] = [pid(), mountIds()];
+    const [serving, before] = [pid(), node.mountIds()];
     expect(cgroupOf(serving), 'the cgroup of the process').to.equal(cgroupOf(holder.pid));
     expect(mountNamespaceOf(serving), 'its namespace').to.equal(mountNamespaceOf(holder.pid));
     expect(mountNamespaceOf(node.agent.pid), 'the namespace of the agent').to.not.equal(mountNamespaceOf(holder.pid));
-    const workload = reader(target.slice(node.path('').length).concat('/file'));
+    const workload = node.reader(target.slice(node.path('').length).concat('/file'));
     await readsOn(workload);
     await agentPod.kill();
     await node.agent.exited;
     expect(isRunning(serving)).to.equal(true);
     await readsOn(workload);
-    expect(mountIds(), 'mounts without an agent').to.deep.equal(before);
+    expect(node.mountIds(), 'mounts without an agent').to.deep.equal(before);
     await startAgentPod();
     await machine.waitReady(VOLUME_MOUNTS, key);
     await waitFor(
@@ -131,7 +112,7 @@ describe('s3 volumes of an agent in a pod', function () {
       },
     );
     expect(pid()).to.equal(serving);
-    expect(mountIds(), 'mounts with the next agent').to.deep.equal(before);
+    expect(node.mountIds(), 'mounts with the next agent').to.deep.equal(before);
     const operations = await node.agent.metric('clawstore_mount_operation_duration_seconds_count');
     expect(operations, 'operations of the next agent').to.equal(0);
     writeFileSync(`${target}/after`, 'after');

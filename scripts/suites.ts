@@ -78,6 +78,7 @@ const E2E_APART: readonly string[] = [
   'e2e/openclaw*.test.ts',
   'e2e/cluster-*.test.ts',
   'e2e/package*.test.ts',
+  'e2e/nodes-*.test.ts',
 ];
 
 /** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
@@ -291,6 +292,19 @@ export const SUITES: readonly Suite[] = [
     beside: true,
     deadlineSeconds: 420,
     tools: [...E2E_TOOLS, 'rclone'],
+    env: { E2E_CONTROL_PLANE: 'real' },
+  },
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'nodes',
+    specs: ['e2e/nodes-*.test.ts'],
+    namespaces: true,
+    ownNetwork: true,
+    beside: true,
+    deadlineSeconds: 600,
+    fullDeadlineSeconds: 2400,
+    tools: [...E2E_TOOLS, 'versitygw', 'rclone'],
     env: { E2E_CONTROL_PLANE: 'real' },
   },
   {

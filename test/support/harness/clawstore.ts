@@ -19,6 +19,8 @@ export interface ClawstoreSettings {
 
 export interface StartOptions {
   readonly logFile: string;
+  /** The binary, where it is another version than this checkout's. */
+  readonly binary?: string;
   /** Added to the environment, e.g. CLAWSTORE_CRASH_AT. */
   readonly env?: Readonly<Record<string, string>>;
   /** What runs the command elsewhere: in other namespaces, in a cgroup. It ends by becoming the command. */
@@ -72,7 +74,7 @@ export class Clawstore extends Daemon {
     const port = await freePort();
     const command = [
       ...(options.within ?? []),
-      CLAWSTORE,
+      options.binary ?? CLAWSTORE,
       part,
       ...settingFlags(settings),
       '--metrics',

@@ -13,11 +13,11 @@ export const controlPlaneKind: ControlPlaneKind = (() => {
 
 let real: Promise<RealControlPlane> | undefined;
 
-/** The one real control plane of this process, with the rights and policies of an installation; started with the first call, ended after the last test. */
-export async function realControlPlane(): Promise<RealControlPlane> {
+/** The one real control plane of this process, with the rights and policies of an installation; started with the first call, which says where it listens, ended after the last test. */
+export async function realControlPlane(address?: string): Promise<RealControlPlane> {
   (await real)?.assertRunning();
   real ??= (async () => {
-    const plane = await RealControlPlane.start('installed');
+    const plane = await RealControlPlane.start('installed', address);
     onEnd(() => plane.end());
     return plane;
   })();

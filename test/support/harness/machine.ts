@@ -45,7 +45,7 @@ export interface MachineOptions {
   readonly separate?: boolean;
   /** Without a node of its own: control plane and controller alone; implies `separate`. */
   readonly nodeless?: boolean;
-  /** Address on which an API server of its own listens, for nodes elsewhere; loopback when absent. */
+  /** Address on which the API server listens, for nodes elsewhere; loopback when absent. */
   readonly listen?: string;
   /** Environment of the first start of the node's process. */
   readonly env?: Readonly<Record<string, string>>;
@@ -106,7 +106,7 @@ export class Machine {
     const directory = makeDirectory(`m${serial}`);
     const separate = options.separate === true || options.nodeless === true || controlPlaneKind === 'real';
     const kubeconfig =
-      controlPlaneKind === 'real' ? (await realControlPlane()).kubeconfig : join(directory, 'kubeconfig');
+      controlPlaneKind === 'real' ? (await realControlPlane(options.listen)).kubeconfig : join(directory, 'kubeconfig');
     const machine = new Machine(
       directory,
       {

@@ -1,14 +1,15 @@
 /**
- * Several nodes of one embedded control plane on this machine: each agent in a network namespace of its own, whose cable
+ * Several nodes of one control plane on this machine: each agent in a network namespace of its own, whose cable
  * can be pulled, and in a mount namespace of its own that outlives the agent. The suite must have a network namespace
  * itself (`ownNetwork`), in which the cables end.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { STORAGE_NODES } from '../../../src/api/meta.ts';
+import { nodeLeaseName, SYSTEM_NAMESPACE } from '../../../src/api/group.ts';
+import { LEASES, STORAGE_NODES } from '../../../src/api/meta.ts';
 import { mountTarget } from '../../../src/api/names.ts';
 import type { StorageNode } from '../../../src/api/storage-node.ts';
-import type { MountEntry } from '../../../src/node/mount-entry.ts';
+import { isAtOrBelow, type MountEntry } from '../../../src/node/mount-entry.ts';
 import {
   Clawstore,
   type ClawstoreSettings,
@@ -20,12 +21,26 @@ import { Daemon } from './daemon.ts';
 import { run } from './exec.ts';
 import { isReady, Machine } from './machine.ts';
 import { mountTable } from './mounts.ts';
-import { type Cleanup, onEnd } from './run.ts';
+import { type Cleanup, full, onEnd } from './run.ts';
 import { waitFor } from './wait.ts';
 
 /** Where servers listen that the nodes shall reach; it is on no cable, so that every node has the same way there. */
 const SERVERS = '10.88.0.1';
 let shared: Promise<Nodes> | undefined;
+
+const LOST_MS = 90_000;
+
+/** Waits for a read that began and ended just now. @throws Error when a read has failed meanwhile. */
+export async function readsOn(reader: Daemon): Promise<void> {
+  const before = reader.output().length;
+  await waitFor(
+    () => {
+      reader.assertRunning();
+      return reader.output().length > before + 'read\n'.length;
+    },
+    { message: 'a read that began and ended just now' },
+  );
+}
 
 export class Nodes {
   /** Control plane and controller, without a node of its own. */
@@ -50,6 +65,14 @@ export class Nodes {
   /** The address for servers of the test. */
   get address(): string {
     return SERVERS;
+  }
+
+  /** Nodes of these names, each with an agent that runs; those that other files of the suite have made are used again. */
+  async running(...names: readonly string[]): Promise<readonly NodeHost[]> {
+    const found: NodeHost[] = [];
+    for (const name of names) found.push(this.#nodes.find((node) => node.name === name) ?? (await this.add(name)));
+    await Promise.all(found.filter((node) => !node.isRunning).map((node) => node.restart()));
+    return found;
   }
 
   /** Another node, without an agent: `restart` starts one. */
@@ -84,6 +107,7 @@ export class NodeHost {
   readonly #gateway: string;
   readonly #cleanups: Cleanup[] = [];
   #agent: Clawstore | undefined;
+  readonly #readers: Daemon[] = [];
 
   private constructor(machine: Machine, settings: ClawstoreSettings, init: Daemon, index: number) {
     this.#machine = machine;
@@ -132,6 +156,10 @@ export class NodeHost {
     return this.#agent;
   }
 
+  get isRunning(): boolean {
+    return this.#agent !== undefined && this.#agent.exit === undefined;
+  }
+
   /** What runs a command in the namespaces of the node. */
   get within(): readonly string[] {
     return ['nsenter', '--target', String(this.#init.pid), '--mount', '--net', '--'];
@@ -152,6 +180,13 @@ export class NodeHost {
     return mountTable(this.#init.pid);
   }
 
+  /** Each mount of the product with its ID: equal lists are the very same mounts. */
+  mountIds(): readonly string[] {
+    return this.mounts()
+      .filter(({ target }) => isAtOrBelow(target, this.settings.mountRoot))
+      .map(({ id, target }) => `${id} ${target}`);
+  }
+
   /** Pulls the cable: what is sent is lost, and nobody is told. */
   async cut(): Promise<void> {
     await run('ip', ['link', 'set', this.#cable, 'down']);
@@ -159,6 +194,27 @@ export class NodeHost {
 
   async heal(): Promise<void> {
     await run('ip', ['link', 'set', this.#cable, 'up']);
+  }
+
+  /**
+   * Waits until a node that was cut off or whose agent was killed counts as lost. Three renewals may fail: with full counts
+   * that is waited for, else the Lease is made short behind the node's back.
+   */
+  async waitLost(): Promise<void> {
+    const lease = { namespace: SYSTEM_NAMESPACE, name: nodeLeaseName(this.name) };
+    const { client } = this.#machine;
+    if (!full) await client.patch(LEASES, lease, { spec: { leaseDurationSeconds: 2 } }, { type: 'merge' });
+    await this.#machine.waitCondition(STORAGE_NODES, this.name, 'Ready', 'Unknown', 'NodeLost', LOST_MS);
+  }
+
+  /** Reads a file of the node again and again, as a workload does, until a read fails; `readsOn` says whether it still does. */
+  reader(path: string): Daemon {
+    const script = 'while cat "$0" >/dev/null; do echo read; sleep 0.05; done';
+    const [command, ...args] = [...this.within, 'sh', '-c', script, path];
+    const logFile = join(this.directory, `reader-${this.#readers.length + 1}.log`);
+    const reader = new Daemon({ name: `reader of ${path}`, command, args, logFile });
+    this.#readers.push(reader);
+    return reader;
   }
 
   /** SIGKILL to the agent and its helper; mounts and what serves them stay. */
@@ -185,6 +241,7 @@ export class NodeHost {
 
   /** Takes down what is left by the product's own means, and the namespaces with it. */
   async end(): Promise<void> {
+    for (const reader of this.#readers) await reader.killGroup();
     if (this.#agent !== undefined && this.#agent.exit === undefined) await this.#agent.stop();
     try {
       const [command = '', ...args] = [...this.within, ...clawstoreCommand(this.settings, ['down', '--drop-unsent'])];

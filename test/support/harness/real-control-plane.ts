@@ -1,6 +1,6 @@
-/** etcd, kube-apiserver and kube-controller-manager on free ports of the loopback, with our CRDs applied by kubectl. */
+/** etcd, kube-apiserver and kube-controller-manager on free ports of this machine, with our CRDs applied by kubectl. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { toolPath } from '../../../scripts/tools.ts';
@@ -18,6 +18,7 @@ import { waitFor } from './wait.ts';
 
 const CRDS = join(import.meta.dirname, '../../../crds');
 const READY_MS = 90_000;
+const LOOPBACK = '127.0.0.1';
 
 interface Ports {
   readonly etcd: number;
@@ -35,19 +36,21 @@ export class RealControlPlane {
   #manager: Daemon | undefined;
   #isStopped = false;
   readonly #manifests: readonly string[];
+  readonly #address: string;
 
-  private constructor(directory: string, ports: Ports, manifests: readonly string[]) {
+  private constructor(directory: string, ports: Ports, manifests: readonly string[], address: string) {
     this.#directory = directory;
     this.#manifests = manifests;
     this.#ports = ports;
+    this.#address = address;
     this.kubeconfig = join(directory, 'kubeconfig');
   }
 
-  /** With our CRDs alone, or with all that the manifests install on a cluster. */
-  static async start(content: 'crds' | 'installed' = 'crds'): Promise<RealControlPlane> {
+  /** With our CRDs alone, or with all that the manifests install on a cluster; `address`: where its API server listens. */
+  static async start(content: 'crds' | 'installed' = 'crds', address: string = LOOPBACK): Promise<RealControlPlane> {
     const [etcd = 0, peer = 0, api = 0, manager = 0] = await freePorts(4);
     const manifests = content === 'crds' ? ['-f', CRDS] : ['-k', INSTALL_BASE];
-    const plane = new RealControlPlane(makeDirectory('real'), { etcd, peer, api, manager }, manifests);
+    const plane = new RealControlPlane(makeDirectory('real'), { etcd, peer, api, manager }, manifests, address);
     try {
       await plane.#writeSecrets();
       await plane.#startAll();
@@ -70,7 +73,7 @@ export class RealControlPlane {
   }
 
   get server(): string {
-    return `https://127.0.0.1:${this.#ports.api}`;
+    return `https://${this.#address}:${this.#ports.api}`;
   }
 
   /** A client certificate with which somebody shows who they are, as on the embedded control plane. */
@@ -125,6 +128,32 @@ export class RealControlPlane {
     await this.#stopAll();
     rmSync(join(this.#directory, 'etcd'), { recursive: true });
     await this.#startAll();
+  }
+
+  /** Keeps what is stored, for `restore`; there is one backup. */
+  backUp(): void {
+    const etcd = this.#etcd?.pid ?? 0;
+    const backup = this.#file('etcd-backup');
+    rmSync(backup, { recursive: true, force: true });
+    // As a snapshot of its disk would be: nothing changes in the middle of it.
+    process.kill(etcd, 'SIGSTOP');
+    try {
+      cpSync(this.#file('etcd'), backup, { recursive: true });
+    } finally {
+      process.kill(etcd, 'SIGCONT');
+    }
+  }
+
+  /** Goes back to the backup, as after a lost etcd; versions are given out anew from there. */
+  async restore(): Promise<void> {
+    this.#isStopped = true;
+    await this.#stopAll();
+    rmSync(this.#file('etcd'), { recursive: true });
+    renameSync(this.#file('etcd-backup'), this.#file('etcd'));
+    await this.#startEtcd();
+    await this.#startApi();
+    await this.#startManager();
+    this.#isStopped = false;
   }
 
   async end(): Promise<void> {
@@ -194,8 +223,8 @@ export class RealControlPlane {
     const api = await this.#start('kube-apiserver', [
       `--etcd-servers=http://127.0.0.1:${this.#ports.etcd}`,
       `--secure-port=${this.#ports.api}`,
-      '--bind-address=127.0.0.1',
-      '--advertise-address=127.0.0.1',
+      `--bind-address=${this.#address}`,
+      `--advertise-address=${this.#address}`,
       '--endpoint-reconciler-type=none',
       `--cert-dir=${this.#file('certs')}`,
       `--token-auth-file=${this.#file('tokens.csv')}`,
