@@ -137,7 +137,11 @@ describe(`random faults, CLAWSTORE_SEED=${seed}`, function () {
     },
     'everything of a volume detached': {
       sorts: STAGED,
-      strike: ({ stage, mounts }) => run('umount', ['-l', stage, ...mounts.map((name) => world.target(name))]),
+      strike: async ({ stage, mounts }) => {
+        // What an S3 server that was killed has taken away may be on its way back at this moment: it is not there to detach.
+        const { code, stderr } = await exec('umount', ['-l', stage, ...mounts.map((name) => world.target(name))]);
+        expect(code === 0 || /: (not mounted|no mount point specified)/.test(stderr), stderr).to.equal(true);
+      },
     },
     'storage made read-only': {
       sorts: ['image', 'small'],
