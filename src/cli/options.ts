@@ -19,6 +19,8 @@ const PATHS: Partial<Record<keyof Settings, 'files' | 'directories'>> = {
   mountRoot: 'directories',
   kubeconfig: 'files',
   auditLog: 'files',
+  sync: 'directories',
+  syncCredentialsFile: 'files',
 };
 
 export function timeoutOption(help: string): Option {
