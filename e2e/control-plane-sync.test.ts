@@ -8,10 +8,11 @@ import type { Volume } from '../src/api/volume.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
-import { makeDirectory } from '../test/support/harness/run.ts';
+import { full, makeDirectory } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 const NS = 'synced';
+const KILLS = full ? 8 : 2;
 
 interface Said {
   readonly ready: string;
@@ -39,7 +40,10 @@ describe('a control plane that is synced', function () {
     write('base.yaml', ...mounted('base', { emptyDir: {}, capacity: '32Mi' }));
     machine = await Machine.start({ env: { CLAWSTORE_SYNC: folder } });
   });
-  after(() => machine?.end());
+  after(async () => {
+    await machine?.end();
+    rmSync(top, { recursive: true });
+  });
 
   const write = (path: string, ...objects: readonly (object | string)[]): void => writeTo(folder, path, objects);
   const mounted = (name: string, spec: Volume['spec']): readonly KubeObjectBase[] => [
@@ -48,6 +52,9 @@ describe('a control plane that is synced', function () {
   ];
   const onHost = (name: string): readonly KubeObjectBase[] =>
     mounted(name, { hostPath: { path: join(machine.host, name), type: 'DirectoryOrCreate' } });
+  /** What workloads see; there are mounts of images and pools beside them. */
+  const targets = (): readonly string[] =>
+    machine.mounted().filter((path) => path.startsWith(`${machine.settings.mountRoot}/${NS}/`));
   const ready = (name: string): Promise<unknown> => machine.waitReady(VOLUME_MOUNTS, `${NS}/${name}`);
 
   const said = async (): Promise<Said & { readonly code: number }> => {
@@ -70,7 +77,7 @@ describe('a control plane that is synced', function () {
     const { code, reason, revision } = await synced(3);
     expect({ code, reason }).to.deep.equal({ code: 0, reason: 'Synced' });
     expect(revision).to.match(/^sha256:/);
-    expect(machine.mounted()).to.deep.equal([machine.target(NS, 'base')]);
+    expect(targets()).to.deep.equal([machine.target(NS, 'base')]);
     const { stdout } = await machine.command(['sync', 'status']);
     expect(stdout).to.include('Synced').and.include(folder);
   });
@@ -110,7 +117,7 @@ describe('a control plane that is synced', function () {
     await synced(5);
     expect(existsSync(file)).to.equal(false);
     expect(readFileSync(join(machine.host, 'kept/file'), 'utf8')).to.equal('data');
-    expect(machine.mounted()).to.have.members([machine.target(NS, 'base'), machine.target(NS, 'more')]);
+    expect(targets()).to.have.members([machine.target(NS, 'base'), machine.target(NS, 'more')]);
     write('kept.yaml', ...onHost('kept'));
     await ready('kept');
     expect(readFileSync(file, 'utf8')).to.equal('data');
@@ -130,8 +137,9 @@ describe('a control plane that is synced', function () {
   });
 
   it('comes to the same whenever it is killed', async () => {
-    for (const round of [1, 2, 3]) {
-      rmSync(join(folder, round === 1 ? 'more.yaml' : `turn-${round - 1}.yaml`));
+    for (let round = 1; round <= KILLS; round += 1) {
+      const leaves = round === 1 ? 'more' : `turn-${round - 1}`;
+      rmSync(join(folder, `${leaves}.yaml`));
       write(`turn-${round}.yaml`, ...mounted(`turn-${round}`, { emptyDir: {}, capacity: '32Mi' }));
       // Somewhere between the first look at the change and the end of what follows from it.
       const part = round === 1 ? VOLUMES : VOLUME_MOUNTS;
@@ -140,12 +148,14 @@ describe('a control plane that is synced', function () {
       });
       await machine.killEverything();
       await machine.startNode({ args: ['--sync', folder] });
-      await synced(7);
       await ready(`turn-${round}`);
+      // What the status says may be of before the kill.
+      await machine.waitGone(VOLUMES, `${NS}/${leaves}`);
+      await synced(7);
     }
     const { items } = await machine.client.list(VOLUMES, { namespace: NS });
-    expect(items.map(({ metadata }) => metadata.name)).to.have.members(['base', 'kept', 'turn-3']);
-    expect(machine.mounted()).to.have.length(3);
+    expect(items.map(({ metadata }) => metadata.name)).to.have.members(['base', 'kept', `turn-${KILLS}`]);
+    expect(targets()).to.have.length(3);
   });
 
   it('is not synced by two, or by anything but "up"', async () => {
@@ -194,7 +204,7 @@ describe('a control plane that is synced', function () {
   it('keeps everything when it is started without a source', async () => {
     await machine.node.stop();
     await machine.startNode();
-    for (const name of ['base', 'kept', 'turn-3', 'from-git', 'forced']) await ready(name);
+    for (const name of ['base', 'kept', `turn-${KILLS}`, 'from-git', 'forced']) await ready(name);
     await machine.deleteAll();
     for (const resource of [VOLUME_MOUNTS, VOLUMES]) {
       const { items } = await machine.client.list(resource, { namespace: NS });

@@ -279,7 +279,7 @@ export const SUITES: readonly Suite[] = [
     specs: ['e2e/control-plane-*.test.ts'],
     namespaces: true,
     beside: true,
-    deadlineSeconds: 300,
+    deadlineSeconds: 420,
     tools: ['kubectl'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   },

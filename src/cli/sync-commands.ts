@@ -1,6 +1,6 @@
 /** The command `clawstore sync status` with its help. */
 import type { Command } from 'commander';
-import { askedOf, withAnswerOptions } from './client-options.ts';
+import { askedOf, withAnswerOptions, withClientOptions } from './client-options.ts';
 import { type Example, withExamples } from './examples.ts';
 import type { ExitCode } from './exit-code.ts';
 import { OUTPUT_FORMATS } from './output.ts';
@@ -12,7 +12,7 @@ const EXAMPLES: readonly Example[] = [
 
 /** `clawstore sync …`. */
 export function addSyncCommands(program: Command, exit: (code: ExitCode) => void): void {
-  const sync = program.command('sync').description('how "clawstore up --sync" stands');
+  const sync = withClientOptions(program.command('sync')).description('how "clawstore up --sync" stands');
   const status = withAnswerOptions(sync.command('status'), 'how long to wait for the answer', OUTPUT_FORMATS)
     .description('which commit or content is applied, and what of it could not be')
     .action(async (_flags: unknown, command: Command) => {
