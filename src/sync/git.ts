@@ -123,14 +123,13 @@ export function repositoryOf(directory: string): string {
   return join(directory, 'repository');
 }
 
-/** The lines that say what was wrong, else the last one. */
+/** Also what ssh said, which has no word before it; but no advice. */
 function whatItSaid({ status, signal, stderr }: CommandResult): string {
-  const lines = stderr
+  const text = stderr
     .split('\n')
     .map((line) => line.replace(/\p{Cc}+/gu, ' ').trim())
-    .filter((line) => line !== '' && !line.startsWith('hint:'));
-  const said = lines.filter((line) => /^(?:fatal|error|remote):/.test(line));
-  const text = (said.length > 0 ? said : lines.slice(-1)).join('; ');
+    .filter((line) => line !== '' && !/^(?:hint:|Please make sure|and the repository exists)/.test(line))
+    .join('; ');
   const ended = signal === null ? `it ended with ${status}` : `it was ended by ${signal}`;
   return cleanText(text === '' ? ended : text).slice(0, LONGEST_MESSAGE);
 }

@@ -221,6 +221,24 @@ describe('a Git repository', function () {
     }
   });
 
+  it('over ssh is reached by the command that was given for it, and by nothing else', async () => {
+    write('a.yaml');
+    const revision = commit();
+    // Stands for ssh: runs here what it should run there.
+    const ssh = join(folder, 'ssh');
+    writeFileSync(ssh, `#!/bin/sh\necho "$@" >>${ssh}.hosts\nfor last; do :; done\nexec sh -c "$last"\n`, {
+      mode: 0o755,
+    });
+    const url = `git@git.example:${repository}`;
+    const environment = { GIT_SSH_COMMAND: ssh, SSH_AUTH_SOCK: '/run/agent' };
+    expect(await source('#main', { environment }, url).read(never)).to.have.property('revision', revision);
+    expect(readFileSync(`${ssh}.hosts`, 'utf8')).to.match(/git@git\.example/);
+    for (const { env } of commands) expect(env).not.to.have.property('SSH_AUTH_SOCK');
+    writeFileSync(ssh, '#!/bin/sh\necho "git@git.example: Permission denied (publickey)." >&2\nexit 255\n');
+    const refused = await failure(source('#main', { environment }, url).read(never));
+    expect(refused.message).to.include('Permission denied (publickey)');
+  });
+
   it('over HTTP is let in with what the credentials file says, which is shown to nobody', async () => {
     write('a.yaml', 'a: 1\n');
     const revision = commit();
