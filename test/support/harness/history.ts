@@ -38,9 +38,10 @@ export class History<T extends KubeObjectBase> {
 
   /** Ends the watch when it has shown everything up to now. @throws What broke it: then there are gaps. */
   async end(): Promise<void> {
-    const { resourceVersion } = await this.#client.list(this.#resource, { namespace: this.#namespace });
-    const everything = waitFor(() => this.#shown >= Number(resourceVersion), {
-      message: `the watch of ${this.#resource.plural} to show version ${resourceVersion}`,
+    const { items } = await this.#client.list(this.#resource, { namespace: this.#namespace });
+    const last = Math.max(0, ...items.map(({ metadata }) => Number(metadata.resourceVersion)));
+    const everything = waitFor(() => this.#shown >= last, {
+      message: `the watch of ${this.#resource.plural} to show version ${last}`,
     });
     await Promise.race([everything, this.#loop]);
     this.#stop.abort();

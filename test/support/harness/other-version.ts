@@ -1,13 +1,14 @@
 /** This build under another version number, in a directory of its own: what an agent of another release is started from. */
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeDirectory } from './run.ts';
+import { makeDirectory, onEnd } from './run.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
-/** @returns its binary. */
+/** Gone after the last test. @returns its binary. */
 export function otherVersion(version: string): string {
   const directory = makeDirectory(`version-${version}`);
+  onEnd(() => rmSync(directory, { recursive: true }));
   for (const part of ['bin', 'dist', 'crds', 'manifests']) {
     cpSync(join(ROOT, part), join(directory, part), { recursive: true });
   }
