@@ -3,9 +3,18 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
+import type { VolumeBackup } from '../src/api/backup.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import { API_VERSION } from '../src/api/group.ts';
-import { BACKUP_REPOSITORIES, BACKUPS, RESTORES, SECRETS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import {
+  BACKUP_REPOSITORIES,
+  BACKUPS,
+  RESTORES,
+  SECRETS,
+  VOLUME_BACKUPS,
+  VOLUME_MOUNTS,
+  VOLUMES,
+} from '../src/api/meta.ts';
 import type { Restore } from '../src/api/restore.ts';
 import { isFinished } from '../src/api/restore.ts';
 import type { Volume } from '../src/api/volume.ts';
@@ -66,6 +75,7 @@ describe('a backup and two nodes', function () {
     await machine.deleteAll();
   });
 
+  const intoRepo = { repositoryRef: { name: 'repo' } };
   let wanted: unknown;
 
   it('is made where the volume is', async () => {
@@ -85,6 +95,24 @@ describe('a backup and two nodes', function () {
     await machine.create(mount(ns, 'moved', 'moved'));
     await machine.waitReady(VOLUME_MOUNTS, `${ns}/moved`, 120_000);
     expect(filesOf(there.target(ns, 'moved'), [])).to.deep.equal(wanted);
+  });
+
+  it('is one of volumes on both, each read by its node', async () => {
+    await machine.create(backup(ns, 'both', { volumeRefs: [{ name: 'data' }, { name: 'moved' }], ...intoRepo }));
+    const made = await ended(machine, `${ns}/both`);
+    expect(findCondition(made.status?.conditions, 'Ready')?.status, JSON.stringify(made.status)).to.equal('True');
+    expect(made.status?.items).to.include({ succeeded: 2, failed: 0 });
+    const parts = await machine.client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace: ns });
+    const readers = parts.items.flatMap(({ spec, status }) =>
+      spec.backupRef.name === 'both' ? [`${spec.volumeRef.name} on ${status?.nodeName}`] : [],
+    );
+    expect(readers).to.have.members(['data on node-a', 'moved on node-b']);
+    // What the other node has read is whole, too.
+    const dataSource = { backupRef: { name: 'both', volumeName: 'moved' } };
+    await machine.create(volume(ns, 'home', { emptyDir: {}, capacity: '64Mi', nodeName: 'node-a', dataSource }));
+    await machine.create(mount(ns, 'home', 'home'));
+    await machine.waitReady(VOLUME_MOUNTS, `${ns}/home`, 120_000);
+    expect(filesOf(here.target(ns, 'home'), [])).to.deep.equal(wanted);
   });
 
   it('fills a bucket, and is done when the server has it all', async () => {

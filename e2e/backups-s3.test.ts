@@ -25,7 +25,8 @@ describe('backups and buckets', function () {
     process.env['PATH'] = `${dirname(process.env['RCLONE'] ?? '')}:${process.env['PATH']}`;
     server = await S3Server.start();
     for (const bucket of ['kept', 'data']) await server.createBucket(bucket);
-    machine = await Machine.start({ separate: true });
+    const daily = { endpoint: server.endpoint, credentialsSecret: 's3', keySecret: 'key' };
+    machine = await Machine.start({ separate: true, config: { destinations: { 's3://kept/daily': daily } } });
     ns = await machine.namespace('backups-s3');
     const { accessKeyId, secretAccessKey } = server.root;
     const secret = (name: string, stringData: Readonly<Record<string, string>>) =>
@@ -58,8 +59,8 @@ describe('backups and buckets', function () {
     endpoint: server.endpoint,
     credentialsSecretRef: { name: 's3' },
   });
-  const bare = (): BareRepository =>
-    new BareRepository(`s3:${server.endpoint}/kept/backups`, 'correct horse', machine.directory, {
+  const bare = (prefix = 'backups'): BareRepository =>
+    new BareRepository(`s3:${server.endpoint}/kept/${prefix}`, 'correct horse', machine.directory, {
       AWS_ACCESS_KEY_ID: server.root.accessKeyId,
       AWS_SECRET_ACCESS_KEY: server.root.secretAccessKey,
     });
@@ -80,6 +81,23 @@ describe('backups and buckets', function () {
     expect(items[0]?.status?.files).to.equal(20);
     const restored = bare().restoreVolume(made.status?.backupID ?? '', 'objects');
     expect(filesOf(restored, LACKS)).to.deep.equal(filesOf(target, LACKS));
+  });
+
+  it('are made for a URL alone where the config file says how its bucket is reached, and with which Secrets', async () => {
+    const params = { scope: 'configs', destination: 's3://kept/daily' };
+    const { code, answer } = await machine.invoke(
+      'backup.create',
+      params,
+      '--invoke-namespace',
+      ns,
+      '--timeout',
+      '120',
+    );
+    expect(code, JSON.stringify(answer)).to.equal(0);
+    // The key was brought: nobody needs to export it.
+    expect(answer).to.deep.include({ state: 'succeeded', warnings: [] });
+    const found = bare(`daily/${ns}`).snapshots();
+    expect(found.map(({ tags }) => tags?.includes(`id=${String(answer['backupId'])}`))).to.deep.equal([true]);
   });
 
   it('wait for a server that is away, and go on by themselves', async () => {

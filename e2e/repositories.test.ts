@@ -12,9 +12,11 @@ import { lockHolder } from '../src/controllers/support/lock-holder.ts';
 import { useRestic } from '../test/support/harness/backups.ts';
 import { Daemon } from '../test/support/harness/daemon.ts';
 import { Machine } from '../test/support/harness/machine.ts';
+import { type Alert, Prometheus } from '../test/support/harness/prometheus.ts';
 import { Restic } from '../test/support/harness/restic.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
+import { RULES_FILE } from '../test/support/monitoring.ts';
 
 const PASSWORD = 'correct-horse-battery';
 /** Each look starts restic a few times, and to make a key that opens slowly takes seconds of a core. */
@@ -247,6 +249,22 @@ describe('backup repositories', function () {
     expect(condition.message).to.contain((largest.split('/').at(-1) ?? '').slice(0, 10));
     await says(name, 'Stalled', 'True', 'RepositoryDamaged');
     await machine.waitCondition(BACKUPS, `${ns}/hurt`, 'Ready', 'False', 'BackupDamaged', DEADLINE_MS);
+    // And whoever watches hears of it.
+    const targets = machine.processes.map(({ metricsPort }) => `127.0.0.1:${metricsPort}`);
+    const prometheus = await Prometheus.start(RULES_FILE, [...new Set(targets)]);
+    try {
+      const isFiring = ({ state, labels }: Alert): boolean =>
+        state === 'firing' &&
+        labels['alertname'] === 'ClawstoreRepositoryDamaged' &&
+        labels['namespace'] === ns &&
+        labels['name'] === name;
+      await waitFor(async () => (await prometheus.alerts()).find(isFiring), {
+        message: 'the alert of the damaged repository to fire',
+        deadline: DEADLINE_MS,
+      });
+    } finally {
+      await prometheus.end();
+    }
   });
 
   it('are shared by clusters, of which none harms what is the other’s', async () => {

@@ -121,7 +121,7 @@ function backupSuite(name: string, specs: readonly string[], exclude: readonly s
     beside: true,
     deadlineSeconds: 1200,
     fullDeadlineSeconds: 3600,
-    tools: ['kubectl', 'versitygw', 'rclone', 'restic-0.19'],
+    tools: ['kubectl', 'versitygw', 'rclone', 'restic-0.19', 'prometheus'],
     env: { E2E_CONTROL_PLANE: 'embedded' },
   };
 }

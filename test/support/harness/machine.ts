@@ -5,6 +5,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stringify } from 'yaml';
 import { FIELD_MANAGERS } from '../../../src/api/group.ts';
 import {
   BACKUP_REPOSITORIES,
@@ -53,6 +54,8 @@ export interface MachineOptions {
   readonly stateDir?: (directory: string) => string;
   /** What hostPath volumes may use; the machine's `host` directory alone when absent. */
   readonly hostPathAllow?: (directory: string) => readonly string[];
+  /** What the config file of its controller says; there is none when absent. Machines that are `separate` only. */
+  readonly config?: object;
   /** Done before anything starts, with the machine's directory; what it returns is done when everything has ended. */
   readonly prepare?: (directory: string) => Promise<() => Promise<unknown>>;
 }
@@ -90,6 +93,7 @@ export class Machine {
   readonly #namespaces: string[] = [];
   readonly #others: Clawstore[] = [];
   #undo: (() => Promise<unknown>) | undefined;
+  #configArgs: readonly string[] = [];
   #ended = false;
 
   private constructor(directory: string, settings: ClawstoreSettings, separate: boolean, listen: string | undefined) {
@@ -122,6 +126,7 @@ export class Machine {
     mkdirSync(machine.host);
     onEnd(() => machine.end());
     machine.#undo = await options.prepare?.(directory);
+    if (options.config !== undefined) machine.#writeConfig(options.config);
     if (separate && controlPlaneKind === 'embedded') await machine.startApiServer();
     if (separate) {
       await machine.#connect();
@@ -186,10 +191,16 @@ export class Machine {
       },
       {
         logFile: join(this.directory, 'controller.log'),
-        ...(controlPlaneKind === 'real' ? { args: ['--node-accounts', NODE_ACCOUNTS] } : {}),
+        args: [...(controlPlaneKind === 'real' ? ['--node-accounts', NODE_ACCOUNTS] : []), ...this.#configArgs],
       },
     );
     return this.#controller;
+  }
+
+  #writeConfig(config: object): void {
+    const file = join(this.directory, 'config.yaml');
+    writeFileSync(file, stringify(config));
+    this.#configArgs = ['--config', file];
   }
 
   /** Stops the API server, as an outage; `separate` machines only. */
