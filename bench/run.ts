@@ -5,6 +5,8 @@
  *   node bench/run.ts hostpath-100 …     these
  *   --rounds N       samples of each side (5)
  *   --idle-minutes N how long the idle case looks (1)
+ *   --full           sizes that take long: 100 nodes and 10,000 volumes of the case scale
+ *   --volumes-per-node N  of the case scale, in place of its own number
  *   --table          only make the table of bench/README.md anew from bench/results
  */
 import { spawnSync } from 'node:child_process';
@@ -24,6 +26,7 @@ import { mountLatencies } from './cases/mount-latency.ts';
 import { openclaw } from './cases/openclaw.ts';
 import { s3Many } from './cases/s3-many.ts';
 import { s3Throughput } from './cases/s3-throughput.ts';
+import { scale } from './cases/scale.ts';
 import { snapshotTrees } from './cases/snapshot-trees.ts';
 import { snapshots } from './cases/snapshots.ts';
 import { start } from './cases/start.ts';
@@ -31,6 +34,7 @@ import type { Case, Options } from './support/case.ts';
 import { machineFacts } from './support/facts.ts';
 import { writeHealingTable } from './support/healing-table.ts';
 import { resultOf, writeResult, writeTable } from './support/report.ts';
+import { writeScaleTable } from './support/scale-table.ts';
 import { Scope } from './support/scope.ts';
 
 const CASES: readonly Case[] = [
@@ -49,6 +53,7 @@ const CASES: readonly Case[] = [
   api,
   cli,
   openclaw,
+  scale,
 ];
 const INSIDE = 'CLAWSTORE_BENCH_NAMESPACE';
 
@@ -58,12 +63,15 @@ async function main(): Promise<number> {
     options: {
       rounds: { type: 'string', default: '5' },
       'idle-minutes': { type: 'string', default: '1' },
+      full: { type: 'boolean', default: false },
+      'volumes-per-node': { type: 'string' },
       table: { type: 'boolean', default: false },
     },
   });
   if (values.table) {
     writeTable();
     writeHealingTable();
+    writeScaleTable();
     return 0;
   }
   const unknown = positionals.filter((name) => !CASES.some((one) => one.name === name));
@@ -72,12 +80,18 @@ async function main(): Promise<number> {
     return 2;
   }
   if (process.env[INSIDE] !== '1') return inOwnNamespace();
-  const options: Options = { rounds: Number(values.rounds), idleSeconds: Number(values['idle-minutes']) * 60 };
+  const options: Options = {
+    rounds: Number(values.rounds),
+    idleSeconds: Number(values['idle-minutes']) * 60,
+    full: values.full,
+    ...(values['volumes-per-node'] === undefined ? {} : { volumesPerNode: Number(values['volumes-per-node']) }),
+  };
   const chosen = CASES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
   let failed = 0;
   for (const one of chosen) if (!(await runCase(one, options))) failed += 1;
   writeTable();
   writeHealingTable();
+  writeScaleTable();
   return failed === 0 ? 0 : 1;
 }
 

@@ -54,6 +54,7 @@ export interface ObjectShape {
   readonly status?: {
     readonly observedGeneration?: number;
     readonly phase?: string;
+    readonly nodeName?: string;
     readonly capacity?: string;
     readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason: string }[];
   };

@@ -5,6 +5,10 @@ export interface Options {
   readonly rounds: number;
   /** How long the idle case looks, in seconds. */
   readonly idleSeconds: number;
+  /** Sizes that take long. */
+  readonly full: boolean;
+  /** Of the case scale, in place of its own number. */
+  readonly volumesPerNode?: number;
 }
 
 export interface Context {
@@ -19,7 +23,7 @@ export interface Measurement {
   readonly name: string;
   /** What was measured, for people. */
   readonly title: string;
-  readonly unit: 'ms' | '/s' | '%' | 'MiB' | 'writes';
+  readonly unit: 'ms' | '/s' | '%' | 'MiB' | 'writes' | 'objects';
   /** Every sample of ours, in the order in which they were taken. */
   readonly ours: readonly number[];
   /** Every sample of the same work done by hand or by a peer; taken between ours. */

@@ -15,14 +15,26 @@ const READY_MS = 120_000;
 export interface Kubernetes {
   /** Of an administrator. */
   readonly kubeconfig: string;
+  /** Kubeconfig of each further user. */
+  readonly kubeconfigs: ReadonlyMap<string, string>;
   /** Of etcd and kube-apiserver. */
   readonly pids: readonly number[];
   /** From their start until a namespace can be read, in milliseconds. */
   readonly readyMs: number;
 }
 
+/** A user with a token of its own. */
+export interface User {
+  readonly name: string;
+  readonly token: string;
+  readonly groups: readonly string[];
+}
+
 /** Starts both, with our CRDs unless told otherwise. */
-export async function startKubernetes(scope: Scope, { withCrds = true } = {}): Promise<Kubernetes> {
+export async function startKubernetes(
+  scope: Scope,
+  { withCrds = true, users = [] }: { readonly withCrds?: boolean; readonly users?: readonly User[] } = {},
+): Promise<Kubernetes> {
   const directory = scope.path('kubernetes');
   mkdirSync(directory);
   const file = (name: string): string => join(directory, name);
@@ -30,7 +42,11 @@ export async function startKubernetes(scope: Scope, { withCrds = true } = {}): P
   const token = randomBytes(24).toString('hex');
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   writeFileSync(file('sa.key'), privateKey.export({ type: 'sec1', format: 'pem' }), { mode: 0o600 });
-  writeFileSync(file('tokens.csv'), `${token},admin,admin,system:masters\n`, { mode: 0o600 });
+  const administrator: User = { name: 'admin', token, groups: ['system:masters'] };
+  const lines = [administrator, ...users].map(
+    (one) => `${one.token},${one.name},${one.name},"${one.groups.join(',')}"\n`,
+  );
+  writeFileSync(file('tokens.csv'), lines.join(''), { mode: 0o600 });
   const [client, peer] = [`http://127.0.0.1:${etcdPort}`, `http://127.0.0.1:${peerPort}`];
   const programs = { etcd: await toolPath('etcd'), server: await toolPath('kube-apiserver') };
   const start = performance.now();
@@ -64,24 +80,22 @@ export async function startKubernetes(scope: Scope, { withCrds = true } = {}): P
     await delay(100);
   };
   while (!existsSync(file('certs/apiserver.crt'))) await check();
-  const kubeconfig = scope.path('kubeconfig');
-  writeFileSync(
-    kubeconfig,
-    stringify({
+  const kubeconfigOf = (user: User): string => {
+    const path = scope.path(user === administrator ? 'kubeconfig' : `kubeconfig-${user.name.replaceAll(':', '-')}`);
+    const server = `https://127.0.0.1:${port}`;
+    const document = {
       apiVersion: 'v1',
       kind: 'Config',
       'current-context': 'real',
-      clusters: [
-        {
-          name: 'real',
-          cluster: { server: `https://127.0.0.1:${port}`, 'certificate-authority': file('certs/apiserver.crt') },
-        },
-      ],
-      users: [{ name: 'admin', user: { token } }],
-      contexts: [{ name: 'real', context: { cluster: 'real', user: 'admin' } }],
-    }),
-    { mode: 0o600 },
-  );
+      clusters: [{ name: 'real', cluster: { server, 'certificate-authority': file('certs/apiserver.crt') } }],
+      users: [{ name: user.name, user: { token: user.token } }],
+      contexts: [{ name: 'real', context: { cluster: 'real', user: user.name } }],
+    };
+    writeFileSync(path, stringify(document), { mode: 0o600 });
+    return path;
+  };
+  const kubeconfig = kubeconfigOf(administrator);
+  const kubeconfigs = new Map(users.map((user) => [user.name, kubeconfigOf(user)]));
   const api = new Api(readAccess(kubeconfig), 1);
   const answers = (path: string): Promise<boolean> =>
     api.request('GET', path).then(
@@ -91,7 +105,7 @@ export async function startKubernetes(scope: Scope, { withCrds = true } = {}): P
   while (!(await answers('/readyz')) || !(await answers('/api/v1/namespaces/default'))) await check();
   await api.close();
   const readyMs = performance.now() - start;
-  const started: Kubernetes = { kubeconfig, pids: [etcd.pid, server.pid], readyMs };
+  const started: Kubernetes = { kubeconfig, kubeconfigs, pids: [etcd.pid, server.pid], readyMs };
   if (!withCrds) return started;
   await run(await toolPath('kubectl'), ['--kubeconfig', kubeconfig, 'apply', '--server-side', '-f', CRDS]);
   await run(await toolPath('kubectl'), [

@@ -147,5 +147,5 @@ function rowOf({ measurement, facts, value, ratio, met }: Result): string {
 }
 
 function format(value: number, unit: Measurement['unit']): string {
-  return value < 10 && unit !== 'writes' ? value.toFixed(2) : value.toFixed(0);
+  return value < 10 && unit !== 'writes' && unit !== 'objects' ? value.toFixed(2) : value.toFixed(0);
 }
