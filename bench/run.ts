@@ -6,7 +6,7 @@
  *   --rounds N       samples of each side (5)
  *   --idle-minutes N how long the idle case looks (1)
  *   --full           sizes that take long: 100 nodes and 10,000 volumes of the case scale
- *   --volumes-per-node N  of the case scale, in place of its own number
+ *   --nodes A,B,C --volumes-per-node N  of the case scale, in place of its own sizes
  *   --table          only make the table of bench/README.md anew from bench/results
  */
 import { spawnSync } from 'node:child_process';
@@ -64,6 +64,7 @@ async function main(): Promise<number> {
       rounds: { type: 'string', default: '5' },
       'idle-minutes': { type: 'string', default: '1' },
       full: { type: 'boolean', default: false },
+      nodes: { type: 'string' },
       'volumes-per-node': { type: 'string' },
       table: { type: 'boolean', default: false },
     },
@@ -84,6 +85,7 @@ async function main(): Promise<number> {
     rounds: Number(values.rounds),
     idleSeconds: Number(values['idle-minutes']) * 60,
     full: values.full,
+    ...(values.nodes === undefined ? {} : { nodes: values.nodes.split(',').map(Number) }),
     ...(values['volumes-per-node'] === undefined ? {} : { volumesPerNode: Number(values['volumes-per-node']) }),
   };
   const chosen = CASES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));

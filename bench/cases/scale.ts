@@ -15,6 +15,7 @@ import { createPairs, runClient } from '../support/client.ts';
 import { startKubernetes, type User } from '../support/kubernetes.ts';
 import { list } from '../support/machine.ts';
 import { between, type Difference, type Sample, takeSample } from '../support/scale.ts';
+import type { StartedProcess } from '../support/scope.ts';
 
 const CLAWSTORE = join(import.meta.dirname, '../../bin/clawstore');
 const CLIENT = join(import.meta.dirname, '../clients/agents.ts');
@@ -37,7 +38,7 @@ interface Plan {
 const REDUCED: Plan = { prefix: 'scale-small', nodes: [5, 10, 20], volumesPerNode: 20, placed: 50, idleSeconds: 20 };
 const FULL: Plan = { prefix: 'scale', nodes: [25, 50, 100], volumesPerNode: 100, placed: 1000, idleSeconds: 40 };
 
-/** Share of the first size's volumes that have no mount, where the number of volumes is not the plan's own. */
+/** Most of the first size's volumes that have no mount. */
 const PLACED_SHARE = 0.4;
 
 /** What was measured at one size. */
@@ -76,11 +77,11 @@ export const scale: Case = {
   },
 };
 
-function planOf({ full, volumesPerNode }: Context['options']): Plan {
-  const plan = full ? FULL : REDUCED;
-  if (volumesPerNode === undefined) return plan;
-  const perStep = Math.max(1, Math.floor((plan.nodes[0] ?? 1) * volumesPerNode * PLACED_SHARE));
-  return { ...plan, volumesPerNode, placed: Math.min(plan.placed, perStep) };
+function planOf({ full, nodes, volumesPerNode }: Context['options']): Plan {
+  const own = full ? FULL : REDUCED;
+  const plan = { ...own, nodes: nodes ?? own.nodes, volumesPerNode: volumesPerNode ?? own.volumesPerNode };
+  const share = Math.max(1, Math.floor((plan.nodes[0] ?? 1) * plan.volumesPerNode * PLACED_SHARE));
+  return { ...plan, placed: Math.min(own.placed, share) };
 }
 
 class Simulation {
@@ -91,6 +92,7 @@ class Simulation {
   readonly #api: Api;
   readonly #pids: { apiserver: number[]; etcd: number[]; controller: number[]; agents: number[] };
   readonly #ports: number[] = [];
+  readonly #processes: StartedProcess[] = [];
   #nodes = 0;
   #volumes = 0;
 
@@ -100,7 +102,7 @@ class Simulation {
     users: readonly User[],
     kubeconfig: string,
     [etcd, apiserver]: readonly number[],
-    controller: number,
+    controller: StartedProcess,
   ) {
     this.#context = context;
     this.#plan = plan;
@@ -109,7 +111,8 @@ class Simulation {
     this.#api = new Api(readAccess(kubeconfig), 16);
     context.scope.onEnd(() => this.#api.close());
     const one = (pid: number | undefined): number[] => (pid === undefined ? [] : [pid]);
-    this.#pids = { apiserver: one(apiserver), etcd: one(etcd), controller: one(controller), agents: [] };
+    this.#pids = { apiserver: one(apiserver), etcd: one(etcd), controller: one(controller.pid), agents: [] };
+    this.#processes.push(controller);
   }
 
   static async create(context: Context, plan: Plan): Promise<Simulation> {
@@ -140,8 +143,8 @@ class Simulation {
       scope.path('controller'),
     ];
     const kubeconfig = server.kubeconfigs.get(controller.name) ?? '';
-    const process = scope.start('controller', CLAWSTORE, ['controller', '--kubeconfig', kubeconfig, ...flags]);
-    return new Simulation(context, plan, users, server.kubeconfig, server.pids, process.pid);
+    const controllers = scope.start('controller', CLAWSTORE, ['controller', '--kubeconfig', kubeconfig, ...flags]);
+    return new Simulation(context, plan, users, server.kubeconfig, server.pids, controllers);
   }
 
   /** Adds agents and volumes up to a size and measures on the way. */
@@ -212,6 +215,7 @@ class Simulation {
       agents.assertRunning();
       return (await list(this.#api, 'storagenodes')).filter(isReady).length === nodes;
     });
+    this.#processes.push(agents);
     this.#pids.agents.push(agents.pid);
     this.#ports.push(port);
   }
@@ -268,6 +272,7 @@ class Simulation {
   }
 
   #sample(): Promise<Sample> {
+    for (const process of this.#processes) process.assertRunning();
     return takeSample({ api: this.#api, pids: this.#pids, ports: this.#ports });
   }
 

@@ -7,7 +7,8 @@ export interface Options {
   readonly idleSeconds: number;
   /** Sizes that take long. */
   readonly full: boolean;
-  /** Of the case scale, in place of its own number. */
+  /** Of the case scale, in place of its own numbers. */
+  readonly nodes?: readonly number[];
   readonly volumesPerNode?: number;
 }
 
