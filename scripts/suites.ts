@@ -204,6 +204,7 @@ export const SUITES: readonly Suite[] = [
       'kubectl-1.31',
       'kubectl-1.36',
       'kustomize',
+      'helm',
       'clients',
     ],
   },

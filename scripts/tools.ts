@@ -15,6 +15,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { findBundle, lockFile, makeBundle } from './tools/cache.ts';
 import { type Bundle, TOOLS, type Tool, type ToolName } from './tools/catalogue.ts';
 import { unpackDebs } from './tools/deb.ts';
+import { makeDebianTree } from './tools/debian-tree.ts';
 import { buildGoModule } from './tools/go-module.ts';
 import { installNpmPackages } from './tools/npm-package.ts';
 import { output } from './tools/run.ts';
@@ -41,10 +42,13 @@ export async function toolRuntime(name: ToolName): Promise<Readonly<Record<strin
   return runtimeOf(describe(name), await toolPath(name));
 }
 
-/** First line that the tool says about its version. */
+/** First line that the tool says about its version; the path of what is no program. */
 export async function toolVersion(name: ToolName): Promise<string> {
+  const { versionArgs } = describe(name);
+  const path = await toolPath(name);
+  if (versionArgs === undefined) return path;
   const env = { ...process.env, ...(await toolRuntime(name)) };
-  const said = await output(await toolPath(name), describe(name).versionArgs, { timeoutMs: 60_000, env });
+  const said = await output(path, versionArgs, { timeoutMs: 60_000, env });
   return said.trim().split('\n')[0] ?? '';
 }
 
@@ -83,6 +87,7 @@ async function given(tool: Tool): Promise<string | undefined> {
 }
 
 async function newEnough(tool: Tool, path: string): Promise<boolean> {
+  if (tool.versionArgs === undefined) return existsSync(path);
   const env = { ...process.env, ...runtimeOf(tool, path) };
   const said = await output(path, tool.versionArgs, { timeoutMs: 60_000, env }).catch(() => '');
   if (tool.minimum === undefined) return said !== '';
@@ -140,6 +145,8 @@ async function provide(source: Bundle['source'], folder: string, progress: (text
       return await unpackDebs(source, folder, progress);
     case 'npm':
       return await installNpmPackages(source, folder, progress);
+    case 'tree':
+      return await makeDebianTree(source, await toolPath('mmdebstrap'), folder, progress);
     case 'go':
       return await buildGoModule(source, await toolPath('go'), folder, progress);
   }

@@ -29,10 +29,18 @@ export interface NpmSource {
   readonly cost: string;
 }
 
+/** The root of a Debian system as an archive, for base images. */
+export interface TreeSource {
+  readonly kind: 'tree';
+  readonly suite: string;
+  /** What a person should expect of making it. */
+  readonly cost: string;
+}
+
 /** One folder of the cache: `CACHE/NAME/VERSION-HASH`. */
 export interface Bundle {
   readonly name: string;
-  readonly source: DebSource | GoSource | NpmSource;
+  readonly source: DebSource | GoSource | NpmSource | TreeSource;
 }
 
 export interface Tool {
@@ -42,7 +50,8 @@ export interface Tool {
   readonly bundle: Bundle;
   /** The binary inside the bundle's folder. */
   readonly file: string;
-  readonly versionArgs: readonly string[];
+  /** undefined = it is no program. */
+  readonly versionArgs: readonly string[] | undefined;
   /** Lowest version that will do; undefined for a tool that does not say its own. */
   readonly minimum: readonly [major: number, minor: number] | undefined;
   /** Whether one in KUBEBUILDER_ASSETS or PATH is taken. Not for what the tests must know exactly. */
@@ -62,6 +71,7 @@ export type ToolName =
   | 'kubectl-1.31'
   | 'kubectl-1.36'
   | 'kustomize'
+  | 'helm'
   | 'clients'
   | 'promtool'
   | 'prometheus'
@@ -73,8 +83,11 @@ export type ToolName =
   | 'versitygw'
   | 'ganesha.nfsd'
   | 'crun'
+  | 'mmdebstrap'
+  | 'debian-tree'
   | 'busybox'
   | 'openclaw'
+  | 'npm'
   | 'zsh'
   | 'fish'
   | 'go';
@@ -128,6 +141,30 @@ const kubectl = (minor: number, version: string): Bundle => ({
     cost: 'about 1 minute on 2 cores the first time, 40 MB of downloads',
   },
 });
+
+const HELM_VERSION = 'v3.19.5';
+
+const helm: Bundle = {
+  name: 'helm',
+  source: {
+    kind: 'go',
+    module: 'e2e/tools/helm',
+    version: HELM_VERSION,
+    commands: ['helm.sh/helm/v3/cmd/helm'],
+    stamp: {
+      'helm.sh/helm/v3/internal/version.version': HELM_VERSION,
+      // What `helm template` and `helm lint` take the cluster for.
+      ...Object.fromEntries(
+        ['pkg/chartutil', 'pkg/lint/rules'].flatMap((folder) => [
+          [`helm.sh/helm/v3/${folder}.k8sVersionMajor`, '1'],
+          [`helm.sh/helm/v3/${folder}.k8sVersionMinor`, '34'],
+        ]),
+      ),
+    },
+    cost: 'about 2 minutes on 2 cores the first time, 30 MB of downloads',
+  },
+};
+
 const MULTIARCH = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
 
 const deb = (suite: string, ...packages: readonly string[]): DebSource => ({ kind: 'deb', suite, packages });
@@ -224,6 +261,16 @@ export const TOOLS: readonly Tool[] = [
     versionArgs: ['version'],
     // Debian's says "(devel)".
     minimum: undefined,
+    fromPath: false,
+    always: true,
+  },
+  {
+    name: 'helm',
+    env: 'HELM',
+    bundle: helm,
+    file: 'helm',
+    versionArgs: ['version', '--short'],
+    minimum: [3, 19],
     fromPath: false,
     always: true,
   },
@@ -338,6 +385,31 @@ export const TOOLS: readonly Tool[] = [
     always: false,
   },
   {
+    // Makes the root of a Debian system; older ones do not know how the one of Debian 13 is merged.
+    name: 'mmdebstrap',
+    env: 'MMDEBSTRAP',
+    bundle: { name: 'mmdebstrap', source: deb('trixie', 'mmdebstrap') },
+    file: 'usr/bin/mmdebstrap',
+    versionArgs: ['--version'],
+    minimum: [1, 5],
+    fromPath: false,
+    always: false,
+  },
+  {
+    // The base image of the tests, in the place of one from a registry.
+    name: 'debian-tree',
+    env: 'DEBIAN_TREE',
+    bundle: {
+      name: 'debian-tree',
+      source: { kind: 'tree', suite: 'trixie', cost: 'half a minute, 40 MB of downloads' },
+    },
+    file: 'tree.tar',
+    versionArgs: undefined,
+    minimum: undefined,
+    fromPath: false,
+    always: false,
+  },
+  {
     // Its completion, which the test of ours uses, lies beside it: usr/share/zsh.
     name: 'zsh',
     env: 'ZSH_BINARY',
@@ -388,6 +460,20 @@ export const TOOLS: readonly Tool[] = [
     minimum: [2026, 9],
     fromPath: false,
     always: true,
+  },
+  {
+    // In the image in which the image of the product is built; that of the machine may be Debian's, which lies about in pieces.
+    name: 'npm',
+    env: 'NPM_CLI',
+    bundle: {
+      name: 'npm',
+      source: { kind: 'npm', folder: 'e2e/tools/npm', version: '11.19.1', cost: 'a few seconds, 3 MB of downloads' },
+    },
+    file: 'node_modules/npm/bin/npm-cli.js',
+    versionArgs: ['--version'],
+    minimum: [11, 0],
+    fromPath: false,
+    always: false,
   },
   {
     name: 'go',

@@ -4,7 +4,8 @@ import { cacheRoot } from './cache.ts';
 import type { DebSource } from './catalogue.ts';
 import { output } from './run.ts';
 
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+/** The keys of Debian's archive. */
+export const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /**
  * Unpacks Debian packages into `folder` and returns the version of the first. Nothing is installed: packages of another
@@ -64,7 +65,7 @@ async function privateRoot(suite: string, progress: (text: string) => void): Pro
 }
 
 /** The Debian mirror that this machine already uses. @throws Error where apt knows none. */
-async function mirror(): Promise<string> {
+export async function mirror(): Promise<string> {
   const known = await output('apt-get', [
     'indextargets',
     '--format',

@@ -1,9 +1,10 @@
-/** The manifests for a cluster, built by kustomize and judged by a real kube-apiserver; they say what the binary understands. */
-import { globSync, readFileSync, rmSync } from 'node:fs';
+/** The manifests for a cluster, built by kustomize (the chart: helm-chart.test.ts) and judged by a real kube-apiserver; they say what the binary understands. */
+import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { parseAllDocuments } from 'yaml';
+import { CHART } from '../../scripts/helm-chart.ts';
 import { PROMETHEUS_RULE, prometheusRule } from '../../scripts/prometheus-rule.ts';
 import { toolPath } from '../../scripts/tools.ts';
 import type { PolicyRule } from '../../src/api/core.ts';
@@ -11,6 +12,7 @@ import { OUR_RESOURCES } from '../../src/api/meta.ts';
 import { RULES, SELF_RULES } from '../../src/apiserver/access/roles.ts';
 import { SETTING_FLAGS } from '../../src/cli/settings.ts';
 import { exec } from '../support/harness/exec.ts';
+import { Helm } from '../support/harness/helm.ts';
 import { INSTALL_BASE, overlay } from '../support/harness/install-manifests.ts';
 import { Kubectl } from '../support/harness/kubectl.ts';
 import { RealControlPlane } from '../support/harness/real-control-plane.ts';
@@ -114,7 +116,9 @@ describe('the manifests of an installation', function () {
     const [agent, holder] = ['clawstore-agent', 'clawstore-mount-holder'].map((name) => podOf(base, 'DaemonSet', name));
     expect(agent?.pod).to.include({ hostPID: true, hostNetwork: true });
     expect(holder?.pod).to.include({ hostPID: true });
-    expect(agent?.container.securityContext).to.deep.equal({ privileged: true });
+    // The image's own user is an ordinary one.
+    for (const each of [agent, holder])
+      expect(each?.container.securityContext).to.deep.equal({ privileged: true, runAsUser: 0 });
     for (const place of ['/var/lib/clawstore', '/run/clawstore']) {
       const mounts = [agent, holder].map((one) => one?.container.volumeMounts.find((each) => each.mountPath === place));
       expect(mounts[0]?.mountPropagation, place).to.equal('Bidirectional');
@@ -196,6 +200,37 @@ describe('the manifests of an installation', function () {
         expect(await kubectl.run(apply)).to.include('deployment.apps/clawstore-controller');
       });
     }
+
+    it('can be taken over by Helm, which upgrades the CRDs and leaves them where they are', async () => {
+      const [helm, older] = [await Helm.for(home, plane.kubeconfig), join(home, 'older')];
+      const at = ['--namespace', 'kube-system'];
+      const names = (): Promise<string> =>
+        kubectl.run(['get', 'crd/volumeclasses.storage.clawbernetes.io', '-o', 'jsonpath={.spec.names.shortNames}']);
+      cpSync(CHART, older, { recursive: true });
+      const crd = join(older, 'templates/crds/storage.clawbernetes.io_volumeclasses.yaml');
+      writeFileSync(crd, readFileSync(crd, 'utf8').replace('      - cvc\n', '      - cvc\n      - cvolclass\n'));
+      await kubectl.run(['apply', '--server-side', '-k', INSTALL_BASE]);
+      await helm.run(['install', 'clawstore', older, '--take-ownership', ...at]);
+      expect(await names()).to.equal('["cvc","cvolclass"]');
+      await kubectl.apply([
+        {
+          apiVersion: 'storage.clawbernetes.io/v1alpha1',
+          kind: 'VolumeClass',
+          metadata: { name: 'kept' },
+          spec: { allowedTypes: ['emptyDir'] },
+        },
+      ]);
+
+      await helm.run(['upgrade', 'clawstore', CHART, '--set', 'controller.replicas=1', ...at]);
+      expect(await names()).to.equal('["cvc"]');
+      const deployment = ['get', 'deployment/clawstore-controller', '-n', 'clawstore-system'];
+      expect(await kubectl.run([...deployment, '-o', 'jsonpath={.spec.replicas}'])).to.equal('1');
+      expect((await kubectl.try(['get', 'pdb/clawstore-controller', '-n', 'clawstore-system'])).code).to.equal(1);
+
+      await helm.run(['uninstall', 'clawstore', ...at]);
+      expect((await kubectl.try(deployment)).code).to.equal(1);
+      expect(await kubectl.run(['get', 'volumeclasses', '-o', 'name'])).to.include('/kept');
+    });
   });
 });
 
