@@ -79,6 +79,7 @@ const E2E_APART: readonly string[] = [
   'e2e/cluster-*.test.ts',
   'e2e/package*.test.ts',
   'e2e/nodes-*.test.ts',
+  'e2e/image*.test.ts',
 ];
 
 /** Files of e2e/ that do what a new user does, with `make run` and its own control plane. */
@@ -306,6 +307,18 @@ export const SUITES: readonly Suite[] = [
     deadlineSeconds: 600,
     fullDeadlineSeconds: 2400,
     tools: [...E2E_TOOLS, 'versitygw', 'rclone'],
+    env: { E2E_CONTROL_PLANE: 'real' },
+  },
+  {
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'image',
+    specs: ['e2e/image*.test.ts'],
+    namespaces: true,
+    beside: true,
+    // The first time on a machine the base images are made, and all npm packages installed in one of them.
+    deadlineSeconds: 900,
+    tools: [...E2E_TOOLS, 'kustomize', 'crun', 'mmdebstrap', 'debian-tree', 'npm'],
     env: { E2E_CONTROL_PLANE: 'real' },
   },
   {

@@ -94,7 +94,8 @@ export class Container {
   }
 }
 
-async function crun(directory: string, args: readonly string[]): Promise<readonly string[]> {
+/** The command that runs crun, with its state below a directory. Needs the environment of `toolRuntime('crun')`. */
+export async function crun(directory: string, args: readonly string[]): Promise<readonly string[]> {
   const binary = await toolPath('crun');
   const own = ['--root', join(directory, 'state'), '--cgroup-manager', 'disabled'];
   return ['unshare', ...WITHOUT_CGROUPS, SCRIPT, 'crun', binary, ...own, ...args];

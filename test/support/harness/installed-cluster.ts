@@ -141,6 +141,23 @@ export class InstalledCluster {
     });
   }
 
+  /** What a kubelet puts into the environment of every container. */
+  get serverAddress(): Readonly<Record<string, string>> {
+    const { hostname, port } = new URL(this.plane.server);
+    return { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
+  }
+
+  /** Writes what a kubelet mounts into a pod for its service account; returns the directory. */
+  writeAccount(directory: string, token: string): string {
+    const account = join(directory, 'account');
+    mkdirSync(account, { mode: 0o755 });
+    writeFileSync(join(account, 'token'), token, { mode: 0o644 });
+    writeFileSync(join(account, 'namespace'), SYSTEM_NAMESPACE, { mode: 0o644 });
+    const authority = readFileSync(join(this.plane.directory, 'certs/apiserver.crt'));
+    writeFileSync(join(account, 'ca.crt'), authority, { mode: 0o644 });
+    return account;
+  }
+
   async #run(
     name: string,
     { containers }: PodTemplate['spec'],
@@ -160,13 +177,7 @@ export class InstalledCluster {
         .reduce((text, [key, value]) => text.replaceAll(`$(${key})`, value), arg)
         .replace(/(--metrics=.*):\d+$/, `$1:${port}`),
     );
-    const account = join(directory, 'account');
-    mkdirSync(account, { mode: 0o755 });
-    writeFileSync(join(account, 'token'), token, { mode: 0o644 });
-    writeFileSync(join(account, 'namespace'), SYSTEM_NAMESPACE, { mode: 0o644 });
-    writeFileSync(join(account, 'ca.crt'), readFileSync(join(this.plane.directory, 'certs/apiserver.crt')), {
-      mode: 0o644,
-    });
+    const account = this.writeAccount(directory, token);
     const where = '/run/secrets/kubernetes.io/serviceaccount';
     const script = [
       `mount -t tmpfs none /run && mkdir -p ${where} && cp '${account}'/* ${where}`,
@@ -188,15 +199,13 @@ export class InstalledCluster {
       ...options.args,
       '--log-level=debug',
     ];
-    const { hostname, port: serverPort } = new URL(this.plane.server);
     const daemon = new Daemon({
       name,
       command,
       args: rest,
       logFile: join(this.directory, `${name.replace(' ', '-')}.log`),
       env: {
-        KUBERNETES_SERVICE_HOST: hostname,
-        KUBERNETES_SERVICE_PORT: serverPort,
+        ...this.serverAddress,
         KUBECONFIG: undefined,
         TMPDIR: user === undefined ? directory : '/tmp',
       },
