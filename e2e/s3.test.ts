@@ -3,14 +3,14 @@ import { closeSync, openSync, readdirSync, readFileSync, writeFileSync, writeSyn
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
-import { CONFIG_MAPS, SECRETS, SNAPSHOTS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import { CONFIG_MAPS, RESTORES, SECRETS, SNAPSHOTS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { Snapshot } from '../src/api/snapshot.ts';
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { Cgroup } from '../test/support/harness/cgroup.ts';
 import { commandLine, Daemon, isRunning } from '../test/support/harness/daemon.ts';
 import { Machine } from '../test/support/harness/machine.ts';
-import { mount, snapshot, volume } from '../test/support/harness/manifests.ts';
+import { mount, restore, snapshot, volume } from '../test/support/harness/manifests.ts';
 import { mountIds, mountsAt } from '../test/support/harness/mounts.ts';
 import { S3Server, type S3User } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
@@ -306,6 +306,33 @@ describe('s3 volumes', function () {
     await machine.waitGone(SNAPSHOTS, key);
     expect(await server.keys('data', '.clawstore-snapshots/')).to.deep.equal([]);
     expect(readFileSync(join(copy.target, 'one'), 'utf8')).to.equal('one');
+  });
+
+  it('goes back to a moment, also while it is mounted, and keeps what there was since', async () => {
+    const origin = await mounted({ ...s3('back'), reclaimPolicy: 'Delete' });
+    const name = origin.key.slice(ns.length + 1);
+    const fileAt = (file: string): string => join(origin.target, file);
+    for (const file of ['one', 'two']) writeFileSync(fileAt(file), file);
+    await machine.create(snapshot(ns, 'back-then', name));
+    await machine.waitReady(SNAPSHOTS, `${ns}/back-then`);
+    writeFileSync(fileAt('one'), 'later');
+    writeFileSync(fileAt('three'), 'later');
+    await machine.create(restore(ns, 'back', 'back-then', { whenAttached: 'Remount' }));
+    await machine.waitReady(RESTORES, `${ns}/back`);
+    await machine.waitReady(VOLUME_MOUNTS, origin.key);
+    expect(readdirSync(origin.target).toSorted()).to.deep.equal(['one', 'two']);
+    expect(readFileSync(fileAt('one'), 'utf8')).to.equal('one');
+    const kept = await mounted({
+      ...s3('kept'),
+      reclaimPolicy: 'Delete',
+      dataSource: { snapshotRef: { name: 'back-safety' } },
+    });
+    expect(readFileSync(join(kept.target, 'one'), 'utf8')).to.equal('later');
+    expect(readFileSync(join(kept.target, 'three'), 'utf8')).to.equal('later');
+    for (const moment of ['back-then', 'back-safety']) {
+      await machine.delete(SNAPSHOTS, `${ns}/${moment}`);
+      await machine.waitGone(SNAPSHOTS, `${ns}/${moment}`);
+    }
   });
 
   it('answers volume.create, volume.mount and volume.unmount', async () => {

@@ -1,11 +1,13 @@
 /** Volumes that go back to a snapshot of them: a Restore applied with kubectl, and `clawstore snapshot revert`. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { RESTORES, SNAPSHOTS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { Restore } from '../src/api/restore.ts';
 import type { Snapshot } from '../src/api/snapshot.ts';
+import type { VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { ExitCode } from '../src/cli/exit-code.ts';
 import type { CrashPoint } from '../src/node/crash-points.ts';
@@ -136,14 +138,70 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
     expect(unknown.stdout).to.include('there is no snapshot').and.include('no-such');
   });
 
-  it('is refused by what cannot go back, and the volume is as it was', async () => {
-    await machine.create(volume(ns, 'memory', { emptyDir: { medium: 'Memory' }, capacity: '16Mi' }));
-    await machine.waitReady(VOLUMES, keyOf('memory'));
-    await machine.create(snapshot(ns, 'memory-before', 'memory'));
-    await machine.waitReady(SNAPSHOTS, keyOf('memory-before'));
-    await machine.create(restore(ns, 'memory', 'memory-before', { safetySnapshot: false }));
-    await machine.waitCondition(RESTORES, keyOf('memory'), 'Stalled', 'True', 'RevertNotSupported');
-    await machine.waitReady(VOLUMES, keyOf('memory'));
+  it('brings back a directory of the host, and a volume in memory', async () => {
+    const path = machine.hostDirectory('tree');
+    const specs: Readonly<Record<string, VolumeSpec>> = {
+      tree: { hostPath: { path } },
+      memory: { emptyDir: { medium: 'Memory' }, capacity: '16Mi' },
+    };
+    for (const [name, spec] of Object.entries(specs)) {
+      await machine.create(volume(ns, name, spec));
+      await attach(name);
+      writeFileSync(fileOf(name), 'old');
+      await machine.create(snapshot(ns, `${name}-before`, name));
+      await machine.waitReady<Snapshot>(SNAPSHOTS, keyOf(`${name}-before`));
+      writeFileSync(fileOf(name), 'newer');
+      writeFileSync(join(machine.target(ns, name), 'added'), '');
+      await detach(name);
+      await machine.create(restore(ns, name, `${name}-before`));
+      await machine.waitReady<Restore>(RESTORES, keyOf(name));
+      await attach(name);
+      expect(readdirSync(machine.target(ns, name)), name).to.deep.equal(['file']);
+      expect(read(name)).to.equal('old');
+      await machine.waitReady<Snapshot>(SNAPSHOTS, keyOf(`${name}-safety`));
+    }
+    expect(readFileSync(join(path, 'file'), 'utf8')).to.equal('old');
+  });
+
+  describe('while it is mounted, when that is asked for', () => {
+    const remount = { whenAttached: 'Remount' } as const;
+
+    it('takes the mounts down, keeps what was written until then, and makes them again', async () => {
+      await changed('live');
+      const { status: before } = await machine.get<VolumeMount>(VOLUME_MOUNTS, keyOf('live'));
+      const revert = ['snapshot', 'revert', 'live-before', '--remount', '--invoke-namespace', ns];
+      const { code, stderr } = await machine.command(revert);
+      expect(code, stderr).to.equal(0);
+      await machine.waitReady<VolumeMount>(VOLUME_MOUNTS, keyOf('live'));
+      expect(read('live')).to.equal('old');
+      const { status } = await machine.get<VolumeMount>(VOLUME_MOUNTS, keyOf('live'));
+      expect(status?.restarts ?? 0, 'nothing was mended').to.equal(before?.restarts ?? 0);
+      const { items } = await machine.client.list<Restore>(RESTORES, { namespace: ns });
+      const done = items.find(({ spec }) => spec.source.snapshotRef?.name === 'live-before');
+      expect(await contentOf(done?.status?.safetySnapshotRef?.name ?? '')).to.equal('new');
+    });
+
+    it('waits for who is busy in it, and names them; when they are gone it goes on', async () => {
+      await changed('held');
+      const holder = spawn('sleep', ['300'], { cwd: machine.target(ns, 'held'), stdio: 'ignore' });
+      try {
+        await machine.create(restore(ns, 'held', 'held-before', remount));
+        const waiting = await machine.waitFor<VolumeMount>(
+          VOLUME_MOUNTS,
+          keyOf('held'),
+          ({ status }) => status?.busyBy?.some(({ pid }) => pid === holder.pid) === true,
+          'to name who is busy',
+        );
+        expect(waiting.status?.conditions?.find(({ type }) => type === 'Mounted')?.status).to.equal('True');
+        expect(read('held')).to.equal('new');
+        expect((await machine.get<Restore>(RESTORES, keyOf('held'))).status?.safetySnapshotRef).to.equal(undefined);
+      } finally {
+        holder.kill('SIGKILL');
+      }
+      await machine.waitReady<Restore>(RESTORES, keyOf('held'), 60_000);
+      await machine.waitReady<VolumeMount>(VOLUME_MOUNTS, keyOf('held'));
+      expect(read('held')).to.equal('old');
+    });
   });
 
   for (const point of POINTS) {

@@ -127,6 +127,7 @@ export const REASONS = {
   ResizeFailed: 'Growing failed; tried again with back-off.',
   SnapshotFailed: 'Taking the snapshot failed; tried again with back-off.',
   CloneFailed: 'Copying the content from the dataSource failed; tried again with back-off.',
+  RevertIncomplete: 'The content of the volume is being replaced by that of a Snapshot, and a part may be of before.',
   RevertFailed: 'Taking the volume back failed; tried again with back-off.',
   RunsMissed: 'Runs of the schedule were not started in time, or a later one took their place.',
   RunFailed: 'A run of the schedule could not be started, or failed.',

@@ -11,6 +11,9 @@ export type RestoreMode = 'New' | 'InPlace';
 /** What happens to files that are there: kept, replaced, or replaced and everything that is not in the backup removed. */
 export type ExistingFiles = 'Skip' | 'Overwrite' | 'Mirror';
 
+/** What happens to the mounts of a volume that goes back: nothing, so that it is refused; or they are made again afterwards. */
+export type WhenAttached = 'Refuse' | 'Remount';
+
 /** What happens to objects that are there. */
 export type ConflictPolicy = 'Skip' | 'Update' | 'Fail';
 
@@ -51,6 +54,8 @@ export interface RestoreSpec {
   readonly cancel?: boolean;
   /** Keep the present content as a Snapshot first. Absent: true. */
   readonly safetySnapshot?: boolean;
+  /** With `snapshotRef`. Absent: `Refuse`. */
+  readonly whenAttached?: WhenAttached;
 }
 
 /** Longest name of a Restore: with {@link SAFETY_SUFFIX} it is the name of a Snapshot and a label value. */

@@ -12,6 +12,7 @@ import { createHostPathDriver } from '../drivers/hostpath/driver.ts';
 import { isProjectRecord } from '../drivers/hostpath/project.ts';
 import { NfsDriver } from '../drivers/nfs/driver.ts';
 import { isNfsRecord } from '../drivers/nfs/record.ts';
+import { Reverts } from '../drivers/reverts.ts';
 import { S3Driver } from '../drivers/s3/driver.ts';
 import { snapshotRecords } from '../drivers/snapshot-record.ts';
 import { fillRecords } from '../drivers/trees/fill.ts';
@@ -114,6 +115,7 @@ export async function compose(
         records: new Records(state.nfs, isNfsRecord),
         snapshots: snapshotRecords(state.root),
         fills: fillRecords(state.root),
+        reverts: new Reverts(state.root),
       });
       const hostPath = createHostPathDriver(node, new Records(state.projects, isProjectRecord));
       const drivers = [emptyDir, hostPath, nfs, new S3Driver(node)];

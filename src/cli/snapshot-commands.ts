@@ -13,6 +13,12 @@ interface CreateFlags {
   readonly consistency?: string;
 }
 
+/** Flags of `snapshot revert`. */
+interface RevertFlags {
+  readonly safetySnapshot: boolean;
+  readonly remount?: true;
+}
+
 interface ListFlags {
   readonly volume?: string;
   readonly watch?: boolean;
@@ -86,21 +92,24 @@ A volume that starts from one: kubectl apply with spec.dataSource.snapshotRef.na
 
   const revert = snapshot
     .command('revert')
-    .description('take a volume that is mounted nowhere back to a snapshot of it')
+    .description('take a volume back to a snapshot of it; it must be mounted nowhere, unless --remount is given')
     .addArgument(nameArgument('<name>', 'name of the snapshot', SNAPSHOTS))
     .option('--no-safety-snapshot', 'do not keep what the volume has now as a snapshot first')
-    .action(async (snapshotId: string, flags: { readonly safetySnapshot: boolean }, self: Command) => {
+    .option('--remount', 'take its mounts down first, and make them again afterwards')
+    .action(async (snapshotId: string, flags: RevertFlags, self: Command) => {
       const [{ answerCommand }, { snapshotRevert }, { REVERTED_VOLUME }] = await Promise.all([
         import('./answer-command.ts'),
         import('../commands/snapshot/revert.ts'),
         import('./snapshot.ts'),
       ]);
-      const params = { snapshotId, safetySnapshot: flags.safetySnapshot };
+      const { safetySnapshot, remount } = flags;
+      const params = { snapshotId, safetySnapshot, ...(remount === true ? { whenAttached: 'Remount' as const } : {}) };
       exit(await answerCommand(await askedOf(self), snapshotRevert, params, REVERTED_VOLUME));
     });
   withExamples(
     withAnswerOptions(revert, 'how long to wait; what takes longer goes on'),
     ['clawstore snapshot revert before-upgrade', 'the volume has that content again; it must be unmounted'],
+    ['clawstore snapshot revert before-upgrade --remount', 'the same while it is mounted, if nobody is busy in it'],
     ['clawstore snapshot revert before-upgrade --no-safety-snapshot'],
   );
 

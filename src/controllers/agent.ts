@@ -57,6 +57,7 @@ import {
   mountToRestoreKeys,
   restoreKeys,
   restoreToMountKeys,
+  restoreToVolumeKeys,
   snapshotToRestoreKeys,
   volumeToRestoreKeys,
 } from './restore/keys.ts';
@@ -219,6 +220,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       deltaSource(volumes, (delta) => [...volumeKeys(delta), ...volumeToCloneKeys(delta, stores)]),
       deltaSource(snapshots, (delta) => snapshotToVolumeKeys(delta, stores)),
       deltaSource(mounts, mountToVolumeKeys),
+      deltaSource(restores, (delta) => restoreToVolumeKeys(delta, stores)),
       deltaSource(volumeRestores, (delta) => volumeRestoreToVolumeKeys(delta, stores)),
       deltaSource(
         classes,

@@ -116,6 +116,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
   const mounts = manager.cache<VolumeMount>(VOLUME_MOUNTS);
   const snapshots = manager.cache<Snapshot>(SNAPSHOTS);
   const nodes = manager.cache<StorageNode>(STORAGE_NODES);
+  const restores = manager.cache<Restore>(RESTORES);
   const volumeRestores = manager.cache<VolumeRestore>(VOLUME_RESTORES);
   const backups = manager.cache<Backup>(BACKUPS);
   const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES);
@@ -127,6 +128,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     mounts: mounts.store,
     snapshots: snapshots.store,
     nodes: nodes.store,
+    restores: restores.store,
     volumeRestores: volumeRestores.store,
     backups: backups.store,
     repositories: repositories.store,
@@ -157,6 +159,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       deltaSource(mounts, (delta) => mountKeys(delta, stores)),
       deltaSource(volumes, (delta) => unplacedClones('Volume', delta, stores)),
       deltaSource(snapshots, (delta) => unplacedClones('Snapshot', delta, stores)),
+      deltaSource(restores, (delta) => revertedVolumes(delta, stores)),
       deltaSource(volumeRestores, (delta) => restoredVolumes(delta, stores)),
       deltaSource(backups, (delta) => unplacedOfBackup(delta, stores)),
       deltaSource(repositories, () => []),
@@ -202,7 +205,6 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       cacheSource(leases, { mapTo: (lease) => [nodeOfLease(lease)].filter((name) => name !== undefined) }),
     ],
   });
-  const restores = manager.cache<Restore>(RESTORES);
   manager.addController({
     name: 'restore-binding',
     reconcile: restoreBindingReconciler({
@@ -363,6 +365,14 @@ function unplacedClones(
     .byIndex(BY_DATA_SOURCE, dataSourceKey(kind, delta.key))
     .filter(({ status }) => status?.nodeName === undefined)
     .map((volume) => ({ key: keyOf(volume) }));
+}
+
+/** Volumes that were held because they go back, or are now. */
+function revertedVolumes(delta: Delta<Restore>, { volumes }: PlacementStores): Wanted[] {
+  if (delta.type === 'updated' && isFinished(delta.old) === isFinished(delta.object)) return [];
+  const { metadata, status } = delta.type === 'deleted' ? delta.old : delta.object;
+  const key = `${metadata.namespace}/${status?.source?.volumeName}`;
+  return volumes.get(key) === undefined ? [] : [{ key }];
 }
 
 /** Volumes that were held for what is written into them, or are now. */

@@ -46,6 +46,10 @@ export const CRASH_POINTS = [
   'tree.before-rename',
   'tree.after-rename',
   'tree.after-move',
+  'tree.after-aside',
+  'tree.after-all-aside',
+  'tree.after-up',
+  'tree.after-exchange',
   'helper.before-reply',
 ] as const;
 

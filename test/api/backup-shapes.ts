@@ -216,6 +216,7 @@ const restoreSpec: Shape<RestoreSpec> = {
     dryRun: flag,
     cancel: flag,
     safetySnapshot: flag,
+    whenAttached: { optional: { words: { Refuse: true, Remount: true } } },
   },
 };
 

@@ -66,6 +66,16 @@ export const RESTORE_CASES: readonly AdmissionCase[] = [
     'spec',
     'a Restore of a Snapshot takes the whole volume back; volumes, paths, existingFiles, objects, dryRun and cancel are for backups',
   ),
+  {
+    name: 'accepts a restore of a snapshot while the volume is mounted',
+    object: restore({ source: { snapshotRef: { name: 's' } }, whenAttached: 'Remount' }),
+  },
+  refused(
+    'refuses what is for snapshots in a restore of a backup',
+    restore({ whenAttached: 'Remount' }),
+    'spec.whenAttached',
+    'whenAttached goes with source.snapshotRef',
+  ),
   refused(
     'refuses a path that leads elsewhere',
     restore({ paths: ['a/../b'] }),

@@ -26,8 +26,14 @@ export const SNAPSHOTS = {
     affected: 'The volume is not made; nobody can mount it.',
     action: 'The message has the error. It is tried again from the start.',
   },
+  RevertIncomplete: {
+    affected: 'A part of the volume may be of before. It takes no new mount, and is not backed up or copied.',
+    action:
+      'Wait for the Restore that is named. Where it was deleted, make a new Restore: it ends what was begun, and takes the volume to its own snapshot.',
+  },
   RevertFailed: {
-    affected: 'The volume is as it was, or as the Snapshot has it: never half.',
+    affected:
+      'The volume is as it was, or as the Snapshot has it; where it has a part of each, it says `RevertIncomplete`.',
     action: 'The message has the error. It is tried again.',
   },
   SafetySnapshotFailed: {

@@ -1,7 +1,7 @@
 import { isTrue } from '../../api/conditions.ts';
 import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
 import { RESTORES, SNAPSHOTS } from '../../api/meta.ts';
-import type { Restore } from '../../api/restore.ts';
+import type { Restore, WhenAttached } from '../../api/restore.ts';
 import { isFinished } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import { KubeError } from '../../kube/errors.ts';
@@ -12,6 +12,7 @@ import { fromKube, readyOrStalled, waitFor } from '../wait.ts';
 interface Params {
   readonly snapshotId: string;
   readonly safetySnapshot?: boolean;
+  readonly whenAttached?: WhenAttached;
 }
 
 export interface RevertResult {
@@ -37,6 +38,11 @@ export const snapshotRevert: Command<Params, RevertResult> = {
     properties: {
       snapshotId: { type: 'string', description: 'Name of the snapshot.', minLength: 1 },
       safetySnapshot: { type: 'boolean', description: 'Keep what the volume has now as a snapshot first.' },
+      whenAttached: {
+        type: 'string',
+        description: 'Remount: mounts of the volume are taken down first and made again afterwards.',
+        enum: ['Refuse', 'Remount'],
+      },
     },
   },
   async run(params, context) {
@@ -87,7 +93,7 @@ async function unfinished(
 }
 
 /** Makes one with the time in its name, e.g. `revert-20261127-165601`. */
-async function create({ snapshotId, safetySnapshot }: Params, context: CommandContext): Promise<Restore> {
+async function create({ snapshotId, safetySnapshot, whenAttached }: Params, context: CommandContext): Promise<Restore> {
   const { client, namespace, signal } = context;
   const time = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
   for (let turn = 1; ; turn++) {
@@ -99,6 +105,7 @@ async function create({ snapshotId, safetySnapshot }: Params, context: CommandCo
       spec: {
         source: { snapshotRef: { name: snapshotId } },
         ...(safetySnapshot === undefined ? {} : { safetySnapshot }),
+        ...(whenAttached === undefined ? {} : { whenAttached }),
       },
     };
     try {

@@ -69,9 +69,9 @@ function isGranted({ grant, volume }: MountFacts): Failure | undefined {
   return waiting('WaitingForGrant', `The controller has not granted the use of volume "${volume?.metadata.name}".`);
 }
 
-/** A mount that was made is kept: the Restore is refused then. */
-function goesNotBack({ mount, volume, restore }: MountFacts): Failure | undefined {
-  if (restore === undefined || hasFinalizer(mount, FINALIZERS.mount)) return undefined;
+/** A mount that was made is kept: the Restore is refused then, unless it asks for mounts to be taken down. */
+function goesNotBack({ mount, volume, restore, isTakenDown }: MountFacts): Failure | undefined {
+  if (restore === undefined || (hasFinalizer(mount, FINALIZERS.mount) && !isTakenDown)) return undefined;
   return waiting(
     'RestoreInProgress',
     `Restore "${restore}" takes volume "${volume?.metadata.name}" back; the mount goes on by itself when that has ended.`,

@@ -13,6 +13,7 @@ import type { MountTarget, TargetResolution } from '../policy/resolve-target.ts'
 import { resolveTarget, wantedHostPath } from '../policy/resolve-target.ts';
 import type { Resolution, ResolvedVolume } from '../policy/resolve-volume.ts';
 import { driverVolume, resolveForRemoval, resolveVolume } from '../policy/resolve-volume.ts';
+import { remounts } from '../restore/attached.ts';
 import { restoreOf } from '../restore/observe.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { policyFacts } from '../support/agent.ts';
@@ -30,6 +31,8 @@ export interface MountFacts {
   readonly driver: Driver | undefined;
   /** A Restore that takes the volume back at the moment, or writes into it. */
   readonly restore: string | undefined;
+  /** It takes the volume back, and this mount is to be taken down for it. */
+  readonly isTakenDown: boolean;
   /** An older VolumeMount that wants the same target. */
   readonly rival: string | undefined;
 }
@@ -50,6 +53,7 @@ export function observeMount(mount: VolumeMount, dependencies: AgentDependencies
     target: resolved === undefined ? undefined : resolveTarget(mount, node.mountRoot, resolved.allowedPrefixes),
     driver: resolved === undefined ? undefined : drivers.get(resolved.type),
     restore: restoring(volume?.metadata.uid ?? '', dependencies),
+    isTakenDown: isTakenDown(volume?.metadata.uid ?? '', dependencies),
     rival: rivalOf(mount, dependencies),
   };
 }
@@ -58,6 +62,11 @@ export function observeMount(mount: VolumeMount, dependencies: AgentDependencies
 function restoring(volumeUID: string, dependencies: AgentDependencies): string | undefined {
   const part = volumeRestoreOf(volumeUID, dependencies);
   return restoreOf(volumeUID, dependencies)?.metadata.name ?? part?.spec.restoreRef?.name ?? part?.metadata.name;
+}
+
+function isTakenDown(volumeUID: string, dependencies: AgentDependencies): boolean {
+  const restore = restoreOf(volumeUID, dependencies);
+  return restore !== undefined && remounts(restore);
 }
 
 /** A mount and its volume in the words of the drivers. */

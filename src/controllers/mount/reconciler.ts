@@ -16,6 +16,7 @@ import { DONE } from '../../runtime/reconciler.ts';
 import { startsFromBackup } from '../policy/first-content.ts';
 import { storageObjection } from '../policy/judge-storage.ts';
 import { sourceOf } from '../policy/sources/index.ts';
+import { takenDownFor, wasTakenDown } from '../restore/attached.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { hasFinalizer, isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
@@ -29,7 +30,7 @@ import { tolerateChange } from '../support/writes.ts';
 import { actOnMount, removeMount, stage, unstage } from './act.ts';
 import type { Permission } from './checks.ts';
 import { mayMount, nextMountStep } from './checks.ts';
-import type { MountRemoval } from './observe.ts';
+import type { MountFacts, MountRemoval } from './observe.ts';
 import { driverWords, observeMount, observeMountRemoval } from './observe.ts';
 import type { MountOutcome } from './status.ts';
 import { deriveMountStatus } from './status.ts';
@@ -82,7 +83,11 @@ async function reconcile(key: string, deps: Dependencies, context: ReconcileCont
   }
   const facts = observeMount(mount, deps);
   const verdict = mayMount(facts);
-  if (!verdict.allowed) return refuse(mount, verdict.failure, deps, context);
+  if (!verdict.allowed) {
+    const isInTheWay = verdict.failure.reason === 'RestoreInProgress' && facts.isTakenDown;
+    if (isInTheWay && hasFinalizer(mount, FINALIZERS.mount)) return takeDown(key, mount, facts, deps, context);
+    return refuse(mount, verdict.failure, deps, context);
+  }
   const volumeUid = verdict.volume.metadata.uid ?? '';
   const { hostPath } = verdict.target;
   return deps.locks.run(volumeUid, () =>
@@ -133,7 +138,8 @@ async function converge(
     current = await deps.writer.addFinalizer(VOLUME_MOUNTS, current, FINALIZERS.mount, signal);
     await stage(words, storage, deps.metrics, signal);
     const seen = await driver.observeMount(words.volume, words.mount, signal);
-    const wasMounted = mount.status?.mountedAt !== undefined || deps.reported.has(mount.metadata.uid ?? '');
+    const wasMade = mount.status?.mountedAt !== undefined || deps.reported.has(mount.metadata.uid ?? '');
+    const wasMounted = wasMade && !wasTakenDown(mount);
     const step = nextMountStep(seen, wasMounted, target.hostPath);
     if (step.step === 'refuse') {
       worked = { outcome: { kind: 'failed', failure: step.failure }, observation: seen };
@@ -171,6 +177,45 @@ async function converge(
     }
   }
 }
+
+/** Takes the mount down for a Restore that asks for it. It stays announced, and is made again when that has ended. */
+function takeDown(
+  key: string,
+  mount: VolumeMount,
+  { restore = '' }: MountFacts,
+  deps: Dependencies,
+  context: ReconcileContext,
+): Promise<Result> {
+  const { signal } = context;
+  const removal = observeMountRemoval(mount, deps);
+  const { hostPath } = removal.target;
+  const down = { reason: 'RestoreInProgress', message: takenDownFor(restore), stalled: false } as const;
+  return deps.locks.run(removal.words?.volume.uid ?? `mount/${mount.metadata.uid}`, () =>
+    deps.quietly(key, hostPath, async (settled) => {
+      let worked: Worked;
+      try {
+        const obstacle = await removeMount(removal, deps.node, deps.metrics, signal);
+        settled(deps.node.table.at(hostPath));
+        worked =
+          obstacle === undefined
+            ? { outcome: { kind: 'failed', failure: down }, observation: NOTHING_THERE }
+            : {
+                outcome: { kind: 'failed', failure: { ...obstacle, stalled: false }, obstacle },
+                observation: undefined,
+              };
+      } catch (thrown) {
+        const failure = failureOf(thrown, 'UnmountFailed', signal);
+        worked = { outcome: { kind: 'failed', failure }, observation: undefined };
+      }
+      await report(mount, hostPath, worked, deps, context);
+      const isDown = worked.observation !== undefined;
+      return { requeueAfterMs: isDown ? LOOK_AGAIN_MS : BLOCKED_RETRY_MS };
+    }),
+  );
+}
+
+/** What is at a target that was taken down. */
+const NOTHING_THERE: MountObservation = { state: 'absent', entry: undefined, source: undefined, message: '' };
 
 function missing({ metadata }: Volume): Failure {
   const message = `The storage of volume "${metadata.name}" is not there yet.`;

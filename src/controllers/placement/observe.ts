@@ -4,6 +4,8 @@ import type { BackupRepository } from '../../api/backup-repository.ts';
 import { findCondition } from '../../api/conditions.ts';
 import type { Namespace } from '../../api/core.ts';
 import { ANNOTATIONS, hasUidBoundAnnotation } from '../../api/group.ts';
+import type { Restore } from '../../api/restore.ts';
+import { isFinished } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
 import type { Volume } from '../../api/volume.ts';
@@ -26,6 +28,7 @@ import {
   nodeOfUnprovisioned,
   volumeOfMount,
   volumeOfSnapshot,
+  volumeUidOf,
   volumeUidOfVolumeRestore,
 } from '../support/indexes.ts';
 
@@ -35,6 +38,7 @@ export interface PlacementStores {
   readonly mounts: ReadStore<VolumeMount>;
   readonly snapshots: ReadStore<Snapshot>;
   readonly nodes: ReadStore<StorageNode>;
+  readonly restores: ReadStore<Restore>;
   readonly volumeRestores: ReadStore<VolumeRestore>;
   readonly backups: ReadStore<Backup>;
   readonly repositories: ReadStore<BackupRepository>;
@@ -49,6 +53,7 @@ export function addPlacementIndexes(stores: PlacementStores): void {
   stores.volumes.addIndex(BY_NODE, nodeOf);
   stores.volumes.addIndex(BY_NODE_UNPROVISIONED, nodeOfUnprovisioned);
   stores.volumes.addIndex(BY_DATA_SOURCE, dataSourceOf);
+  stores.restores.addIndex(BY_VOLUME_UID, volumeUidOf);
   stores.volumeRestores.addIndex(BY_VOLUME_UID, volumeUidOfVolumeRestore);
   stores.snapshots.addIndex(BY_VOLUME, volumeOfSnapshot);
   stores.snapshots.addIndex(BY_NODE, nodeOf);
@@ -65,8 +70,10 @@ export function policyFacts(stores: PlacementStores, volume: Volume): PolicyFact
   };
 }
 
-/** What writes into a volume that was there, or is about to: nobody is granted it meanwhile. */
-export function restoreInto({ metadata }: Volume, { volumeRestores }: PlacementStores): string | undefined {
+/** What takes a volume back or writes into it, or is about to: nobody is granted it meanwhile. */
+export function restoreInto({ metadata }: Volume, { restores, volumeRestores }: PlacementStores): string | undefined {
+  const revert = restores.byIndex(BY_VOLUME_UID, metadata.uid ?? '').find((one) => !isFinished(one));
+  if (revert !== undefined) return revert.metadata.name;
   const part = volumeRestores
     .byIndex(BY_VOLUME_UID, metadata.uid ?? '')
     .find((one) => one.spec.mode === 'InPlace' && one.spec.dryRun !== true && !hasRestoreEnded(one));

@@ -10,6 +10,7 @@ import type { Restore, RestoreOrigin } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
+import { remounts } from '../restore/attached.ts';
 import { isPaused } from '../support/annotations.ts';
 import type { StandIn } from '../support/stand-in.ts';
 
@@ -99,8 +100,9 @@ function volumeStays({ volume }: RestoreBindingFacts): StandIn | undefined {
   return refuse('VolumeDeleting', `Volume "${volume.metadata.name}" is being deleted.`);
 }
 
-function volumeIsFree({ volume, mounts }: RestoreBindingFacts): StandIn | undefined {
+function volumeIsFree({ restore, snapshot, volume, mounts }: RestoreBindingFacts): StandIn | undefined {
   const held = volume?.status?.attachments ?? [];
+  if (remounts(restore)) return usedElsewhere(snapshot?.status?.nodeName, volume, mounts);
   const names = mounts.map(({ metadata }) => `"${metadata.name}"`);
   // A grant outlives its mount while that may still be there.
   const workloads = held
@@ -110,6 +112,22 @@ function volumeIsFree({ volume, mounts }: RestoreBindingFacts): StandIn | undefi
   if (users.length === 0) return undefined;
   const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : '';
   const message = `Volume "${volume?.metadata.name}" is in use by ${users.join(', ')}${more}. Unmount it, then make a new Restore.`;
+  return refuse('VolumeInUse', message);
+}
+
+/** Only the agent of the volume's node takes mounts down for it: what others would go on writing must not be there. */
+function usedElsewhere(
+  nodeName: string | undefined,
+  volume: Volume | undefined,
+  mounts: readonly VolumeMount[],
+): StandIn | undefined {
+  const nodes = [
+    ...mounts.map(({ spec, status }) => status?.nodeName ?? spec.nodeName),
+    ...(volume?.status?.attachments ?? []).map((attachment) => attachment.nodeName),
+  ].filter((name) => name !== undefined && name !== nodeName);
+  if (nodes.length === 0) return undefined;
+  const where = [...new Set(nodes)].slice(0, MOST_NAMES).map((name) => `"${name}"`);
+  const message = `Volume "${volume?.metadata.name}" is in use on node ${where.join(', ')}, and mounts are taken down on its own node "${nodeName}" only. Unmount it there, then make a new Restore.`;
   return refuse('VolumeInUse', message);
 }
 

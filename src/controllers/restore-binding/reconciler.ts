@@ -18,6 +18,7 @@ import type { EventSink } from '../../kube/events.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
+import { remounts, stillAttached } from '../restore/attached.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import { BY_VOLUME, BY_VOLUME_UID } from '../support/indexes.ts';
@@ -59,6 +60,12 @@ async function reconcile(key: string, deps: RestoreBindingDependencies, context:
   }
   const bound = { nodeName, source, startTime };
   const standIn = lostStandIn(restore, nodeName, deps.isLost(nodeName));
+  // What is written until the mounts are gone is kept too.
+  const isAttached = remounts(restore) && attachedTo(restore, source, deps).length > 0;
+  if (isAttached && restore.spec.safetySnapshot !== false && restore.status?.safetySnapshotRef === undefined) {
+    await write(restore, bound, standIn, deps, context);
+    return { requeueAfterMs: LOOK_AGAIN_MS };
+  }
   const safety = await keepPresent(restore, bound, deps, context.signal);
   if (safety === 'taken') {
     const message = `Snapshot "${safetyName(restore)}" exists and is not of this Restore, so what the volume has now could not be kept. Nothing was replaced.`;
@@ -97,6 +104,16 @@ async function bind(restore: Restore, deps: RestoreBindingDependencies, context:
   if (isFresh(restore, now)) return { requeueAfterMs: Math.min(LOOK_AGAIN_MS, untilNotFresh(restore, now)) };
   await end(restore, {}, verdict.standIn, deps, context);
   return DONE;
+}
+
+/** Mounts of the volume that have not been taken down. */
+function attachedTo(
+  { metadata: { namespace = '', name } }: Restore,
+  { volumeName }: Bound['source'],
+  { mounts }: RestoreBindingDependencies,
+): readonly VolumeMount[] {
+  const key = keyOf({ metadata: { namespace, name: volumeName } });
+  return mounts.byIndex(BY_VOLUME, key).filter((mount) => stillAttached(mount, name));
 }
 
 /** What else takes the volume back, or writes into it. */

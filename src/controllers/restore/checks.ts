@@ -5,6 +5,7 @@ import { isDeleting } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
 import { hasFinalizer } from '../support/annotations.ts';
 import type { Failure } from '../support/failure.ts';
+import { remounts, stillAttached, TAKE_DOWN_MS } from './attached.ts';
 import type { RestoreFacts } from './observe.ts';
 
 /** The next step for a restore that has not ended. */
@@ -61,17 +62,22 @@ function snapshotIsThere({ source, snapshot, words }: RestoreFacts): RestoreStep
   return refuse('SnapshotNotReady', `Snapshot "${source.snapshotName}" is not ready to use any more.`);
 }
 
-/** A mount that was begun before the Restore came is kept; one that comes later waits for the end. */
-function volumeIsFree({ source, mounts }: RestoreFacts): RestoreStep | undefined {
-  const held = mounts.filter((mount) => hasFinalizer(mount, FINALIZERS.mount));
+/** A mount that was begun before the Restore came is kept, unless it is to be taken down; one that comes later waits for the end. */
+function volumeIsFree({ source, restore, mounts, now }: RestoreFacts): RestoreStep | undefined {
+  const isAsked = remounts(restore);
+  const begun = mounts.filter((mount) => hasFinalizer(mount, FINALIZERS.mount));
+  const held = isAsked ? begun.filter((mount) => stillAttached(mount, restore.metadata.name)) : begun;
   if (held.length === 0) return undefined;
   const names = held.map(({ metadata }) => metadata.name);
-  if (held.every(isDeleting)) {
+  const sinceMs = now - Date.parse(restore.status?.startTime ?? '');
+  if (held.every(isDeleting) || (isAsked && !(sinceMs > TAKE_DOWN_MS))) {
     const message = `VolumeMount ${names.slice(0, 5).join(', ')} is being taken down first.`;
     return { step: 'refuse', failure: { reason: 'WaitingForUnmount', message, stalled: false } };
   }
   const message = `Volume "${source.volumeName}" is in use by VolumeMount ${names.slice(0, 5).join(', ')}. Unmount it, then make a new Restore.`;
-  return refuse('VolumeInUse', message);
+  if (!isAsked) return refuse('VolumeInUse', message);
+  const why = findCondition(held[0]?.status?.conditions, 'Ready')?.message ?? '';
+  return refuse('VolumeInUse', `${message} It could not be taken down in time: ${why} Nothing was replaced.`);
 }
 
 function presentIsKept({ restore, safety }: RestoreFacts): RestoreStep | undefined {

@@ -48,12 +48,20 @@ export function volumeToRestoreKeys(delta: Delta<Volume>, restores: ReadStore<Re
     .map((restore) => ({ key: keyOf(restore) }));
 }
 
-/** A mount that is gone lets a Restore go on. */
+/** A mount that is gone, or was taken down, lets a Restore go on. */
 export function mountToRestoreKeys(delta: Delta<VolumeMount>, stores: AgentStores): Wanted[] {
-  if (delta.type !== 'deleted') return [];
+  if (delta.type === 'added') return [];
+  if (delta.type === 'updated' && !conditionsDiffer(delta.old, delta.object, ['Mounted'])) return [];
   const volume = stores.volumes.get(volumeKeyOf(delta.old));
   const restores = stores.restores.byIndex(BY_VOLUME_UID, volume?.metadata.uid ?? '');
   return restores.filter((restore) => !isFinished(restore)).map((restore) => ({ key: keyOf(restore) }));
+}
+
+/** The volume of a Restore that has ended, which may have said that a part of it is of before. */
+export function restoreToVolumeKeys(delta: Delta<Restore>, { volumes }: AgentStores): Wanted[] {
+  const restore = delta.type === 'deleted' ? delta.old : delta.object;
+  if (delta.type === 'added' || (delta.type === 'updated' && isFinished(delta.old) === isFinished(restore))) return [];
+  return volumes.byIndex(BY_UID, restore.status?.source?.volumeUID ?? '').map((volume) => ({ key: keyOf(volume) }));
 }
 
 /** Mounts that wait for the end of a Restore. */

@@ -15,6 +15,8 @@ import { policyFacts } from '../support/agent.ts';
 import { BY_UID, BY_VOLUME, BY_VOLUME_UID } from '../support/indexes.ts';
 
 export interface RestoreFacts {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
   readonly restore: Restore;
   readonly source: RestoreOrigin;
   /** The Volume with the UID of the source; undefined when it is gone. */
@@ -32,7 +34,12 @@ export interface RestoreFacts {
 }
 
 /** Gathers the facts. Reads caches only. */
-export function observeRestore(restore: Restore, source: RestoreOrigin, deps: AgentDependencies): RestoreFacts {
+export function observeRestore(
+  restore: Restore,
+  source: RestoreOrigin,
+  deps: AgentDependencies,
+  now: number,
+): RestoreFacts {
   const { stores, drivers, named } = deps;
   const volume = stores.volumes.byIndex(BY_UID, source.volumeUID)[0];
   const resolution = volume === undefined ? undefined : resolveVolume(policyFacts(deps, volume));
@@ -41,6 +48,7 @@ export function observeRestore(restore: Restore, source: RestoreOrigin, deps: Ag
   const safetyName = restore.status?.safetySnapshotRef?.name;
   const driver = resolution?.ok === true ? drivers.get(resolution.resolved.type) : undefined;
   return {
+    now,
     restore,
     source,
     volume,

@@ -22,6 +22,8 @@ import { deriveRestoreStatus } from './status.ts';
 
 /** How soon something is looked at again that nobody will tell us about, in milliseconds. */
 const LOOK_AGAIN_MS = 30_000;
+/** The same while mounts are taken down for it: that has a deadline. */
+const TAKING_DOWN_MS = 5_000;
 
 export interface RestoreDependencies extends AgentDependencies {
   readonly jobs: Jobs;
@@ -47,6 +49,7 @@ async function reconcile(key: string, deps: RestoreDependencies, context: Reconc
   const outcome = await converge(key, restore, source, deps, context);
   await report(restore, outcome, deps, context);
   if (outcome.kind !== 'failed' || outcome.failure.stalled) return DONE;
+  if (outcome.failure.reason === 'WaitingForUnmount') return { requeueAfterMs: TAKING_DOWN_MS };
   if (outcome.failure.cause === undefined) return { requeueAfterMs: LOOK_AGAIN_MS };
   throw retryOf(outcome.failure);
 }
@@ -56,10 +59,11 @@ async function converge(
   restore: Restore,
   source: RestoreOrigin,
   deps: RestoreDependencies,
-  { signal }: ReconcileContext,
+  context: ReconcileContext,
 ): Promise<RestoreOutcome> {
+  const { signal } = context;
   try {
-    const state = (await deps.jobs.settle(key, 0, signal)) ?? (await begin(key, restore, source, deps, signal));
+    const state = (await deps.jobs.settle(key, 0, signal)) ?? (await begin(key, restore, source, deps, context));
     switch (state.state) {
       case 'refused':
         return { kind: 'failed', failure: state.failure };
@@ -86,10 +90,10 @@ function begin(
   restore: Restore,
   source: RestoreOrigin,
   deps: RestoreDependencies,
-  signal: AbortSignal,
+  { signal, clock }: ReconcileContext,
 ): Promise<Begun> {
   return deps.locks.run(source.volumeUID, async () => {
-    const facts = observeRestore(restore, source, deps);
+    const facts = observeRestore(restore, source, deps, clock.now());
     const next = nextRestoreStep(facts);
     if (next.step === 'refuse') return { state: 'refused', failure: next.failure };
     deps.jobs.start(key, revertJob(facts));

@@ -26,6 +26,7 @@ import {
   type WritingCalls,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
+import { Reverts } from '../reverts.ts';
 import { snapshotDirectory, snapshotRecords } from '../snapshot-record.ts';
 import { pathOf, stageMountOf } from '../stage.ts';
 import { judgeTarget, type WantedMount } from '../target-state.ts';
@@ -35,6 +36,7 @@ import { ImageReverts } from './image-reverts.ts';
 import { ImageSnapshots } from './image-snapshots.ts';
 import { isInMemory, type MediumSnapshots, snapshotsOfMedia } from './medium-snapshots.ts';
 import { createMemoryMedium, type MemoryMedium } from './memory-medium.ts';
+import { MemoryReverts } from './memory-reverts.ts';
 import { MemorySnapshots } from './memory-snapshots.ts';
 import { EmptyDirReading } from './reading.ts';
 import { Room } from './room.ts';
@@ -65,7 +67,9 @@ export class EmptyDirDriver implements Driver {
   readonly #images: ImageMedium;
   readonly #memory: MemoryMedium;
   readonly #room: Room;
-  readonly #reverts: ImageReverts;
+  readonly #reverts: Reverts;
+  readonly #imageReverts: ImageReverts;
+  readonly #memoryReverts: MemoryReverts;
   readonly snapshots: MediumSnapshots;
   readonly reading: EmptyDirReading;
 
@@ -78,11 +82,12 @@ export class EmptyDirDriver implements Driver {
     const records = snapshotRecords(node.stateDir);
     const directory = snapshotDirectory(node.stateDir);
     const images = new ImageSnapshots({ node, pools, medium: this.#images, room: this.#room, records, isHeld });
-    this.#reverts = new ImageReverts({ node, pools, medium: this.#images, snapshots: images });
-    this.snapshots = snapshotsOfMedia({
-      images,
-      memory: new MemorySnapshots({ node, medium: this.#memory, records, directory }),
-    });
+    const memory = new MemorySnapshots({ node, medium: this.#memory, records, directory });
+    this.snapshots = snapshotsOfMedia({ images, memory });
+    const reverts = new Reverts(node.stateDir);
+    this.#reverts = reverts;
+    this.#imageReverts = new ImageReverts({ node, pools, medium: this.#images, snapshots: images, reverts });
+    this.#memoryReverts = new MemoryReverts({ node, medium: this.#memory, snapshots: memory, reverts });
     const stage = (volume: DriverVolume, signal: AbortSignal) => this.stage(volume, signal);
     this.reading = new EmptyDirReading({ node, pools, snapshots: this.snapshots, stage });
   }
@@ -197,12 +202,9 @@ export class EmptyDirDriver implements Driver {
     await this.snapshots.fill(volume, content, call);
   }
 
-  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
-    if (isInMemory(volume)) {
-      const message = `volume ${volume.name} is in memory; make a new volume from snapshot ${snapshot.name}`;
-      throw new DriverError('RevertNotSupported', message, { terminal: true });
-    }
-    await this.#reverts.revert(volume, snapshot, restore, call);
+  revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    const reverts = isInMemory(volume) ? this.#memoryReverts : this.#imageReverts;
+    return reverts.revert(volume, snapshot, restore, call);
   }
 
   readonly writing: WritingCalls = {

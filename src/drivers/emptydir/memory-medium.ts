@@ -22,6 +22,8 @@ const UNITS: Readonly<Record<string, bigint>> = { '': 1n, k: 1n << 10n, m: 1n <<
 export interface MemoryMedium extends Medium {
   /** Mounts the tmpfs of a volume that is none yet: it becomes one with its data directory. */
   mountEmpty(volume: DriverVolume, signal: AbortSignal): Promise<MountEntry>;
+  /** Gives a tmpfs another size, in bytes. @throws DriverError `ResizeFailed`, as when more is in it. */
+  resize(mount: MountEntry, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
 }
 
 export function createMemoryMedium(node: NodeLayer, now: () => number = Date.now): MemoryMedium {
@@ -42,8 +44,16 @@ export function createMemoryMedium(node: NodeLayer, now: () => number = Date.now
     await asDriver('MountFailed', () => node.call('makeInside', inside, { signal }));
   };
 
+  const resize = async ({ target }: MountEntry, sizeBytes: bigint, signal: AbortSignal): Promise<void> => {
+    const argv = ['mount', '-o', `remount,size=${sizeBytes}`, target] as const;
+    const { status, stderr } = await asDriver('ResizeFailed', () => node.call('run', { argv: [...argv] }, { signal }));
+    if (status === 0) return;
+    throw new DriverError('ResizeFailed', `the size of the tmpfs could not be changed: ${stderr.trim()}`);
+  };
+
   return {
     mountEmpty,
+    resize,
     sourceName: () => 'tmpfs',
     observe(volume, stageMount) {
       if (stageMount === undefined) return Promise.resolve(NOTHING);
@@ -66,11 +76,7 @@ export function createMemoryMedium(node: NodeLayer, now: () => number = Date.now
       const mount = stageMountOf(node, volume.uid);
       const present = mount === undefined ? undefined : sizeOf(mount);
       if (mount === undefined || (present !== undefined && present >= sizeBytes)) return;
-      const argv = ['mount', '-o', `remount,size=${sizeBytes}`, mount.target] as const;
-      const { status, stderr } = await asDriver('ResizeFailed', () =>
-        node.call('run', { argv: [...argv] }, { signal }),
-      );
-      if (status !== 0) throw new DriverError('ResizeFailed', `the tmpfs could not be grown: ${stderr.trim()}`);
+      await resize(mount, sizeBytes, signal);
     },
     stage,
     unstage: () => Promise.resolve({ outcome: 'done' }),

@@ -31,8 +31,8 @@ import { isMemoryOf, type MemoryMedium, sizeOf } from './memory-medium.ts';
 import { DATA } from './stage.ts';
 
 const SUFFIX = '.tar';
-/** Where a volume's first content is put together, in its tmpfs, until it is whole. */
-const FILLING = `${DATA}${UNFINISHED}`;
+/** Where the content of a volume is put together, in its tmpfs, until it is whole. */
+export const FILLING = `${DATA}${UNFINISHED}`;
 /** Longer than any copy takes; its own signal ends it. */
 const LONG_MS = 7 * 24 * 3_600_000;
 const DEADLINE_MS = 60_000;
@@ -56,6 +56,13 @@ export interface MemorySnapshotsOptions {
   readonly records: Records<SnapshotRecord>;
   /** Where the archives are. */
   readonly directory: string;
+}
+
+/** What a volume is made from. */
+interface Source {
+  readonly kind: 'archive' | 'directory';
+  readonly path: string;
+  readonly sizeBytes: bigint;
 }
 
 export class MemorySnapshots implements MediumSnapshots {
@@ -157,16 +164,42 @@ export class MemorySnapshots implements MediumSnapshots {
 
   /** The data directory is what makes the volume one: it gets its name when everything is in it. */
   async #fillFrom(volume: DriverVolume, content: DriverContent, call: LongCall): Promise<void> {
-    const { node, medium } = this.#options;
-    const target = stageTarget(node, volume.uid);
+    const { medium } = this.#options;
     const source = this.#source(content);
     if ((volume.capacityBytes ?? 0n) < source.sizeBytes) {
       const message = `volume ${volume.name} needs a capacity of at least ${source.sizeBytes} bytes, the size of what it is made from`;
       throw new DriverError('CapacityTooSmall', message, { terminal: true });
     }
     const mount = await medium.mountEmpty(volume, call.signal);
-    await asDriver('CloneFailed', () => node.removeTree({ ...target, path: `${target.path}/${FILLING}` }, call.signal));
-    await asDriver('CloneFailed', () =>
+    const filling = await this.#unpackTo(volume, source, mount, call, 'CloneFailed');
+    await this.#run(
+      ['mv', '--no-target-directory', '--', filling, join(mount.target, DATA)],
+      call,
+      undefined,
+      'CloneFailed',
+    );
+  }
+
+  /** Unpacks a snapshot beside the data of a volume, under the name {@link FILLING}, in place of what a kill left there. */
+  unpack(volume: DriverVolume, snapshot: DriverSnapshot, mount: MountEntry, call: LongCall): Promise<void> {
+    return this.#alone(volume.uid, 'RevertFailed', async () => {
+      const source = this.#source({ from: 'snapshot', snapshot });
+      await this.#unpackTo(volume, source, mount, call, 'RevertFailed');
+    });
+  }
+
+  /** @returns the directory in which all of it is. */
+  async #unpackTo(
+    { uid }: DriverVolume,
+    source: Source,
+    mount: MountEntry,
+    call: LongCall,
+    otherwise: 'CloneFailed' | 'RevertFailed',
+  ): Promise<string> {
+    const { node } = this.#options;
+    const target = stageTarget(node, uid);
+    await asDriver(otherwise, () => node.removeTree({ ...target, path: `${target.path}/${FILLING}` }, call.signal));
+    await asDriver(otherwise, () =>
       node.call('makeInside', { target, device: mount.device, name: FILLING, mode: 0o700 }, { signal: call.signal }),
     );
     const filling = join(pathOf(target), FILLING);
@@ -175,20 +208,11 @@ export class MemorySnapshots implements MediumSnapshots {
         ? [...EXTRACT, '--directory', filling, '--file', source.path]
         : // Another volume, which may be written to meanwhile.
           ['bash', '-c', COPY, 'bash', source.path, filling];
-    await this.#run(argv, call, { file: undefined, of: mount }, 'CloneFailed');
-    await this.#run(
-      ['mv', '--no-target-directory', '--', filling, join(pathOf(target), DATA)],
-      call,
-      undefined,
-      'CloneFailed',
-    );
+    await this.#run(argv, call, { file: undefined, of: mount }, otherwise);
+    return filling;
   }
 
-  #source(content: DriverContent): {
-    readonly kind: 'archive' | 'directory';
-    readonly path: string;
-    readonly sizeBytes: bigint;
-  } {
+  #source(content: DriverContent): Source {
     if (content.from === 'volume') {
       const mount = this.#mountOf(content.volume);
       return { kind: 'directory', path: join(mount.target, DATA), sizeBytes: sizeOf(mount) ?? 0n };
@@ -219,7 +243,7 @@ export class MemorySnapshots implements MediumSnapshots {
     argv: readonly [string, ...string[]],
     call: LongCall,
     watched: { readonly file: string | undefined; readonly of: MountEntry } | undefined,
-    otherwise: 'SnapshotFailed' | 'CloneFailed',
+    otherwise: 'SnapshotFailed' | 'CloneFailed' | 'RevertFailed',
   ): Promise<number> {
     const { node } = this.#options;
     const timer =
@@ -258,7 +282,7 @@ export class MemorySnapshots implements MediumSnapshots {
 
   async #alone<T>(
     uid: string,
-    otherwise: 'SnapshotFailed' | 'CloneFailed' | 'DeleteFailed',
+    otherwise: 'SnapshotFailed' | 'CloneFailed' | 'RevertFailed' | 'DeleteFailed',
     work: () => Promise<T>,
   ): Promise<T> {
     if (this.#busy.has(uid)) throw new DriverError('Busy', `something is done with ${uid} already`);

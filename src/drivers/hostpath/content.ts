@@ -8,10 +8,21 @@ import { dirname, join, relative } from 'node:path';
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath } from '../../node/layer.ts';
 import { isAtOrBelow } from '../../node/mount-entry.ts';
-import { type DriverContent, DriverError, type DriverVolume, type LongCall } from '../driver.ts';
+import type { TreeSource } from '../../node/trees/operations.ts';
+import {
+  type DriverContent,
+  DriverError,
+  type DriverRestore,
+  type DriverSnapshot,
+  type DriverVolume,
+  type LongCall,
+  type VolumeObservation,
+} from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
+import { Reverts } from '../reverts.ts';
 import { snapshotRecords } from '../snapshot-record.ts';
 import { type FillContent, type FillTarget, fillRecords, fillTree, forgetFill, isFilled } from '../trees/fill.ts';
+import { forgetRevert, type RevertTarget, revertTree } from '../trees/revert.ts';
 import {
   HIDDEN,
   type Reached,
@@ -34,9 +45,11 @@ export type ContentNode = Pick<
 export class HostPathContent {
   readonly snapshots: TreeSnapshots;
   readonly #node: ContentNode;
+  readonly #reverts: Reverts;
 
   constructor(node: ContentNode) {
     this.#node = node;
+    this.#reverts = new Reverts(node.stateDir);
     this.snapshots = new TreeSnapshots(storageOf(node));
   }
 
@@ -66,9 +79,62 @@ export class HostPathContent {
     return { isFilled: isComplete, note: target.records.read(volume.uid)?.note ?? undefined };
   }
 
-  /** Removes what never became content of the volume. */
+  /**
+   * An empty directory is one whose files were deleted: what could be that of a disk that is not there was refused with the
+   * safety snapshot.
+   */
+  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    await asDriver(Reason.RevertFailed, async () => {
+      const target = this.#revertTargetOf(volume);
+      await this.#refuseShown(volume, target, call.signal);
+      const read = (work: (source: TreeSource) => Promise<void>) =>
+        this.snapshots.read(snapshot, volume.uid, work, call.signal);
+      await revertTree(target, { volume, snapshot, restore, read }, call);
+    });
+  }
+
+  /** What a person should read of a volume that is going back. */
+  problemOf({ uid }: DriverVolume): VolumeObservation['problem'] {
+    return this.#reverts.problemOf(uid);
+  }
+
+  /** @throws DriverError `RevertIncomplete` while a part of it is of before. */
+  refuseHalf({ uid }: DriverVolume): void {
+    this.#reverts.refuseHalf(uid);
+  }
+
+  /** Removes what never became content of the volume, or is none any more. */
   async forget(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    await asDriver(Reason.DeleteFailed, () => forgetFill(this.#targetOf(volume), signal));
+    await asDriver(Reason.DeleteFailed, async () => {
+      await forgetFill(this.#targetOf(volume), signal);
+      await forgetRevert(this.#formerTargetOf(volume), volume.uid, signal);
+    });
+  }
+
+  /** A directory that is mounted elsewhere, or a part of it, is in use, whoever did that. */
+  async #refuseShown(volume: DriverVolume, { tree, name }: RevertTarget, signal: AbortSignal): Promise<void> {
+    const look = await this.#node.call('lookAtTree', { source: { own: tree } }, { signal });
+    if (look === null) throw new DriverError(Reason.DataMissing, `${name} is not there`);
+    const { path } = hostPathOf(volume);
+    const shown = this.#node.table
+      .current()
+      .find(
+        ({ device, root, target }) =>
+          device === look.device && root !== '/' && isAtOrBelow(root, look.root) && target !== path,
+      );
+    if (shown === undefined) return;
+    const message = `${name} is mounted at ${shown.target}`;
+    throw new DriverError(Reason.VolumeInUse, message, { terminal: true });
+  }
+
+  #revertTargetOf(volume: DriverVolume): RevertTarget {
+    const { prefix, path } = userPath(volume);
+    return { ...this.#formerTargetOf(volume), tree: { root: prefix, path: relative(prefix, path) } };
+  }
+
+  #formerTargetOf(volume: DriverVolume): RevertTarget {
+    const { tree } = this.#targetOf(volume);
+    return { node: this.#node, reverts: this.#reverts, tree, name: describe(volume) };
   }
 
   /** Refuses what is not allowed, and makes the directory above. */
@@ -104,6 +170,7 @@ export class HostPathContent {
       throw new DriverError(Reason.DataSourceMismatch, message, { terminal: true });
     }
     const source = { user: userPath(content.volume) };
+    this.refuseHalf(content.volume);
     await refuseMissing({ node: this.#node, describe, mayBeEmpty: false }, content.volume, source, signal);
     await work({ source, name: `volume "${content.volume.name}"`, isFixed: false });
   }

@@ -64,12 +64,16 @@ export function createHostPathDriver(node: HostPathNode, records: Records<Projec
       quota.refuseInVain(volume, userPath(volume).path);
       await content.fill(volume, call);
     },
+    revert: (volume, snapshot, restore, call) => content.revert(volume, snapshot, restore, call),
     writing: {
       open: (volume, signal) => open(node, volume, signal),
       flush: (volume, signal) => asDriver(Reason.RestoreFailed, () => syncTo(node, userPath(volume).path, signal)),
     },
     reading: {
-      read: (volume, reading, work, signal) => read(node, volume, reading, work, signal),
+      read: async (volume, reading, work, signal) => {
+        content.refuseHalf(volume);
+        return await read(node, volume, reading, work, signal);
+      },
       // Nothing is made for it.
       close: () => Promise.resolve(),
     },
@@ -102,7 +106,7 @@ async function observeVolume(
     const provisioned = location !== null && isFilled;
     const limit = location === null ? UNKNOWN : await quota.observe({ volume, ...path }, location, signal);
     const said = note === undefined ? {} : { note };
-    return { ...base, ...said, ...limit, provisioned, staged: provisioned, problem: undefined };
+    return { ...base, ...said, ...limit, provisioned, staged: provisioned, problem: content.problemOf(volume) };
   } catch (error) {
     const failure = toDriverError(error, Reason.ProvisionFailed);
     // What passes by itself (a helper that is started anew, a disk that does not answer) says nothing of the directory.

@@ -14,6 +14,8 @@ import type { TreeSource } from '../../node/trees/operations.ts';
 import {
   type DriverContent,
   DriverError,
+  type DriverRestore,
+  type DriverSnapshot,
   type DriverVolume,
   type LongCall,
   type OpenedForReading,
@@ -21,9 +23,11 @@ import {
   type SnapshotFacts,
 } from '../driver.ts';
 import { openInPlace } from '../reading.ts';
+import type { Reverts } from '../reverts.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { FILLING, type FillContent, type FillRecord, fillTree, forgetFill, isFilled } from '../trees/fill.ts';
+import { forgetRevert, revertTree } from '../trees/revert.ts';
 import { HIDDEN, type Reached, refuseMissing, TreeSnapshots } from '../trees/snapshots.ts';
 import { nfsFailure } from './failure.ts';
 import { nfsOptions } from './mount-options.ts';
@@ -40,6 +44,7 @@ export interface NfsContentOptions {
   readonly node: Pick<NodeLayer, 'mountRoot' | 'table' | 'unmount' | 'removeTree' | 'call'>;
   readonly snapshots: Records<SnapshotRecord>;
   readonly fills: Records<FillRecord>;
+  readonly reverts: Reverts;
 }
 
 export class NfsContent {
@@ -83,6 +88,26 @@ export class NfsContent {
     return { isMade: fills.read(volume.uid)?.isMade === true };
   }
 
+  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    const { node, reverts } = this.#options;
+    const name = sourceNameOf(volume);
+    const { signal } = call;
+    try {
+      await this.#reach(
+        volume,
+        `${volume.uid}-revert`,
+        async ({ data }) => {
+          const read = (work: (source: TreeSource) => Promise<void>) =>
+            this.snapshots.read(snapshot, `${volume.uid}-from`, work, signal);
+          await revertTree({ node, reverts, tree: data, name }, { volume, snapshot, restore, read }, call);
+        },
+        signal,
+      );
+    } catch (thrown) {
+      throw nfsFailure(thrown, name, Reason.RevertFailed);
+    }
+  }
+
   /** As it is on the server, with what this node has written. */
   async read<T>(
     volume: DriverVolume,
@@ -90,7 +115,8 @@ export class NfsContent {
     work: (opened: OpenedForReading) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
-    const { node } = this.#options;
+    const { node, reverts } = this.#options;
+    reverts.refuseHalf(volume.uid);
     await this.close(reading.uid);
     let isRead = false;
     try {
@@ -122,16 +148,21 @@ export class NfsContent {
     return this.#options.fills.read(uid)?.note ?? undefined;
   }
 
-  /** Removes what never became content of the volume. */
+  /** Removes what never became content of the volume, or is none any more. */
   async forget(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    const { node, fills } = this.#options;
+    const { node, fills, reverts } = this.#options;
     const { uid } = volume;
     const record = fills.read(uid);
-    if (record === undefined) return;
     // What is complete has left nothing; the server need not be asked.
-    if (record.isComplete) return fills.remove(uid);
-    const forget = ({ data }: NfsReached) => forgetFill({ node, records: fills, uid, tree: data }, signal);
-    await this.#reach(volume, `${uid}-fill`, forget, signal);
+    if (record?.isComplete === true) fills.remove(uid);
+    else if (record !== undefined) {
+      const forget = ({ data }: NfsReached) => forgetFill({ node, records: fills, uid, tree: data }, signal);
+      await this.#reach(volume, `${uid}-fill`, forget, signal);
+    }
+    if (reverts.begunOf(uid) === undefined) return reverts.forget(uid);
+    const end = ({ data }: NfsReached) =>
+      forgetRevert({ node, reverts, tree: data, name: sourceNameOf(volume) }, uid, signal);
+    await this.#reach(volume, `${uid}-revert`, end, signal);
   }
 
   async #read(
@@ -148,6 +179,7 @@ export class NfsContent {
       return await this.snapshots.read(snapshot, reader, read, signal);
     }
     const { volume: from } = content;
+    this.#options.reverts.refuseHalf(from.uid);
     const [left, right] = [`${sourceNameOf(from)}/`, `${sourceNameOf(volume)}/`];
     if (left.startsWith(right) || right.startsWith(left)) {
       const message = `${sourceNameOf(volume)} cannot be filled from ${sourceNameOf(from)}: one lies in the other`;

@@ -17,6 +17,8 @@ import {
   DriverError,
   type DriverLeftover,
   type DriverMount,
+  type DriverRestore,
+  type DriverSnapshot,
   type DriverVolume,
   type LongCall,
   type MountObservation,
@@ -27,6 +29,7 @@ import {
   type WritingCalls,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
+import type { Reverts } from '../reverts.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { judgeTarget, type WantedMount } from '../target-state.ts';
@@ -63,6 +66,7 @@ export interface NfsDriverOptions {
   readonly records: Records<NfsRecord>;
   readonly snapshots: Records<SnapshotRecord>;
   readonly fills: Records<FillRecord>;
+  readonly reverts: Reverts;
   /** Milliseconds of a clock that only goes forward; replaced in tests. */
   readonly now?: () => number;
 }
@@ -73,11 +77,13 @@ export class NfsDriver implements Driver {
   readonly #records: Records<NfsRecord>;
   readonly #dead: DeadServers;
   readonly #content: NfsContent;
+  readonly #reverts: Reverts;
 
-  constructor({ node, records, snapshots, fills, now = () => performance.now() }: NfsDriverOptions) {
+  constructor({ node, records, snapshots, fills, reverts, now = () => performance.now() }: NfsDriverOptions) {
     this.#node = node;
     this.#records = records;
-    this.#content = new NfsContent({ node, snapshots, fills });
+    this.#reverts = reverts;
+    this.#content = new NfsContent({ node, snapshots, fills, reverts });
     this.#dead = new DeadServers(now);
   }
 
@@ -116,7 +122,7 @@ export class NfsDriver implements Driver {
       capacity: capacityOf(volume, record),
       staged,
       stageMount,
-      problem: await this.#problemOf(volume, stageMount, staged, signal),
+      problem: (await this.#problemOf(volume, stageMount, staged, signal)) ?? this.#reverts.problemOf(volume.uid),
       ownedByUs: record?.created === true,
       ...(note === undefined ? {} : { note }),
     };
@@ -142,6 +148,17 @@ export class NfsDriver implements Driver {
     const { entry, fsid } = await this.#mountNew(volume, call.signal);
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, call.signal);
     await this.#note(volume, { entry, fsid }, found && { ...found, created: isMade }, call.signal);
+  }
+
+  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    refuseUnusable(volume);
+    // What is mounted would show the old files by their handles.
+    const outcome = await this.unstage(volume, call.signal);
+    if (outcome.outcome !== 'done') {
+      const message = `${sourceNameOf(volume)} is still in use (${inUse(outcome)})`;
+      throw new DriverError(Reason.VolumeInUse, message, { terminal: true });
+    }
+    await this.#content.revert(volume, snapshot, restore, call);
   }
 
   readonly reading: ReadingCalls = {

@@ -49,15 +49,23 @@ export async function copyObjects(
     const missing = [...wanted.values()].filter(({ key, etag }) => held.get(key) !== etag);
     const bytesTotal = sizeOf(wanted.values());
     let bytesDone = bytesTotal - sizeOf(missing);
+    const refused: Listed[] = [];
     await inParallel(missing, signal, async (object, workSignal) => {
       // What is not as it was listed shows in the next listing.
-      if (await copyObject(from.location, to, object, limits, workSignal)) held.set(object.key, object.etag);
+      const became = await copyObject(from.location, to, object, limits, workSignal);
+      if (became === 'copied') held.set(object.key, object.etag);
+      if (became === 'refused') refused.push(object);
       bytesDone += object.size;
       onProgress({ bytesDone, bytesTotal });
     });
     const gone = [...held.keys()].filter((key) => !wanted.has(key));
     await to.removeKeys(gone, signal);
     for (const key of gone) held.delete(key);
+    await inParallel(refused, signal, async (object, workSignal) => {
+      if (held.has(object.key)) await to.removeKeys([object.key], workSignal);
+      const became = await copyObject(from.location, to, object, limits, workSignal);
+      if (became === 'copied') held.set(object.key, object.etag);
+    });
     const seenAt = new Date();
     const seen = await listAll(from, signal);
     const changed = differences(held, seen);
@@ -81,22 +89,26 @@ function differences(held: ReadonlyMap<string, string>, seen: ReadonlyMap<string
   return [...changed, ...[...held.keys()].filter((key) => !seen.has(key))];
 }
 
-/** False when the object is not any more what was listed. */
+/**
+ * `changed`: the object is not any more what was listed. `refused`: something is in the way there. Servers that keep objects
+ * as files have no `a` beside `a/b`, and some replace no name of 255 bytes.
+ */
 async function copyObject(
   from: S3Location,
   to: S3Objects,
   object: Listed,
   limits: CopyLimits,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<'copied' | 'changed' | 'refused'> {
   try {
     if (object.size === 0n && object.key.endsWith('/')) await makeFolder(from, to, object, signal);
     else if (object.size > limits.whole) await copyInParts(from, to, object, limits.part, signal);
     else await copyWhole(from, to, object, signal);
-    return true;
+    return 'copied';
   } catch (thrown) {
     const status = thrown instanceof DriverError ? statusOf(thrown.cause) : undefined;
-    if (status === 412 || status === 404) return false;
+    if (status === 412 || status === 404) return 'changed';
+    if (status === 409) return 'refused';
     throw thrown;
   }
 }

@@ -24,6 +24,8 @@ import {
   DriverError,
   type DriverLeftover,
   type DriverMount,
+  type DriverRestore,
+  type DriverSnapshot,
   type DriverVolume,
   type LongCall,
   type MountObservation,
@@ -38,8 +40,9 @@ import {
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { readConsistency, thenClose } from '../reading.ts';
+import { Reverts } from '../reverts.ts';
 import { snapshotRecords } from '../snapshot-record.ts';
-import { stageMountOf, stageTarget } from '../stage.ts';
+import { inUse, stageMountOf, stageTarget } from '../stage.ts';
 import { judgeTarget } from '../target-state.ts';
 import { lookInside, refuseMounted } from '../writing.ts';
 import { mendNotes, unsentFiles } from './cache-notes.ts';
@@ -100,6 +103,7 @@ export class S3Driver implements Driver {
   /** Runs while somebody listens. */
   #watch: Watch | undefined;
   readonly snapshots: S3Snapshots;
+  readonly #reverts: Reverts;
   #probed: { readonly file: string; readonly changedMs: number; readonly version: string } | undefined;
 
   /**
@@ -110,8 +114,10 @@ export class S3Driver implements Driver {
     this.#node = node;
     this.#hungMs = hungMs;
     this.#watchMs = watchMs;
+    this.#reverts = new Reverts(node.stateDir);
     this.snapshots = new S3Snapshots({
       records: snapshotRecords(node.stateDir),
+      reverts: this.#reverts,
       locationOf: (volume) => {
         this.#requireMaterial(volume);
         return locationOf(volume);
@@ -187,7 +193,7 @@ export class S3Driver implements Driver {
       const isThere = ours || !empty || location.prefix === '' || volume.wasProvisioned;
       // With a content it is there once all of that is; what lies there of somebody else is none of it.
       const provisioned = volume.content === undefined ? isThere && complete : ours && complete;
-      return { ...base, provisioned, ownedByUs: ours, problem: undefined };
+      return { ...base, provisioned, ownedByUs: ours, problem: this.#reverts.problemOf(volume.uid) };
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       const { reason, message, terminal } = toDriverError(thrown, Reason.ProvisionFailed);
@@ -220,6 +226,25 @@ export class S3Driver implements Driver {
     if (content === undefined) throw new DriverError(Reason.InternalError, 'there is nothing to fill the volume with');
     try {
       await this.snapshots.fill(volume, content, call);
+    } finally {
+      this.#looks.forget(volume.uid);
+    }
+  }
+
+  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    this.#requireMaterial(volume);
+    // The process of the mount keeps files, and what it has not sent it would send over what is put there.
+    const outcome = await this.unstage(volume, call.signal);
+    const where = locationName(locationOf(volume));
+    if (outcome.outcome === 'upload-pending') {
+      const message = `${outcome.files} files (${outcome.bytes} bytes) that were written to ${where} have not reached the server`;
+      throw new DriverError(Reason.UploadPending, message);
+    }
+    if (outcome.outcome !== 'done') {
+      throw new DriverError(Reason.VolumeInUse, `${where} is still in use (${inUse(outcome)})`, { terminal: true });
+    }
+    try {
+      await this.snapshots.revert(volume, snapshot, restore, call);
     } finally {
       this.#looks.forget(volume.uid);
     }
@@ -284,6 +309,7 @@ export class S3Driver implements Driver {
     signal: AbortSignal,
   ): Promise<T> {
     this.#requireMaterial(volume);
+    this.#reverts.refuseHalf(volume.uid);
     const rclone = findProgram('rclone');
     if (rclone === undefined) throw new DriverError(Reason.CommandMissing, 'rclone is not installed');
     await this.reading.close(uid, signal);
@@ -426,6 +452,7 @@ export class S3Driver implements Driver {
         const message = `${kept} objects in ${locationName(location)} cannot be deleted yet, ${deleted} were: ${why}`;
         throw new DriverError(Reason.ObjectsLocked, message);
       }
+      await this.release(volume);
       return { kept: undefined };
     } catch (thrown) {
       if (thrown instanceof DriverError && thrown.reason === Reason.DataRetained) {
@@ -437,6 +464,11 @@ export class S3Driver implements Driver {
     } finally {
       this.#looks.forget(uid);
     }
+  }
+
+  release({ uid }: DriverVolume): Promise<void> {
+    this.#reverts.forget(uid);
+    return Promise.resolve();
   }
 
   async usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined> {

@@ -6,11 +6,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { uidSegment } from '../../api/names.ts';
 import { Reason } from '../../api/reasons.ts';
+import { crashPoint } from '../../node/crash-points.ts';
 import type { Records } from '../../node/records.ts';
 import { HIDDEN_PREFIX, locationName, type S3Location } from '../../s3/location.ts';
 import {
   type DriverContent,
   DriverError,
+  type DriverRestore,
   type DriverSnapshot,
   type DriverVolume,
   type LongCall,
@@ -20,8 +22,9 @@ import {
   type SnapshotLeftover,
   type SnapshotObservation,
 } from '../driver.ts';
+import type { Reverts } from '../reverts.ts';
 import { factsOf, recordOf, type SnapshotRecord } from '../snapshot-record.ts';
-import { copyObjects } from './copies.ts';
+import { copyObjects, listAll } from './copies.ts';
 import { S3Objects } from './objects.ts';
 
 /** How long uploads are waited for, in milliseconds. */
@@ -32,6 +35,7 @@ const COPY_MS = 600_000;
 
 export interface S3SnapshotsOptions {
   readonly records: Records<SnapshotRecord>;
+  readonly reverts: Reverts;
   /** Where a volume is. @throws DriverError when its credentials are not there. */
   readonly locationOf: (volume: DriverVolume) => S3Location;
   /** What this node has not sent yet; the targets of the mounts that may have written it. */
@@ -141,6 +145,50 @@ export class S3Snapshots implements SnapshotCalls {
     });
   }
 
+  /**
+   * Copies every object of a snapshot over those of its volume, which nobody has mounted, and then removes what is not in
+   * it. A bucket has no moment: until it has ended, what is there is neither the one nor the other, and is said to be.
+   */
+  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    const { reverts } = this.#options;
+    const { signal } = call;
+    const begun = reverts.begunOf(volume.uid);
+    if (reverts.of(restore)?.done === true) {
+      if (begun?.restoreUID === restore.uid) reverts.takeBack(volume.uid);
+      return;
+    }
+    const target = this.#options.locationOf(volume);
+    const source = await this.#sourceOf({ from: 'snapshot', snapshot }, target, signal);
+    reverts.begin(restore, volume, snapshot);
+    await this.#with(target, async (to) => {
+      await this.#with(source, async (from) => {
+        const { changed } = await copyObjects(from, to, call);
+        if (changed.length > 0) {
+          const why = `objects could not be copied, or are not in the snapshot any more: ${changed.join(', ')}`;
+          throw new DriverError(Reason.RevertFailed, `${locationName(target)}: ${why}`);
+        }
+        crashPoint('revert.after-clone');
+        await this.#compare(from, to, signal);
+      });
+    });
+    crashPoint('revert.after-name');
+    reverts.finish(restore.uid, volume.uid, snapshot.uid);
+  }
+
+  /** @throws DriverError `RevertFailed` where one place has not what the other has. */
+  async #compare(from: S3Objects, to: S3Objects, signal: AbortSignal): Promise<void> {
+    const [wanted, there] = [await listAll(from, signal), await listAll(to, signal)];
+    const isSame = ({ key, size }: { readonly key: string; readonly size: bigint }) => there.get(key)?.size === size;
+    const wrong = [
+      ...[...wanted.values()].filter((object) => !isSame(object)).map(({ key }) => key),
+      ...[...there.keys()].filter((key) => !wanted.has(key)),
+    ];
+    if (wrong.length === 0) return;
+    const names = wrong.slice(0, 5).map((key) => JSON.stringify(key));
+    const message = `${wrong.length} objects in ${locationName(to.location)} are not as in the snapshot (${names.join(', ')}): somebody writes there, or the list is old`;
+    throw new DriverError(Reason.RevertFailed, message);
+  }
+
   /** Waits until the server has all that was written. @throws DriverError `UploadPending` when that does not come. */
   flush(name: string, volume: DriverVolume, elsewhere: readonly string[], signal: AbortSignal): Promise<void> {
     return this.#flush({ name, volume, elsewhere }, signal);
@@ -153,6 +201,7 @@ export class S3Snapshots implements SnapshotCalls {
       throw new DriverError(Reason.DataSourceMismatch, message, { terminal: true });
     }
     if (content.from === 'volume') {
+      this.#options.reverts.refuseHalf(content.volume.uid);
       await this.#flush({ name: `a copy of ${content.volume.name}`, volume: content.volume }, signal);
       return source;
     }

@@ -71,6 +71,7 @@ const FS_IOC_FSSETXATTR = 0x401c5820n;
 const FS_XFLAG_PROJINHERIT = 0x200;
 const PRJQUOTA = 2;
 const RENAME_NOREPLACE = 1;
+const RENAME_EXCHANGE = 2;
 /** XATTR_SIZE_MAX and XATTR_LIST_MAX, limits.h. */
 const XATTR_MAX = 65_536;
 const LOCK_EX = 2;
@@ -146,6 +147,8 @@ export interface Libc {
   unlinkat(dirfd: number, name: Name, flags: number): void;
   /** renameat2(2) with RENAME_NOREPLACE: `EEXIST` where there is something of the new name. */
   renameNoReplace(fromDirfd: number, from: Name, toDirfd: number, to: Name): void;
+  /** renameat2(2) with RENAME_EXCHANGE: two names of one directory get each other's meaning, in one step. */
+  renameExchange(dirfd: number, one: Name, other: Name): void;
   /** Removes the ACLs of what a path leads to, as inherited from the directory above; none is success. */
   removeAcls(path: string): void;
   /** Gives what `to` leads to the extended attributes of `from`, ACLs among them; both are paths. */
@@ -306,6 +309,9 @@ export function loadLibc(): Libc {
     },
     renameNoReplace(fromDirfd, from, toDirfd, to) {
       check(renameat2(fromDirfd, text(from), toDirfd, text(to), RENAME_NOREPLACE), 'renameat2', to);
+    },
+    renameExchange(dirfd, one, other) {
+      check(renameat2(dirfd, text(one), dirfd, text(other), RENAME_EXCHANGE), 'renameat2', other);
     },
     removeAcls(path) {
       for (const name of ['system.posix_acl_access', 'system.posix_acl_default']) {

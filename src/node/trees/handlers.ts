@@ -1,5 +1,5 @@
 /** The helper's side of trees, but for the copy itself. */
-import { closeSync, fsyncSync, opendirSync, openSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, opendirSync, openSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
 import { crashPoint } from '../crash-points.ts';
 import type { HelperContext } from '../helper/context.ts';
 import { Fd } from '../helper/fd.ts';
@@ -79,13 +79,23 @@ export function unfoldTree({ libc }: HelperContext, { tree }: TreeOperations['un
   return null;
 }
 
-function moveUp(libc: Libc, from: Fd, name: Buffer, to: Fd): void {
+/** Moves a name to another directory. @throws NodeError `TargetNotEmpty` where that has one like it. */
+export function moveUp(libc: Libc, from: Fd, name: Buffer, to: Fd): void {
+  const taken = (): NodeError => {
+    const shown = JSON.stringify(name.toString());
+    return new NodeError('TargetNotEmpty', `${shown} is in the directory already; nothing is overwritten`);
+  };
   try {
     libc.renameNoReplace(from.number, name, to.number, name);
   } catch (thrown) {
-    if (!(thrown instanceof NodeError) || thrown.errno !== 'EEXIST') throw thrown;
-    const shown = JSON.stringify(name.toString());
-    throw new NodeError('TargetNotEmpty', `${shown} is in the directory already; nothing is overwritten`);
+    if (!(thrown instanceof NodeError)) throw thrown;
+    if (thrown.errno === 'EEXIST') throw taken();
+    if (thrown.errno !== 'EINVAL') throw thrown;
+    // NFS knows no flags of rename: what is there is looked at before.
+    const [old, fresh] = [from, to].map(({ procPath }) => Buffer.concat([Buffer.from(`${procPath}/`), name]));
+    if (old === undefined || fresh === undefined) throw thrown;
+    if (lstatSync(fresh, { throwIfNoEntry: false }) !== undefined) throw taken();
+    renameSync(old, fresh);
   }
 }
 
@@ -100,7 +110,7 @@ export function removeEmptyTree(context: HelperContext, tree: TargetPath): null 
   return null;
 }
 
-function syncDirectory({ procPath }: Fd): void {
+export function syncDirectory({ procPath }: Fd): void {
   const fd = openSync(procPath, 'r');
   try {
     fsyncSync(fd);

@@ -53,6 +53,20 @@ export interface TreeLook {
   readonly names: readonly string[];
 }
 
+export interface SwapTree {
+  /** The directory whose content is replaced; it stays the directory that it is. Its path may be empty. */
+  readonly tree: TargetPath;
+  /** A directory of ours at its top, on the same filesystem, which is no content. */
+  readonly hidden: string;
+  /** In `hidden`: the new content, complete. */
+  readonly fresh: string;
+  /** In `hidden`: gets the old content. */
+  readonly aside: string;
+}
+
+/** `none`: there is no new content, or it has its place. `ready`: nothing was moved. `half`: the same call goes on. */
+export type SwapState = 'none' | 'ready' | 'half';
+
 export interface TreeOperations {
   /**
    * Copies a directory with everything in it that is on the same filesystem: mounts below are left out, and so are the
@@ -93,6 +107,20 @@ export interface TreeOperations {
    * is taken: nothing is ever overwritten.
    */
   unfoldTree: Operation<{ readonly tree: TargetPath }, null>;
+  /**
+   * Replaces the content of a directory by moving names: the old ones aside, then the new ones up. Goes on where an earlier
+   * call was killed, and moves the old ones back when one of them cannot be moved. Owner, permissions and attributes become
+   * those of the new content. It is on disk when the call resolves. Call it with a signal of its own: it is not ended
+   * half way.
+   *
+   * Rejects with `MountBelow` where a mount or a subvolume is below, `NotFound` without new content, `TargetNotEmpty` where
+   * somebody makes a name meanwhile that the new content has.
+   */
+  swapTree: Operation<SwapTree, null>;
+  /** How far a swap is. */
+  swapState: Operation<SwapTree, SwapState>;
+  /** Two directories side by side get each other's name in one step, on disk when the call resolves. Not on NFS. */
+  exchangeTree: Operation<{ readonly tree: TargetPath; readonly name: string }, null>;
   /** Removes a directory of ours when it is empty; absent or not empty is success. */
   removeEmptyTree: Operation<TargetPath, null>;
 }

@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import type { Handlers } from '../helper/registry.ts';
 import { targetName } from '../helper/target.ts';
 import { copyTree, probeShare } from './copy.ts';
 import { lookAtTree, nameTree, removeEmptyTree, unfoldTree } from './handlers.ts';
 import type { TreeOperations, TreeSource } from './operations.ts';
 import { changesOfTree, stateOfTree } from './state.ts';
+import { exchangeTree, swapState, swapTree } from './swap.ts';
 
 /** Which function answers which request about trees. */
 export const TREE_HANDLERS: Handlers<TreeOperations> = {
@@ -14,6 +16,9 @@ export const TREE_HANDLERS: Handlers<TreeOperations> = {
   lookAtTree: { run: lookAtTree, paths: ({ source }) => [pathOf(source)] },
   nameTree: { run: nameTree, paths: ({ tree }) => [targetName(tree)] },
   removeEmptyTree: { run: removeEmptyTree, paths: (tree) => [targetName(tree)] },
+  swapTree: { run: swapTree, paths: ({ tree }) => [join(tree.root, tree.path)] },
+  swapState: { run: swapState, paths: ({ tree }) => [join(tree.root, tree.path)] },
+  exchangeTree: { run: exchangeTree, paths: ({ tree }) => [targetName(tree)] },
   unfoldTree: { run: unfoldTree, paths: ({ tree }) => [targetName(tree)] },
 };
 

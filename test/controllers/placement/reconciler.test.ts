@@ -4,7 +4,7 @@ import { findCondition } from '../../../src/api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import { addPlacementIndexes } from '../../../src/controllers/placement/observe.ts';
 import { placementReconciler } from '../../../src/controllers/placement/reconciler.ts';
-import { condition, lostNode, mount, NOW, storageNode, volume } from '../support/objects.ts';
+import { condition, lostNode, mount, NOW, restore, storageNode, volume } from '../support/objects.ts';
 import { World } from '../support/world.ts';
 
 class PlacementWorld extends World {
@@ -61,6 +61,20 @@ describe('placement', () => {
     await world.run();
     expect(world.writes).to.have.length(7);
     expect(world.guarded).to.deep.equal(world.writes);
+  });
+
+  it('grants nothing new while a Restore takes the volume back, on whatever node, and keeps what it granted', async () => {
+    const world = new PlacementWorld().add(storageNode('a'), volume('data'), mount('m'));
+    await world.run();
+    const source = { snapshotName: 's', snapshotUID: 'uid-s', volumeName: 'data', volumeUID: 'uid-data' };
+    const bound = { nodeName: 'a', source, startTime: '2026-01-01T00:00:00Z' };
+    world.add(restore('r', {}, bound), mount('late'));
+    await world.run();
+    expect(world.volumeStatus?.attachments?.map(({ mountUID }) => mountUID)).to.deep.equal(['uid-m']);
+    expect(findCondition(world.mountStatus('late')?.conditions, 'Ready')?.reason).to.equal('RestoreInProgress');
+    world.add(restore('r', {}, { ...bound, completionTime: '2026-01-01T00:00:00Z' }));
+    await world.run();
+    expect(world.volumeStatus?.attachments?.map(({ mountUID }) => mountUID)).to.deep.equal(['uid-m', 'uid-late']);
   });
 
   it('leaves the conditions of a placed object to the agent', async () => {

@@ -1,11 +1,12 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { findCondition } from '../../../src/api/conditions.ts';
-import { LABELS, RESTORE_UID_ANNOTATION } from '../../../src/api/group.ts';
+import { FINALIZERS, LABELS, RESTORE_UID_ANNOTATION } from '../../../src/api/group.ts';
 import type { KubeObjectBase } from '../../../src/api/meta.ts';
 import type { RestoreSpec, RestoreStatus } from '../../../src/api/restore.ts';
 import type { Snapshot } from '../../../src/api/snapshot.ts';
 import type { VolumeStatus } from '../../../src/api/volume.ts';
+import { takenDownFor } from '../../../src/controllers/restore/attached.ts';
 import { restoreBindingReconciler } from '../../../src/controllers/restore-binding/reconciler.ts';
 import {
   BY_VOLUME,
@@ -129,6 +130,33 @@ describe('a restore and the controller', () => {
     on.writes.length = 0;
     await on.run();
     expect([on.writes, on.status?.nodeName]).to.deep.equal([[], undefined]);
+  });
+
+  it('is given to its node although mounts name the volume, when they are to be made again', async () => {
+    const on = world({ whenAttached: 'Remount' });
+    on.add(mount('web', {}, { nodeName: 'a' }, { finalizers: [FINALIZERS.mount] }));
+    await on.run();
+    expect(on.status?.nodeName).to.equal('a');
+  });
+
+  it('is refused for good while another node has the volume, which takes nothing down for it', async () => {
+    const on = world({ whenAttached: 'Remount' });
+    on.add(mount('web', {}, { nodeName: 'b' }));
+    await on.run();
+    expect(on.ready).to.match(/^False VolumeInUse .*on node "b"/);
+    expect(on.status).to.have.property('completionTime');
+  });
+
+  it('has what is replaced kept only once the mounts are down: what was written until then is in it', async () => {
+    const on = world({ whenAttached: 'Remount' }, bound);
+    const isUp = condition('Mounted', 'True', 'Mounted');
+    on.add(mount('web', {}, { nodeName: 'a', conditions: [isUp] }, { finalizers: [FINALIZERS.mount] }));
+    expect(await on.run()).to.have.property('requeueAfterMs');
+    expect([on.created, on.status?.safetySnapshotRef]).to.deep.equal([[], undefined]);
+    const isDown = { ...condition('Mounted', 'False', 'RestoreInProgress'), message: takenDownFor('r') };
+    on.add(mount('web', {}, { nodeName: 'a', conditions: [isDown] }, { finalizers: [FINALIZERS.mount] }));
+    await on.run();
+    expect(on.status?.safetySnapshotRef).to.deep.equal({ name: 'r-safety' });
   });
 
   it('is refused while a grant is not given back', async () => {

@@ -3,6 +3,7 @@ import { describe, it } from 'mocha';
 import { findCondition } from '../../../src/api/conditions.ts';
 import { FINALIZERS } from '../../../src/api/group.ts';
 import type { RestoreSpec, RestoreStatus } from '../../../src/api/restore.ts';
+import { TAKE_DOWN_MS } from '../../../src/controllers/restore/attached.ts';
 import { SHORT_WAIT_MS } from '../../../src/controllers/support/jobs.ts';
 import { DriverError } from '../../../src/drivers/driver.ts';
 import { AgentWorld } from '../support/agent-world.ts';
@@ -130,6 +131,69 @@ describe('a restore on its node', () => {
     on.driver.enforced = 1024n ** 3n;
     await on.mount();
     expect(on.driver.calls).to.include('publish data');
+  });
+
+  describe('with whenAttached Remount', () => {
+    const attachments = [{ mountUID: 'uid-m', workloadId: 'workload-m', nodeName: 'a', readOnly: false }];
+    async function mounted() {
+      const on = world({ whenAttached: 'Remount' });
+      on.add(
+        volume('data', { capacity: '1Gi' }, { ...made, attachments }, { finalizers: [FINALIZERS.volume] }),
+        mount('m', {}, { nodeName: 'a' }),
+      );
+      on.driver.enforced = 1024n ** 3n;
+      on.restores.delete('team/r');
+      await on.mount();
+      on.driver.calls.length = 0;
+      on.add(restore('r', { whenAttached: 'Remount' }, bound));
+      return on;
+    }
+    const mountOf = (on: AgentWorld) => on.mounts.get('team/m')?.status;
+    const saidOf = (on: AgentWorld, type: 'Ready' | 'Mounted') => findCondition(mountOf(on)?.conditions, type);
+
+    it('waits until the mounts are down, goes back, and lets them be made again, which mends nothing', async () => {
+      const on = await mounted();
+      await on.restore();
+      expect(readyOf(on)).to.match(/^False WaitingForUnmount/);
+      await on.mount();
+      expect(on.driver.calls).to.deep.equal(['unpublish data']);
+      expect(saidOf(on, 'Mounted')).to.include({ status: 'False', reason: 'RestoreInProgress' });
+      await on.mount();
+      expect(on.driver.calls).to.not.include('publish data');
+      await on.restore();
+      expect(readyOf(on)).to.match(/^True Reverted/);
+      await on.mount();
+      expect(on.driver.calls.at(-1)).to.equal('publish data');
+      expect(saidOf(on, 'Mounted')).to.include({ status: 'True' });
+      expect(mountOf(on)?.restarts).to.equal(0);
+      expect(on.events).to.not.include('Warning MountGone VolumeMount/m');
+    });
+
+    it('does not begin while somebody is busy in one, and gives up after a while; the mount stays', async () => {
+      const on = await mounted();
+      on.driver.unmountOutcome = { outcome: 'busy', holders: [{ pid: 7, comm: 'writer' }] };
+      await on.mount();
+      expect(saidOf(on, 'Ready')?.message).to.include('writer');
+      expect(saidOf(on, 'Mounted')).to.include({ status: 'True' });
+      await on.restore();
+      expect(readyOf(on)).to.match(/^False WaitingForUnmount/);
+      await on.clock.advance(TAKE_DOWN_MS + 1_000);
+      await on.restore();
+      expect(readyOf(on)).to.match(/^False VolumeInUse .*writer.*Nothing was replaced/);
+      expect(statusOf(on)).to.have.property('completionTime');
+      expect(on.driver.revertedTo.size).to.equal(0);
+      await on.mount();
+      expect(saidOf(on, 'Ready')).to.include({ status: 'True' });
+    });
+
+    it('takes down no mount that waits for something else', async () => {
+      const on = await mounted();
+      on.mounts.delete('team/m');
+      on.add(mount('m', {}, { nodeName: 'a' }));
+      await on.mount();
+      expect(on.driver.calls).to.deep.equal([]);
+      expect(saidOf(on, 'Ready')).to.include({ reason: 'RestoreInProgress' });
+    });
   });
 
   it('goes on outside of the queue when it takes long, and the volume is in use meanwhile', async () => {

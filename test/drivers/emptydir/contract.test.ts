@@ -8,6 +8,7 @@ import type { RunningNodeLayer } from '../../../src/node/create-layer.ts';
 import { DEFAULT_POOL, Pools } from '../../../src/node/pools/pools.ts';
 import { type DriverSubject, describeDriver } from '../../contract/driver-contract.ts';
 import { describeReading } from '../../contract/reading-contract.ts';
+import { describeReverts } from '../../contract/revert-contract.ts';
 import { describeSnapshots, type SnapshotSubject } from '../../contract/snapshot-contract.ts';
 import { soon } from '../../node/support.ts';
 
@@ -124,4 +125,17 @@ describeReading('emptyDir in memory', async ({ layer }) => {
     provisioning: 'Thin',
   }));
   return { ...asSnapshots(made, 'Unchanged'), method: 'InPlace' };
+});
+
+describeReverts('emptyDir of ext4, Thin', async ({ layer }) => {
+  const made = await subject(layer, () => ({ ...disk, capacityBytes: 32n * MIB, provisioning: 'Thin' }));
+  return asSnapshots(made, 'FilesystemConsistent');
+});
+describeReverts('emptyDir in memory', async ({ layer }) => {
+  const made = await subject(layer, () => ({
+    source: { type: 'emptyDir', medium: 'Memory' },
+    capacityBytes: 8n * MIB,
+    provisioning: 'Thin',
+  }));
+  return asSnapshots(made, 'Unchanged');
 });

@@ -9,9 +9,17 @@ import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
 import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
+import { full } from '../../support/harness/run.ts';
 
 const MIB = 1024n * 1024n;
-const HELPER_POINTS: readonly CrashPoint[] = ['clone.after-sync', 'clone.after-rename'];
+/** In memory instead of on disk. */
+const MEMORY: Partial<DriverVolume> = { source: { type: 'emptyDir', medium: 'Memory' } };
+/** Where a helper is killed, of what volume, and what that has then. */
+const HELPER_POINTS: readonly (readonly [point: CrashPoint, of: Partial<DriverVolume>, has: 'old' | 'new'])[] = [
+  ['clone.after-sync', {}, 'new'],
+  ['clone.after-rename', {}, 'old'],
+  ['tree.after-exchange', MEMORY, 'old'],
+];
 const AGENT_POINTS: readonly CrashPoint[] = [
   'revert.after-clone',
   'revert.after-record',
@@ -174,17 +182,22 @@ describe('emptyDir volumes that go back to a snapshot', function () {
     expect(await content(volume)).to.equal('new');
   });
 
-  it('must be on disk', async () => {
-    const { volume, snapshot, restore } = await changed();
-    const inMemory = { ...volume, source: { type: 'emptyDir', medium: 'Memory' } } as const;
-    const thrown = await rejection(driver.revert(inMemory, snapshot, restore, long()));
-    expect(thrown).to.include({ reason: 'RevertNotSupported', terminal: true });
+  it('need no room in memory but their own: the limit is as before, and what was there is gone', async () => {
+    const { volume, snapshot, restore } = await changed(MEMORY);
+    await publish(volume);
+    writeFileSync(`${fileOf(volume)}-large`, Buffer.alloc(Number(12n * MIB), 1));
+    await unpublish(volume);
+    await driver.revert(volume, snapshot, restore, long());
+    expect(await content(volume)).to.equal('old');
+    expect((await driver.observeVolume(volume, soon())).enforcedBytes).to.equal(16n * MIB);
+    const stage = join(place.layer.mountRoot, '.volumes', volume.uid);
+    expect(readdirSync(stage)).to.deep.equal(['data']);
   });
 
   describe('when the helper is killed', () => {
-    for (const point of HELPER_POINTS) {
+    for (const [point, changes, has] of HELPER_POINTS) {
       it(`${point}: have all of the old or all of the new, and go back when it is tried again`, async () => {
-        const { volume, snapshot, restore } = await changed();
+        const { volume, snapshot, restore } = await changed(changes);
         const restarts = place.layer.helperRestarts;
         armed.point = point;
         process.kill(place.layer.helperPid ?? 0, 'SIGKILL');
@@ -192,7 +205,7 @@ describe('emptyDir volumes that go back to a snapshot', function () {
         await place.layer.statfs('/', soon());
         await rejection(driver.revert(volume, snapshot, restore, long()));
         await until(() => place.layer.helperRestarts > restarts + 1);
-        expect(await content(volume)).to.equal(point === 'clone.after-rename' ? 'old' : 'new');
+        expect(await content(volume)).to.equal(has);
         await driver.revert(volume, snapshot, restore, long());
         expect(await content(volume)).to.equal('old');
       });
@@ -200,17 +213,19 @@ describe('emptyDir volumes that go back to a snapshot', function () {
   });
 
   describe('when the agent is killed', () => {
-    for (const point of AGENT_POINTS) {
-      it(`${point}: have all of the old or all of the new, and go back once`, async () => {
-        const { volume, snapshot, restore } = await changed();
-        expect(await runAgent(place, snapshot, restore, point)).to.equal('SIGKILL');
-        const isDone = point === 'revert.after-name' || point === 'revert.after-done';
-        expect(await content(volume)).to.equal(isDone ? 'old' : 'new');
-        if (isDone) await write(volume, 'precious');
-        await driver.revert(volume, snapshot, restore, long());
-        expect(await content(volume)).to.equal(isDone ? 'precious' : 'old');
-        expect(statSync(join(place.layer.stateDir, 'reverts', `${restore.uid}.json`)).isFile()).to.equal(true);
-      });
+    for (const [of, changes] of Object.entries({ 'on disk': {}, 'in memory': MEMORY })) {
+      for (const point of of === 'on disk' || full ? AGENT_POINTS : AGENT_POINTS.slice(1, 3)) {
+        it(`${point}: have all of the old or all of the new, and go back once (${of})`, async () => {
+          const { volume, snapshot, restore } = await changed(changes);
+          expect(await runAgent(place, snapshot, restore, point)).to.equal('SIGKILL');
+          const isDone = point === 'revert.after-name' || point === 'revert.after-done';
+          expect(await content(volume)).to.equal(isDone ? 'old' : 'new');
+          if (isDone) await write(volume, 'precious');
+          await driver.revert(volume, snapshot, restore, long());
+          expect(await content(volume)).to.equal(isDone ? 'precious' : 'old');
+          expect(statSync(join(place.layer.stateDir, 'reverts', `${restore.uid}.json`)).isFile()).to.equal(true);
+        });
+      }
     }
   });
 });

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { DriverVolume } from '../../../src/drivers/driver.ts';
 import { NfsDriver } from '../../../src/drivers/nfs/driver.ts';
 import { isNfsRecord, type NfsRecord } from '../../../src/drivers/nfs/record.ts';
+import { Reverts } from '../../../src/drivers/reverts.ts';
 import { snapshotRecords } from '../../../src/drivers/snapshot-record.ts';
 import { fillRecords } from '../../../src/drivers/trees/fill.ts';
 import { NodeError } from '../../../src/node/node-error.ts';
@@ -33,7 +34,8 @@ describe('the nfs driver', () => {
 
   const driverOn = (of: Records<NfsRecord>, clock?: () => number): NfsDriver => {
     const [snapshots, fills] = [snapshotRecords(directory), fillRecords(directory)];
-    return new NfsDriver({ node, records: of, snapshots, fills, ...(clock === undefined ? {} : { now: clock }) });
+    const stores = { records: of, snapshots, fills, reverts: new Reverts(directory) };
+    return new NfsDriver({ node, ...stores, ...(clock === undefined ? {} : { now: clock }) });
   };
   const volumeOf = (name: string, subPath?: string, overrides: Partial<DriverVolume> = {}): DriverVolume => ({
     uid: `uid-${name}`,

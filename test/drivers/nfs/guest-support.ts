@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { DriverVolume } from '../../../src/drivers/driver.ts';
 import { NfsDriver } from '../../../src/drivers/nfs/driver.ts';
 import { isNfsRecord } from '../../../src/drivers/nfs/record.ts';
+import { Reverts } from '../../../src/drivers/reverts.ts';
 import { snapshotRecords } from '../../../src/drivers/snapshot-record.ts';
 import { fillRecords } from '../../../src/drivers/trees/fill.ts';
 import type { NodeLayer } from '../../../src/node/layer.ts';
@@ -20,6 +21,7 @@ export function guestDriver(node: NodeLayer): NfsDriver {
     records: new Records(join(node.stateDir, 'nfs'), isNfsRecord),
     snapshots: snapshotRecords(node.stateDir),
     fills: fillRecords(node.stateDir),
+    reverts: new Reverts(node.stateDir),
   });
 }
 

@@ -5,7 +5,7 @@ import type { BindResult, MountTable, TargetPath, UnmountOutcome, UnmountRequest
 import type { MountEntry } from '../../../src/node/mount-entry.ts';
 import { NodeError } from '../../../src/node/node-error.ts';
 import type { Operations } from '../../../src/node/operations.ts';
-import type { TreeChanges } from '../../../src/node/trees/operations.ts';
+import type { SwapTree, TreeChanges } from '../../../src/node/trees/operations.ts';
 
 /** Operations that a test may make fail, besides `unmount` and `bindOwn`. */
 type Asked =
@@ -17,6 +17,7 @@ type Asked =
   | 'findDirectory'
   | 'removeTree'
   | 'copyTree'
+  | 'swapTree'
   | 'nameTree';
 
 export const STALE = new NodeError('Failed', 'fstatfs: ESTALE', { errno: 'ESTALE' });
@@ -144,6 +145,18 @@ export class ScriptedNode implements NfsNode {
         this.#ask('nameTree', nameOf(tree));
         this.trees.delete(nameOf(tree));
         this.trees.add(join(dirname(nameOf(tree)), name));
+        return null;
+      }
+      case 'swapState': {
+        const { tree, hidden, fresh, aside } = params as SwapTree;
+        if (!this.trees.has(`${nameOf(tree)}/${hidden}/${fresh}`)) return 'none';
+        return this.trees.has(`${nameOf(tree)}/${hidden}/${aside}`) ? 'half' : 'ready';
+      }
+      case 'swapTree': {
+        const { tree, hidden, fresh, aside } = params as SwapTree;
+        this.trees.add(`${nameOf(tree)}/${hidden}/${aside}`);
+        this.#ask('swapTree', `${nameOf(tree)} with ${fresh}`);
+        this.trees.delete(`${nameOf(tree)}/${hidden}/${fresh}`);
         return null;
       }
       case 'removeEmptyTree':

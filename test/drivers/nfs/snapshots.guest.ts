@@ -1,6 +1,7 @@
 /** The contract suite of snapshots against nfs, as `contract.guest.ts`. */
 import type { SubjectContext } from '../../contract/driver-contract.ts';
 import { describeReading, type ReadingSubject } from '../../contract/reading-contract.ts';
+import { describeReverts } from '../../contract/revert-contract.ts';
 import { describeSnapshots } from '../../contract/snapshot-contract.ts';
 import { guestDriver, guestVolume } from './guest-support.ts';
 
@@ -18,3 +19,4 @@ const subject = ({ layer }: SubjectContext): ReadingSubject => ({
 
 describeSnapshots('nfs', subject);
 describeReading('nfs', subject);
+describeReverts('nfs', subject);

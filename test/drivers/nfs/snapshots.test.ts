@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { DriverSnapshot, DriverVolume, LongCall } from '../../../src/drivers/driver.ts';
 import { NfsDriver } from '../../../src/drivers/nfs/driver.ts';
 import { isNfsRecord } from '../../../src/drivers/nfs/record.ts';
+import { Reverts } from '../../../src/drivers/reverts.ts';
 import { snapshotRecords } from '../../../src/drivers/snapshot-record.ts';
 import { fillRecords } from '../../../src/drivers/trees/fill.ts';
 import { copiesIn } from '../../../src/node/network/mount-nfs.ts';
@@ -37,6 +38,7 @@ describe('snapshots of nfs volumes', () => {
       records: new Records(join(directory, 'nfs'), isNfsRecord),
       snapshots: snapshotRecords(directory),
       fills: fillRecords(directory),
+      reverts: new Reverts(directory),
     });
   const volumeOf = (
     name: string,
@@ -152,6 +154,57 @@ describe('snapshots of nfs volumes', () => {
     expect(node.trees.has('/run/mounts/.volumes/uid-c-fill/clone')).to.equal(true);
     expect(await driver.observeVolume(clone, soon())).to.include({ provisioned: true, ownedByUs: true });
     expect(node.entries.map(({ target }) => target)).to.deep.equal(['/run/mounts/.volumes/uid-c']);
+  });
+
+  describe('that a volume goes back to', () => {
+    const restore = { uid: 'restore', name: 'back' };
+    const swapped = 'swapTree .volumes/uid-v-revert/dir with revert-restore';
+    const revert = () => driver.revert(volume, snapshot, restore, long());
+
+    beforeEach(async () => {
+      await driver.snapshots.take(snapshot, long());
+      await driver.provision({ ...volume, wasProvisioned: false }, soon());
+      node.trees.add('/run/mounts/.volumes/uid-v-from/.clawstore-snapshots/snap');
+      node.trees.add('/run/mounts/.volumes/uid-v-revert/dir');
+      node.calls.length = 0;
+    });
+
+    it('are copied inside its directory and swapped in, with the stage taken down, once', async () => {
+      await driver.stage(volume, soon());
+      await revert();
+      const from = '.volumes/uid-v-from/.clawstore-snapshots/snap';
+      expect(node.calls.filter((call) => /^(?:copyTree|swapTree)/.test(call))).to.deep.equal([
+        `copyTree ${from} to .volumes/uid-v-revert/dir/.clawstore-snapshots/revert-restore.new`,
+        swapped,
+      ]);
+      expect(node.entries, 'mounts').to.deep.equal([]);
+      node.calls.length = 0;
+      await revert();
+      expect(node.calls).to.not.include(swapped);
+    });
+
+    it('are refused for good while it is in use', async () => {
+      await driver.stage(volume, soon());
+      node.outcome = { outcome: 'busy', holders: [{ pid: 1, comm: 'writer' }] };
+      expect(await rejection(revert())).to.include({ reason: 'VolumeInUse', terminal: true });
+      expect(node.calls.filter((call) => call.startsWith('copyTree'))).to.deep.equal([]);
+    });
+
+    it('are said to be there in part when the server went meanwhile, until the next try', async () => {
+      node.failures.set('swapTree', SILENT);
+      expect(await rejection(revert())).to.include({ reason: 'ServerUnreachable', terminal: false });
+      driver = driverAgain();
+      expect((await driver.observeVolume(volume, soon())).problem).to.include({ reason: 'RevertIncomplete' });
+      const reading = { uid: 'reading', elsewhere: [], most: 1 };
+      const read = driver.reading.read(volume, reading, () => Promise.resolve(), soon());
+      expect(await rejection(read)).to.include({ reason: 'RevertIncomplete' });
+      node.failures.clear();
+      node.calls.length = 0;
+      await revert();
+      expect(node.calls.filter((call) => call.startsWith('copyTree'))).to.deep.equal([]);
+      expect(node.calls).to.include(swapped);
+      expect((await driver.observeVolume(volume, soon())).problem).to.equal(undefined);
+    });
   });
 
   it('cannot be volumes themselves, nor filled into what they are of', async () => {

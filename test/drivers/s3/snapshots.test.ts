@@ -9,6 +9,7 @@ import { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import { S3Objects } from '../../../src/drivers/s3/objects.ts';
 import type { SubjectContext } from '../../contract/driver-contract.ts';
 import { describeReading, type ReadingSubject } from '../../contract/reading-contract.ts';
+import { describeReverts } from '../../contract/revert-contract.ts';
 import { describeSnapshots } from '../../contract/snapshot-contract.ts';
 import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
@@ -50,6 +51,7 @@ const subject = async ({ layer }: SubjectContext): Promise<ReadingSubject> => {
 
 describeSnapshots('s3', subject);
 describeReading('s3', subject);
+describeReverts('s3', subject);
 
 describe('snapshots of buckets', function () {
   this.timeout(60_000);
@@ -199,6 +201,35 @@ describe('snapshots of buckets', function () {
       `.clawstore-snapshots/${snapshot.uid}/`,
       `.clawstore-snapshots/${snapshot.uid}/file`,
     ]);
+  });
+
+  it('goes back as far as it came when it is given up, says so, removes last, and ends with the next try', async () => {
+    const names = Array.from({ length: 40 }, (_, index) => `file-${index}`);
+    for (const name of names) await put(`half/${name}`, 'old');
+    const volume = volumeAt('half/');
+    const snapshot = snapshotOf(volume);
+    await driver.snapshots.take(snapshot, long());
+    for (const name of names) await put(`half/${name}`, 'newer');
+    await put('half/added', 'added');
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, soon()]);
+    const restore = { uid: `restore-${volume.uid}`, name: 'back' };
+    // As the stop of an agent ends it, after a few objects.
+    const given = driver.revert(volume, snapshot, restore, { signal, onProgress: () => over.abort() });
+    await rejection(given);
+    const { problem, provisioned } = await driver.observeVolume(volume, soon());
+    expect({ reason: problem?.reason, provisioned }).to.deep.equal({ reason: 'RevertIncomplete', provisioned: true });
+    expect(await read('half/added'), 'removed last').to.equal('added');
+    const contents = await Promise.all(names.map((name) => read(`half/${name}`)));
+    expect(contents).to.include('old').and.include('newer');
+    await driver.revert(volume, snapshot, restore, long());
+    expect(await Promise.all(names.map((name) => read(`half/${name}`)))).to.deep.equal(names.map(() => 'old'));
+    expect((await keys('half/')).toSorted()).to.deep.equal(names.map((name) => `half/${name}`).toSorted());
+    expect((await driver.observeVolume(volume, soon())).problem).to.equal(undefined);
+    await put('half/file-0', 'precious');
+    await driver.revert(volume, snapshot, restore, long());
+    expect(await read('half/file-0')).to.equal('precious');
+    await driver.snapshots.delete(snapshot, soon());
   });
 
   it('fills no prefix where somebody has objects, and no whole bucket', async () => {

@@ -1,0 +1,123 @@
+/**
+ * What is remembered of volumes that went back to a snapshot, on the node that did it: by Restore, so that it is never done a
+ * second time over what was written since; and by volume while its content is being replaced name by name, so that half of
+ * it is never taken for all.
+ */
+import { join } from 'node:path';
+import { Reason } from '../api/reasons.ts';
+import { crashPoint } from '../node/crash-points.ts';
+import { Records } from '../node/records.ts';
+import {
+  DriverError,
+  type DriverRestore,
+  type DriverSnapshot,
+  type DriverVolume,
+  type VolumeObservation,
+} from './driver.ts';
+
+const DONE = 'reverts';
+const BEGUN = 'reverts-begun';
+
+/** What is noted of a revert, by the UID of its Restore. */
+export interface RevertRecord {
+  readonly volumeUID: string;
+  readonly snapshotUID: string;
+  /** Of what becomes the volume's content in one step, as text; where there is such a thing. */
+  readonly inode?: string;
+  /** It became that, whatever has become of it since. */
+  readonly done: boolean;
+}
+
+/** A volume that is neither the one nor the other at the moment, by its UID. */
+export interface BegunRevert {
+  readonly restoreUID: string;
+  readonly restoreName: string;
+  readonly snapshotUID: string;
+  readonly snapshotName: string;
+}
+
+export class Reverts {
+  readonly #records: Records<RevertRecord>;
+  readonly #begun: Records<BegunRevert>;
+
+  constructor(stateDir: string) {
+    this.#records = new Records(join(stateDir, DONE), isRevertRecord);
+    this.#begun = new Records(join(stateDir, BEGUN), isBegunRevert);
+  }
+
+  of({ uid }: Pick<DriverRestore, 'uid'>): RevertRecord | undefined {
+    return this.#records.read(uid);
+  }
+
+  /** Notes which thing becomes the content, before it does. */
+  note(restore: DriverRestore, volume: DriverVolume, snapshot: DriverSnapshot, inode: bigint): void {
+    const record = { volumeUID: volume.uid, snapshotUID: snapshot.uid, inode: String(inode), done: false };
+    this.#records.write(restore.uid, record);
+    crashPoint('revert.after-record');
+  }
+
+  /** From now on the volume has a part of the one and a part of the other. */
+  begin(restore: DriverRestore, volume: DriverVolume, snapshot: DriverSnapshot): void {
+    const { uid: restoreUID, name: restoreName } = restore;
+    const { uid: snapshotUID, name: snapshotName } = snapshot;
+    this.#begun.write(volume.uid, { restoreUID, restoreName, snapshotUID, snapshotName });
+    crashPoint('revert.after-record');
+  }
+
+  begunOf(volumeUID: string): BegunRevert | undefined {
+    return this.#begun.read(volumeUID);
+  }
+
+  /** It is as it was. */
+  takeBack(volumeUID: string): void {
+    this.#begun.remove(volumeUID);
+  }
+
+  /** The volume has all of it. */
+  finish(restoreUID: string, volumeUID: string, snapshotUID: string): void {
+    const { inode } = this.#records.read(restoreUID) ?? {};
+    const record = { volumeUID, snapshotUID, ...(inode === undefined ? {} : { inode }), done: true };
+    this.#records.write(restoreUID, record);
+    crashPoint('revert.after-done');
+    this.#begun.remove(volumeUID);
+  }
+
+  /** What a person should read of a volume whose revert was begun and has not ended. */
+  problemOf(volumeUID: string): VolumeObservation['problem'] {
+    const begun = this.#begun.read(volumeUID);
+    if (begun === undefined) return undefined;
+    const message = `Restore ${begun.restoreName} is replacing the content by that of snapshot ${begun.snapshotName}, and has not ended: a part may be of before. Where that Restore is gone, make a new one.`;
+    return { reason: Reason.RevertIncomplete, message, terminal: false };
+  }
+
+  /** Nothing is copied from half of something. @throws DriverError `RevertIncomplete`. */
+  refuseHalf(volumeUID: string): void {
+    const problem = this.problemOf(volumeUID);
+    if (problem !== undefined) throw new DriverError(problem.reason, problem.message);
+  }
+
+  /** Forgets what was noted of a volume that is gone. */
+  forget(volumeUID: string): void {
+    this.#begun.remove(volumeUID);
+    for (const [uid, record] of this.#records.all()) if (record.volumeUID === volumeUID) this.#records.remove(uid);
+  }
+}
+
+function isRevertRecord(value: unknown): value is RevertRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { volumeUID, snapshotUID, inode, done } = value as Partial<Record<keyof RevertRecord, unknown>>;
+  return (
+    typeof volumeUID === 'string' &&
+    typeof snapshotUID === 'string' &&
+    (inode === undefined || (typeof inode === 'string' && /^\d{1,20}$/.test(inode))) &&
+    typeof done === 'boolean'
+  );
+}
+
+function isBegunRevert(value: unknown): value is BegunRevert {
+  if (typeof value !== 'object' || value === null) return false;
+  const record = value as Partial<Record<keyof BegunRevert, unknown>>;
+  return [record.restoreUID, record.restoreName, record.snapshotUID, record.snapshotName].every(
+    (field) => typeof field === 'string',
+  );
+}
