@@ -3,16 +3,18 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { formatTime } from '../src/api/conditions.ts';
-import { API_VERSION, LABELS, RUN_ANNOTATIONS } from '../src/api/group.ts';
+import { ANNOTATIONS, API_VERSION, LABELS, RUN_ANNOTATIONS } from '../src/api/group.ts';
 import { SNAPSHOT_SCHEDULES, SNAPSHOTS, VOLUMES } from '../src/api/meta.ts';
 import type { ScheduleSpec, SnapshotSchedule } from '../src/api/schedule.ts';
 import type { Snapshot, SnapshotSpec, SnapshotStatus } from '../src/api/snapshot.ts';
 import type { Volume } from '../src/api/volume.ts';
+import { delayOf } from '../src/controllers/schedule/runs.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { snapshotSchedule, volume } from '../test/support/harness/manifests.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
+const HOUR_MS = 3_600_000;
 /** Once an hour, but not in the minutes that the test may run in: nothing comes due by itself. */
 const HOURLY = `${(new Date().getUTCMinutes() + 30) % 60} * * * *`;
 
@@ -82,6 +84,17 @@ describe(`schedules of snapshots, ${controlPlaneKind} API server`, function () {
   async function report(name: string, status: SnapshotStatus): Promise<void> {
     const options = { type: 'merge', subresource: 'status' } as const;
     await machine.client.patch(SNAPSHOTS, { namespace: ns, name }, { status }, options);
+  }
+
+  /** A suspended schedule with jitter, and how late its runs are, in milliseconds. */
+  async function aside(word: string): Promise<readonly [name: string, delay: number]> {
+    for (let turn = 1; ; turn++) {
+      const name = `${word}-${turn}`;
+      const delay = delayOf(await schedule(name, { jitter: '5h', suspend: true }));
+      const minutes = new Date(Date.now() - delay).getUTCMinutes();
+      const past = (minutes - Number(HOURLY.split(' ')[0]) + 60) % 60;
+      if (past < 45 && past > 0) return [name, delay];
+    }
   }
 
   it('says when it will run next, and makes nothing before', async () => {
@@ -155,6 +168,60 @@ describe(`schedules of snapshots, ${controlPlaneKind} API server`, function () {
       'to go on',
     );
     await waitFor(async () => (await made('forbid')).length === 2, { message: 'the next snapshot' });
+  });
+
+  it('Allow: starts the next run beside the one that is not done', async () => {
+    const { metadata } = await schedule('allow', { concurrencyPolicy: 'Allow', suspend: true });
+    await snapshot('allow', 'allow-before', metadata.uid, 2);
+    await machine.patch(SNAPSHOT_SCHEDULES, key('allow'), { spec: { suspend: false } });
+    await waitFor(async () => (await made('allow')).length === 2, { message: 'the next snapshot' });
+    const both = await machine.waitFor<SnapshotSchedule>(
+      SNAPSHOT_SCHEDULES,
+      key('allow'),
+      ({ status }) => status?.active?.length === 2,
+      'to tell of both',
+    );
+    expect(both.status?.active?.map(({ name }) => name)).to.include('allow-before');
+  });
+
+  it('Replace: deletes the one that is not done, and starts the next', async () => {
+    const { metadata } = await schedule('replace', { concurrencyPolicy: 'Replace', suspend: true });
+    await snapshot('replace', 'replace-before', metadata.uid, 2);
+    await machine.patch(SNAPSHOT_SCHEDULES, key('replace'), { spec: { suspend: false } });
+    await machine.waitGone(SNAPSHOTS, key('replace-before'));
+    await waitFor(async () => (await made('replace')).length === 1, { message: 'the next snapshot' });
+  });
+
+  it('jitter: starts each run later by the same part of it, under the name of its time', async () => {
+    // One whose run does not become due while we look.
+    const [name, delay] = await aside('jitter');
+    const due = (): number => {
+      const last = new Date();
+      last.setUTCMinutes(Number(HOURLY.split(' ')[0]), 0, 0);
+      let time = last.getTime();
+      while (time + delay > Date.now()) time -= HOUR_MS;
+      return time;
+    };
+    await lastRan(name, 9);
+    await machine.patch(SNAPSHOT_SCHEDULES, key(name), { spec: { suspend: false } });
+    const { metadata } = await one(name);
+    expect(metadata.annotations?.[RUN_ANNOTATIONS.scheduledAt]).to.equal(formatTime(new Date(due())));
+    expect(await made(name)).to.have.length(1);
+  });
+
+  it('makes nothing while it is paused, and makes up for it afterwards', async () => {
+    const annotation = (paused: string | null) => ({ metadata: { annotations: { [ANNOTATIONS.paused]: paused } } });
+    await schedule('paused');
+    await machine.patch(SNAPSHOT_SCHEDULES, key('paused'), annotation('true'));
+    await machine.waitCondition(SNAPSHOT_SCHEDULES, key('paused'), 'Ready', 'Unknown', 'Paused');
+    await lastRan('paused', 5);
+    // Another one that is due was looked at after it.
+    await schedule('beside');
+    await lastRan('beside', 5);
+    await one('beside');
+    expect(await made('paused')).to.deep.equal([]);
+    await machine.patch(SNAPSHOT_SCHEDULES, key('paused'), annotation(null));
+    await one('paused');
   });
 
   it('keeps what its retention says, and nothing that is not its own is touched', async () => {

@@ -1,9 +1,10 @@
 /** Snapshots and volumes that are made from them, as people use them: kubectl, `clawstore invoke`, `clawstore snapshot`. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { EVENTS, SNAPSHOTS, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import { nodeLeaseName, SYSTEM_NAMESPACE } from '../src/api/group.ts';
+import { EVENTS, LEASES, SNAPSHOTS, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { Snapshot } from '../src/api/snapshot.ts';
 import type { StorageNode } from '../src/api/storage-node.ts';
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
@@ -287,6 +288,27 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
     }
   });
 
+  it('that are deleted while a volume is being filled from them stay until it is', async () => {
+    const [from, to] = [machine.hostDirectory('held-from'), machine.hostDirectory('held-to')];
+    writeFileSync(join(from, 'file'), 'held');
+    // Nothing is ever filled over what is there: it goes on once that is gone.
+    writeFileSync(join(to, 'in-the-way'), '');
+    await machine.create(volume(ns, 'held-from', { hostPath: { path: from } }));
+    await machine.create(snapshot(ns, 'held', 'held-from'));
+    await taken('held');
+    const dataSource = { snapshotRef: { name: 'held' } };
+    await machine.create(volume(ns, 'held-to', { hostPath: { path: to }, dataSource }));
+    await machine.waitCondition(VOLUMES, keyOf('held-to'), 'Ready', 'False', 'CloneFailed');
+    await machine.delete(SNAPSHOTS, keyOf('held'));
+    const blocked = await machine.waitCondition(SNAPSHOTS, keyOf('held'), 'DeletionBlocked', 'True', 'SnapshotInUse');
+    expect(blocked.message).to.include('held-to');
+    rmSync(join(to, 'in-the-way'));
+    await machine.waitReady(VOLUMES, keyOf('held-to'), 60_000);
+    await machine.waitGone(SNAPSHOTS, keyOf('held'));
+    expect(readFileSync(join(to, 'file'), 'utf8')).to.equal('held');
+    for (const name of ['held-from', 'held-to']) await machine.delete(VOLUMES, keyOf(name));
+  });
+
   it(`are all taken when ${AT_ONCE} are made at once`, async () => {
     const names = Array.from({ length: AT_ONCE }, (_, index) => `many-${index}`);
     await Promise.all(names.map((name) => machine.create(snapshot(ns, name, 'original'))));
@@ -324,6 +346,25 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
     await machine.create(snapshot(ns, 'afterwards', 'original'));
     await taken('afterwards');
     expect(await versions()).to.deep.equal(before);
+  });
+
+  it('of a node that is lost are not known to be ready, are not deleted, and are as before when it is back', async () => {
+    await machine.create(snapshot(ns, 'on-lost', 'original'));
+    const { status: before } = await taken('on-lost');
+    const { nodeName } = machine.settings;
+    await machine.node.killGroup();
+    // A Lease that nobody renews runs out by the controller's clock; it is made short so that nobody waits for it.
+    const lease = { namespace: SYSTEM_NAMESPACE, name: nodeLeaseName(nodeName) };
+    await machine.client.patch(LEASES, lease, { spec: { leaseDurationSeconds: 1 } }, { type: 'merge' });
+    await machine.waitCondition(STORAGE_NODES, nodeName, 'Ready', 'Unknown', 'NodeLost', 90_000);
+    await machine.waitCondition(SNAPSHOTS, keyOf('on-lost'), 'Ready', 'Unknown', 'NodeLost', 90_000);
+    await machine.delete(SNAPSHOTS, keyOf('on-lost'));
+    const { metadata, status } = await machine.get<Snapshot>(SNAPSHOTS, keyOf('on-lost'));
+    expect(metadata).to.have.property('deletionTimestamp');
+    expect(status).to.deep.include({ creationTime: before?.creationTime, source: before?.source });
+    await machine.restartWhatEnded();
+    await machine.waitGone(SNAPSHOTS, keyOf('on-lost'));
+    await machine.waitReady(SNAPSHOTS, keyOf('afterwards'));
   });
 
   describe('through clawstore', () => {
