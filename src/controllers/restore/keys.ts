@@ -64,13 +64,18 @@ export function restoreToVolumeKeys(delta: Delta<Restore>, { volumes }: AgentSto
   return volumes.byIndex(BY_UID, restore.status?.source?.volumeUID ?? '').map((volume) => ({ key: keyOf(volume) }));
 }
 
-/** Mounts that wait for the end of a Restore. */
+/** Mounts that wait for the end of a Restore, or are in the way of one that was given to a node. */
 export function restoreToMountKeys(delta: Delta<Restore>, stores: AgentStores): Wanted[] {
   const restore = delta.type === 'deleted' ? delta.old : delta.object;
-  const wasOver = delta.type === 'updated' && isFinished(delta.old) === isFinished(delta.object);
-  if (wasOver || (delta.type === 'added' && isFinished(restore))) return [];
+  const isSame = delta.type === 'updated' && phaseOf(delta.old) === phaseOf(delta.object);
+  if (isSame || (delta.type === 'added' && isFinished(restore))) return [];
   const volumes = stores.volumes.byIndex(BY_UID, restore.status?.source?.volumeUID ?? '');
   return volumes.flatMap((volume) =>
     stores.mounts.byIndex(BY_VOLUME, keyOf(volume)).map((mount) => ({ key: keyOf(mount) })),
   );
+}
+
+function phaseOf(restore: Restore): 'new' | 'bound' | 'finished' {
+  if (isFinished(restore)) return 'finished';
+  return restore.status?.source === undefined ? 'new' : 'bound';
 }
