@@ -14,6 +14,8 @@ import { mount, volume } from '../test/support/harness/manifests.ts';
 import { mountsAt } from '../test/support/harness/mounts.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
+const SAMPLES = join(import.meta.dirname, '../manifests/samples');
+
 describe(`kubectl, ${controlPlaneKind} API server`, function () {
   this.timeout(120_000);
   let machine: Machine;
@@ -183,6 +185,23 @@ spec:
       .to.match(/^-\s+capacity: 3Gi$/m)
       .and.to.match(/^\+\s+capacity: 5Gi$/m);
     expect((await machine.get<Volume>(VOLUMES, `${ns}/data`)).spec.capacity).to.equal('3Gi');
+  });
+
+  it('sees no difference in the samples once the product has acted on them, whichever way they were applied', async () => {
+    const team = await machine.namespace('samples');
+    const text = ['cache', 'datasets', 'scratch']
+      .map((name) => readFileSync(join(SAMPLES, `${name}.yaml`), 'utf8'))
+      .join('---\n')
+      .replaceAll('namespace: default', `namespace: ${team}`)
+      .replace('/srv/clawstore-samples/datasets', join(machine.host, 'datasets'));
+    const own = ['-f', file('samples.yaml', text)];
+    for (const way of [[], ['--server-side', '--field-manager=gitops', '--force-conflicts']]) {
+      await machine.kubectl.run(['apply', ...way, ...own]);
+      await machine.kubectl.run(['wait', '--for=condition=Ready', '--timeout=60s', ...own]);
+      const { code, stdout, stderr } = await machine.kubectl.try(['diff', ...way, ...own]);
+      expect(code, stdout + stderr).to.equal(0);
+    }
+    await machine.kubectl.run(['delete', '--timeout=60s', ...own]);
   });
 
   it('explains fields', async () => {

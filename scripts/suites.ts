@@ -77,6 +77,7 @@ const E2E_APART: readonly string[] = [
   'e2e/quota*.test.ts',
   'e2e/openclaw*.test.ts',
   'e2e/cluster-*.test.ts',
+  'e2e/flux*.test.ts',
   'e2e/package*.test.ts',
   'e2e/nodes-*.test.ts',
   'e2e/image*.test.ts',
@@ -294,6 +295,18 @@ export const SUITES: readonly Suite[] = [
     beside: true,
     deadlineSeconds: 420,
     tools: [...E2E_TOOLS, 'rclone'],
+    env: { E2E_CONTROL_PLANE: 'real' },
+  },
+  {
+    // Kinds of others, which Flux has, cannot be added to the embedded API server.
+    type: 'mocha',
+    kind: 'e2e',
+    name: 'gitops',
+    specs: ['e2e/flux*.test.ts'],
+    namespaces: true,
+    beside: true,
+    deadlineSeconds: 420,
+    tools: ['kube-apiserver', 'kube-controller-manager', 'etcd', 'kubectl', 'kustomize-controller'],
     env: { E2E_CONTROL_PLANE: 'real' },
   },
   {

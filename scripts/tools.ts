@@ -89,8 +89,8 @@ async function given(tool: Tool): Promise<string | undefined> {
 async function newEnough(tool: Tool, path: string): Promise<boolean> {
   if (tool.versionArgs === undefined) return existsSync(path);
   const env = { ...process.env, ...runtimeOf(tool, path) };
-  const said = await output(path, tool.versionArgs, { timeoutMs: 60_000, env }).catch(() => '');
-  if (tool.minimum === undefined) return said !== '';
+  const said = await output(path, tool.versionArgs, { timeoutMs: 60_000, env }).catch(() => undefined);
+  if (said === undefined || tool.minimum === undefined) return said !== undefined;
   const match = /(\d+)\.(\d+)/.exec(said);
   if (match === null) return false;
   const [major, minor] = [Number(match[1]), Number(match[2])];

@@ -15,6 +15,8 @@ export interface GoSource {
   readonly commands: readonly string[];
   /** Variables that the linker sets, name → value. */
   readonly stamp: Readonly<Record<string, string>>;
+  /** Files of the modules that are wanted beside the binaries. */
+  readonly files?: readonly { readonly module: string; readonly path: string }[];
   /** What a person should expect of the first build. */
   readonly cost: string;
 }
@@ -73,6 +75,7 @@ export type ToolName =
   | 'kustomize'
   | 'helm'
   | 'clients'
+  | 'kustomize-controller'
   | 'promtool'
   | 'prometheus'
   | 'linux.uml'
@@ -125,6 +128,22 @@ const versitygw: Bundle = {
     cost: 'about 1 minute on 2 cores the first time, 30 MB of downloads',
   },
 };
+
+const KUSTOMIZE_CONTROLLER = 'github.com/fluxcd/kustomize-controller';
+
+const kustomizeController: Bundle = {
+  name: 'kustomize-controller',
+  source: {
+    kind: 'go',
+    module: 'e2e/tools/kustomize-controller',
+    version: 'v1.7.3',
+    commands: [KUSTOMIZE_CONTROLLER],
+    stamp: {},
+    files: [{ module: KUSTOMIZE_CONTROLLER, path: 'config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml' }],
+    cost: 'about 4 minutes on 2 cores the first time, 200 MB of downloads',
+  },
+};
+
 /** A kubectl of another age, from the modules that Kubernetes builds it of. */
 const kubectl = (minor: number, version: string): Bundle => ({
   name: `kubectl-1.${minor}`,
@@ -275,7 +294,7 @@ export const TOOLS: readonly Tool[] = [
     always: true,
   },
   {
-    // Programs with client-go: informers, leader election, kstatus.
+    // Programs with client-go: informers, leader election, kstatus. And Argo CD's interpreter of Lua.
     name: 'clients',
     env: 'CLIENTS',
     bundle: {
@@ -292,6 +311,17 @@ export const TOOLS: readonly Tool[] = [
     file: 'clients',
     versionArgs: ['version'],
     minimum: [0, 34],
+    fromPath: false,
+    always: true,
+  },
+  {
+    // What applies a Git repository in Flux. It does not say its version.
+    name: 'kustomize-controller',
+    env: 'KUSTOMIZE_CONTROLLER',
+    bundle: kustomizeController,
+    file: 'kustomize-controller',
+    versionArgs: ['--help'],
+    minimum: undefined,
     fromPath: false,
     always: true,
   },

@@ -1,6 +1,7 @@
-import { join } from 'node:path';
+import { copyFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { GoSource } from './catalogue.ts';
-import { follow } from './run.ts';
+import { follow, output } from './run.ts';
 
 const checkout = join(import.meta.dirname, '..', '..');
 const REPORT_EVERY_MS = 15_000;
@@ -20,6 +21,10 @@ export async function buildGoModule(
     const seconds = Math.round((Date.now() - start) / 1000);
     progress(`building ${source.version}: ${seconds} s, ${modules} modules fetched, ${packages} packages compiled`);
   };
+  const place = {
+    cwd: join(checkout, source.module),
+    env: { ...process.env, GOFLAGS: '-mod=readonly', GOWORK: 'off', GOTOOLCHAIN: 'local', CGO_ENABLED: '0' },
+  };
   progress(`building ${source.version} from its Go module (${source.cost})`);
   const timer = setInterval(report, REPORT_EVERY_MS);
   try {
@@ -36,10 +41,7 @@ export async function buildGoModule(
         `${folder}/`,
         ...source.commands,
       ],
-      {
-        cwd: join(checkout, source.module),
-        env: { ...process.env, GOFLAGS: '-mod=readonly', GOWORK: 'off', GOTOOLCHAIN: 'local', CGO_ENABLED: '0' },
-      },
+      place,
       (line) => {
         if (line.startsWith('go: downloading')) modules += 1;
         else packages += 1;
@@ -49,5 +51,9 @@ export async function buildGoModule(
     clearInterval(timer);
   }
   report();
+  for (const { module, path } of source.files ?? []) {
+    const where = (await output(go, ['list', '-m', '-f', '{{.Dir}}', module], place)).trim();
+    copyFileSync(join(where, path), join(folder, basename(path)));
+  }
   return source.version;
 }

@@ -1,5 +1,5 @@
 /** The manifests for a cluster, built by kustomize (the chart: helm-chart.test.ts) and judged by a real kube-apiserver; they say what the binary understands. */
-import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
@@ -42,12 +42,6 @@ interface Built {
   };
 }
 
-const MANIFESTS = join(import.meta.dirname, '../../manifests');
-const SAMPLES = globSync(['samples/*.yaml', 'examples/*.yaml'], { cwd: MANIFESTS })
-  .filter((file) => file !== 'examples/compose.yaml')
-  .toSorted();
-/** Made by the product alone. */
-const NOT_DECLARED = ['StorageNode', 'VolumeBackup', 'VolumeRestore'];
 const OVERLAYS = ['single-replica', 'host-paths', 'prometheus-operator'];
 
 async function build(directory: string): Promise<readonly Built[]> {
@@ -76,15 +70,6 @@ describe('the manifests of an installation', function () {
   it('install every kind', () => {
     const crds = base.filter(({ kind }) => kind === 'CustomResourceDefinition').map(({ metadata }) => metadata.name);
     expect(crds).to.have.members(OUR_RESOURCES.map(({ plural, group }) => `${plural}.${group}`));
-  });
-
-  it('have a sample of every kind that people declare', () => {
-    const kinds = SAMPLES.flatMap((file) => parseAllDocuments(readFileSync(join(MANIFESTS, file), 'utf8'))).map(
-      (document) => (document.toJS() as Built).kind,
-    );
-    expect(kinds).to.include.members(
-      OUR_RESOURCES.map(({ kind }) => kind).filter((kind) => !NOT_DECLARED.includes(kind)),
-    );
   });
 
   it('give the binary no flag that it does not have', async () => {
@@ -176,18 +161,6 @@ describe('the manifests of an installation', function () {
       const { code, stdout, stderr } = await kubectl.try(['diff', '--server-side', '-k', INSTALL_BASE]);
       expect(code, stdout + stderr).to.equal(0);
     });
-
-    for (const file of SAMPLES) {
-      it(`take ${file} as people and as GitOps apply it, and see no difference afterwards`, async () => {
-        const own = ['-f', join(MANIFESTS, file)];
-        for (const server of [[], ['--server-side', '--field-manager=gitops', '--force-conflicts']]) {
-          await kubectl.run(['apply', '--validate=strict', ...server, ...own]);
-          const { code, stdout, stderr } = await kubectl.try(['diff', ...server, ...own]);
-          expect(code, stdout + stderr).to.equal(0);
-        }
-        await kubectl.run(['delete', '--timeout=30s', ...own]);
-      });
-    }
 
     for (const name of OVERLAYS) {
       it(`accepts the overlay ${name}`, async () => {

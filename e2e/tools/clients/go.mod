@@ -4,6 +4,7 @@ go 1.24.0
 
 require (
 	github.com/fluxcd/cli-utils v0.36.0-flux.14
+	github.com/yuin/gopher-lua v1.1.1
 	k8s.io/apimachinery v0.34.4
 	k8s.io/client-go v0.34.4
 )

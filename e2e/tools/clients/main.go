@@ -4,8 +4,9 @@
 //	clients informer NAMESPACE        typed and dynamic shared informers; a line for each event, until SIGTERM
 //	clients leader NAMESPACE NAME ID  leader election through a Lease; a line when it leads and when it stops
 //	clients status NAMESPACE RESOURCE NAME STATUS   waits until kstatus computes this status from a watch
+//	clients judge SCRIPT              for each object, a line of JSON on standard input: what kstatus and Argo CD say of it
 //
-// It reads KUBECONFIG, ends on SIGTERM, and with an error after two minutes.
+// It reads KUBECONFIG (judge does not), ends on SIGTERM, and with an error after two minutes.
 package main
 
 import (
@@ -54,6 +55,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) == 2 && args[0] == "judge" {
+		return judge(ctx, args[1], os.Stdin)
+	}
 	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
 	if err != nil {
 		return err
@@ -66,7 +70,7 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 5 && args[0] == "status":
 		return await(ctx, config, args[1], args[2], args[3], status.Status(args[4]))
 	}
-	return errors.New("usage: clients informer NAMESPACE | leader NAMESPACE NAME ID | status NAMESPACE RESOURCE NAME STATUS")
+	return errors.New("usage: clients informer NAMESPACE | leader NAMESPACE NAME ID | status NAMESPACE RESOURCE NAME STATUS | judge SCRIPT")
 }
 
 var out = struct {

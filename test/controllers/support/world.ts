@@ -23,6 +23,7 @@ import type { ReconcileContext } from '../../../src/runtime/reconciler.ts';
 import { Store } from '../../../src/runtime/store.ts';
 import { silentLogger } from '../../../src/telemetry/log.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { recordObject } from '../../support/harness/recorded-objects.ts';
 import { NOW } from './objects.ts';
 
 type Stated = KubeObjectBase & { readonly status?: ConditionedStatus };
@@ -123,7 +124,8 @@ export class World {
     this.#note(`${manager} status ${nameOf(object)}`, object);
     const problems = lintStatus({ ...live, status: after });
     if (problems.length > 0) throw new Error(`${problems.join('; ')}: ${JSON.stringify(after)}`);
-    this.#put(live, { status: after });
+    const next = this.#put(live, { status: after });
+    if (given.includes('Ready')) recordObject(next);
     return true;
   }
 

@@ -12,6 +12,7 @@ import {
   type ResourceDescriptor,
 } from '../../../src/api/meta.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
+import { recordObject } from './recorded-objects.ts';
 
 type Seen = KubeObjectBase & { readonly status?: ConditionedStatus };
 
@@ -21,6 +22,7 @@ export class ObjectLog {
   readonly #client: KubeClient;
   readonly #stop = new AbortController();
   readonly #objects = new Map<string, Seen>();
+  readonly #deleted = new Map<string, number>();
   readonly #problems = new Map<string, string>();
   readonly #loops: readonly Promise<void>[];
   #versions = 0;
@@ -33,6 +35,11 @@ export class ObjectLog {
   /** The object as it was last seen. */
   latest<T extends KubeObjectBase>(resource: ResourceDescriptor, key: string): T | undefined {
     return this.#objects.get(`${resource.kind} ${key}`) as T | undefined;
+  }
+
+  /** The version of the whole store with which it was gone, to compare with others; undefined when nobody saw it go. */
+  deletedAt(resource: ResourceDescriptor, key: string): number | undefined {
+    return this.#deleted.get(`${resource.kind} ${key}`);
   }
 
   /** How many versions of objects were looked at. */
@@ -58,7 +65,7 @@ export class ObjectLog {
         this.#replace(resource, items);
         for await (const event of this.#client.watch<Seen>(resource, { signal, resourceVersion })) {
           if (event.type === 'BOOKMARK') continue;
-          if (event.type === 'DELETED') this.#objects.delete(`${resource.kind} ${keyOf(event.object)}`);
+          if (event.type === 'DELETED') this.#drop(resource, event.object);
           else this.#take(resource, event.object);
         }
       } catch {
@@ -76,11 +83,18 @@ export class ObjectLog {
     for (const item of items) this.#take(resource, item);
   }
 
+  #drop(resource: ResourceDescriptor, object: Seen): void {
+    const title = `${resource.kind} ${keyOf(object)}`;
+    this.#objects.delete(title);
+    this.#deleted.set(title, Number(object.metadata.resourceVersion));
+  }
+
   #take(resource: ResourceDescriptor, object: Seen): void {
     // Items of a list may come without kind.
     const named = { ...object, kind: resource.kind };
     this.#objects.set(`${resource.kind} ${keyOf(object)}`, named);
     this.#versions += 1;
+    recordObject(named);
     for (const problem of lintStatus(named)) {
       if (this.#problems.has(problem)) continue;
       this.#problems.set(problem, `${resource.kind} ${keyOf(object)}: ${JSON.stringify(object.status)}`);
