@@ -11,7 +11,7 @@ import { stringify } from 'yaml';
 import type { Backup } from '../src/api/backup.ts';
 import type { Secret } from '../src/api/core.ts';
 import { ANNOTATIONS, API_VERSION } from '../src/api/group.ts';
-import { BACKUP_REPOSITORIES, BACKUPS, SNAPSHOTS, STORAGE_NODES, VOLUMES } from '../src/api/meta.ts';
+import { BACKUP_REPOSITORIES, BACKUPS, SECRETS, SNAPSHOTS, STORAGE_NODES, VOLUMES } from '../src/api/meta.ts';
 import type { Snapshot } from '../src/api/snapshot.ts';
 import type { NodeFeature, StorageNode } from '../src/api/storage-node.ts';
 import type { Volume } from '../src/api/volume.ts';
@@ -440,7 +440,7 @@ describe('a node of a real OpenClaw gateway', function () {
     const here = (params: Answer): Answer => (params['backupId'] === undefined ? params : { ...params, backupId });
     before(async () => {
       const { accessKeyId, secretAccessKey } = s3.root;
-      await machine.create({
+      await machine.client.create<Secret>(SECRETS, {
         apiVersion: 'v1',
         kind: 'Secret',
         metadata: { namespace: 'default', name: s3Defaults().credentialsSecret },
@@ -448,7 +448,7 @@ describe('a node of a real OpenClaw gateway', function () {
           AWS_ACCESS_KEY_ID: Buffer.from(accessKeyId).toString('base64'),
           AWS_SECRET_ACCESS_KEY: Buffer.from(secretAccessKey).toString('base64'),
         },
-      } satisfies Secret);
+      });
     });
     for (const { command, params } of examples.filter((example) => !isNfs(example.params))) {
       it(`runs the skill's ${command} ${JSON.stringify(params)}`, async () => {

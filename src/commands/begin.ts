@@ -21,8 +21,6 @@ export interface Work<Spec> {
   readonly spec: Spec;
   /** What the server or a controller takes a field for that is absent. */
   readonly defaults: Partial<Spec>;
-  /** There is one at a time: a request with a name of its own is answered for the one that goes on, too. */
-  readonly isSingle?: true;
 }
 
 /** Names that are tried before it is given up. */
@@ -31,7 +29,8 @@ const PAGE = 500;
 
 /**
  * Returns what an earlier call began, or else begins it: what has the caller's own name for the request, whatever became
- * of it; without such a name what goes on and is for the same.
+ * of it; else what goes on and is for the same, whoever asked for it: a gateway gives each call a name of its own, also
+ * where somebody only asks again how it goes.
  *
  * @param goesOn Whether an object has not ended.
  * @throws CommandError `InvalidParameter` when the request's name stands for another request.
@@ -41,20 +40,20 @@ export async function begin<T extends KubeObject>(
   goesOn: (there: T) => boolean,
   context: CommandContext,
 ): Promise<T> {
-  const { command, prefix, resource, isSingle = false } = work;
+  const { command, resource } = work;
   const { requestId } = context;
   const hash = requestId === undefined ? undefined : requestHash(requestId);
-  // Two deliveries at a time want the same name.
-  if (hash !== undefined && !isSingle) return createNamed<T>(`${prefix}-${hash}`, work, context);
   const made = await madeByCommands<T>(resource, context);
-  const own = hash === undefined ? undefined : made.find(({ metadata }) => metadata.labels?.[LABELS.request] === hash);
+  const isOwn = ({ metadata }: T): boolean => hash !== undefined && metadata.labels?.[LABELS.request] === hash;
+  const own = made.find(isOwn);
   if (own !== undefined) {
     const other = differenceOf(own.spec, work);
     if (other === undefined) return own;
     throw new CommandError('InvalidParameter', `${command}: the request ID stands for a request that ${other}`);
   }
+  // Two deliveries of one request may meet at its name when the first has ended.
   const answers = (there: T): boolean =>
-    !isDeleting(there) && goesOn(there) && differenceOf(there.spec, work) === undefined;
+    !isDeleting(there) && (isOwn(there) || goesOn(there)) && differenceOf(there.spec, work) === undefined;
   const names = new Set(made.map(({ metadata }) => metadata.name));
   return made.find(answers) ?? createNext<T>(work, names, answers, context);
 }

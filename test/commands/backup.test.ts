@@ -176,6 +176,15 @@ describe('the commands of backups', function () {
       expect(await place.list<Backup>(BACKUPS)).to.have.length(others.length + 2);
     });
 
+    it('is answered under another name of the request, too, for the one that goes on', async () => {
+      place.answer<Backup>(BACKUPS, first(running));
+      const ask = (requestId: string): Promise<unknown> =>
+        answered(() => invoke('backup.create', DAILY, place.context(SHORT_MS, { requestId })));
+      const begun = await ask('call 1');
+      expect(await ask('call 2')).to.deep.equal(begun);
+      expect(await place.list(BACKUPS)).to.have.length(1);
+    });
+
     it('answers the same request for what it began, also after that has ended', async () => {
       place.answer<Backup>(BACKUPS, first(whole));
       const context = place.context(30_000, { requestId: 'request 1, of whatever form ✓' });

@@ -163,7 +163,6 @@ async function beginRestore(command: string, spec: RestoreSpec, context: Command
     prefix: 'restore',
     spec,
     defaults: DEFAULTS,
-    isSingle: true,
   };
   const goesOn = (there: Restore): boolean => !isFinished(there);
   const other = (await madeByCommands<Restore>(RESTORES, context)).find(
