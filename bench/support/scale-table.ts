@@ -15,6 +15,8 @@ interface Line {
   readonly of: (step: Step) => number;
   /** What it grows with, in a straight line; `nothing`: the last size stands for all. */
   readonly with: 'nodes' | 'volumes' | 'volumesBefore' | 'nothing';
+  /** The least size from which a line may be drawn on: below it what is always there hides the rest. */
+  readonly least?: number;
 }
 
 const percent = ({ seconds }: Difference, cpuSeconds: number): number => (100 * cpuSeconds) / seconds;
@@ -51,8 +53,20 @@ const LINES: readonly Line[] = [
     of: ({ idle }) => percent(idle, idle.cpu.apiserver),
     with: 'nodes',
   },
-  { title: 'memory of the controller', unit: 'MiB', of: ({ memory }) => memory.controller, with: 'volumes' },
-  { title: 'memory of kube-apiserver', unit: 'MiB', of: ({ memory }) => memory.apiserver, with: 'volumes' },
+  {
+    title: 'memory of the controller',
+    unit: 'MiB',
+    of: ({ memory }) => memory.controller,
+    with: 'volumes',
+    least: 5000,
+  },
+  {
+    title: 'memory of kube-apiserver',
+    unit: 'MiB',
+    of: ({ memory }) => memory.apiserver,
+    with: 'volumes',
+    least: 5000,
+  },
   {
     title: 'a volume with a mount: requests',
     unit: '',
@@ -115,9 +129,10 @@ export function fit(points: readonly (readonly [x: number, y: number])[]): {
   return { base: y - slope * x, slope };
 }
 
-/** Puts the table between the marks of the document, if the case was run with its full sizes. */
+/** Puts the table between the marks of the document: of the full sizes where they were run, else of the small ones. */
 export function writeScaleTable(): void {
-  const result = readResults().find(({ measurement }) => measurement.name === 'scale-place');
+  const named = new Map(readResults().map((one) => [one.measurement.name, one]));
+  const result = named.get('scale-place') ?? named.get('scale-small-place');
   const steps = result?.measurement.notes?.['steps'] as readonly Step[] | undefined;
   if (result === undefined || steps === undefined) return;
   const { facts } = result;
@@ -135,20 +150,25 @@ export function writeScaleTable(): void {
   writeBetweenMarks(SCALE, text);
 }
 
-function rowOf({ title, unit, of, with: grows }: Line, steps: readonly Step[]): string {
+function rowOf({ title, unit, of, with: grows, least = 0 }: Line, steps: readonly Step[]): string {
   const values = steps.map(of);
   const said = (value: number): string => `${rounded(value)}${unit === '' ? '' : ` ${unit}`}`;
   if (grows === 'nothing') {
     return `| ${title} | ${values.map(said).join(' | ')} | – | ${said(values.at(-1) ?? 0)} |`;
   }
   const { base, slope } = fit(steps.map((step, index) => [step[grows], values[index] ?? 0]));
+  const head = `| ${title} | ${values.map(said).join(' | ')} |`;
+  const last = steps.at(-1)?.[grows] ?? 0;
+  if (last < least) return `${head} – | too small to say |`;
+  // Shared work is cheaper the more there is of it, and noise has no direction.
+  if (slope <= 0) return `${head} none seen | ${said(values.at(-1) ?? 0)} |`;
   const per = grows === 'nodes' ? 'node' : '1,000 volumes';
   const step = grows === 'nodes' ? slope : slope * 1000;
-  const expected = base + slope * LARGE[grows];
-  return `| ${title} | ${values.map(said).join(' | ')} | ${said(step)} per ${per} | ${said(Math.max(0, expected))} |`;
+  return `${head} ${said(step)} per ${per} | ${said(base + slope * LARGE[grows])} |`;
 }
 
 function rounded(value: number): string {
+  if (value === 0) return '0';
   const size = Math.abs(value);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 4);
 }
