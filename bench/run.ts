@@ -43,7 +43,7 @@ const CASES: readonly Case[] = [
   emptyDirs,
   snapshots,
   snapshotTrees,
-  backups,
+  ...backups,
   backupObjects,
   lifecycle,
   mountLatencies,
