@@ -2,12 +2,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
+import type { VolumeBackup } from '../src/api/backup.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import { ANNOTATIONS } from '../src/api/group.ts';
-import { type ResourceDescriptor, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import { type ResourceDescriptor, STORAGE_NODES, VOLUME_BACKUPS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { StorageNode } from '../src/api/storage-node.ts';
 import type { NfsSource, Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
+import { backup, ended } from '../test/support/harness/backups.ts';
 import { type Export, Ganesha } from '../test/support/harness/ganesha.ts';
 import { GUEST_DATA, GUEST_MOUNTS, GuestNode } from '../test/support/harness/guest-node.ts';
 import { Machine } from '../test/support/harness/machine.ts';
@@ -47,7 +49,8 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
     const { kubeconfig } = machine.settings;
     const prepare = `
 { cat /etc/hosts; echo '${network.hostAddress} ${SERVER_NAME}'; } >/mnt/hosts
-mount --bind /mnt/hosts /etc/hosts`;
+mount --bind /mnt/hosts /etc/hosts
+export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH`;
     node = await GuestNode.boot({ name: GUEST, kubeconfig, network, modules: MODULES, prepare });
     await machine.apply(openClass([GUEST_DATA]));
     await node.startAgent();
@@ -335,6 +338,35 @@ mount --bind /mnt/hosts /etc/hosts`;
       await link.end();
     }
   });
+
+  it('is read for a backup, and filled from one', async () => {
+    await createMounted('source', { subPath: 'teams/source' });
+    await mounted('source');
+    const script = `cd ${target('source')}
+mkdir d
+echo one >d/one
+head -c 300000 /dev/urandom >big
+ln big linked
+chmod 640 d/one
+chown 12:34 d/one
+touch -d @1000000000 d/one`;
+    await node.sh(script);
+    const destination = `${GUEST_DATA}/kept`;
+    await machine.create(backup(namespace, 'b', { destination, volumeRefs: [{ name: 'source' }] }));
+    const made = await ended(machine, key('b'), LONG_MS * 2);
+    expect(findCondition(made.status?.conditions, 'Ready')?.status, JSON.stringify(made.status)).to.equal('True');
+    const { items } = await machine.client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace });
+    expect(items.map(({ status }) => [status?.method, status?.files])).to.deep.equal([['InPlace', 3]]);
+    const dataSource = { backupRef: { name: 'b', volumeName: 'source' } };
+    await createMounted('filled', { subPath: 'teams/filled' }, { dataSource });
+    await machine.waitReady<VolumeMount>(VOLUME_MOUNTS, key('filled'), LONG_MS * 2);
+    const filesOf = (name: string): Promise<string> =>
+      node.sh(`cd ${target(name)}
+find . -printf '%P %y %m %U %G %T@\\n' | sort
+find . -type f -printf '%P %n\\n' | sort
+find . -type f -print0 | sort -z | xargs -0 sha256sum`);
+    expect(await filesOf('filled')).to.equal(await filesOf('source'));
+  }).timeout(600_000);
 
   for (const [what, file] of [
     ['drivers', 'test/drivers/nfs/contract.guest.ts'],
