@@ -344,7 +344,7 @@ describe('a node of a real OpenClaw gateway', function () {
       const { hostPath } = await invoke('volume.mount', mount);
       const content = randomBytes(4 * 1024 ** 2);
       writeFileSync(join(String(hostPath), 'file'), content);
-      const timeoutMs = 4000;
+      const timeoutMs = 2000;
       const params = { scope: 'volumes', destination: '/data/held' };
       const ask = (): Promise<Answer> => invoke('backup.create', params, { timeoutMs });
 
