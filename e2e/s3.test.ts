@@ -323,7 +323,7 @@ describe('s3 volumes', function () {
     expect(readdirSync(origin.target).toSorted()).to.deep.equal(['one', 'two']);
     expect(readFileSync(fileAt('one'), 'utf8')).to.equal('one');
     const kept = await mounted({
-      ...s3('kept'),
+      ...s3('since'),
       reclaimPolicy: 'Delete',
       dataSource: { snapshotRef: { name: 'back-safety' } },
     });

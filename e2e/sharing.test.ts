@@ -100,8 +100,14 @@ describe(`sharing and letting go, ${controlPlaneKind} API server`, function () {
     await machine.create(mount(ns, 'target-b', 'target', { hostPath }));
     await machine.waitCondition(VOLUME_MOUNTS, key('target-b'), 'Ready', 'False', 'MountTargetConflict');
     expect(mountsAt(hostPath)).to.have.length(1);
+    // Of another volume, too.
+    await hostVolume('target-other', 'ReadWriteMany');
+    await machine.create(mount(ns, 'target-c', 'target-other', { hostPath }));
+    await machine.waitCondition(VOLUME_MOUNTS, key('target-c'), 'Ready', 'False', 'MountTargetConflict');
     await machine.delete(VOLUME_MOUNTS, key('target-a'));
     await ready('target-b');
+    await machine.delete(VOLUME_MOUNTS, key('target-b'));
+    await ready('target-c');
   });
 
   it('blocks the deletion of an attached volume with a reason, and goes on by itself after the unmount', async () => {

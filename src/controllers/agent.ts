@@ -45,7 +45,7 @@ import { systemClock } from '../telemetry/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { addBackups } from './backup/wire.ts';
-import { volumeToMountKeys } from './mount/keys.ts';
+import { rivalKeys, volumeToMountKeys } from './mount/keys.ts';
 import { mountReconciler } from './mount/reconciler.ts';
 import { heartbeat } from './node/heartbeat.ts';
 import type { PoolReader } from './node/observe.ts';
@@ -247,7 +247,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
       quietly: (key, target, work) => drift.quietly(key, target, work),
     }),
     sources: [
-      deltaSource(mounts, mountKeys),
+      deltaSource(mounts, (delta) => [...mountKeys(delta), ...rivalKeys(delta, stores, node.mountRoot)]),
       deltaSource(volumes, (delta) => volumeToMountKeys(delta, stores)),
       deltaSource(restores, (delta) => restoreToMountKeys(delta, stores)),
       deltaSource(volumeRestores, (delta) => volumeRestoreToMountKeys(delta, stores)),

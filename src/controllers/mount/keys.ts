@@ -4,8 +4,9 @@ import type { Volume, VolumeAttachment } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import { sameValue } from '../../kube/field-diff.ts';
 import type { Delta } from '../../runtime/store.ts';
+import { wantedHostPath } from '../policy/resolve-target.ts';
 import type { AgentStores } from '../support/agent.ts';
-import { BY_VOLUME } from '../support/indexes.ts';
+import { BY_TARGET, BY_VOLUME } from '../support/indexes.ts';
 import { conditionsDiffer, ordersDiffer } from '../support/relevance.ts';
 import type { Wanted } from '../support/sources.ts';
 
@@ -16,6 +17,12 @@ import type { Wanted } from '../support/sources.ts';
 export function volumeToMountKeys(delta: Delta<Volume>, stores: Pick<AgentStores, 'mounts'>): Wanted[] {
   const mounts = stores.mounts.byIndex(BY_VOLUME, delta.key);
   return mounts.filter((mount) => concerns(delta, mount)).map((mount) => ({ key: keyOf(mount) }));
+}
+
+/** Those that wait for the target of a mount that is gone. */
+export function rivalKeys(delta: Delta<VolumeMount>, stores: Pick<AgentStores, 'mounts'>, mountRoot: string): Wanted[] {
+  if (delta.type !== 'deleted') return [];
+  return stores.mounts.byIndex(BY_TARGET, wantedHostPath(delta.old, mountRoot)).map((mount) => ({ key: keyOf(mount) }));
 }
 
 function concerns(delta: Delta<Volume>, mount: VolumeMount): boolean {

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { VolumeAttachment, VolumeStatus } from '../../../src/api/volume.ts';
-import { volumeToMountKeys } from '../../../src/controllers/mount/keys.ts';
-import { BY_VOLUME, volumeOfMount } from '../../../src/controllers/support/indexes.ts';
+import { rivalKeys, volumeToMountKeys } from '../../../src/controllers/mount/keys.ts';
+import { BY_TARGET, BY_VOLUME, volumeOfMount } from '../../../src/controllers/support/indexes.ts';
 import { gatherFor } from '../../../src/controllers/support/wide.ts';
 import { condition, mount, volume } from '../support/objects.ts';
 import { World } from '../support/world.ts';
@@ -36,6 +36,19 @@ describe('what a change of a volume means to the mounts on a node', () => {
   it('is a look at all of them when the storage is there', () => {
     const conditions = [condition('Provisioned', 'True', 'Provisioned')];
     expect(keys({}, { conditions })).to.deep.equal(['team/a', 'team/b']);
+  });
+});
+
+describe('what the end of a mount means to others', () => {
+  const at = (name: string, hostPath?: string) => mount(name, hostPath === undefined ? {} : { hostPath });
+  const world = new World().add(at('waits', '/data'), at('elsewhere', '/other'), at('nowhere'));
+  world.mounts.addIndex(BY_TARGET, ({ spec }) => [spec.hostPath ?? '']);
+
+  it('is a look at those that want its target, of whatever volume', () => {
+    const old = at('gone', '/data');
+    const keys = rivalKeys({ type: 'deleted', key: 'team/gone', old }, world, '/mounts').map(({ key }) => key);
+    expect(keys).to.deep.equal(['team/waits']);
+    expect(rivalKeys({ type: 'updated', key: 'team/gone', old, object: old }, world, '/mounts')).to.deep.equal([]);
   });
 });
 
