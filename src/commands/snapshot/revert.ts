@@ -1,12 +1,14 @@
-import { isTrue } from '../../api/conditions.ts';
+import { findCondition, isTrue } from '../../api/conditions.ts';
 import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
-import { RESTORES, SNAPSHOTS } from '../../api/meta.ts';
+import { RESTORES, SNAPSHOTS, VOLUME_MOUNTS } from '../../api/meta.ts';
 import type { Restore, WhenAttached } from '../../api/restore.ts';
 import { isFinished } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
+import type { VolumeMount } from '../../api/volume-mount.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
+import { mountsOf } from '../volume/mounts-of.ts';
 import { fromKube, readyOrStalled, waitFor } from '../wait.ts';
 
 interface Params {
@@ -59,14 +61,33 @@ export const snapshotRevert: Command<Params, RevertResult> = {
     };
     const options = { ...context, pending: 'snapshot revert: still going back' };
     try {
-      return answerOf(await waitFor<Restore, Restore>(context.client, RESTORES, { namespace, name }, done, options));
+      last = await waitFor<Restore, Restore>(context.client, RESTORES, { namespace, name }, done, options);
     } catch (thrown) {
       const goesOn = thrown instanceof CommandError && thrown.code === 'Timeout' && last.status?.nodeName !== undefined;
       if (goesOn) return answerOf(last);
       throw thrown;
     }
+    await mountsAreBack(last, context);
+    return answerOf(last);
   },
 };
+
+/** Waits until the mounts that were taken down for it are there again: whoever is told that it is done uses them. */
+async function mountsAreBack({ spec, status }: Restore, context: CommandContext): Promise<void> {
+  const volumeId = status?.source?.volumeName;
+  if (spec.whenAttached !== 'Remount' || volumeId === undefined) return;
+  const isDown = (mount: VolumeMount): boolean =>
+    findCondition(mount.status?.conditions, 'Ready')?.reason === 'RestoreInProgress';
+  const down = (await mountsOf(volumeId, context)).filter(isDown);
+  const pending = 'snapshot revert: the volume has gone back; still mounting it again';
+  for (const { metadata } of down) {
+    const ref = { namespace: metadata.namespace, name: metadata.name };
+    await waitFor<VolumeMount, VolumeMount>(context.client, VOLUME_MOUNTS, ref, readyOrStalled, {
+      ...context,
+      pending,
+    });
+  }
+}
 
 async function mustExist(name: string, { client, namespace, signal }: CommandContext): Promise<void> {
   try {

@@ -111,7 +111,7 @@ function volumeIsFree({ restore, snapshot, volume, mounts }: RestoreBindingFacts
   const users = [...(names.length === 0 ? [] : [`VolumeMount ${names.slice(0, MOST_NAMES).join(', ')}`]), ...workloads];
   if (users.length === 0) return undefined;
   const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : '';
-  const message = `Volume "${volume?.metadata.name}" is in use by ${users.join(', ')}${more}. Unmount it, then make a new Restore.`;
+  const message = `Volume "${volume?.metadata.name}" is in use by ${users.join(', ')}${more}. Unmount it, then make a new Restore; or make one with whenAttached: Remount (--remount).`;
   return refuse('VolumeInUse', message);
 }
 
