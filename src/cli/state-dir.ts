@@ -44,6 +44,9 @@ export interface StateDir {
   readonly snapshotsData: string;
   /** What is remembered of volumes that were made from something. */
   readonly fills: string;
+  /** What is remembered of volumes that went back to a snapshot. */
+  readonly reverts: string;
+  readonly revertsBegun: string;
   /** What the backup engine keeps of repositories; may go at any time. */
   readonly engineCache: string;
   /** Who this node is to OpenClaw gateways. */
@@ -70,6 +73,8 @@ export function stateDirOf(root: string): StateDir {
     snapshots: join(root, 'snapshots'),
     snapshotsData: join(root, 'snapshots-data'),
     fills: join(root, 'fills'),
+    reverts: join(root, 'reverts'),
+    revertsBegun: join(root, 'reverts-begun'),
     engineCache: join(root, ENGINE_CACHE),
     openclaw: join(root, 'openclaw'),
     sync: join(root, 'sync'),
@@ -106,7 +111,7 @@ export function isStateDir(root: string): boolean {
 /** Everything of ours in a state directory: what may be deleted with it. */
 export function contentsOf(root: string): readonly string[] {
   const { lockFile, agentLockFile, apiserver, logFile, nodeIdFile, ...rest } = stateDirOf(root);
-  const { pools, nfs, s3, snapshots, snapshotsData, fills, engineCache, openclaw, sync } = rest;
+  const { pools, nfs, s3, snapshots, snapshotsData, fills, reverts, revertsBegun, engineCache, openclaw, sync } = rest;
   const files = [
     lockFile,
     agentLockFile,
@@ -116,7 +121,8 @@ export function contentsOf(root: string): readonly string[] {
     instanceFile(root),
     newInstanceFile(root),
   ];
-  const directories = [apiserver, pools, nfs, s3, snapshots, snapshotsData, fills, engineCache, openclaw, sync];
+  const records = [snapshots, snapshotsData, fills, reverts, revertsBegun];
+  const directories = [apiserver, pools, nfs, s3, ...records, engineCache, openclaw, sync];
   return [...files, nodeIdFile, `${nodeIdFile}.new`, ...directories];
 }
 
