@@ -143,6 +143,14 @@ const RESTORE_E2E: readonly string[] = [
 /** What heals by itself, in containers too: these files need an S3 server and an OCI runtime beside the control plane. */
 const HEALING: readonly string[] = ['e2e/containers*.test.ts', 'e2e/faults-random*.test.ts'];
 
+/** Whether pages are what their generators make of the sources: seconds, and wanted before each commit. */
+const GENERATED: readonly string[] = [
+  'test/api/api-docs.test.ts',
+  'test/api/troubleshooting.test.ts',
+  'test/cli/cli-docs.test.ts',
+  'test/scripts/mutants.test.ts',
+];
+
 /** Tests of the S3 driver, which need its server and its engine. */
 const S3_SPECS = 'test/drivers/s3/**/*.test.ts';
 /** Tests of the engine of backups, in the three versions that are to work. */
@@ -158,10 +166,18 @@ export const SUITES: readonly Suite[] = [
   check('shell', 'bash', 'scripts/lint-shell.sh'),
   {
     type: 'mocha',
+    kind: 'lint',
+    name: 'generated',
+    specs: GENERATED,
+    namespaces: false,
+    deadlineSeconds: 120,
+  },
+  {
+    type: 'mocha',
     kind: 'unit',
     name: 'unit',
     specs: ['test/**/*.test.ts'],
-    exclude: ['test/contract/**', 'test/stress/**', 'test/support/fixtures/**', DRIVER_SPECS],
+    exclude: ['test/contract/**', 'test/stress/**', 'test/support/fixtures/**', DRIVER_SPECS, ...GENERATED],
     namespaces: true,
     deadlineSeconds: 900,
     fullDeadlineSeconds: 1800,

@@ -41,8 +41,8 @@ export const BACKUPS = {
       'Let the writers rest, use an emptyDir on a pool that can clone (a moment of it is read), or say `onPartial: Allow`.',
   },
   DestinationInVolume: {
-    affected: 'The volume is not backed up: the backup would contain itself.',
-    action: 'Choose a destination outside of the volume.',
+    affected: 'The volume is not backed up, because the backup would contain itself, and nothing is restored into it.',
+    action: 'Choose a destination outside of the volume, by whatever mount.',
   },
   BackupFoundPartly: {
     affected: 'The backup can be restored, without what it was allowed to lack.',
