@@ -501,7 +501,9 @@ export class Machine {
         await run('losetup', ['--detach', `/dev/${loop.split(' ')[0]}`]).catch(() => '');
       }
     }
-    const immutable = await run('rm', ['-rf', '--one-file-system', '--', this.directory]).then(
+    // Some machines held hundreds of thousands of files.
+    const removal = { deadline: 300_000 };
+    const immutable = await run('rm', ['-rf', '--one-file-system', '--', this.directory], removal).then(
       () => undefined,
       (error: unknown) => String(error),
     );
