@@ -336,6 +336,8 @@ export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH`;
     } finally {
       await second.end();
       await link.end();
+      // Nothing of the tests to come is to be placed on it.
+      await machine.delete(STORAGE_NODES, 'second').catch(() => undefined);
     }
   });
 
