@@ -4,7 +4,6 @@
  */
 import { globSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { cacheRoot } from './tools/cache.ts';
 import type { ToolName } from './tools/catalogue.ts';
 
 export type Kind = 'lint' | 'unit' | 'contract' | 'e2e';
@@ -236,8 +235,6 @@ export const SUITES: readonly Suite[] = [
     deadlineSeconds: 900,
     fullDeadlineSeconds: 1800,
     tools: ['restic-0.14', 'restic-0.18', 'restic-0.19', 'versitygw'],
-    // Each call to the engine starts a helper of its own, from its sources: most of the time would go into reading them.
-    env: { NODE_COMPILE_CACHE: join(cacheRoot(), 'compiled') },
   },
   {
     type: 'mocha',

@@ -176,9 +176,9 @@ export function inOwnNamespaces(options: readonly string[], hidden: string, scri
   return ['unshare', '--mount', '--propagation', 'private', ...options, 'sh', '-ec', `${hide}\n${script}`, 'node'];
 }
 
-/** Settings of the person who runs the tests must not reach what is tested. */
+/** Settings of the person who runs the tests, and of the runner, must not reach what is tested. */
 function cleanEnvironment(): Readonly<Record<string, undefined>> {
   const keep = ['CLAWSTORE_DEV', 'CLAWSTORE_DEBUG'];
   const names = Object.keys(process.env).filter((name) => name.startsWith('CLAWSTORE_') && !keep.includes(name));
-  return Object.fromEntries([...names, 'KUBECONFIG'].map((name) => [name, undefined]));
+  return Object.fromEntries([...names, 'KUBECONFIG', 'NODE_COMPILE_CACHE'].map((name) => [name, undefined]));
 }
