@@ -69,9 +69,10 @@ function report(outcomes: readonly Outcome[]): void {
   const failures = outcomes.flatMap(({ suite, failures: list }) => list.map((failure) => ({ suite, ...failure })));
   const skips = outcomes.flatMap(({ suite, skips: list }) => list.map((skip) => ({ suite, ...skip })));
   console.log('\n== summary');
-  for (const { suite, passed, failures: bad, skips: left, seconds } of outcomes) {
+  for (const { suite, passed, failures: bad, skips: left, seconds, cpuSeconds } of outcomes) {
     const sums = `${passed} passed, ${bad.length} failed, ${left.length} skipped`;
-    console.log(`${bad.length === 0 ? 'ok  ' : 'FAIL'} ${suite.padEnd(24)} ${sums.padEnd(36)} ${seconds.toFixed(1)} s`);
+    const times = `${seconds.toFixed(1)} s${cpuSeconds === undefined ? '' : `, ${cpuSeconds.toFixed(0)} of CPU`}`;
+    console.log(`${bad.length === 0 ? 'ok  ' : 'FAIL'} ${suite.padEnd(24)} ${sums.padEnd(36)} ${times}`);
   }
   for (const { suite, title, reason } of skips) console.log(`skipped: ${suite} | ${title} | ${reason}`);
   for (const { suite, title, error } of failures) {

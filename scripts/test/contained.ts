@@ -14,6 +14,8 @@ import { appendLine } from './results.ts';
 /** Releases that follow an exit (loop devices, killed children) may take a moment; what stays longer is a leak. */
 const SETTLE_MS = 5_000;
 const POLL_MS = 50;
+/** USER_HZ: the same on every Linux that we run on. */
+const TICKS_PER_SECOND = 100;
 
 const [results = '', command = '', ...args] = process.argv.slice(2);
 const runID = process.env['CLAWSTORE_RUN_ID'] ?? '';
@@ -40,6 +42,19 @@ function processes(): readonly string[] {
       return []; // ended meanwhile
     }
   });
+}
+
+/** What this process, the namespaces' init and all that they have reaped took, as proc_pid_stat(5) has it: fields 14 to 17. */
+function cpuSeconds(): number {
+  const ticks = ['self', '1'].flatMap((pid) => {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 15)
+      .map(Number);
+  });
+  return ticks.reduce((sum, count) => sum + count, 0) / TICKS_PER_SECOND;
 }
 
 function files(folder: string): readonly string[] {
@@ -85,5 +100,5 @@ const clean = [
   ),
   await look('leaves no file behind', () => files(runDir)),
 ];
-appendLine(results, { type: 'end', part: 'leaks' });
+appendLine(results, { type: 'end', part: 'leaks', cpuSeconds: cpuSeconds() });
 process.exit(code !== 0 ? code : clean.every(Boolean) ? 0 : 1);

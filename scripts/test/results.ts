@@ -5,8 +5,8 @@ export type Line =
   | { readonly type: 'pass'; readonly title: string; readonly ms: number }
   | { readonly type: 'fail'; readonly title: string; readonly error: string }
   | { readonly type: 'skip'; readonly title: string; readonly reason: string | null }
-  /** A part of the suite came to its own end. */
-  | { readonly type: 'end'; readonly part: Part };
+  /** A part of the suite came to its own end; with what the suite has computed by then, where that is known. */
+  | { readonly type: 'end'; readonly part: Part; readonly cpuSeconds?: number };
 
 /** What must come to an end for a suite to be complete: its tests, and the look for leaks after them. */
 export type Part = 'tests' | 'leaks';
@@ -27,6 +27,8 @@ export interface Outcome {
   readonly failures: readonly Failure[];
   readonly skips: readonly Skip[];
   readonly seconds: number;
+  /** What it has computed; undefined where nobody has counted. */
+  readonly cpuSeconds?: number | undefined;
 }
 
 /** How the suite's process ended. */
@@ -63,12 +65,15 @@ export function summarize(suite: string, lines: readonly Line[], exit: Exit, par
   const failures: Failure[] = [];
   const skips: Skip[] = [];
   let passed = 0;
+  let cpuSeconds: number | undefined;
   const ended = new Set<Part>();
   for (const line of lines) {
     if (line.type === 'pass') passed += 1;
     else if (line.type === 'fail') failures.push({ title: line.title, error: line.error });
-    else if (line.type === 'end') ended.add(line.part);
-    else if (line.reason === null) failures.push({ title: line.title, error: 'skipped without a reason' });
+    else if (line.type === 'end') {
+      ended.add(line.part);
+      cpuSeconds ??= line.cpuSeconds;
+    } else if (line.reason === null) failures.push({ title: line.title, error: 'skipped without a reason' });
     else skips.push({ title: line.title, reason: line.reason });
   }
   const how = exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
@@ -82,5 +87,5 @@ export function summarize(suite: string, lines: readonly Line[], exit: Exit, par
   } else if (passed + failures.length + skips.length === 0) {
     failures.push({ title: '(suite)', error: 'ran no test' });
   }
-  return { suite, passed, failures, skips, seconds: exit.seconds };
+  return { suite, passed, failures, skips, seconds: exit.seconds, cpuSeconds };
 }

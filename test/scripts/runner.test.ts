@@ -190,9 +190,10 @@ describe('the test runner', function () {
   describe('namespaces', () => {
     const contained = { namespaces: true };
 
-    it('adds four counted looks for leaks to a clean suite', () => {
+    it('adds four counted looks for leaks to a clean suite, and says what it has computed', () => {
       const { lastLine, output } = run("it('one', () => {});", contained);
       expect(lastLine, output).to.equal('5 passed, 0 failed, 0 skipped');
+      expect(output).to.match(/^ok {3}probe .* s, \d+ of CPU$/m);
     });
 
     it('names a mount, a loop device, a file and a process that were left, and sweeps them', () => {
