@@ -10,6 +10,7 @@ import type { BackupSchedule } from '../../src/api/schedule.ts';
 import { ExitCode } from '../../src/cli/exit-code.ts';
 import { CommandServer, type Place } from '../commands/command-server.ts';
 import { condition } from '../controllers/support/objects.ts';
+import { bareEnvironment } from './bare-environment.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const TIME = '2026-01-01T02:00:00Z';
@@ -36,7 +37,7 @@ describe('clawstore backup and clawstore schedule', function () {
   function spawned(...args: readonly string[]) {
     const settings = { CLAWSTORE_KUBECONFIG: server.kubeconfig(), CLAWSTORE_INVOKE_NAMESPACE: place.namespace };
     return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
-      env: { PATH: process.env['PATH'], CLAWSTORE_COMPLETION_SECONDS: '30', ...settings },
+      env: bareEnvironment({ CLAWSTORE_COMPLETION_SECONDS: '30', ...settings }),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
   }

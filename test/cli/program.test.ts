@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { ExitCode } from '../../src/cli/exit-code.ts';
 import { SETTING_FLAGS } from '../../src/cli/settings.ts';
+import { bareEnvironment } from './bare-environment.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 
@@ -16,7 +17,7 @@ describe('the command line', function () {
   const clawstore = (...args: readonly string[]) => {
     const result = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
       encoding: 'utf8',
-      env: { PATH: process.env['PATH'], CLAWSTORE_STATE_DIR: join(folder, 'state') },
+      env: bareEnvironment({ CLAWSTORE_STATE_DIR: join(folder, 'state') }),
     });
     return { code: result.status, stdout: result.stdout, stderr: result.stderr };
   };

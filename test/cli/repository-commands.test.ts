@@ -12,6 +12,7 @@ import { BACKUP_REPOSITORIES, SECRETS } from '../../src/api/meta.ts';
 import { ExitCode } from '../../src/cli/exit-code.ts';
 import { CommandServer, type Place } from '../commands/command-server.ts';
 import { condition } from '../controllers/support/objects.ts';
+import { bareEnvironment } from './bare-environment.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const URL = 's3://backups/daily/team?endpoint=https://s3.example.com';
@@ -41,7 +42,7 @@ describe('clawstore repository', function () {
   async function clawstore(...args: readonly string[]) {
     const settings = ['--kubeconfig', server.kubeconfig(), '--invoke-namespace', place.namespace];
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args, ...settings], {
-      env: { PATH: process.env['PATH'] },
+      env: bareEnvironment(),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let [stdout, stderr] = ['', ''];

@@ -9,6 +9,7 @@ import { completionScript, SHELLS } from '../../../src/cli/completion/scripts.ts
 import { CLAWSTORE } from '../../support/harness/clawstore.ts';
 import { run } from '../../support/harness/exec.ts';
 import { Terminal } from '../../support/harness/terminal.ts';
+import { bareEnvironment } from '../bare-environment.ts';
 
 /** What is typed before TAB, and what stands there afterwards. */
 const TYPED: readonly (readonly [typed: string, completed: string])[] = [
@@ -22,7 +23,7 @@ const PROMPT = 'your turn: ';
 describe('completion in', function () {
   this.timeout(120_000);
   let folder: string;
-  let env: Readonly<Record<string, string>>;
+  let env: NodeJS.ProcessEnv;
   let terminal: Terminal | undefined;
 
   before(() => {
@@ -34,7 +35,8 @@ describe('completion in', function () {
     for (const shell of SHELLS) writeFileSync(join(folder, `clawstore.${shell}`), completionScript(shell));
     const path = [bin, dirname(process.execPath), process.env['PATH']].join(':');
     // Nothing of this machine's own instance, if it has one; and the sources, whatever was built.
-    env = { PATH: path, HOME: folder, CLAWSTORE_STATE_DIR: join(folder, 'state'), CLAWSTORE_DEV: '1' };
+    const own = { HOME: folder, CLAWSTORE_STATE_DIR: join(folder, 'state'), CLAWSTORE_DEV: '1' };
+    env = bareEnvironment({ ...own, PATH: path });
   });
   afterEach(async () => {
     await terminal?.kill();
