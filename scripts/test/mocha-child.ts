@@ -4,7 +4,7 @@
  *   node scripts/test/mocha-child.ts RESULTS TITLE-PATTERN-OR-EMPTY FILE…
  */
 import { resolve } from 'node:path';
-import Mocha, { type MochaOptions, type Runner, type Test } from 'mocha';
+import Mocha, { type Hook, type MochaOptions, type Runner, type Test } from 'mocha';
 import { skipReason } from '../../test/support/skip.ts';
 import { appendLine } from './results.ts';
 
@@ -31,6 +31,29 @@ class Recorder extends Mocha.reporters.Spec {
   }
 }
 
+/**
+ * A hook outside of every block runs for the tests of all files, and nobody sees what that costs. What is meant that way
+ * (the harness ends what tests share) says so by having a name.
+ */
+function refuseHooksForAll(): void {
+  const { EVENT_FILE_PRE_REQUIRE, ...events } = Mocha.Suite.constants;
+  let loading = '';
+  mocha.suite.on(EVENT_FILE_PRE_REQUIRE, (_context: unknown, file: string) => {
+    loading = file;
+  });
+  const added = [
+    events.EVENT_SUITE_ADD_HOOK_BEFORE_ALL,
+    events.EVENT_SUITE_ADD_HOOK_AFTER_ALL,
+    events.EVENT_SUITE_ADD_HOOK_BEFORE_EACH,
+    events.EVENT_SUITE_ADD_HOOK_AFTER_EACH,
+  ];
+  for (const event of added) {
+    mocha.suite.on(event, ({ title }: Hook) => {
+      if (title.endsWith(' hook')) throw new Error(`${loading}: the ${title} stands outside of every describe`);
+    });
+  }
+}
+
 function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
@@ -43,6 +66,7 @@ const mocha = new Mocha({
   reporter: Recorder,
   ...(pattern === '' ? {} : { grep: new RegExp(pattern) }),
 });
+refuseHooksForAll();
 for (const file of files) mocha.addFile(resolve(file));
 await mocha.loadFilesAsync();
 const failures = await new Promise<number>((done) => {

@@ -13,14 +13,20 @@ import type { KubeClient } from '../../src/kube/client.ts';
 import type { MountTable } from '../../src/node/layer.ts';
 
 let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'clawstore-up-'));
-});
-afterEach(() => rmSync(folder, { recursive: true }));
+
+/** Each test of the block has a directory of its own. */
+function withFolder(): void {
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'clawstore-up-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+}
 
 const INSTANCE = { nodeName: 'n', mountRoot: '/run/clawstore/mounts', hostPathAllow: [], kubeconfig: '/k' };
 
 describe('the state directory', () => {
+  withFolder();
+
   it('is for its owner alone', () => {
     const { root } = makeStateDir(join(folder, 'a/state'));
     expect(statSync(root).mode & 0o777).to.equal(0o700);
@@ -49,6 +55,8 @@ describe('the state directory', () => {
 });
 
 describe('another mount root', () => {
+  withFolder();
+
   const table = (mounted: readonly string[]): MountTable =>
     ({ below: (path: string) => mounted.filter((target) => target.startsWith(path)) }) as unknown as MountTable;
 
@@ -66,6 +74,8 @@ describe('another mount root', () => {
 });
 
 describe('what is applied', () => {
+  withFolder();
+
   const write = (name: string, text: string): void => writeFileSync(join(folder, name), text);
 
   it('is every document of the directory, what others need first', async () => {

@@ -89,6 +89,14 @@ describe('the test runner', function () {
     expect(status).to.equal(1);
   });
 
+  it('refuses a hook that would run for the tests of all files', () => {
+    const { lastLine, output } = run("before(() => {}); describe('a', () => { it('one', () => {}); });");
+    expect(lastLine, output).to.equal('0 passed, 1 failed, 0 skipped');
+    expect(output).to.match(/probe\.test\.ts: the "before all" hook stands outside of every describe/);
+    const named = run("before('for all', () => {}); it('one', () => {});");
+    expect(named.lastLine, named.output).to.equal('1 passed, 0 failed, 0 skipped');
+  });
+
   it('counts a suite without any test or file as failed', () => {
     expect(run("describe('empty', () => {});").lastLine).to.equal('0 passed, 1 failed, 0 skipped');
     const nothing = run("it('one', () => {});", { specs: ['elsewhere/*.test.ts'] });

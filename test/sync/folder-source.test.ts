@@ -12,10 +12,6 @@ import { waitFor } from '../support/harness/wait.ts';
 
 const never = new AbortController().signal;
 let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'clawstore-folder-'));
-});
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const write = (path: string, text = 'a: 1\n'): void => {
   mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -32,6 +28,11 @@ const failure = (work: Promise<unknown>): Promise<unknown> =>
   );
 
 describe('a folder of manifests', () => {
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'clawstore-folder-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
   it('is read with everything below it, but for what is hidden or no manifest', async () => {
     for (const path of ['a.yaml', 'b/c.yml', 'b/d/e.json', 'notes.md', '.git/config.yaml', '.hidden.yaml']) write(path);
     expect(await seen()).to.deep.equal({ 'a.yaml': 'text', 'b/c.yml': 'text', 'b/d/e.json': 'text' });

@@ -27,16 +27,6 @@ const never = new AbortController().signal;
 let folder: string;
 let repository: string;
 let commands: RunCommand[];
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'clawstore-git-'));
-  repository = join(folder, 'origin');
-  commands = [];
-  mkdirSync(repository);
-  git('init', '--quiet', '--initial-branch=main');
-  git('config', 'user.email', 'test@clawstore.example');
-  git('config', 'user.name', 'test');
-});
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function git(...args: readonly string[]): string {
   return execFileSync('git', ['-C', repository, ...args], {
@@ -81,6 +71,17 @@ const failure = async (work: Promise<unknown>): Promise<SourceError> => {
 
 describe('a Git repository', function () {
   this.timeout(60_000);
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'clawstore-git-'));
+    repository = join(folder, 'origin');
+    commands = [];
+    mkdirSync(repository);
+    git('init', '--quiet', '--initial-branch=main');
+    git('config', 'user.email', 'test@clawstore.example');
+    git('config', 'user.name', 'test');
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   it('is read at its branch and folder, with the commit as revision, and again when that changes', async () => {
     write('nodes/gpu-7/a.yaml', 'a: 1\n');

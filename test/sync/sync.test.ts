@@ -42,21 +42,6 @@ interface Running {
   stop(): Promise<void>;
 }
 
-before(async () => {
-  server = await CommandServer.start();
-  ({ client } = server);
-});
-after(() => server?.end());
-beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'clawstore-sync-'));
-  ns = (await server.place()).namespace;
-});
-afterEach(async () => {
-  await running?.stop();
-  running = undefined;
-  rmSync(folder, { recursive: true, force: true });
-});
-
 /** @param intervalMs long: what happens sooner was told by the folder. */
 function start(options: Partial<SyncOptions> = {}): Running {
   const stop = new AbortController();
@@ -131,6 +116,21 @@ async function metric(name: string): Promise<number | undefined> {
 
 describe('the sync of a folder', function () {
   this.timeout(60_000);
+
+  before(async () => {
+    server = await CommandServer.start();
+    ({ client } = server);
+  });
+  after(() => server?.end());
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'clawstore-sync-'));
+    ns = (await server.place()).namespace;
+  });
+  afterEach(async () => {
+    await running?.stop();
+    running = undefined;
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   it('applies what is there, what is added and what is changed, and says from where', async () => {
     write('a.yaml', volume('one'));
