@@ -1,7 +1,7 @@
 /**
  * Runs suites in lanes: those that need the machine one after the other, and beside them, two at a time, those that mostly
- * wait. The first lane prints as it goes; what the others printed follows in one piece when a suite of theirs has ended and
- * the first lane is between two suites.
+ * wait; when the first lane has no more of its own, it takes of the others. The first lane prints as it goes; what the
+ * others printed follows in one piece when a suite of theirs has ended and the first lane is between two suites.
  */
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,6 +23,7 @@ export async function runInLanes(
 ): Promise<readonly Outcome[]> {
   const outcomes = new Map<Suite, Outcome>();
   const ended: string[] = [];
+  let isFrontDone = false;
   const printEnded = (): void => {
     for (const text of ended.splice(0)) process.stdout.write(text);
   };
@@ -31,8 +32,10 @@ export async function runInLanes(
   const [front, beside] = inFront.length === 0 ? [suites, []] : [inFront, suites.filter((it) => it.beside === true)];
   const directory = mkdtempSync(join(tmpdir(), 'clawstore-lanes-'));
   try {
-    const waiting = beside.values();
-    await Promise.all([...Array.from({ length: BESIDE_LANES }, () => besideLane(waiting)), frontLane()]);
+    // Those that may take longest begin first: a long one at the end would run alone.
+    const waiting = beside.toSorted((a, b) => b.deadlineSeconds - a.deadlineSeconds).values();
+    const lanes = Array.from({ length: BESIDE_LANES }, () => besideLane(waiting));
+    await Promise.all([...lanes, frontLane().then(() => besideLane(waiting))]);
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -46,6 +49,7 @@ export async function runInLanes(
       console.log(`\n== ${suite.name}`);
       outcomes.set(suite, await run(suite, undefined));
     }
+    isFrontDone = true;
     printEnded();
   }
 
@@ -63,6 +67,7 @@ export async function runInLanes(
         closeSync(output);
       }
       ended.push(`\n== ${suite.name}\n${readFileSync(file, 'utf8')}`);
+      if (isFrontDone) printEnded();
     }
   }
 }

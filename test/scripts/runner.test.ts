@@ -121,32 +121,51 @@ describe('the test runner', function () {
     expect(existsSync(marker)).to.equal(false);
   });
 
+  /** A spec that ends when all the others have begun. */
+  const meets = (own: string, ...others: readonly string[]): string => `
+    import { existsSync, writeFileSync } from 'node:fs';
+    import { it } from 'mocha';
+    it('meets the others', async function () {
+      this.timeout(15000);
+      console.log('here is ${own}');
+      writeFileSync(${JSON.stringify(root)} + '/${own}', '');
+      for (const other of ${JSON.stringify(others)}) {
+        while (!existsSync(${JSON.stringify(root)} + '/' + other)) await new Promise((go) => setTimeout(go, 20));
+        console.log('${own} has met ' + other);
+      }
+    });`;
+  /** Runs suites of one spec each. */
+  function runAll(...suites: readonly { readonly name: string; readonly spec: string; readonly beside?: true }[]): Run {
+    const listed = suites.map(({ name, spec, ...more }) => {
+      writeFileSync(join(root, `test/${name}.test.ts`), spec);
+      const common = { type: 'mocha', kind: 'unit', namespaces: false, deadlineSeconds: 20 };
+      return { ...common, ...more, name, specs: [`test/${name}.test.ts`] };
+    });
+    writeFileSync(join(root, 'suites.ts'), `export const SUITES = ${JSON.stringify(listed)};`);
+    return start();
+  }
+
   it('runs suites that mostly wait beside the others, and prints each in one piece', () => {
-    const meet = (own: string, other: string): string => `
-      import { existsSync, writeFileSync } from 'node:fs';
-      import { it } from 'mocha';
-      it('meets the other', async function () {
-        this.timeout(15000);
-        console.log('here is ${own}');
-        writeFileSync(${JSON.stringify(root)} + '/${own}', '');
-        while (!existsSync(${JSON.stringify(root)} + '/${other}')) await new Promise((go) => setTimeout(go, 20));
-        console.log('${own} has met ${other}');
-      });`;
-    writeFileSync(join(root, 'test/a.test.ts'), meet('a', 'b'));
-    writeFileSync(join(root, 'test/b.test.ts'), meet('b', 'a'));
-    const suite = { type: 'mocha', kind: 'unit', namespaces: false, deadlineSeconds: 20 };
-    const suites = [
-      { ...suite, name: 'slow', specs: ['test/b.test.ts'], beside: true },
-      { ...suite, name: 'front', specs: ['test/a.test.ts'] },
-    ];
-    writeFileSync(join(root, 'suites.ts'), `export const SUITES = ${JSON.stringify(suites)};`);
-    const { lastLine, output } = start();
+    const { lastLine, output } = runAll(
+      { name: 'slow', spec: meets('b', 'a'), beside: true },
+      { name: 'front', spec: meets('a', 'b') },
+    );
     expect(lastLine, output).to.equal('2 passed, 0 failed, 0 skipped');
     expect(output).to.match(
       /== slow: started beside the others[^]*== front[^]*a has met b[^]*== slow\n[^]*b has met a/,
     );
     expect(output.slice(output.indexOf('== front'), output.indexOf('== slow\n'))).to.not.include('here is b');
     expect(output).to.match(/== summary\nok {3}slow .*\nok {3}front /);
+  });
+
+  it('runs three of those that mostly wait when there is nothing else to do', () => {
+    const { lastLine, output } = runAll(
+      { name: 'front', spec: "import { it } from 'mocha'; it('is quick', () => {});" },
+      { name: 'one', spec: meets('a', 'b', 'c'), beside: true },
+      { name: 'two', spec: meets('b', 'a', 'c'), beside: true },
+      { name: 'three', spec: meets('c', 'a', 'b'), beside: true },
+    );
+    expect(lastLine, output).to.equal('4 passed, 0 failed, 0 skipped');
   });
 
   describe('skips', () => {
