@@ -5,10 +5,17 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import type { Backup, BackupConditionType, VolumeBackup } from '../src/api/backup.ts';
+import type { Backup, BackupConditionType, BackupSpec, VolumeBackup } from '../src/api/backup.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import { BACKUPS, VOLUME_BACKUPS, VOLUME_MOUNTS } from '../src/api/meta.ts';
-import { BareRepository, backup, deleteBackups, ended, useRestic } from '../test/support/harness/backups.ts';
+import {
+  BareRepository,
+  backup,
+  deleteBackups,
+  ended,
+  makeRepository,
+  useRestic,
+} from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
@@ -17,13 +24,13 @@ describe('backups that are stopped', function () {
   this.timeout(240_000);
   let machine: Machine;
   let ns: string;
-  let destination: string;
+  let repository: Pick<BackupSpec, 'repositoryRef'>;
 
   before(async () => {
     useRestic();
     machine = await Machine.start({ separate: true });
     ns = await machine.namespace('backups-stopped');
-    destination = machine.hostDirectory('kept');
+    repository = await makeRepository(machine, ns);
     await machine.create(volume(ns, 'data', { emptyDir: {}, capacity: '64Mi' }));
     await machine.create(mount(ns, 'data', 'data'));
     await machine.waitReady(VOLUME_MOUNTS, keyOf('data'));
@@ -46,7 +53,7 @@ describe('backups that are stopped', function () {
   };
   /** One that uploads so slowly that it can be met. */
   const begin = async (name: string, bandwidth: string, spec: Partial<Backup['spec']> = {}): Promise<void> => {
-    await machine.create(backup(ns, name, { destination, limits: { bandwidth }, ...spec }));
+    await machine.create(backup(ns, name, { ...repository, limits: { bandwidth }, ...spec }));
     await machine.waitFor<Backup>(
       BACKUPS,
       keyOf(name),
@@ -81,9 +88,9 @@ describe('backups that are stopped', function () {
     const made = await ended(machine, keyOf('cancelled'));
     expect([said(made, 'Ready'), said(made, 'Stalled')]).to.deep.equal(['False Cancelled', 'True Cancelled']);
     expect(engines()).to.equal('');
-    const repository = await bare('cancelled');
-    expect(repository.restic('list', 'locks').trim()).to.equal('');
-    expect(repository.snapshots()).to.deep.equal([]);
+    const kept = await bare('cancelled');
+    expect(kept.restic('list', 'locks').trim()).to.equal('');
+    expect(kept.snapshots()).to.deep.equal([]);
     await nothingIsLeft('cancelled');
   });
 
@@ -101,8 +108,8 @@ describe('backups that are stopped', function () {
     await machine.startNode();
     const made = await ended(machine, keyOf('killed'), 150_000);
     expect(said(made, 'Ready'), JSON.stringify(made.status)).to.equal('True BackedUp');
-    const repository = await bare('killed');
-    const restored = repository.restoreVolume(made.status?.backupID ?? '', 'data');
+    const kept = await bare('killed');
+    const restored = kept.restoreVolume(made.status?.backupID ?? '', 'data');
     const digests = (directory: string) =>
       Array.from({ length: 8 }, (_, index) =>
         createHash('sha256')

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
+import type { BackupSpec } from '../src/api/backup.ts';
 import type { BackupRepository } from '../src/api/backup-repository.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import type { Secret } from '../src/api/core.ts';
@@ -24,7 +25,7 @@ import { isFinished } from '../src/api/restore.ts';
 import type { Volume } from '../src/api/volume.ts';
 import type { VolumeRestore } from '../src/api/volume-restore.ts';
 import { filesOf, makeHostileTree } from '../test/contract/hostile-tree.ts';
-import { backup, ended, useRestic } from '../test/support/harness/backups.ts';
+import { backup, ended, makeRepository, useRestic } from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, snapshotSchedule, volume } from '../test/support/harness/manifests.ts';
 
@@ -32,13 +33,13 @@ describe('restores from backups', function () {
   this.timeout(180_000);
   let machine: Machine;
   let ns: string;
-  let destination: string;
+  let repository: Pick<BackupSpec, 'repositoryRef'>;
 
   before(async () => {
     useRestic();
     machine = await Machine.start({ separate: true });
     ns = await machine.namespace('restores');
-    destination = machine.hostDirectory('kept');
+    repository = await makeRepository(machine, ns);
   });
 
   after(async () => {
@@ -66,7 +67,7 @@ describe('restores from backups', function () {
 
   async function keep(name: string, volumes: readonly string[]): Promise<string> {
     const volumeRefs = volumes.map((one) => ({ name: one }));
-    await machine.create(backup(ns, name, { destination, volumeRefs }));
+    await machine.create(backup(ns, name, { ...repository, volumeRefs }));
     const made = await ended(machine, keyOf(name));
     expect(findCondition(made.status?.conditions, 'Ready')?.status, JSON.stringify(made.status)).to.equal('True');
     return made.status?.backupID ?? '';
@@ -268,7 +269,7 @@ describe('restores from backups', function () {
   it('bring objects back with their volumes, and what uses these last', async () => {
     await machine.create(volume(ns, 'whole', { emptyDir: {}, capacity: '64Mi' }));
     writeFileSync(join(await attach('whole'), 'file'), 'content');
-    await machine.create(backup(ns, 'full', { scope: 'Full', destination, volumeRefs: [{ name: 'whole' }] }));
+    await machine.create(backup(ns, 'full', { scope: 'Full', ...repository, volumeRefs: [{ name: 'whole' }] }));
     const made = await ended(machine, keyOf('full'));
     expect(findCondition(made.status?.conditions, 'Ready')?.status, JSON.stringify(made.status)).to.equal('True');
     await detach('whole');
@@ -285,7 +286,7 @@ describe('restores from backups', function () {
     await machine.create(volume(ns, 'adopted', { hostPath: { path } }));
     await machine.create(snapshotSchedule(ns, 'adopted', 'adopted'));
     await machine.waitReady(VOLUMES, keyOf('adopted'));
-    await machine.create(backup(ns, 'objects', { scope: 'Configs', destination }));
+    await machine.create(backup(ns, 'objects', { scope: 'Configs', ...repository }));
     const made = await ended(machine, keyOf('objects'));
     expect(findCondition(made.status?.conditions, 'Ready')?.status, JSON.stringify(made.status)).to.equal('True');
     await machine.delete(SNAPSHOT_SCHEDULES, keyOf('adopted'));
