@@ -1,8 +1,8 @@
 /** The part of `clawstore down` that waits: what was written to an s3 volume must reach the server first. */
 
 import { unsentFiles } from '../drivers/s3/cache-notes.ts';
-import { S3Driver } from '../drivers/s3/driver.ts';
 import { directoryOf, keptUids } from '../drivers/s3/engine.ts';
+import { Processes } from '../drivers/s3/processes.ts';
 import { stageMountOf } from '../drivers/stage.ts';
 import type { NodeLayer } from '../node/layer.ts';
 import { pause } from './pause.ts';
@@ -22,7 +22,7 @@ export async function giveBackS3(
   { dropUnsent, purge }: GiveBackOptions,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const driver = new S3Driver(node);
+  const processes = new Processes(node);
   const problems: string[] = [];
   for (const uid of keptUids(node)) {
     const where = directoryOf(node, uid);
@@ -34,14 +34,14 @@ export async function giveBackS3(
       else process.stderr.write(`clawstore: ${text}; they are kept and sent after the next start\n`);
       continue;
     }
-    const problem = await giveBack(driver, uid, dropUnsent, signal);
+    const problem = await giveBack(processes, uid, dropUnsent, signal);
     if (problem !== undefined) problems.push(problem);
   }
   return problems;
 }
 
 async function giveBack(
-  driver: S3Driver,
+  processes: Processes,
   uid: string,
   dropUnsent: boolean,
   signal: AbortSignal,
@@ -49,7 +49,7 @@ async function giveBack(
   let left = '';
   for (;;) {
     try {
-      const outcome = await driver.giveBack(uid, dropUnsent, noRestage, signal);
+      const outcome = await processes.giveBack(uid, dropUnsent, noRestart, signal);
       if (outcome.outcome === 'done') return undefined;
       if (outcome.outcome !== 'upload-pending') return `the s3 volume ${uid} is still in use`;
       const now = filesOf(outcome.files, outcome.bytes);
@@ -65,7 +65,7 @@ async function giveBack(
   }
 }
 
-function noRestage(): Promise<void> {
+function noRestart(): Promise<void> {
   throw new Error('the process that served it has ended, and only clawstore itself can start another');
 }
 

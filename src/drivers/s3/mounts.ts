@@ -1,0 +1,130 @@
+/** Mounts of a bucket at the targets of workloads: binds of what the process of the volume serves, and what becomes of them. */
+import { Reason } from '../../api/reasons.ts';
+import type { NodeLayer, UnmountOutcome as NodeUnmountOutcome, TargetPath } from '../../node/layer.ts';
+import type { MountEntry } from '../../node/mount-entry.ts';
+import { locationName } from '../../s3/location.ts';
+import { bindOrReplace } from '../bind-or-replace.ts';
+import {
+  DriverError,
+  type DriverMount,
+  type DriverVolume,
+  type MountObservation,
+  type UnmountOutcome,
+} from '../driver.ts';
+import { asDriver } from '../failure.ts';
+import { stageMountOf, stageTarget } from '../stage.ts';
+import { judgeTarget } from '../target-state.ts';
+import { FS_TYPE, sourceOf } from './engine.ts';
+import type { Processes } from './processes.ts';
+import { locationOf, requireMaterial } from './volume.ts';
+
+export class Mounts {
+  readonly #node: NodeLayer;
+  readonly #processes: Processes;
+
+  constructor(node: NodeLayer, processes: Processes) {
+    this.#node = node;
+    this.#processes = processes;
+  }
+
+  async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    requireMaterial(volume);
+    await this.#processes.start(volume.uid, locationOf(volume), signal);
+  }
+
+  unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome> {
+    return this.#processes.giveBack(volume.uid, volume.mayLoseData, () => this.stage(volume, signal), signal);
+  }
+
+  /** The stage mount of a volume whose process runs, started if need be. @throws DriverError `VolumeNotReady` */
+  async served(volume: DriverVolume, signal: AbortSignal): Promise<MountEntry> {
+    if (!(await this.#processes.isRunning(volume.uid, signal))) await this.stage(volume, signal);
+    const entry = this.#processes.mountOf(volume.uid);
+    if (entry !== undefined) return entry;
+    throw new DriverError(Reason.VolumeNotReady, `${locationName(locationOf(volume))} is not mounted on this node`);
+  }
+
+  async observe(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<MountObservation> {
+    const { uid } = volume;
+    const request = { target: targetOf(mount), own: stageTarget(this.#node, uid) };
+    const seen = await asDriver(Reason.MountFailed, () => this.#node.observeTarget(request, signal));
+    const judged = judgeTarget(seen, {
+      readOnly: mount.readOnly,
+      options: volume.mountOptions,
+      sourceName: locationName(locationOf(volume)),
+    });
+    const { state, entry } = judged;
+    if (state === 'absent' || state === 'overmounted' || entry?.source !== sourceOf(uid)) return judged;
+    // One that is served no more looks like any other: as dead as the stage, or of another filesystem than the new one.
+    const isServed = entry.device === stageMountOf(this.#node, uid)?.device;
+    if (state !== 'foreign' && isServed && (await this.#processes.isRunning(uid, signal))) {
+      return state === 'mounted' && mount.remounted === true ? this.#lookAround(uid, judged, signal) : judged;
+    }
+    const source = locationName(locationOf(volume));
+    return { ...judged, state: 'stale', source, message: 'the process that served the mount has ended' };
+  }
+
+  async publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void> {
+    const { device } = await this.served(volume, signal);
+    const request = {
+      source: stageTarget(this.#node, volume.uid),
+      device,
+      target: targetOf(mount),
+      readOnly: mount.readOnly,
+      options: volume.mountOptions,
+    };
+    await bindOrReplace({
+      bind: () => this.#node.bindOwn(request, signal),
+      observe: () => this.observe(volume, mount, signal),
+      unpublish: async () => {
+        const outcome = await this.#unbind(volume, mount, signal);
+        // A copy elsewhere of what is dead holds nothing back; it is reported once the new one is there.
+        return outcome.outcome === 'in-use-by-other-namespace' ? { outcome: 'done' } : outcome;
+      },
+    });
+  }
+
+  async unpublish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<UnmountOutcome> {
+    const outcome = await this.#unbind(volume, mount, signal);
+    // Another mount of the volume goes on writing: its own unmount will wait.
+    if (outcome.outcome !== 'done' || volume.mayLoseData || this.#processes.binds(volume.uid).length > 0)
+      return outcome;
+    return (await this.#processes.pending(volume.uid, signal)) ?? outcome;
+  }
+
+  async #unbind(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<NodeUnmountOutcome> {
+    const { state, entry, message } = await this.observe(volume, mount, signal);
+    if (state === 'foreign') throw new DriverError(Reason.MountTargetConflict, message);
+    if (state === 'overmounted') throw new DriverError(Reason.MountCovered, message);
+    const device = entry?.device ?? stageMountOf(this.#node, volume.uid)?.device;
+    const was = device === undefined ? {} : { was: { device, root: '/', options: volume.mountOptions } };
+    const request = {
+      target: targetOf(mount),
+      mountId: entry?.id,
+      scope: 'copies' as const,
+      // Of a dead process: who still holds it gets errors alone, and must not keep the new mount away.
+      force: state === 'stale',
+      ...was,
+    };
+    return await asDriver(Reason.UnmountFailed, () => this.#node.unmount(request, signal));
+  }
+
+  /** After a remount: whether a workload with a private copy of the older mount is left. */
+  async #lookAround(uid: string, judged: MountObservation, signal: AbortSignal): Promise<MountObservation> {
+    const request = {
+      target: stageTarget(this.#node, uid),
+      fsType: FS_TYPE,
+      source: sourceOf(uid),
+      device: judged.entry?.device ?? '',
+    };
+    const holders = await asDriver(Reason.MountFailed, () => this.#node.call('staleCopies', request, { signal }));
+    if (holders.length === 0) return judged;
+    const who = holders.map(({ pid, comm }) => `${comm} (pid ${pid})`).join(', ');
+    const message = `${who} still see the older mount, which answers nothing any more; start them again, and bind the parent of the target with rslave propagation.`;
+    return { ...judged, reason: Reason.StaleInWorkload, message };
+  }
+}
+
+function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
+  return { root: targetRoot, path: targetPath };
+}
