@@ -1,8 +1,8 @@
 /** What a look at a target means, for every driver that publishes by bind mount. Pure. */
 import { Reason } from '../api/reasons.ts';
-import type { TargetObservation } from '../node/layer.ts';
+import type { TargetObservation, TargetPath } from '../node/layer.ts';
 import { DELETED_SUFFIX, hasGivenUp, hidesRoot, type MountEntry } from '../node/mount-entry.ts';
-import type { MountObservation, MountState } from './driver.ts';
+import { DriverError, type DriverMount, type MountObservation, type MountState } from './driver.ts';
 
 /** What should be mounted at a target. */
 export interface WantedMount {
@@ -58,6 +58,17 @@ export function judgeTarget(seen: TargetObservation, wanted: WantedMount): Mount
   if (!wanted.readOnly && isReadOnly && seen.source?.readOnly !== true)
     return answer('wrong-options', 'the mount is read-only and should be writable');
   return answer('mounted', '');
+}
+
+/** Where a mount wants its volume. */
+export function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
+  return { root: targetRoot, path: targetPath };
+}
+
+/** @throws DriverError where an unmount would meet what is not ours: `MountTargetConflict`, `MountCovered`. */
+export function refuseOthers({ state, message }: MountObservation): void {
+  if (state === 'foreign') throw new DriverError(Reason.MountTargetConflict, message);
+  if (state === 'overmounted') throw new DriverError(Reason.MountCovered, message);
 }
 
 /** What is mounted there is of a filesystem that has given up: the wanted one, as far as it can still be asked. */

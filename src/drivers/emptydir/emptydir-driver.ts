@@ -2,7 +2,7 @@
  * emptyDir: space made for a volume and removed with it. How it is made depends on the medium (`image-medium.ts`,
  * `memory-medium.ts`); either way it is mounted once on this node, and each mount is a bind of a directory inside.
  */
-import type { BindOwn, NodeLayer, TargetPath } from '../../node/layer.ts';
+import type { BindOwn, NodeLayer } from '../../node/layer.ts';
 import { NodeError } from '../../node/node-error.ts';
 import { DEFAULT_POOL, type Pool, type Pools } from '../../node/pools/pools.ts';
 import type { ThinMount } from '../../node/pools/space-guard.ts';
@@ -29,7 +29,7 @@ import { asDriver } from '../failure.ts';
 import { Reverts } from '../reverts.ts';
 import { snapshotDirectory, snapshotRecords } from '../snapshot-record.ts';
 import { pathOf, stageMountOf } from '../stage.ts';
-import { judgeTarget, type WantedMount } from '../target-state.ts';
+import { judgeTarget, refuseOthers, targetOf, type WantedMount } from '../target-state.ts';
 import { lookInside, refuseMounted, syncTo } from '../writing.ts';
 import { ImageMedium } from './image-medium.ts';
 import { ImageReverts } from './image-reverts.ts';
@@ -159,9 +159,9 @@ export class EmptyDirDriver implements Driver {
     const target = targetOf(mount);
     return asDriver('UnmountFailed', async () => {
       const seen = await this.#node.observeTarget({ target, own: dataDirectory(this.#node, volume.uid) }, signal);
-      const { state, entry, message } = judgeTarget(seen, this.#wanted(volume, mount));
-      if (state === 'foreign') throw new DriverError('MountTargetConflict', message);
-      if (state === 'overmounted') throw new DriverError('MountCovered', message);
+      const observed = judgeTarget(seen, this.#wanted(volume, mount));
+      refuseOthers(observed);
+      const { entry } = observed;
       const was =
         seen.source === null
           ? {}
@@ -254,8 +254,4 @@ export class EmptyDirDriver implements Driver {
     const sourceName = this.#medium(volume).sourceName(volume);
     return { readOnly: mount.readOnly, options: volume.mountOptions, sourceName, ownFilesystem: true };
   }
-}
-
-function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
-  return { root: targetRoot, path: targetPath };
 }

@@ -24,7 +24,7 @@ import {
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
 import { openInPlace } from '../reading.ts';
-import { judgeTarget } from '../target-state.ts';
+import { judgeTarget, refuseOthers, targetOf } from '../target-state.ts';
 import { lookInside, syncTo } from '../writing.ts';
 import { type ContentNode, HostPathContent } from './content.ts';
 import type { ProjectRecord } from './project.ts';
@@ -206,9 +206,9 @@ async function unpublish(
   return await asDriver(Reason.UnmountFailed, async () => {
     const seen = await node.observeTarget({ target, user: formerPath(volume) }, signal);
     const wanted = { readOnly: mount.readOnly, options: volume.mountOptions, sourceName: hostPathOf(volume).path };
-    const { state, entry, message } = judgeTarget(seen, wanted);
-    if (state === 'foreign') throw new DriverError(Reason.MountTargetConflict, message);
-    if (state === 'overmounted') throw new DriverError(Reason.MountCovered, message);
+    const observed = judgeTarget(seen, wanted);
+    refuseOthers(observed);
+    const { entry } = observed;
     if (entry !== undefined && seen.source === null) refuseUnknown(node, entry, target, wanted.sourceName);
     const was =
       seen.source === null
@@ -232,8 +232,4 @@ function refuseUnknown(node: HostPathNode, entry: MountEntry, { root }: TargetPa
     : 'what is mounted cannot be told from a mount of somebody else';
   const message = `"${source}" is not there any more, and ${why}. Unmount ${entry.target} by hand to go on.`;
   throw new DriverError(Reason.MountTargetConflict, message);
-}
-
-function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
-  return { root: targetRoot, path: targetPath };
 }

@@ -32,7 +32,7 @@ import { asDriver } from '../failure.ts';
 import type { Reverts } from '../reverts.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
-import { judgeTarget, type WantedMount } from '../target-state.ts';
+import { judgeTarget, refuseOthers, targetOf, type WantedMount } from '../target-state.ts';
 import type { FillRecord } from '../trees/fill.ts';
 import { lookInside, refuseMounted, syncTo } from '../writing.ts';
 import { NfsContent, refuseHidden } from './content.ts';
@@ -221,9 +221,9 @@ export class NfsDriver implements Driver {
 
   async unpublish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<UnmountOutcome> {
     const target = targetOf(mount);
-    const { state, entry, message } = await this.observeMount(volume, mount, signal);
-    if (state === 'foreign') throw new DriverError(Reason.MountTargetConflict, message);
-    if (state === 'overmounted') throw new DriverError(Reason.MountCovered, message);
+    const observed = await this.observeMount(volume, mount, signal);
+    refuseOthers(observed);
+    const { entry } = observed;
     const stage = stageMountOf(this.#node, volume.uid);
     const of = entry ?? stage;
     const was =
@@ -506,10 +506,6 @@ function refuseUnusable(volume: DriverVolume): void {
   if (volume.capacityPolicy !== 'Enforce') return;
   const message = 'capacityPolicy is Enforce, and what is written to an NFS server cannot be limited from here';
   throw new DriverError(Reason.CapacityNotEnforceable, message, { terminal: true });
-}
-
-function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
-  return { root: targetRoot, path: targetPath };
 }
 
 function wantedOf(volume: DriverVolume, mount: DriverMount): WantedMount {

@@ -1,6 +1,6 @@
 /** Mounts of a bucket at the targets of workloads: binds of what the process of the volume serves, and what becomes of them. */
 import { Reason } from '../../api/reasons.ts';
-import type { NodeLayer, UnmountOutcome as NodeUnmountOutcome, TargetPath } from '../../node/layer.ts';
+import type { NodeLayer, UnmountOutcome as NodeUnmountOutcome } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import { locationName } from '../../s3/location.ts';
 import { bindOrReplace } from '../bind-or-replace.ts';
@@ -13,7 +13,7 @@ import {
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
 import { stageMountOf, stageTarget } from '../stage.ts';
-import { judgeTarget } from '../target-state.ts';
+import { judgeTarget, refuseOthers, targetOf } from '../target-state.ts';
 import { FS_TYPE, sourceOf } from './engine.ts';
 import type { Processes } from './processes.ts';
 import { locationOf, requireMaterial } from './volume.ts';
@@ -93,9 +93,9 @@ export class Mounts {
   }
 
   async #unbind(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<NodeUnmountOutcome> {
-    const { state, entry, message } = await this.observe(volume, mount, signal);
-    if (state === 'foreign') throw new DriverError(Reason.MountTargetConflict, message);
-    if (state === 'overmounted') throw new DriverError(Reason.MountCovered, message);
+    const observed = await this.observe(volume, mount, signal);
+    refuseOthers(observed);
+    const { entry } = observed;
     const device = entry?.device ?? stageMountOf(this.#node, volume.uid)?.device;
     const was = device === undefined ? {} : { was: { device, root: '/', options: volume.mountOptions } };
     const request = {
@@ -103,7 +103,7 @@ export class Mounts {
       mountId: entry?.id,
       scope: 'copies' as const,
       // Of a dead process: who still holds it gets errors alone, and must not keep the new mount away.
-      force: state === 'stale',
+      force: observed.state === 'stale',
       ...was,
     };
     return await asDriver(Reason.UnmountFailed, () => this.#node.unmount(request, signal));
@@ -123,8 +123,4 @@ export class Mounts {
     const message = `${who} still see the older mount, which answers nothing any more; start them again, and bind the parent of the target with rslave propagation.`;
     return { ...judged, reason: Reason.StaleInWorkload, message };
   }
-}
-
-function targetOf({ targetRoot, targetPath }: DriverMount): TargetPath {
-  return { root: targetRoot, path: targetPath };
 }
