@@ -8,9 +8,7 @@ import { dirname, join, relative } from 'node:path';
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath } from '../../node/layer.ts';
 import { isAtOrBelow } from '../../node/mount-entry.ts';
-import type { TreeSource } from '../../node/trees/operations.ts';
 import {
-  type DriverContent,
   DriverError,
   type DriverRestore,
   type DriverSnapshot,
@@ -21,16 +19,9 @@ import {
 import { asDriver, toDriverError } from '../failure.ts';
 import { Reverts } from '../reverts.ts';
 import { snapshotRecords } from '../snapshot-record.ts';
-import { type FillContent, type FillTarget, fillRecords, fillTree, forgetFill, isFilled } from '../trees/fill.ts';
-import { forgetRevert, type RevertTarget, revertTree } from '../trees/revert.ts';
-import {
-  HIDDEN,
-  type Reached,
-  refuseMissing,
-  TreeSnapshots,
-  type TreeStorage,
-  treeOfPath,
-} from '../trees/snapshots.ts';
+import { TreeContent } from '../trees/content.ts';
+import { fillRecords } from '../trees/fill.ts';
+import { HIDDEN, type Reached, type TreeSnapshots, type TreeStorage, treeOfPath } from '../trees/snapshots.ts';
 import { formerPath, hostPathOf, mayCreate, narrowestPrefix, userPath } from './volume.ts';
 
 /** Folder of the state directory. */
@@ -43,30 +34,31 @@ export type ContentNode = Pick<
 >;
 
 export class HostPathContent {
-  readonly snapshots: TreeSnapshots;
   readonly #node: ContentNode;
   readonly #reverts: Reverts;
+  readonly #trees: TreeContent;
 
   constructor(node: ContentNode) {
     this.#node = node;
     this.#reverts = new Reverts(node.stateDir);
-    this.snapshots = new TreeSnapshots(storageOf(node));
+    this.#trees = new TreeContent({
+      storage: storageOf(node),
+      fills: fillRecords(node.stateDir),
+      reverts: this.#reverts,
+      overlap: (one, other) => {
+        const [path, otherPath] = [hostPathOf(one).path, hostPathOf(other).path];
+        return isAtOrBelow(path, otherPath) || isAtOrBelow(otherPath, path);
+      },
+    });
+  }
+
+  get snapshots(): TreeSnapshots {
+    return this.#trees.snapshots;
   }
 
   async fill(volume: DriverVolume, call: LongCall): Promise<void> {
-    const { content } = volume;
-    if (content === undefined) throw new DriverError(Reason.InternalError, 'there is nothing to fill the volume with');
-    await asDriver(Reason.CloneFailed, async () => {
-      await this.#prepare(volume, call.signal);
-      const target = this.#targetOf(volume);
-      if (await isFilled(target, call.signal)) return;
-      await this.#read(
-        volume,
-        content,
-        (from) => fillTree(target, { ...from, mayCreate: mayCreate(volume) }, call),
-        call,
-      );
-    });
+    await asDriver(Reason.CloneFailed, () => this.#prepare(volume, call.signal));
+    await this.#trees.fill(volume, mayCreate(volume), call);
   }
 
   /** Whether a volume with a `content` has it, and what people should know of it. */
@@ -74,9 +66,8 @@ export class HostPathContent {
     volume: DriverVolume,
     signal: AbortSignal,
   ): Promise<{ readonly isFilled: boolean; readonly note: string | undefined }> {
-    const target = this.#targetOf(volume);
-    const isComplete = volume.content === undefined || (await isFilled(target, signal));
-    return { isFilled: isComplete, note: target.records.read(volume.uid)?.note ?? undefined };
+    const isComplete = volume.content === undefined || (await this.#trees.isFilled(volume, formerTree(volume), signal));
+    return { isFilled: isComplete, note: this.#trees.noteOf(volume) };
   }
 
   /**
@@ -84,13 +75,8 @@ export class HostPathContent {
    * safety snapshot.
    */
   async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
-    await asDriver(Reason.RevertFailed, async () => {
-      const target = this.#revertTargetOf(volume);
-      await this.#refuseShown(volume, target, call.signal);
-      const read = (work: (source: TreeSource) => Promise<void>) =>
-        this.snapshots.read(snapshot, volume.uid, work, call.signal);
-      await revertTree(target, { volume, snapshot, restore, read }, call);
-    });
+    await asDriver(Reason.RevertFailed, () => this.#refuseShown(volume, call.signal));
+    await this.#trees.revert(volume, snapshot, restore, call);
   }
 
   /** What a person should read of a volume that is going back. */
@@ -105,17 +91,15 @@ export class HostPathContent {
 
   /** Removes what never became content of the volume, or is none any more. */
   async forget(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    await asDriver(Reason.DeleteFailed, async () => {
-      await forgetFill(this.#targetOf(volume), signal);
-      await forgetRevert(this.#formerTargetOf(volume), volume.uid, signal);
-    });
+    await asDriver(Reason.DeleteFailed, () => this.#trees.forget(volume, formerTree(volume), signal));
   }
 
   /** A directory that is mounted elsewhere, or a part of it, is in use, whoever did that. */
-  async #refuseShown(volume: DriverVolume, { tree, name }: RevertTarget, signal: AbortSignal): Promise<void> {
-    const look = await this.#node.call('lookAtTree', { source: { own: tree } }, { signal });
-    if (look === null) throw new DriverError(Reason.DataMissing, `${name} is not there`);
-    const { path } = hostPathOf(volume);
+  async #refuseShown(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { prefix, path } = userPath(volume);
+    const own = { root: prefix, path: relative(prefix, path) };
+    const look = await this.#node.call('lookAtTree', { source: { own } }, { signal });
+    if (look === null) throw new DriverError(Reason.DataMissing, `${describe(volume)} is not there`);
     const shown = this.#node.table
       .current()
       .find(
@@ -123,18 +107,8 @@ export class HostPathContent {
           device === look.device && root !== '/' && isAtOrBelow(root, look.root) && target !== path,
       );
     if (shown === undefined) return;
-    const message = `${name} is mounted at ${shown.target}`;
+    const message = `${describe(volume)} is mounted at ${shown.target}`;
     throw new DriverError(Reason.VolumeInUse, message, { terminal: true });
-  }
-
-  #revertTargetOf(volume: DriverVolume): RevertTarget {
-    const { prefix, path } = userPath(volume);
-    return { ...this.#formerTargetOf(volume), tree: { root: prefix, path: relative(prefix, path) } };
-  }
-
-  #formerTargetOf(volume: DriverVolume): RevertTarget {
-    const { tree } = this.#targetOf(volume);
-    return { node: this.#node, reverts: this.#reverts, tree, name: describe(volume) };
   }
 
   /** Refuses what is not allowed, and makes the directory above. */
@@ -145,34 +119,6 @@ export class HostPathContent {
     if (isThere || !mayCreate(volume)) return;
     if (place.path === place.prefix) await this.#node.ensureUserPath({ ...place, create: true }, signal);
     else if (above !== place.prefix) await this.#node.ensureUserPath({ ...place, path: above, create: true }, signal);
-  }
-
-  #targetOf(volume: DriverVolume): FillTarget {
-    const { prefix, path } = formerPath(volume);
-    const records = fillRecords(this.#node.stateDir);
-    return { node: this.#node, records, uid: volume.uid, tree: { root: prefix, path: relative(prefix, path) } };
-  }
-
-  async #read(
-    volume: DriverVolume,
-    content: DriverContent,
-    work: (from: Omit<FillContent, 'mayCreate'>) => Promise<void>,
-    { signal }: LongCall,
-  ): Promise<void> {
-    if (content.from === 'snapshot') {
-      const { snapshot } = content;
-      const name = `snapshot "${snapshot.name}"`;
-      return await this.snapshots.read(snapshot, volume.uid, (source) => work({ source, name, isFixed: true }), signal);
-    }
-    const [from, to] = [hostPathOf(content.volume).path, hostPathOf(volume).path];
-    if (isAtOrBelow(from, to) || isAtOrBelow(to, from)) {
-      const message = `${JSON.stringify(to)} cannot be filled from ${JSON.stringify(from)}: one lies in the other`;
-      throw new DriverError(Reason.DataSourceMismatch, message, { terminal: true });
-    }
-    const source = { user: userPath(content.volume) };
-    this.refuseHalf(content.volume);
-    await refuseMissing({ node: this.#node, describe, mayBeEmpty: false }, content.volume, source, signal);
-    await work({ source, name: `volume "${content.volume.name}"`, isFixed: false });
   }
 }
 
@@ -195,10 +141,16 @@ function storageOf(node: ContentNode): TreeStorage {
 function reachedOf(volume: DriverVolume, own: TargetPath): Reached {
   const prefix = narrowestPrefix(volume);
   return {
+    tree: formerTree(volume),
     source: () => ({ user: userPath(volume) }),
     places: prefix === undefined ? [own] : [own, { root: prefix, path: HIDDEN }, own],
     copyMethod: () => Promise.resolve('Copy'),
   };
+}
+
+function formerTree(volume: DriverVolume): TargetPath {
+  const { prefix, path } = formerPath(volume);
+  return { root: prefix, path: relative(prefix, path) };
 }
 
 function describe(volume: DriverVolume): string {

@@ -10,9 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer, TargetPath } from '../../node/layer.ts';
 import type { Records } from '../../node/records.ts';
-import type { TreeSource } from '../../node/trees/operations.ts';
 import {
-  type DriverContent,
   DriverError,
   type DriverRestore,
   type DriverSnapshot,
@@ -26,9 +24,9 @@ import { openInPlace } from '../reading.ts';
 import type { Reverts } from '../reverts.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
-import { FILLING, type FillContent, type FillRecord, fillTree, forgetFill, isFilled } from '../trees/fill.ts';
-import { forgetRevert, revertTree } from '../trees/revert.ts';
-import { HIDDEN, type Reached, refuseMissing, TreeSnapshots } from '../trees/snapshots.ts';
+import { TreeContent } from '../trees/content.ts';
+import { FILLING, type FillRecord } from '../trees/fill.ts';
+import { HIDDEN, type Reached, refuseMissing, type TreeSnapshots, type TreeStorage } from '../trees/snapshots.ts';
 import { nfsFailure } from './failure.ts';
 import { nfsOptions } from './mount-options.ts';
 import { exportOf, sourceNameOf, sourceOf } from './volume.ts';
@@ -48,12 +46,12 @@ export interface NfsContentOptions {
 }
 
 export class NfsContent {
-  readonly snapshots: TreeSnapshots;
   readonly #options: NfsContentOptions;
+  readonly #trees: TreeContent;
 
   constructor(options: NfsContentOptions) {
     this.#options = options;
-    this.snapshots = new TreeSnapshots({
+    const storage: TreeStorage = {
       driver: 'nfs',
       mayBeEmpty: true,
       node: options.node,
@@ -63,49 +61,21 @@ export class NfsContent {
       treeOf: () => undefined,
       failure: (thrown, volume, otherwise) => nfsFailure(thrown, sourceNameOf(volume), otherwise),
       describe: sourceNameOf,
-    });
+    };
+    this.#trees = new TreeContent({ storage, fills: options.fills, reverts: options.reverts, overlap });
+  }
+
+  get snapshots(): TreeSnapshots {
+    return this.#trees.snapshots;
   }
 
   /** @returns whether the directory of the volume was missing, and made. */
-  async fill(volume: DriverVolume, content: DriverContent, call: LongCall): Promise<{ readonly isMade: boolean }> {
-    const { node, fills } = this.#options;
-    const target = (tree: TargetPath) => ({ node, records: fills, uid: volume.uid, tree });
-    try {
-      await this.#reach(
-        volume,
-        `${volume.uid}-fill`,
-        async ({ data }) => {
-          if (await isFilled(target(data), call.signal)) return;
-          const fill = (from: Omit<FillContent, 'mayCreate'>) =>
-            fillTree(target(data), { ...from, mayCreate: true }, call);
-          await this.#read(volume, content, fill, call);
-        },
-        call.signal,
-      );
-    } catch (thrown) {
-      throw nfsFailure(thrown, sourceNameOf(volume), Reason.CloneFailed);
-    }
-    return { isMade: fills.read(volume.uid)?.isMade === true };
+  fill(volume: DriverVolume, call: LongCall): Promise<{ readonly isMade: boolean }> {
+    return this.#trees.fill(volume, true, call);
   }
 
-  async revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
-    const { node, reverts } = this.#options;
-    const name = sourceNameOf(volume);
-    const { signal } = call;
-    try {
-      await this.#reach(
-        volume,
-        `${volume.uid}-revert`,
-        async ({ data }) => {
-          const read = (work: (source: TreeSource) => Promise<void>) =>
-            this.snapshots.read(snapshot, `${volume.uid}-from`, work, signal);
-          await revertTree({ node, reverts, tree: data, name }, { volume, snapshot, restore, read }, call);
-        },
-        signal,
-      );
-    } catch (thrown) {
-      throw nfsFailure(thrown, name, Reason.RevertFailed);
-    }
+  revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
+    return this.#trees.revert(volume, snapshot, restore, call);
   }
 
   /** As it is on the server, with what this node has written. */
@@ -123,10 +93,10 @@ export class NfsContent {
       return await this.#reach(
         volume,
         reading.uid,
-        async ({ data, source }) => {
+        async ({ tree, source }) => {
           await refuseMissing({ node, describe: sourceNameOf, mayBeEmpty: true }, volume, source(), signal);
           const device = stageMountOf(node, reading.uid)?.device;
-          const opened = await openInPlace(node, { directory: { own: data }, device, lacking: [] }, reading, signal);
+          const opened = await openInPlace(node, { directory: { own: tree }, device, lacking: [] }, reading, signal);
           isRead = true;
           // The server is mounted, whatever directory of it the volume is.
           return await work({ ...opened, isMountPoint: true });
@@ -144,59 +114,25 @@ export class NfsContent {
     if (stageMountOf(this.#options.node, uid) !== undefined) await this.#leave(uid);
   }
 
-  noteOf({ uid }: DriverVolume): string | undefined {
-    return this.#options.fills.read(uid)?.note ?? undefined;
+  noteOf(volume: DriverVolume): string | undefined {
+    return this.#trees.noteOf(volume);
   }
 
   /** Removes what never became content of the volume, or is none any more. */
   async forget(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    const { node, fills, reverts } = this.#options;
+    const { fills, reverts } = this.#options;
     const { uid } = volume;
-    const record = fills.read(uid);
     // What is complete has left nothing; the server need not be asked.
-    if (record?.isComplete === true) fills.remove(uid);
-    else if (record !== undefined) {
-      const forget = ({ data }: NfsReached) => forgetFill({ node, records: fills, uid, tree: data }, signal);
-      await this.#reach(volume, `${uid}-fill`, forget, signal);
-    }
-    if (reverts.begunOf(uid) === undefined) return reverts.forget(uid);
-    const end = ({ data }: NfsReached) =>
-      forgetRevert({ node, reverts, tree: data, name: sourceNameOf(volume) }, uid, signal);
-    await this.#reach(volume, `${uid}-revert`, end, signal);
-  }
-
-  async #read(
-    volume: DriverVolume,
-    content: DriverContent,
-    work: (from: Omit<FillContent, 'mayCreate'>) => Promise<void>,
-    { signal }: LongCall,
-  ): Promise<void> {
-    const reader = `${volume.uid}-from`;
-    if (content.from === 'snapshot') {
-      const { snapshot } = content;
-      const name = `snapshot "${snapshot.name}"`;
-      const read = (source: TreeSource) => work({ source, name, isFixed: true });
-      return await this.snapshots.read(snapshot, reader, read, signal);
-    }
-    const { volume: from } = content;
-    this.#options.reverts.refuseHalf(from.uid);
-    const [left, right] = [`${sourceNameOf(from)}/`, `${sourceNameOf(volume)}/`];
-    if (left.startsWith(right) || right.startsWith(left)) {
-      const message = `${sourceNameOf(volume)} cannot be filled from ${sourceNameOf(from)}: one lies in the other`;
-      throw new DriverError(Reason.DataSourceMismatch, message, { terminal: true });
-    }
-    const read = async (reached: Reached): Promise<void> => {
-      const source = reached.source();
-      await refuseMissing({ node: this.#options.node, describe: sourceNameOf, mayBeEmpty: true }, from, source, signal);
-      await work({ source, name: `volume "${from.name}"`, isFixed: false });
-    };
-    await this.#reach(from, reader, read, signal);
+    if (fills.read(uid)?.isComplete === true) fills.remove(uid);
+    if (fills.read(uid) === undefined && reverts.begunOf(uid) === undefined) return reverts.forget(uid);
+    const forget = ({ tree }: Reached) => this.#trees.forget(volume, tree, signal);
+    await this.#reach(volume, `${uid}-forget`, forget, signal);
   }
 
   async #reach<T>(
     volume: DriverVolume,
     uid: string,
-    work: (reached: NfsReached) => Promise<T>,
+    work: (reached: Reached) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
     const { node } = this.#options;
@@ -210,11 +146,11 @@ export class NfsContent {
       { server, path, target, options, timeoutMs: MOUNT_MS },
       { signal, deadlineMs: MOUNT_MS + MARGIN_MS },
     );
-    const data = subPath === undefined ? target : { ...target, path: join(target.path, subPath) };
+    const tree = subPath === undefined ? target : { ...target, path: join(target.path, subPath) };
     try {
       return await work({
-        data,
-        source: () => ({ own: data }),
+        tree,
+        source: () => ({ own: tree }),
         places: [{ ...target, path: `${target.path}/${HIDDEN}` }],
         copyMethod: (limit) => this.#copyMethod(target, limit),
       });
@@ -249,8 +185,10 @@ export class NfsContent {
   }
 }
 
-interface NfsReached extends Reached {
-  readonly data: TargetPath;
+/** One lies in the other, or is the same. */
+function overlap(one: DriverVolume, other: DriverVolume): boolean {
+  const [left, right] = [`${sourceNameOf(one)}/`, `${sourceNameOf(other)}/`];
+  return left.startsWith(right) || right.startsWith(left);
 }
 
 /** Snapshots of other volumes: whoever could mount them could read and change them. */

@@ -139,11 +139,9 @@ export class NfsDriver implements Driver {
 
   async fill(volume: DriverVolume, call: LongCall): Promise<void> {
     refuseUnusable(volume);
-    const { content, wasProvisioned } = volume;
     if (recordOf(this.#records, volume) !== undefined) return;
-    if (content === undefined) throw new DriverError(Reason.InternalError, 'there is nothing to fill the volume with');
-    if (wasProvisioned) throw new DriverError(Reason.DataMissing, missing(volume), { terminal: true });
-    const { isMade } = await this.#content.fill(volume, content, call);
+    if (volume.wasProvisioned) throw new DriverError(Reason.DataMissing, missing(volume), { terminal: true });
+    const { isMade } = await this.#content.fill(volume, call);
     const { subPath } = sourceOf(volume);
     const { entry, fsid } = await this.#mountNew(volume, call.signal);
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, call.signal);

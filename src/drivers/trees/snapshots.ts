@@ -33,6 +33,8 @@ export type TreeNode = Pick<NodeLayer, 'table' | 'call' | 'removeTree'>;
 
 /** The files of a volume and of its snapshots, within reach. */
 export interface Reached {
+  /** The directory of the volume, as we write to it. */
+  readonly tree: TargetPath;
   /** @throws DriverError when the volume may not be read (any more). */
   source(): TreeSource;
   /** Directories for its snapshots, the best first; one but the last is used only where blocks can be shared. */
