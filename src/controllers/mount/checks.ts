@@ -8,7 +8,8 @@ import type { Driver, MountObservation } from '../../drivers/driver.ts';
 import type { MountTarget } from '../policy/resolve-target.ts';
 import type { ResolvedVolume } from '../policy/resolve-volume.ts';
 import { hasFinalizer } from '../support/annotations.ts';
-import type { Failure } from '../support/failure.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
+import { type Failure, refused, waiting } from '../support/failure.ts';
 import type { MountFacts } from './observe.ts';
 
 /** A mount that nothing speaks against, with everything that was needed to know that. */
@@ -22,11 +23,8 @@ export interface Permission {
 
 export type Verdict = Permission | { readonly allowed: false; readonly failure: Failure };
 
-/** A check: undefined when it has nothing against the mount. */
-type Check = (facts: MountFacts) => Failure | undefined;
-
 /** In this order; the first objection is the one reported. */
-const CHECKS: readonly Check[] = [
+const CHECKS: Checks<[MountFacts], Failure> = [
   volumeExists,
   volumeStays,
   isGranted,
@@ -39,10 +37,8 @@ const CHECKS: readonly Check[] = [
 
 /** Says whether the mount may be made and kept. */
 export function mayMount(facts: MountFacts): Verdict {
-  for (const check of CHECKS) {
-    const failure = check(facts);
-    if (failure !== undefined) return { allowed: false, failure };
-  }
+  const failure = firstToSpeak(CHECKS, facts);
+  if (failure !== undefined) return { allowed: false, failure };
   const { volume, resolution, target, driver } = facts;
   if (volume === undefined || resolution?.ok !== true || target?.ok !== true || driver === undefined) {
     return { allowed: false, failure: waiting('InternalError', 'The checks passed, but not all facts are there.') };
@@ -89,13 +85,13 @@ function targetAllowed({ target }: MountFacts): Failure | undefined {
 function targetIsFree({ rival }: MountFacts): Failure | undefined {
   if (rival === undefined) return undefined;
   const message = `VolumeMount "${rival}" is older and uses the same host target; choose another one.`;
-  return { reason: 'MountTargetConflict', message, stalled: true };
+  return refused('MountTargetConflict', message);
 }
 
 function driverIsThere({ driver, resolution }: MountFacts): Failure | undefined {
   if (driver !== undefined || resolution?.ok !== true) return undefined;
   const message = `This node has no driver for ${resolution.resolved.type} volumes.`;
-  return { reason: 'TypeNotSupported', message, stalled: true };
+  return refused('TypeNotSupported', message);
 }
 
 /** The next step for what was seen at the target. */
@@ -145,8 +141,4 @@ export function nextMountStep(observation: MountObservation, wasMounted: boolean
 
 function refuse(reason: Reason, message: string): MountStep {
   return { step: 'refuse', failure: waiting(reason, message) };
-}
-
-function waiting(reason: Reason, message: string): Failure {
-  return { reason, message, stalled: false };
 }

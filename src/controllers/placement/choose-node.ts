@@ -5,6 +5,7 @@ import type { Reason } from '../../api/reasons.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { ResolvedVolume } from '../policy/resolve-volume.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
 
 export interface PlacementFacts {
   readonly volume: Volume;
@@ -31,11 +32,14 @@ export type Placement =
   | { readonly placed: true; readonly nodeName: string }
   | { readonly placed: false; readonly why: Unplaced };
 
-/** Says why a node does not fit, or undefined when it does. */
-type Check = (node: StorageNode, facts: PlacementFacts) => Unplaced | undefined;
-
 /** In this order; the first objection of a node is the one that counts. */
-const CHECKS: readonly Check[] = [matchesSelector, isReady, supportsType, hasPool, hasRoom];
+const CHECKS: Checks<[StorageNode, PlacementFacts], Unplaced> = [
+  matchesSelector,
+  isReady,
+  supportsType,
+  hasPool,
+  hasRoom,
+];
 
 /** Chooses a node, or says why there is none. */
 export function chooseNode(facts: PlacementFacts): Placement {
@@ -69,11 +73,7 @@ function chooseAny(facts: PlacementFacts): Placement {
 }
 
 function firstObjection(node: StorageNode, facts: PlacementFacts): Unplaced | undefined {
-  for (const check of CHECKS) {
-    const why = check(node, facts);
-    if (why !== undefined) return why;
-  }
-  return undefined;
+  return firstToSpeak(CHECKS, node, facts);
 }
 
 /** Fewest volumes first, then by name, so that the same facts give the same node. */

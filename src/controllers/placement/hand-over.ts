@@ -13,6 +13,7 @@ import { isDeleting } from '../../api/meta.ts';
 import type { Volume } from '../../api/volume.ts';
 import { isNodeLocal } from '../policy/sources/index.ts';
 import { isPaused } from '../support/annotations.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
 
 export interface HandOverFacts {
   readonly volume: Volume;
@@ -29,19 +30,19 @@ export type HandOver =
   /** `wayOut`: what to tell who waits for it, beside that the node is lost. */
   | { readonly may: false; readonly wayOut: string | undefined };
 
-/** A check: undefined when it has nothing to say. */
-type Check = (facts: HandOverFacts) => HandOver | undefined;
-
 /** In this order; the first that speaks decides. */
-const CHECKS: readonly Check[] = [liesElsewhere, isNotNamed, isNotPaused, isKnownToBeOff, isNotDeleted, isNotFilled];
+const CHECKS: Checks<[HandOverFacts], HandOver> = [
+  liesElsewhere,
+  isNotNamed,
+  isNotPaused,
+  isKnownToBeOff,
+  isNotDeleted,
+  isNotFilled,
+];
 
 /** Decides it. */
 export function mayHandOver(facts: HandOverFacts): HandOver {
-  for (const check of CHECKS) {
-    const verdict = check(facts);
-    if (verdict !== undefined) return verdict;
-  }
-  return { may: true };
+  return firstToSpeak(CHECKS, facts) ?? { may: true };
 }
 
 function liesElsewhere({ volume }: HandOverFacts): HandOver | undefined {

@@ -5,14 +5,12 @@
 import { isReason } from '../../api/reasons.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeObservation } from '../../drivers/driver.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
 import type { Failure } from '../support/failure.ts';
 import type { ResolvedVolume } from './resolve-volume.ts';
 
-/** A check: undefined when it has nothing against the storage. */
-type Check = (volume: Volume, resolved: ResolvedVolume, seen: VolumeObservation) => Failure | undefined;
-
 /** In this order; the first objection is the one reported. */
-const CHECKS: readonly Check[] = [noTrouble, capacityIsEnforceable];
+const CHECKS: Checks<[Volume, ResolvedVolume, VolumeObservation], Failure> = [noTrouble, capacityIsEnforceable];
 
 /** Why storage that the driver sees may not be used; undefined when nothing speaks against it. */
 export function storageObjection(
@@ -20,11 +18,7 @@ export function storageObjection(
   resolved: ResolvedVolume,
   seen: VolumeObservation,
 ): Failure | undefined {
-  for (const check of CHECKS) {
-    const failure = check(volume, resolved, seen);
-    if (failure !== undefined) return failure;
-  }
-  return undefined;
+  return firstToSpeak(CHECKS, volume, resolved, seen);
 }
 
 function noTrouble(_volume: Volume, _resolved: ResolvedVolume, { problem }: VolumeObservation): Failure | undefined {

@@ -14,6 +14,7 @@ import type { Provisioning, ReclaimPolicy, Volume, VolumeStatus, VolumeType } fr
 import { VOLUME_TYPES, volumeTypeOf } from '../../api/volume.ts';
 import type { VolumeClass, VolumeClassDefaults } from '../../api/volume-class.ts';
 import type { DriverVolume } from '../../drivers/driver.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
 import type { NamedData, NodePolicy, PolicyFacts, Refusal } from './facts.ts';
 import { selects } from './label-selector.ts';
 import { resolveMountOptions } from './mount-options.ts';
@@ -47,19 +48,21 @@ export type Resolution =
   | { readonly ok: true; readonly resolved: ResolvedVolume }
   | { readonly ok: false; readonly refusal: Refusal };
 
-/** A check: undefined when it has nothing against the volume. */
-type Check = (facts: PolicyFacts, volumeClass: VolumeClass | undefined) => Refusal | undefined;
-
 /** In this order; the first refusal is the one reported. */
-const CHECKS: readonly Check[] = [hasSource, classExists, namespaceAllowed, typeAllowed, sourceAllowed, contentIsThere];
+const CHECKS: Checks<[PolicyFacts, VolumeClass | undefined], Refusal> = [
+  hasSource,
+  classExists,
+  namespaceAllowed,
+  typeAllowed,
+  sourceAllowed,
+  contentIsThere,
+];
 
 /** Judges and completes a volume. */
 export function resolveVolume(facts: PolicyFacts): Resolution {
   const volumeClass = classOf(facts);
-  for (const check of CHECKS) {
-    const refusal = check(facts, volumeClass);
-    if (refusal !== undefined) return { ok: false, refusal };
-  }
+  const refusal = firstToSpeak(CHECKS, facts, volumeClass);
+  if (refusal !== undefined) return { ok: false, refusal };
   const { spec } = facts.volume;
   const options = resolveMountOptions(
     spec.mountOptions,

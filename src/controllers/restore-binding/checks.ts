@@ -12,7 +12,8 @@ import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import { remounts } from '../restore/attached.ts';
 import { isPaused } from '../support/annotations.ts';
-import type { StandIn } from '../support/stand-in.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
+import type { BindingVerdict, StandIn } from '../support/stand-in.ts';
 
 export interface RestoreBindingFacts {
   readonly restore: Restore;
@@ -31,16 +32,8 @@ export interface RestoreBinding {
   readonly source: RestoreOrigin;
 }
 
-export type RestoreVerdict =
-  | { readonly bound: true; readonly binding: RestoreBinding }
-  /** `stalled`: for good. */
-  | { readonly bound: false; readonly standIn: StandIn };
-
-/** A check: undefined when it has nothing against it. */
-type Check = (facts: RestoreBindingFacts) => StandIn | undefined;
-
 /** In this order; the first objection is the one reported. */
-const CHECKS: readonly Check[] = [
+const CHECKS: Checks<[RestoreBindingFacts], StandIn> = [
   isNotPaused,
   snapshotExists,
   snapshotIsReady,
@@ -55,11 +48,9 @@ const CHECKS: readonly Check[] = [
 const MOST_NAMES = 5;
 
 /** Decides about a restore that has no node yet. */
-export function restoreBindingOf(facts: RestoreBindingFacts): RestoreVerdict {
-  for (const check of CHECKS) {
-    const standIn = check(facts);
-    if (standIn !== undefined) return { bound: false, standIn };
-  }
+export function restoreBindingOf(facts: RestoreBindingFacts): BindingVerdict<RestoreBinding> {
+  const standIn = firstToSpeak(CHECKS, facts);
+  if (standIn !== undefined) return { bound: false, standIn };
   // The checks have passed.
   const { snapshot, volume } = facts;
   const source: RestoreOrigin = {

@@ -4,6 +4,7 @@ import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
 import { hasFinalizer } from '../support/annotations.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
 import type { Failure } from '../support/failure.ts';
 import { remounts, stillAttached, TAKE_DOWN_MS } from './attached.ts';
 import type { RestoreFacts } from './observe.ts';
@@ -14,11 +15,8 @@ export type RestoreStep =
   /** `failure.stalled`: it ends without having done anything. */
   | { readonly step: 'refuse'; readonly failure: Failure };
 
-/** A check: undefined when it has nothing to say. */
-type Check = (facts: RestoreFacts) => RestoreStep | undefined;
-
 /** In this order; the first that speaks decides. */
-const CHECKS: readonly Check[] = [
+const CHECKS: Checks<[RestoreFacts], RestoreStep> = [
   volumeIsThere,
   policyAllows,
   driverReverts,
@@ -29,11 +27,7 @@ const CHECKS: readonly Check[] = [
 
 /** Decides the next step. */
 export function nextRestoreStep(facts: RestoreFacts): RestoreStep {
-  for (const check of CHECKS) {
-    const step = check(facts);
-    if (step !== undefined) return step;
-  }
-  return { step: 'revert' };
+  return firstToSpeak(CHECKS, facts) ?? { step: 'revert' };
 }
 
 function volumeIsThere({ source, volume }: RestoreFacts): RestoreStep | undefined {

@@ -4,7 +4,8 @@ import { isDeleting } from '../../api/meta.ts';
 import type { Snapshot, SnapshotSource } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import { isPaused } from '../support/annotations.ts';
-import type { StandIn } from '../support/stand-in.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
+import type { BindingVerdict, StandIn } from '../support/stand-in.ts';
 
 export interface BindingFacts {
   readonly snapshot: Snapshot;
@@ -18,22 +19,13 @@ export interface Binding {
   readonly source: SnapshotSource;
 }
 
-export type Verdict =
-  | { readonly bound: true; readonly binding: Binding }
-  | { readonly bound: false; readonly standIn: StandIn };
-
-/** A check: undefined when it has nothing against it. */
-type Check = (facts: BindingFacts) => StandIn | undefined;
-
 /** In this order; the first objection is the one reported. */
-const CHECKS: readonly Check[] = [snapshotStays, isNotPaused, volumeExists, volumeStays, volumeIsThere];
+const CHECKS: Checks<[BindingFacts], StandIn> = [snapshotStays, isNotPaused, volumeExists, volumeStays, volumeIsThere];
 
 /** Decides about a snapshot that has no node yet. */
-export function bindingOf(facts: BindingFacts): Verdict {
-  for (const check of CHECKS) {
-    const standIn = check(facts);
-    if (standIn !== undefined) return { bound: false, standIn };
-  }
+export function bindingOf(facts: BindingFacts): BindingVerdict<Binding> {
+  const standIn = firstToSpeak(CHECKS, facts);
+  if (standIn !== undefined) return { bound: false, standIn };
   const { metadata, spec, status } = facts.volume ?? {};
   // The checks have passed.
   const source = { volumeName: metadata?.name ?? '', volumeUID: metadata?.uid ?? '', volumeSpec: spec ?? {} };

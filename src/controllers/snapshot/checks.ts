@@ -2,6 +2,7 @@
 import { findCondition, isTrue } from '../../api/conditions.ts';
 import { isDeleting } from '../../api/meta.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
 import type { Failure } from '../support/failure.ts';
 import type { SnapshotFacts } from './observe.ts';
 
@@ -10,11 +11,8 @@ export type SnapshotStep =
   /** It is complete. */
   { readonly step: 'none' } | { readonly step: 'take' } | { readonly step: 'refuse'; readonly failure: Failure };
 
-/** A check: undefined when it has nothing to say. */
-type Check = (facts: SnapshotFacts) => SnapshotStep | undefined;
-
 /** In this order; the first that speaks decides. */
-const CHECKS: readonly Check[] = [
+const CHECKS: Checks<[SnapshotFacts], SnapshotStep> = [
   driverIsThere,
   driverTakesSnapshots,
   isThere,
@@ -27,11 +25,7 @@ const CHECKS: readonly Check[] = [
 
 /** Decides the next step. */
 export function nextSnapshotStep(facts: SnapshotFacts): SnapshotStep {
-  for (const check of CHECKS) {
-    const step = check(facts);
-    if (step !== undefined) return step;
-  }
-  return { step: 'take' };
+  return firstToSpeak(CHECKS, facts) ?? { step: 'take' };
 }
 
 /** Whether it was complete once, as the status says. */

@@ -19,6 +19,16 @@ export interface Failure {
   readonly cause?: unknown;
 }
 
+/** It goes on by itself. */
+export function waiting(reason: Reason, message: string): Failure {
+  return { reason, message, stalled: false };
+}
+
+/** A person must change something. */
+export function refused(reason: Reason, message: string): Failure {
+  return { reason, message, stalled: true };
+}
+
 /** Codes of the node layer whose word in a status is another one. */
 const NODE_REASONS: Readonly<Record<string, Reason>> = {
   HostPathNotADirectory: 'HostPathNotDirectory',

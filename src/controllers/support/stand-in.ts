@@ -20,6 +20,12 @@ export type StandIn =
   /** It has another node now, whose agent has not spoken yet. */
   | { readonly kind: 'handed-over'; readonly message: string };
 
+/** Whether an object can be given to a node: how, or what is said while it cannot. */
+export type BindingVerdict<Binding> =
+  | { readonly bound: true; readonly binding: Binding }
+  /** `stalled`: for good. */
+  | { readonly bound: false; readonly standIn: StandIn };
+
 /**
  * The controller speaks for an object from the loss of its node until its agent, or that of the node which has it then, has
  * said something itself: were the conditions given up earlier, the object would have no Ready at all for a while.

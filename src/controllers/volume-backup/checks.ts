@@ -1,10 +1,10 @@
 /** May the volume be read now? An ordered list of named, pure checks. */
 import { isTrue } from '../../api/conditions.ts';
 import { isDeleting } from '../../api/meta.ts';
-import type { Reason } from '../../api/reasons.ts';
 import type { RepositoryAccess } from '../../backup/engine.ts';
 import type { Driver, DriverVolume } from '../../drivers/driver.ts';
-import type { Failure } from '../support/failure.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
+import { type Failure, refused, waiting } from '../support/failure.ts';
 import type { VolumeBackupFacts } from './observe.ts';
 
 /** The next step for a VolumeBackup that has not ended. */
@@ -13,11 +13,8 @@ export type VolumeBackupStep =
   /** `failure.stalled`: it ends without having done anything. */
   | { readonly step: 'refuse'; readonly failure: Failure };
 
-/** A check: undefined when it has nothing against it. */
-type Check = (facts: VolumeBackupFacts) => Failure | undefined;
-
 /** In this order; the first that speaks decides. */
-const CHECKS: readonly Check[] = [
+const CHECKS: Checks<[VolumeBackupFacts], Failure> = [
   volumeIsThere,
   policyAllows,
   driverReads,
@@ -30,10 +27,8 @@ const CHECKS: readonly Check[] = [
 
 /** Decides the next step. */
 export function nextVolumeBackupStep(facts: VolumeBackupFacts): VolumeBackupStep {
-  for (const check of CHECKS) {
-    const failure = check(facts);
-    if (failure !== undefined) return { step: 'refuse', failure };
-  }
+  const failure = firstToSpeak(CHECKS, facts);
+  if (failure !== undefined) return { step: 'refuse', failure };
   const { driver, words, access } = facts;
   if (driver === undefined || words === undefined || !access.ok) {
     return { step: 'refuse', failure: waiting('InternalError', 'The checks passed, but not all facts are there.') };
@@ -82,12 +77,4 @@ function repositoryIsElsewhere({ part, isInVolume }: VolumeBackupFacts): Failure
 
 function repositoryIsAllowed({ access }: VolumeBackupFacts): Failure | undefined {
   return access.ok ? undefined : access.refusal;
-}
-
-function waiting(reason: Reason, message: string): Failure {
-  return { reason, message, stalled: false };
-}
-
-function refused(reason: Reason, message: string): Failure {
-  return { reason, message, stalled: true };
 }

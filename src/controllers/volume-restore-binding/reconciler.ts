@@ -16,7 +16,7 @@ import type { ReadStore } from '../../runtime/store.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import { BY_VOLUME } from '../support/indexes.ts';
-import type { StandIn } from '../support/stand-in.ts';
+import type { BindingVerdict, StandIn } from '../support/stand-in.ts';
 import { lostStandIn, standInStatus } from '../support/stand-in.ts';
 import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
@@ -31,17 +31,12 @@ export interface VolumeRestoreBindingDependencies {
   readonly events: EventSink;
 }
 
-export type VolumeRestoreBinding =
-  | { readonly bound: true; readonly nodeName: string }
-  /** `stalled`: for good. */
-  | { readonly bound: false; readonly standIn: StandIn };
-
 /** Decides about one that has no node yet. Pure. */
 export function volumeRestoreBindingOf(
   { spec }: VolumeRestore,
   volume: Volume | undefined,
   mounts: readonly VolumeMount[],
-): VolumeRestoreBinding {
+): BindingVerdict<{ readonly nodeName: string }> {
   const { name } = spec.volumeRef;
   if (volume === undefined) return refuse('stalled', 'VolumeNotFound', `Volume "${name}" does not exist any more.`);
   if (isDeleting(volume)) return refuse('stalled', 'VolumeDeleting', `Volume "${name}" is being deleted.`);
@@ -54,7 +49,7 @@ export function volumeRestoreBindingOf(
     return refuse('stalled', 'VolumeInUse', message);
   }
   const { nodeName } = volume.status ?? {};
-  if (nodeName !== undefined) return { bound: true, nodeName };
+  if (nodeName !== undefined) return { bound: true, binding: { nodeName } };
   return refuse('waiting', 'VolumeNotReady', `Volume "${name}" has no node yet.`);
 }
 
@@ -90,16 +85,16 @@ async function reconcile(
     return DONE;
   }
   const mounts = volume === undefined ? [] : deps.mounts.byIndex(BY_VOLUME, keyOf(volume));
-  const binding = volumeRestoreBindingOf(restore, volume, mounts);
-  if (binding.bound) {
-    await write(restore, { nodeName: binding.nodeName }, undefined, deps, context);
+  const verdict = volumeRestoreBindingOf(restore, volume, mounts);
+  if (verdict.bound) {
+    await write(restore, verdict.binding, undefined, deps, context);
     return DONE;
   }
   // What it is about may be on its way to us still.
   if (isFresh(restore, now)) return { requeueAfterMs: Math.min(LOOK_AGAIN_MS, untilNotFresh(restore, now)) };
   const kept = nodeName === undefined ? {} : { nodeName };
-  if (binding.standIn.kind === 'stalled') await end(restore, kept, binding.standIn, deps, context);
-  else await write(restore, kept, binding.standIn, deps, context);
+  if (verdict.standIn.kind === 'stalled') await end(restore, kept, verdict.standIn, deps, context);
+  else await write(restore, kept, verdict.standIn, deps, context);
   return DONE;
 }
 

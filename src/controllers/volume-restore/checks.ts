@@ -2,12 +2,12 @@
 import { findCondition, isTrue } from '../../api/conditions.ts';
 import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting } from '../../api/meta.ts';
-import type { Reason } from '../../api/reasons.ts';
 import type { RepositoryAccess } from '../../backup/engine.ts';
 import type { Driver, DriverVolume, WritingCalls } from '../../drivers/driver.ts';
 import { storageObjection } from '../policy/judge-storage.ts';
 import { hasFinalizer } from '../support/annotations.ts';
-import type { Failure } from '../support/failure.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
+import { type Failure, refused, waiting } from '../support/failure.ts';
 import type { VolumeRestoreFacts } from './observe.ts';
 
 /** Everything that the work needs. */
@@ -26,11 +26,8 @@ export type VolumeRestoreStep =
   /** `failure.stalled`: it ends without having done anything. */
   | { readonly step: 'refuse'; readonly failure: Failure };
 
-/** A check: undefined when it has nothing to say. */
-type Check = (facts: VolumeRestoreFacts) => Failure | undefined;
-
 /** In this order; the first that speaks decides. */
-const CHECKS: readonly Check[] = [
+const CHECKS: Checks<[VolumeRestoreFacts], Failure> = [
   volumeIsThere,
   policyAllows,
   driverWrites,
@@ -46,10 +43,8 @@ const MOST_NAMES = 5;
 
 /** Decides the next step. */
 export function nextVolumeRestoreStep(facts: VolumeRestoreFacts): VolumeRestoreStep {
-  for (const check of CHECKS) {
-    const failure = check(facts);
-    if (failure !== undefined) return { step: 'refuse', failure };
-  }
+  const failure = firstToSpeak(CHECKS, facts);
+  if (failure !== undefined) return { step: 'refuse', failure };
   const { driver, words, access, seen } = facts;
   if (driver?.writing === undefined || words === undefined || !access.ok) {
     return { step: 'refuse', failure: waiting('InternalError', 'The checks passed, but not all facts are there.') };
@@ -137,12 +132,4 @@ function presentIsKept({ restore, safety }: VolumeRestoreFacts): Failure | undef
     return refused('SafetySnapshotFailed', message);
   }
   return waiting('Snapshotting', `The present content of the volume is being kept as Snapshot "${name}" first.`);
-}
-
-function waiting(reason: Reason, message: string): Failure {
-  return { reason, message, stalled: false };
-}
-
-function refused(reason: Reason, message: string): Failure {
-  return { reason, message, stalled: true };
 }

@@ -2,6 +2,7 @@
 import { storageObjection } from '../policy/judge-storage.ts';
 import { wasProvisioned } from '../policy/resolve-volume.ts';
 import { sourceOf } from '../policy/sources/index.ts';
+import { type Checks, firstToSpeak } from '../support/checks.ts';
 import type { Failure } from '../support/failure.ts';
 import type { VolumeFacts } from './observe.ts';
 
@@ -17,11 +18,8 @@ export type VolumeStep =
   | { readonly step: 'unstage' }
   | { readonly step: 'refuse'; readonly failure: Failure };
 
-/** A check: undefined when it has nothing to say. */
-type Check = (facts: VolumeFacts) => VolumeStep | undefined;
-
 /** In this order; the first that speaks decides. */
-const CHECKS: readonly Check[] = [
+const CHECKS: Checks<[VolumeFacts], VolumeStep> = [
   policyAllows,
   driverIsThere,
   limitIsSet,
@@ -36,11 +34,7 @@ const CHECKS: readonly Check[] = [
 
 /** Decides the next step. */
 export function nextVolumeStep(facts: VolumeFacts): VolumeStep {
-  for (const check of CHECKS) {
-    const step = check(facts);
-    if (step !== undefined) return step;
-  }
-  return { step: 'none' };
+  return firstToSpeak(CHECKS, facts) ?? { step: 'none' };
 }
 
 /** What speaks against storage that could not be given back; undefined when it may be used as it is. */
