@@ -15,7 +15,8 @@ export function chooseVolumes({ spec }: Pick<Backup, 'spec'>, volumes: readonly 
   if (spec.scope === 'Configs') return { volumes: [], missing: [] };
   if (spec.volumeRefs !== undefined) {
     const names = [...new Set(spec.volumeRefs.map(({ name }) => name))];
-    const found = names.map((name) => volumes.find(({ metadata }) => metadata.name === name));
+    const byName = new Map(volumes.map((volume) => [volume.metadata.name, volume]));
+    const found = names.map((name) => byName.get(name));
     return {
       volumes: found.filter((volume) => volume !== undefined),
       missing: names.filter((_, index) => found[index] === undefined),
@@ -33,5 +34,6 @@ export function chooseVolumes({ spec }: Pick<Backup, 'spec'>, volumes: readonly 
 export function missingVolumes({ spec }: Pick<Backup, 'spec'>, parts: readonly string[]): readonly string[] {
   if (spec.scope === 'Configs') return [];
   const names = new Set((spec.volumeRefs ?? []).map(({ name }) => name));
-  return [...names].filter((name) => !parts.includes(name));
+  const there = new Set(parts);
+  return [...names].filter((name) => !there.has(name));
 }

@@ -1,5 +1,6 @@
 /** What the controller's part of a Backup works with. */
 import type { Backup, VolumeBackup } from '../../api/backup.ts';
+import { hasEnded } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import type { Namespace } from '../../api/core.ts';
 import type { DestinationDefaults } from '../../api/destination-defaults.ts';
@@ -10,13 +11,15 @@ import type { Volume } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import type { EventSink } from '../../kube/events.ts';
-import type { ReadStore } from '../../runtime/store.ts';
+import type { ReadStore, Store } from '../../runtime/store.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Writer } from '../support/writes.ts';
 import { isPartOf } from './parts.ts';
 
 /** VolumeBackups by the key of the Backup that they name. */
-export const BY_BACKUP = 'backup';
+const BY_BACKUP = 'backup';
+/** VolumeBackups that have not ended: few, beside those of all Backups that are kept. */
+const UNFINISHED = 'unfinished';
 
 export interface BackupBindingDependencies {
   readonly backups: ReadStore<Backup>;
@@ -38,12 +41,27 @@ export interface BackupBindingDependencies {
   readonly metrics?: Metrics | undefined;
 }
 
+/** Adds the indexes that {@link partsOf} and {@link unfinishedParts} need. */
+export function addPartIndexes(parts: Pick<Store<VolumeBackup>, 'addIndex'>): void {
+  parts.addIndex(BY_BACKUP, backupOf);
+  parts.addIndex(UNFINISHED, unfinished);
+}
+
 export function backupOf({ metadata, spec }: VolumeBackup): readonly string[] {
   return [keyOf({ metadata: { namespace: metadata.namespace ?? '', name: spec.backupRef.name } })];
 }
 
 export function partsOf(backup: Backup, { parts }: Pick<BackupBindingDependencies, 'parts'>): readonly VolumeBackup[] {
   return parts.byIndex(BY_BACKUP, keyOf(backup)).filter((part) => isPartOf(part, backup));
+}
+
+function unfinished(part: VolumeBackup): readonly string[] {
+  return hasEnded(part) ? [] : [UNFINISHED];
+}
+
+/** Those of every Backup. */
+export function unfinishedParts({ parts }: Pick<BackupBindingDependencies, 'parts'>): readonly VolumeBackup[] {
+  return parts.byIndex(UNFINISHED, UNFINISHED);
 }
 
 /** An object of the same namespace. */

@@ -9,7 +9,7 @@ import type { Contender } from './admission.ts';
 import { admit } from './admission.ts';
 import { missingVolumes } from './choose.ts';
 import type { BackupBindingDependencies } from './dependencies.ts';
-import { backupOf, isGone, partsOf, repositoryOf, sibling } from './dependencies.ts';
+import { backupOf, isGone, partsOf, repositoryOf, sibling, unfinishedParts } from './dependencies.ts';
 import { cancelPart, failPart, isPartOf, startPart } from './parts.ts';
 import { carriedOf, deriveStatus } from './status.ts';
 import { sumsOf } from './sums.ts';
@@ -33,15 +33,15 @@ export async function runParts(
   const parts = partsOf(backup, deps);
   const left = parts.filter((part) => !hasEnded(part));
   if (left.length === 0) return { haveEnded: true };
-  const admitted = admit(contenders(deps)).filter(({ part }) => isPartOf(part, backup));
+  const turns = new Map(admit(contenders(deps)).map(({ part, nodeName }) => [part, nodeName]));
   for (const part of left) {
     const obstacle = obstacleOf(part, backup, deps);
     if (obstacle !== undefined) {
       await failPart(part, obstacle.reason, obstacle.message, deps, { now, signal });
       continue;
     }
-    const turn = admitted.find((contender) => contender.part === part);
-    if (turn !== undefined && !deps.isLost(turn.nodeName)) await startPart(part, turn.nodeName, deps, signal);
+    const turn = turns.get(part);
+    if (turn !== undefined && !deps.isLost(turn)) await startPart(part, turn, deps, signal);
   }
   const sums = sumsOf(
     parts,
@@ -116,8 +116,7 @@ function obstacleOf(
 
 /** Every part that has not ended, of whatever Backup, and could be given to a node. */
 function contenders(deps: BackupBindingDependencies): readonly Contender[] {
-  return deps.parts.list().flatMap((part): readonly Contender[] => {
-    if (hasEnded(part)) return [];
+  return unfinishedParts(deps).flatMap((part): readonly Contender[] => {
     const backup = deps.backups.get(backupOf(part)[0] ?? '');
     if (backup === undefined || !isPartOf(part, backup)) return [];
     const volume = deps.volumes.get(sibling(backup, part.spec.volumeRef.name));

@@ -31,7 +31,7 @@ import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
 import type { Writer } from '../support/writes.ts';
 import { createWriter } from '../support/writes.ts';
-import { BY_BACKUP, backupOf } from './dependencies.ts';
+import { addPartIndexes, backupOf } from './dependencies.ts';
 import { backupBindingReconciler } from './reconciler.ts';
 
 export interface BackupBindingOptions {
@@ -59,7 +59,7 @@ export function addBackupBinding(manager: Manager, options: BackupBindingOptions
   const nodes = manager.cache<StorageNode>(STORAGE_NODES);
   const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
   const namespaces = manager.cache<Namespace>(NAMESPACES);
-  parts.store.addIndex(BY_BACKUP, backupOf);
+  addPartIndexes(parts.store);
   manager.addController({
     name: 'backup-binding',
     concurrency: AT_ONCE,

@@ -6,7 +6,7 @@ import type { DestinationDefaults } from '../../../src/api/destination-defaults.
 import { API_VERSION } from '../../../src/api/group.ts';
 import type { KubeObjectBase, ObjectMeta, ResourceDescriptor } from '../../../src/api/meta.ts';
 import { keyOf } from '../../../src/api/meta.ts';
-import { BY_BACKUP, backupOf } from '../../../src/controllers/backup-binding/dependencies.ts';
+import { addPartIndexes } from '../../../src/controllers/backup-binding/dependencies.ts';
 import { backupBindingReconciler } from '../../../src/controllers/backup-binding/reconciler.ts';
 import type { KubeClient, ObjectRef } from '../../../src/kube/client.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
@@ -37,7 +37,7 @@ export class BackupWorld extends World {
       BackupSchedule: new Store(),
     };
     for (const [kind, store] of Object.entries(more)) this.more.set(kind, store as Store<KubeObjectBase>);
-    this.parts.addIndex(BY_BACKUP, backupOf);
+    addPartIndexes(this.parts);
     this.add({
       apiVersion: 'v1',
       kind: 'Namespace',
