@@ -22,13 +22,16 @@ export const PLACEMENT = {
     action: 'The condition `Ready` of the StorageNode says why. It goes on by itself when that has ended.',
   },
   VolumeNotFound: {
-    affected: 'The mount, snapshot or copy waits.',
+    affected:
+      'The mount, snapshot or copy waits; a Backup that names the volume waits for a minute, and has failed then.',
     action:
       'Make the Volume, or correct the name. A Snapshot that was not taken before its volume went is not taken any more: delete it.',
   },
   VolumeNotReady: {
-    affected: 'The mount, snapshot or copy waits.',
-    action: 'The conditions of the Volume say what it waits for. It goes on by itself.',
+    affected:
+      'The mount, snapshot or copy waits. A Backup waits for ten minutes for storage that was never there, reads its other volumes meanwhile, and has failed then.',
+    action:
+      'The conditions of the Volume say what it waits for. It goes on by itself; a Backup that has failed must be made anew.',
   },
   VolumeDeleting: {
     affected: 'The mount is not made.',

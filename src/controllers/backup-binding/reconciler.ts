@@ -22,9 +22,10 @@ import { tolerateChange } from '../support/writes.ts';
 import { missingVolumes } from './choose.ts';
 import { conclude } from './conclude.ts';
 import type { BackupBindingDependencies } from './dependencies.ts';
-import { partsOf } from './dependencies.ts';
+import { partsOf, sibling } from './dependencies.ts';
 import { dataOf, fail, writeStatus } from './end.ts';
 import { backupIDOf, clusterIDOf } from './identity.ts';
+import { APPLIED_TOGETHER_MS, patienceLeft } from './patience.ts';
 import { prepare } from './prepare.ts';
 import { adoptedStatus, remove } from './remove.ts';
 import { findRepository } from './repository.ts';
@@ -152,11 +153,32 @@ async function start(backup: Backup, deps: BackupBindingDependencies, context: R
     );
     return { requeueAfterMs: Math.min(lookAgainMs, untilDeadline(backup, context)) };
   }
+  const absent = absentOf(backup, deps, context);
+  if (absent !== undefined) {
+    const outcome = { kind: 'waiting', reason: 'VolumeNotFound', message: absent.message } as const;
+    await writeStatus(backup, deriveStatus(backup, carried, outcome, [], now), deps, context);
+    return { requeueAfterMs: Math.min(absent.leftMs, untilDeadline(backup, context)) };
+  }
   const prepared = await prepare(backup, found.repository, deadlineOf(backup), deps, context);
   if (prepared === undefined) return { requeueAfterMs: SOON_MS };
   const outcome = { kind: 'waiting', reason: 'BackingUp', message: 'The backup begins.' } as const;
   await writeStatus(backup, deriveStatus(backup, { ...carried, ...prepared }, outcome, [], now), deps, context);
   return { requeueAfterMs: SOON_MS };
+}
+
+/** Volumes that it names and that may be on their way; undefined when there are none, or it has waited long enough. */
+function absentOf(
+  backup: Backup,
+  { volumes }: BackupBindingDependencies,
+  { clock }: ReconcileContext,
+): { readonly message: string; readonly leftMs: number } | undefined {
+  const names = (backup.spec.volumeRefs ?? []).map(({ name }) => name);
+  const there = names.filter((name) => volumes.get(sibling(backup, name)) !== undefined);
+  const [first, ...others] = missingVolumes(backup, there);
+  const leftMs = patienceLeft(backup, APPLIED_TOGETHER_MS, clock.now());
+  if (first === undefined || leftMs === 0) return undefined;
+  const more = others.length === 0 ? '' : ` The same is so of ${others.length} more.`;
+  return { message: `Volume "${first}" does not exist; the backup waits for it.${more}`, leftMs };
 }
 
 /** Stops what runs, and ends the Backup when nothing does. @returns whether it has ended. */

@@ -10,6 +10,7 @@ import { chooseVolumes } from './choose.ts';
 import type { BackupBindingDependencies } from './dependencies.ts';
 import { sibling } from './dependencies.ts';
 import { makeRepository, repositoryAt, wantedRepository } from './destination.ts';
+import { APPLIED_TOGETHER_MS, patienceLeft } from './patience.ts';
 
 export type Found =
   | { readonly kind: 'ready'; readonly repository: BackupRepository }
@@ -23,11 +24,11 @@ export type Found =
     }
   | { readonly kind: 'refused'; readonly reason: Reason; readonly message: string };
 
-/** What is named and is not there may have been applied together with the Backup. */
-const PATIENCE_MS = 60_000;
 /** Changes of the repository queue its Backups; this is for what makes no event. */
 const LOOK_AGAIN_MS = 30_000;
 const SOON_MS = 200;
+/** The same for volumes that get their nodes. */
+const PLACES_AGAIN_MS = 1_000;
 
 export async function findRepository(
   backup: Backup,
@@ -44,12 +45,16 @@ export async function findRepository(
     if (repository !== undefined) return judge(repository);
     const message = `BackupRepository "${wanted.name}" does not exist.`;
     const age = clock.now() - Date.parse(backup.status?.startTime ?? '');
-    if (age > PATIENCE_MS) return { kind: 'refused', reason: 'RepositoryNotFound', message };
-    return waiting(undefined, 'RepositoryNotFound', message, Math.max(SOON_MS, PATIENCE_MS - age));
+    if (age > APPLIED_TOGETHER_MS) return { kind: 'refused', reason: 'RepositoryNotFound', message };
+    return waiting(undefined, 'RepositoryNotFound', message, Math.max(SOON_MS, APPLIED_TOGETHER_MS - age));
   }
   const place =
     wanted.source.hostPath === undefined ? { ok: true as const, nodeName: undefined } : nodeOf(backup, deps);
-  if (!place.ok) return { kind: 'refused', reason: 'InvalidSpec', message: place.message };
+  if (!place.ok) {
+    const leftMs = place.mayPass ? patienceLeft(backup, APPLIED_TOGETHER_MS, clock.now()) : 0;
+    if (leftMs === 0) return { kind: 'refused', reason: 'InvalidSpec', message: place.message };
+    return waiting(undefined, 'NoMatchingNode', place.message, Math.min(PLACES_AGAIN_MS, leftMs));
+  }
   const siblings = deps.repositories.list().filter(({ metadata }) => metadata.namespace === namespace);
   const there = repositoryAt(wanted.url, place.nodeName, siblings);
   if (there !== undefined) return judge(there);
@@ -84,7 +89,10 @@ function judge(repository: BackupRepository): Found {
 function nodeOf(
   backup: Backup,
   { volumes, nodes }: BackupBindingDependencies,
-): { readonly ok: true; readonly nodeName: string } | { readonly ok: false; readonly message: string } {
+):
+  | { readonly ok: true; readonly nodeName: string }
+  /** `mayPass`: not all of the volumes have their node yet, or no node is known. */
+  | { readonly ok: false; readonly message: string; readonly mayPass: boolean } {
   const siblings = volumes.list().filter(({ metadata }) => metadata.namespace === backup.metadata.namespace);
   const chosen = chooseVolumes(backup, siblings).volumes;
   const used = [...new Set(chosen.map(({ status }) => status?.nodeName).filter((name) => name !== undefined))];
@@ -93,7 +101,8 @@ function nodeOf(
   if (nodeName !== undefined && second === undefined) return { ok: true, nodeName };
   const which = used.length > 0 ? `the volumes are on ${used.length} nodes` : `there are ${all.length} nodes`;
   const message = `destination is a directory of one node, and ${which}: make a BackupRepository that names the node, or use s3:// or nfs://.`;
-  return { ok: false, message };
+  const mayPass = used.length < 2 && (all.length === 0 || chosen.some(({ status }) => status?.nodeName === undefined));
+  return { ok: false, message, mayPass };
 }
 
 function waiting(

@@ -11,6 +11,7 @@ import { missingVolumes } from './choose.ts';
 import type { BackupBindingDependencies } from './dependencies.ts';
 import { backupOf, isGone, partsOf, repositoryOf, sibling, unfinishedParts } from './dependencies.ts';
 import { cancelPart, failPart, isPartOf, startPart } from './parts.ts';
+import { lacksStorage, storageLeft } from './patience.ts';
 import { carriedOf, deriveStatus } from './status.ts';
 import { sumsOf } from './sums.ts';
 
@@ -34,10 +35,15 @@ export async function runParts(
   const left = parts.filter((part) => !hasEnded(part));
   if (left.length === 0) return { haveEnded: true };
   const turns = new Map(admit(contenders(deps)).map(({ part, nodeName }) => [part, nodeName]));
+  const obstacles: Obstacle[] = [];
   for (const part of left) {
-    const obstacle = obstacleOf(part, backup, deps);
-    if (obstacle !== undefined) {
+    const obstacle = obstacleOf(part, backup, deps, clock.now());
+    if (obstacle?.waitMs === 0) {
       await failPart(part, obstacle.reason, obstacle.message, deps, { now, signal });
+      continue;
+    }
+    if (obstacle !== undefined) {
+      obstacles.push(obstacle);
       continue;
     }
     const turn = turns.get(part);
@@ -50,15 +56,12 @@ export async function runParts(
       parts.map(({ spec }) => spec.volumeRef.name),
     ),
   );
-  const message = messageOf(parts, deps);
-  const status = deriveStatus(
-    backup,
-    { ...carriedOf(backup), ...sums },
-    { kind: 'waiting', reason: 'BackingUp', message },
-    [],
-    now,
-  );
-  return { haveEnded: false, status, lookAgainMs: LOOK_AGAIN_MS };
+  const [first] = obstacles;
+  // Nothing else goes on: then this is what a reader wants to know first.
+  const reason = first !== undefined && obstacles.length === left.length ? first.reason : 'BackingUp';
+  const message = messageOf(parts, obstacles, deps);
+  const status = deriveStatus(backup, { ...carriedOf(backup), ...sums }, { kind: 'waiting', reason, message }, [], now);
+  return { haveEnded: false, status, lookAgainMs: Math.min(LOOK_AGAIN_MS, ...obstacles.map(({ waitMs }) => waitMs)) };
 }
 
 /**
@@ -86,30 +89,40 @@ export async function stopParts(
   return left.length === 0;
 }
 
-/** Why nobody will ever do a part; undefined while somebody may. */
+/** Why a part is not given to a node. */
+interface Obstacle {
+  readonly reason: Reason;
+  readonly message: string;
+  /** Milliseconds for which it may pass; 0: nobody will ever do the part. */
+  readonly waitMs: number;
+}
+
+/** What is in the way of a part; undefined where it can be done, or is. */
 function obstacleOf(
   part: VolumeBackup,
   backup: Backup,
   deps: BackupBindingDependencies,
-): { readonly reason: Reason; readonly message: string } | undefined {
+  now: number,
+): Obstacle | undefined {
   const { name } = part.spec.volumeRef;
   const given = part.status?.nodeName;
   if (given !== undefined) {
     if (!isGone(given, deps)) return undefined;
-    return { reason: 'NodeLost', message: `Node "${given}", which was reading volume "${name}", is gone.` };
+    return { reason: 'NodeLost', message: `Node "${given}", which was reading volume "${name}", is gone.`, waitMs: 0 };
   }
   const volume = deps.volumes.get(sibling(backup, name));
   if (volume === undefined || volume.metadata.uid !== part.spec.volumeUID) {
-    return { reason: 'VolumeNotFound', message: `Volume "${name}" was deleted before it could be read.` };
+    return { reason: 'VolumeNotFound', message: `Volume "${name}" was deleted before it could be read.`, waitMs: 0 };
   }
   const nodeName = volume.status?.nodeName;
   if (nodeName === undefined || !isTrue(volume.status?.conditions, 'Provisioned')) {
-    return { reason: 'VolumeNotReady', message: `The storage of volume "${name}" is not there.` };
+    const waitMs = storageLeft(backup, volume, now);
+    return { reason: 'VolumeNotReady', message: lacksStorage(volume), waitMs };
   }
   const { hostPath, nodeName: at } = part.spec.repository;
   if (hostPath !== undefined && at !== nodeName) {
     const message = `Volume "${name}" is on node "${nodeName}", and the repository is a directory of node "${at}".`;
-    return { reason: 'NodeMismatch', message };
+    return { reason: 'NodeMismatch', message, waitMs: 0 };
   }
   return undefined;
 }
@@ -124,7 +137,8 @@ function contenders(deps: BackupBindingDependencies): readonly Contender[] {
     const repository = repositoryOf(backup, deps);
     if (nodeName === undefined || repository === undefined) return [];
     // What cannot run now must not take the place of what can.
-    if (part.status?.nodeName === undefined && deps.isLost(nodeName)) return [];
+    const canRun = !deps.isLost(nodeName) && isTrue(volume?.status?.conditions, 'Provisioned');
+    if (part.status?.nodeName === undefined && !canRun) return [];
     return [
       {
         part,
@@ -137,12 +151,19 @@ function contenders(deps: BackupBindingDependencies): readonly Contender[] {
   });
 }
 
-function messageOf(parts: readonly VolumeBackup[], { isLost }: BackupBindingDependencies): string {
+function messageOf(
+  parts: readonly VolumeBackup[],
+  obstacles: readonly Obstacle[],
+  { isLost }: BackupBindingDependencies,
+): string {
   const done = parts.filter(hasEnded).length;
   const lost = parts.find(
     ({ status }) => status?.nodeName !== undefined && status.completionTime === undefined && isLost(status.nodeName),
   );
+  const [first, ...others] = obstacles;
+  const more = others.length === 0 ? '' : `, and for ${others.length} more`;
+  const unmade = first === undefined ? '' : ` It is waited for${more}. ${first.message}`;
   const waits =
     lost === undefined ? '' : ` Node "${lost.status?.nodeName}" is lost; it is waited for until the deadline.`;
-  return `${done} of ${parts.length} volumes are done.${waits}`;
+  return `${done} of ${parts.length} volumes are done.${waits}${unmade}`;
 }

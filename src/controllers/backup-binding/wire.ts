@@ -85,8 +85,8 @@ export function addBackupBinding(manager: Manager, options: BackupBindingOptions
       deltaSource(parts, (delta) => partKeys(delta, backups.store)),
       deltaSource(repositories, (delta) => repositoryKeys(delta, backups.store)),
       deltaSource(nodes, (delta) => nodeKeys(delta, backups.store)),
+      deltaSource(volumes, (delta) => volumeKeys(delta, backups.store)),
       // What is chosen and refused is so for good: everything must be known before.
-      deltaSource(volumes, () => []),
       deltaSource(classes, () => []),
       deltaSource(namespaces, () => []),
       resyncSource('backup-binding-resync', clock, RESYNC_MS, () => backups.store.keys()),
@@ -116,6 +116,27 @@ function partKeys(delta: Delta<VolumeBackup>, backups: ReadStore<Backup>): Wante
   if (!hasFreed) return own;
   const waiting = backups.list().filter((backup) => !hasEnded(backup) && backup.status?.items !== undefined);
   return [...own, ...waiting.map((backup) => ({ key: keyOf(backup), options: NEXT }))];
+}
+
+/** Backups that wait for it, or for its storage. */
+function volumeKeys(delta: Delta<Volume>, backups: ReadStore<Backup>): Wanted[] {
+  if (delta.type === 'deleted') return unfinishedIn(delta.old.metadata.namespace, backups);
+  if (delta.type === 'updated') {
+    const { old, object } = delta;
+    const matters =
+      old.metadata.uid !== object.metadata.uid ||
+      old.status?.nodeName !== object.status?.nodeName ||
+      conditionsDiffer(old, object, ['Provisioned', 'Stalled']);
+    if (!matters) return [];
+  }
+  return unfinishedIn(delta.object.metadata.namespace, backups);
+}
+
+function unfinishedIn(namespace: string | undefined, backups: ReadStore<Backup>): Wanted[] {
+  return backups
+    .list()
+    .filter((backup) => backup.metadata.namespace === namespace && !hasEnded(backup))
+    .map((backup) => ({ key: keyOf(backup) }));
 }
 
 /** Backups that wait for it; and all that lie in it, where another node tends it or it goes. */

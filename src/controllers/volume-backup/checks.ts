@@ -3,6 +3,7 @@ import { isTrue } from '../../api/conditions.ts';
 import { isDeleting } from '../../api/meta.ts';
 import type { RepositoryAccess } from '../../backup/engine.ts';
 import type { Driver, DriverVolume } from '../../drivers/driver.ts';
+import { wasProvisioned } from '../policy/resolve-volume.ts';
 import { type Checks, firstToSpeak } from '../support/checks.ts';
 import { type Failure, refused, waiting } from '../support/failure.ts';
 import type { VolumeBackupFacts } from './observe.ts';
@@ -54,7 +55,9 @@ function driverReads({ driver }: VolumeBackupFacts): Failure | undefined {
 
 function volumeIsReady({ part, volume }: VolumeBackupFacts): Failure | undefined {
   if (isTrue(volume?.status?.conditions, 'Provisioned')) return undefined;
-  return refused('VolumeNotReady', `The storage of volume "${part.spec.volumeRef.name}" is not there.`);
+  const message = `The storage of volume "${part.spec.volumeRef.name}" is not there.`;
+  // The controller has seen it there, and this node's cache has not: it was never there, as far as that knows.
+  return wasProvisioned(volume?.status) ? refused('VolumeNotReady', message) : waiting('VolumeNotReady', message);
 }
 
 function nothingIsBrought({ part, isRestored }: VolumeBackupFacts): Failure | undefined {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { VolumeBackup } from '../../../src/api/backup.ts';
 import { findCondition } from '../../../src/api/conditions.ts';
-import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
+import { ANNOTATIONS, FINALIZERS, LABELS } from '../../../src/api/group.ts';
 import { receive } from '../../../src/controllers/support/transit.ts';
 import { condition, storageNode, volume } from '../support/objects.ts';
 import { BackupWorld, backup, READY, repository } from './backup-world.ts';
@@ -136,15 +136,78 @@ describe('a Backup of volumes', () => {
   it('fails for a volume that is named and is not there', async () => {
     const of = world().add(volume('one', {}, made), backup('b', { volumeRefs: [{ name: 'one' }, { name: 'no' }] }));
     await of.settle();
+    expect([reason(of, 'Reconciling'), of.parts.list()]).to.deep.equal(['VolumeNotFound', []]);
+    expect(findCondition(of.backup().conditions, 'Ready')?.message).to.contain('"no"');
+    await of.clock.advance(60_000);
+    await of.settle();
     await of.end('one');
     await of.settle();
     expect([reason(of), of.backup().items]).to.deep.equal(['VolumeNotFound', { succeeded: 1, failed: 1, skipped: 0 }]);
   });
 
-  it('fails the part of a volume that is not provisioned', async () => {
-    const of = world().add(volume('one', {}, { nodeName: 'a' }), backup());
+  it('waits for a volume that it names and that is applied after it', async () => {
+    const of = world().add(backup('b', { volumeRefs: [{ name: 'one' }] }));
     await of.settle();
-    expect([reason(of), reason(of, 'Stalled')]).to.deep.equal(['VolumeNotReady', 'VolumeNotReady']);
+    expect(reason(of, 'Reconciling')).to.equal('VolumeNotFound');
+    of.add(volume('one', {}, made));
+    await of.settle();
+    expect([reason(of), of.part('one').status?.nodeName]).to.deep.equal(['BackingUp', 'a']);
+  });
+
+  it('waits for storage that is being made, reads the others meanwhile, and says what it waits for', async () => {
+    const of = world().add(volume('new', {}, {}), volume('one', {}, made), backup());
+    await of.settle();
+    expect([reason(of), of.part('one').status?.nodeName]).to.deep.equal(['BackingUp', 'a']);
+    expect(of.part('new').status).to.equal(undefined);
+    await of.end('one');
+    await of.settle();
+    expect([reason(of), reason(of, 'Reconciling')]).to.deep.equal(['VolumeNotReady', 'VolumeNotReady']);
+    expect(findCondition(of.backup().conditions, 'Ready')?.message).to.contain('"new"');
+    of.add(volume('new', {}, made));
+    await of.settle();
+    expect([reason(of), of.part('new').status?.nodeName]).to.deep.equal(['BackingUp', 'a']);
+  });
+
+  it('takes no place from others for what waits', async () => {
+    const placed = { nodeName: 'a', observedGeneration: 1, conditions: [condition('Ready', 'False', 'Provisioning')] };
+    const of = world().add(...['1', '2'].map((name) => volume(name, {}, placed)), volume('3', {}, made), backup());
+    await of.settle();
+    const given = ['1', '2', '3'].map((name) => of.part(name).status?.nodeName);
+    expect(given).to.deep.equal([undefined, undefined, 'a']);
+  });
+
+  it('fails for storage that does not come, with what the volume says of it', async () => {
+    const said = (type: 'Reconciling' | 'Stalled') => [
+      condition('Ready', 'False', 'ServerUnreachable', 'No answer.'),
+      condition(type, 'True', 'ServerUnreachable', 'No answer.'),
+    ];
+    for (const [type, ms] of [
+      ['Reconciling', 600_000],
+      ['Stalled', 60_000],
+    ] as const) {
+      const of = world().add(volume('one', {}, { nodeName: 'a', conditions: said(type) }), backup());
+      await of.settle();
+      expect(reason(of, 'Reconciling')).to.equal('VolumeNotReady');
+      await of.clock.advance(ms);
+      await of.settle();
+      expect([reason(of), reason(of, 'Stalled')]).to.deep.equal(['VolumeNotReady', 'VolumeNotReady']);
+      expect(findCondition(of.backup().conditions, 'Ready')?.message).to.contain('No answer.');
+    }
+  });
+
+  it('does not wait for storage that was there once, nor in a run of a schedule', async () => {
+    const gone = { nodeName: 'a', conditions: [condition('Provisioned', 'False', 'DataMissing')] };
+    const scheduled = { labels: { [LABELS.schedule]: 'daily' } };
+    for (const of of [
+      world().add(volume('one', {}, gone), backup()),
+      world().add(volume('one', {}, { nodeName: 'a' }), backup('b', {}, {}, scheduled)),
+    ]) {
+      await of.settle();
+      expect([reason(of), reason(of, 'Stalled')]).to.deep.equal(['VolumeNotReady', 'VolumeNotReady']);
+    }
+    const of = world().add(backup('b', { volumeRefs: [{ name: 'no' }] }, {}, scheduled));
+    await of.settle();
+    expect(reason(of, 'Stalled')).to.equal('VolumeNotFound');
   });
 
   it('says in its own words that what was read is gone, and goes on saying it', async () => {
@@ -309,6 +372,16 @@ describe('the repository of a Backup', () => {
     of.add(volume('two', {}, { ...made, nodeName: 'b' }), backup('c', { destination }));
     await of.settle('c');
     expect(findCondition(of.backup('c').conditions, 'Stalled')?.reason).to.equal('InvalidSpec');
+  });
+
+  it('waits, where it is a directory, until the volumes have their node', async () => {
+    const of = new BackupWorld().add(storageNode('a'), storageNode('b'), volume('one', {}, {}));
+    of.add(backup('b', { destination: '/srv/kept' }));
+    await of.settle();
+    expect([reason(of, 'Reconciling'), of.repositories.list()]).to.deep.equal(['NoMatchingNode', []]);
+    of.add(volume('one', {}, made));
+    await of.settle();
+    expect(of.repositories.list()[0]?.spec.nodeName).to.equal('a');
   });
 });
 

@@ -178,6 +178,16 @@ describe('a VolumeBackup', () => {
     expect([said('Stalled'), of.calls]).to.deep.equal(['True DestinationInVolume', []]);
   });
 
+  it('waits for storage that this node has not heard of yet, and ends for what was there once and is gone', async () => {
+    of.add(volume('data', spec, { ...made, conditions: [] }, { resourceVersion: 'early' }));
+    await of.settle();
+    expect([said('Reconciling'), of.calls]).to.deep.equal(['True VolumeNotReady', []]);
+    const gone = [condition('Provisioned', 'False', 'DataMissing')];
+    of.add(volume('data', spec, { ...made, conditions: gone }, { resourceVersion: 'late' }));
+    await of.settle();
+    expect([said('Stalled'), of.calls]).to.deep.equal(['True VolumeNotReady', []]);
+  });
+
   it('waits for the Secret of the repository', async () => {
     of.secret = { state: 'unknown' };
     await of.settle();
