@@ -31,8 +31,7 @@ const SCHEDULE =
  * @throws TimetableError when one of them is not valid, or the time never comes.
  */
 export function timetableOf(schedule: string, timeZone: string, now: number): Timetable {
-  assertTimeZone(timeZone);
-  const cron = read(schedule, timeZone);
+  const cron = readBoth(schedule, timeZone);
   const next = (moment: number): number | undefined => cron.nextRun(new Date(moment))?.getTime();
   // What croner calls previous lies before the moment that it is given.
   const latest = (moment: number): number | undefined => cron.previousRuns(1, new Date(moment + 1))[0]?.getTime();
@@ -48,6 +47,20 @@ export function timetableOf(schedule: string, timeZone: string, now: number): Ti
   };
 }
 
+/** Both are judged, whatever is wrong with one of them: who mends it learns of the other in the same go. */
+function readBoth(schedule: string, timeZone: string): Cron {
+  const zoneProblem = problemOfTimeZone(timeZone);
+  let cron: Cron;
+  try {
+    cron = read(schedule, zoneProblem === undefined ? timeZone : 'UTC');
+  } catch (thrown) {
+    if (zoneProblem === undefined || !(thrown instanceof TimetableError)) throw thrown;
+    throw new TimetableError(`${thrown.message}; ${zoneProblem.message}`, { cause: thrown });
+  }
+  if (zoneProblem !== undefined) throw zoneProblem;
+  return cron;
+}
+
 function read(schedule: string, timeZone: string): Cron {
   if (!SCHEDULE.test(schedule)) throw new TimetableError(`spec.schedule: "${schedule}" is not five fields of cron`);
   try {
@@ -58,10 +71,11 @@ function read(schedule: string, timeZone: string): Cron {
   }
 }
 
-function assertTimeZone(timeZone: string): void {
+function problemOfTimeZone(timeZone: string): TimetableError | undefined {
   try {
     Intl.DateTimeFormat('en', { timeZone });
-  } catch (thrown) {
-    throw new TimetableError(`spec.timeZone: "${timeZone}" is not a time zone of the IANA database`, { cause: thrown });
+    return undefined;
+  } catch (cause) {
+    return new TimetableError(`spec.timeZone: "${timeZone}" is not a time zone of the IANA database`, { cause });
   }
 }

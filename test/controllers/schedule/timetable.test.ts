@@ -143,6 +143,9 @@ describe('the times of a schedule', () => {
     expect(refusal('*/0 * * * *')).to.include('spec.schedule');
     expect(refusal('0 2 * * *', 'Europe/Nowhere')).to.match(/^spec\.timeZone: "Europe\/Nowhere"/);
     expect(refusal('0 2 * * *', 'Local')).to.include('spec.timeZone');
+    expect(refusal('x', 'Europe/Nowhere'))
+      .to.include('spec.schedule: "x"')
+      .and.include('spec.timeZone: "Europe/Nowhere"');
     expect(refusal('0 0 31 2 *')).to.include('never comes');
     expect(refusal('0 0 29 2 *')).to.equal('accepted');
   });
