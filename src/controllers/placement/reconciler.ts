@@ -6,6 +6,7 @@
  * written only if they have not changed since they were read: a controller that was held up for longer than its Lease holds
  * must not undo what its successor has decided.
  */
+import { DEFAULT_VOLUME_CLASS } from '../../api/group.ts';
 import { isDeleting, VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
 import type { Volume, VolumeStatus } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -180,7 +181,8 @@ async function settleVolume(
 ): Promise<number | undefined> {
   const now = context.clock.now();
   if (await releaseUnplaced(volume, status.nodeName, writer, context.signal)) return undefined;
-  if (standIn?.kind === 'waiting' && isFresh(volume, now)) return untilNotFresh(volume, now);
+  const mayPass = standIn?.kind === 'waiting' || (standIn?.kind === 'stalled' && lacksClass(volume, stores));
+  if (mayPass && isFresh(volume, now)) return untilNotFresh(volume, now);
   const passing = standIn === undefined ? mounts.filter((mount) => isFresh(mount, now)) : [];
   if (passing.length > 0 && isPassing(volume, status)) return Math.min(...passing.map((it) => untilNotFresh(it, now)));
   const { signal } = context;
@@ -192,6 +194,11 @@ async function settleVolume(
     await releaseByForce(volume, { writer, events }, signal);
   }
   return undefined;
+}
+
+/** What the class would allow may be allowed in a moment: it may be applied together with the volume, after it. */
+function lacksClass({ spec }: Volume, { classes }: PlacementStores): boolean {
+  return classes.get(spec.volumeClassName ?? DEFAULT_VOLUME_CLASS) === undefined;
 }
 
 /**

@@ -4,7 +4,7 @@ import { findCondition } from '../../../src/api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import { addPlacementIndexes } from '../../../src/controllers/placement/observe.ts';
 import { placementReconciler } from '../../../src/controllers/placement/reconciler.ts';
-import { condition, lostNode, mount, NOW, restore, storageNode, volume } from '../support/objects.ts';
+import { condition, lostNode, mount, NOW, restore, storageNode, volume, volumeClass } from '../support/objects.ts';
 import { World } from '../support/world.ts';
 
 class PlacementWorld extends World {
@@ -100,10 +100,24 @@ describe('placement', () => {
 
   it('stalls at once what the policy refuses', async () => {
     const refused = volume('data', { hostPath: { path: '/etc' } }, {}, fresh);
-    const world = new PlacementWorld().add(storageNode('a'), refused);
+    const world = new PlacementWorld().add(storageNode('a'), volumeClass('default'), refused);
     await world.run();
     expect(world.volumeStatus?.phase).to.equal('Failed');
     expect(findCondition(world.volumeStatus?.conditions, 'Stalled')?.reason).to.equal('HostPathNotAllowed');
+  });
+
+  it('says nothing yet of a fresh volume whose class may be applied after it', async () => {
+    const early = () => volume('data', { hostPath: { path: '/data/x' } }, {}, fresh);
+    const world = new PlacementWorld().add(storageNode('a'), early());
+    expect((await world.run()).requeueAfterMs).to.equal(1500);
+    expect(world.writes).to.deep.equal([]);
+    world.add(volumeClass('default', { allowedHostPathPrefixes: ['/data'] }));
+    await world.run();
+    expect(world.volumeStatus?.nodeName).to.equal('a');
+    const without = new PlacementWorld().add(storageNode('a'), early());
+    await without.clock.advance(1500);
+    await without.run();
+    expect(findCondition(without.volumeStatus?.conditions, 'Stalled')?.reason).to.equal('HostPathNotAllowed');
   });
 
   it('tells a mount that its volume does not exist', async () => {
