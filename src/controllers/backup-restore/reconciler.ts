@@ -27,6 +27,7 @@ import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconci
 import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { APPLIED_TOGETHER_MS } from '../backup-binding/patience.ts';
 import type { BackupPlace } from '../policy/backup-source.ts';
 import { placeIn } from '../policy/backup-source.ts';
 import { isPaused } from '../support/annotations.ts';
@@ -69,6 +70,8 @@ export interface BackupRestoreDependencies {
 const LOOK_AGAIN_MS = 200;
 /** The same for what nobody tells us of. */
 const LOOK_LATER_MS = 10_000;
+/** The same for a backup that is expected at any moment. */
+const LOOK_SOON_MS = 1_000;
 /** How often progress is gathered at most, in milliseconds: each time is a status write. */
 const PROGRESS_MS = 5_000;
 
@@ -144,11 +147,13 @@ async function bind(restore: Restore, deps: Dependencies, context: ReconcileCont
     // What it names may be on its way to us still.
     if (isFresh(restore, now)) return { requeueAfterMs: Math.min(LOOK_AGAIN_MS, untilNotFresh(restore, now)) };
     const { reason, message, stalled } = place.refusal;
-    const passes = reason === 'RepositoryNotReady' || (reason === 'BackupNotReady' && replacesNothing(restore));
+    const isOnItsWay = reason === 'BackupNotFound' && now - appliedAt(restore) < APPLIED_TOGETHER_MS;
+    const passes =
+      reason === 'RepositoryNotReady' || ((reason === 'BackupNotReady' || isOnItsWay) && replacesNothing(restore));
     if (stalled || !passes || restore.spec.cancel === true)
       return await end(restore, {}, failedBy(reason, message), deps, context);
     await write(restore, decisionsOf(restore), {}, { kind: 'working', reason, message }, deps, context);
-    return { requeueAfterMs: LOOK_LATER_MS };
+    return { requeueAfterMs: isOnItsWay ? LOOK_SOON_MS : LOOK_LATER_MS };
   }
   const secretName = `restore-${shortHash(uid)}`;
   const secret: Secret = {
@@ -185,6 +190,12 @@ async function bind(restore: Restore, deps: Dependencies, context: ReconcileCont
  */
 function replacesNothing({ spec: { volumes = [], objects } }: Restore): boolean {
   return objects === undefined && volumes.length > 0 && volumes.every(({ mode }) => mode !== 'InPlace');
+}
+
+/** Milliseconds since the epoch; long ago where the server does not say. */
+function appliedAt({ metadata }: Restore): number {
+  const at = Date.parse(metadata.creationTimestamp ?? '');
+  return Number.isNaN(at) ? Number.NEGATIVE_INFINITY : at;
 }
 
 const SECRET_TYPE = 'storage.clawbernetes.io/restore';

@@ -102,6 +102,34 @@ describe('which backup a Restore means', () => {
     }
   });
 
+  it('waits a minute for a backup that is applied after it, where it makes new volumes and nothing else', async () => {
+    const applied = (spec: Partial<RestoreSpec>): RestoreWorld => {
+      const on = new RestoreWorld({ source: { backupRef: { name: 'late' } }, ...spec });
+      const there = on.restores.get('team/r') as Restore;
+      const now = { resourceVersion: 'now', creationTimestamp: new Date(on.clock.now()).toISOString() };
+      return on.add({ ...there, metadata: { ...there.metadata, ...now } });
+    };
+    const fresh = { volumes: [{ from: 'data', to: 'data-yesterday' }] };
+    const on = applied(fresh);
+    await on.clock.advance(30_000);
+    await on.settle();
+    expect([on.ready, on.status?.completionTime]).to.deep.equal([
+      'False BackupNotFound Backup "late" does not exist.',
+      undefined,
+    ]);
+    on.add(backup('late', { backupID: 'b-1' }));
+    await on.settle();
+    expect(on.ready).to.match(/^False BackupNotReady .*has not ended yet/);
+    const never = applied(fresh);
+    await never.clock.advance(61_000);
+    await never.settle();
+    expect(never.status).to.have.property('completionTime');
+    const inPlace = applied({ volumes: [{ from: 'data', mode: 'InPlace' }] });
+    await inPlace.clock.advance(30_000);
+    await inPlace.settle();
+    expect(inPlace.status).to.have.property('completionTime');
+  });
+
   it('waits for its repository to have a node', async () => {
     const on = await begun({}, repository('repo', {}, {}));
     expect(on.ready).to.match(/^False RepositoryNotReady/);
