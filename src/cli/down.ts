@@ -1,5 +1,5 @@
 /** `clawstore down`: stops what runs on a state directory and takes every mount of ours down. Data stays. */
-import { existsSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { VOLUME_MOUNTS } from '../api/meta.ts';
@@ -18,17 +18,10 @@ import { connectTo } from './connect.ts';
 import { giveBackS3 } from './down-s3.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 import { requireMountPrivilege } from './preflight.ts';
+import { purge, removeIfEmpty } from './purge.ts';
 import { serveApi } from './serve-api.ts';
 import { isInside, type Settings } from './settings.ts';
-import {
-  contentsOf,
-  type Instance,
-  isRunning,
-  isStateDir,
-  lastInstance,
-  readInstance,
-  stateDirOf,
-} from './state-dir.ts';
+import { type Instance, isRunning, isStateDir, lastInstance, readInstance, stateDirOf } from './state-dir.ts';
 
 export interface DownOptions {
   readonly purge: boolean;
@@ -71,14 +64,19 @@ export async function down(settings: Settings, options: DownOptions): Promise<Ex
       process.stdout.write(`${unmounted} unmounted; ${settings.stateDir} holds no data of clawstore\n`);
       return ExitCode.ok;
     }
-    if (options.purge) {
-      await takeLimitsOff(node, signal);
-      purge(node);
+    if (!options.purge) {
+      process.stdout.write(
+        `${unmounted} unmounted; the data stays in ${settings.stateDir} until clawstore down --purge\n`,
+      );
+      return ExitCode.ok;
     }
+    await takeLimitsOff(node, signal);
+    const left = purge(node);
+    for (const what of left) process.stderr.write(`clawstore: kept: ${what}\n`);
     process.stdout.write(
-      options.purge
+      left.length === 0
         ? `${unmounted} unmounted, and ${settings.stateDir} is deleted with the volumes made in it\n`
-        : `${unmounted} unmounted; the data stays in ${settings.stateDir} until clawstore down --purge\n`,
+        : `${unmounted} unmounted, and the volumes made in ${settings.stateDir} are deleted; what is kept there is named above\n`,
     );
     return ExitCode.ok;
   } finally {
@@ -242,30 +240,3 @@ function targetPath({ mountRoot }: NodeLayer, path: string): TargetPath {
  * Deletes what we made in the state directory, by name, and the directory itself when nothing else is left in it: people
  * keep other things beside ours. Refused while anything is mounted below: nothing is ever deleted through a mount.
  */
-function purge({ stateDir, table }: NodeLayer): void {
-  const [mounted] = table.below(stateDir);
-  if (mounted !== undefined) {
-    throw new CliError(ExitCode.refused, `${stateDir} is not deleted: ${mounted.target} is mounted in it`);
-  }
-  try {
-    for (const path of contentsOf(stateDir)) rmSync(path, { recursive: true, force: true });
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError(ExitCode.failed, `${stateDir} is not deleted, or not all of it: ${why}`, { cause });
-  }
-  if (removeIfEmpty(stateDir)) return;
-  process.stderr.write(`clawstore: ${stateDir} is kept, because it holds what clawstore did not make\n`);
-}
-
-/** @returns false when it is not empty. */
-function removeIfEmpty(directory: string): boolean {
-  try {
-    rmdirSync(directory);
-    return true;
-  } catch (thrown) {
-    const { code } = thrown as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return true;
-    if (code === 'ENOTEMPTY' || code === 'EBUSY') return false;
-    throw thrown;
-  }
-}

@@ -38,6 +38,8 @@ export interface StateDir {
   readonly heldFile: string;
   /** What s3 volumes keep on this node: files that have not reached their server among it. */
   readonly s3: string;
+  /** Files of s3 volumes that could not be sent and cannot be any more: never deleted by us. */
+  readonly rescued: string;
   /** What is remembered of snapshots, and those that are files of their own. */
   readonly snapshots: string;
   /** Snapshots that are directories. */
@@ -47,6 +49,9 @@ export interface StateDir {
   /** What is remembered of volumes that went back to a snapshot. */
   readonly reverts: string;
   readonly revertsBegun: string;
+  /** What was read of volumes that are being backed up, and what each had at its last backup. */
+  readonly backupReadings: string;
+  readonly backupLast: string;
   /** What the backup engine keeps of repositories; may go at any time. */
   readonly engineCache: string;
   /** Who this node is to OpenClaw gateways. */
@@ -70,11 +75,14 @@ export function stateDirOf(root: string): StateDir {
     nfs: join(root, 'nfs'),
     projects: join(root, 'projects'),
     s3: join(root, 's3'),
+    rescued: join(root, 's3-rescued'),
     snapshots: join(root, 'snapshots'),
     snapshotsData: join(root, 'snapshots-data'),
     fills: join(root, 'fills'),
     reverts: join(root, 'reverts'),
     revertsBegun: join(root, 'reverts-begun'),
+    backupReadings: join(root, 'backup-readings'),
+    backupLast: join(root, 'backup-last'),
     engineCache: join(root, ENGINE_CACHE),
     openclaw: join(root, 'openclaw'),
     sync: join(root, 'sync'),
@@ -108,10 +116,11 @@ export function isStateDir(root: string): boolean {
   return [agentLockFile, join(apiserver, 'apiserver.db')].some((file) => existsSync(file));
 }
 
-/** Everything of ours in a state directory: what may be deleted with it. */
+/** What of ours in a state directory may be deleted with it, whatever is in it. */
 export function contentsOf(root: string): readonly string[] {
   const { lockFile, agentLockFile, apiserver, logFile, nodeIdFile, ...rest } = stateDirOf(root);
-  const { pools, nfs, s3, snapshots, snapshotsData, fills, reverts, revertsBegun, engineCache, openclaw, sync } = rest;
+  const { pools, nfs, s3, snapshots, snapshotsData, fills, reverts, revertsBegun } = rest;
+  const { backupReadings, backupLast, engineCache, openclaw, sync } = rest;
   const files = [
     lockFile,
     agentLockFile,
@@ -121,7 +130,7 @@ export function contentsOf(root: string): readonly string[] {
     instanceFile(root),
     newInstanceFile(root),
   ];
-  const records = [snapshots, snapshotsData, fills, reverts, revertsBegun];
+  const records = [snapshots, snapshotsData, fills, reverts, revertsBegun, backupReadings, backupLast];
   const directories = [apiserver, pools, nfs, s3, ...records, engineCache, openclaw, sync];
   return [...files, nodeIdFile, `${nodeIdFile}.new`, ...directories];
 }
