@@ -89,6 +89,13 @@ describe('the dashboard', () => {
     }
   });
 
+  it('shows what there is of the sync', async () => {
+    const shown = new Set(readQueries().flatMap(metricsIn));
+    const kept = [...(await storedNames())].filter((name) => name.startsWith('clawstore_sync_'));
+    // A revision is a text for people, and `clawstore sync status` tells it.
+    expect(kept.filter((name) => !shown.has(name))).to.deep.equal(['clawstore_sync_revision_info']);
+  });
+
   it('has panels that lie beside each other, each with an ID of its own', () => {
     const panels = readPanels();
     expect(new Set(panels.map(({ id }) => id)).size).to.equal(panels.length);
