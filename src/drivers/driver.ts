@@ -403,6 +403,13 @@ export interface Driver {
   usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined>;
   /** Everything on this node that this driver made, whoever wants it. */
   leftovers(signal: AbortSignal): Promise<readonly DriverLeftover[]>;
+  /**
+   * Removes the secrets that this node keeps for a volume, unless something that runs needs them; what was written and not
+   * sent stays, and whoever stages the volume again brings them anew. Absent where none are kept.
+   *
+   * @param isUnused Asked at the last moment.
+   */
+  dropSecrets?(volumeUID: string, isUnused: () => boolean, signal: AbortSignal): Promise<void>;
 }
 
 /** Why a driver call failed; `reason` is the word that reaches conditions and events. */

@@ -9,10 +9,12 @@ import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
+import { BY_UID } from '../support/indexes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import type { PoolReader } from './observe.ts';
 import { architecture, observeNode } from './observe.ts';
 import { deriveNodeStatus } from './status.ts';
+import { dropUnusedSecrets } from './unused-secrets.ts';
 
 /** How soon a node that does not answer, or cannot do something just now, is asked again, in milliseconds. */
 const FAILED_RETRY_MS = 5000;
@@ -42,6 +44,9 @@ async function reconcile(key: string, deps: NodeDependencies, context: Reconcile
       deps.events.record(node, 'Warning', 'OrphansFound', message);
     }
   }
+  const { stores, isBeingRead = () => false } = deps;
+  const isKnown = (uid: string): boolean => stores.volumes.byIndex(BY_UID, uid).length > 0 || isBeingRead(uid);
+  await dropUnusedSecrets({ drivers: deps.drivers.values(), isKnown }, signal);
   const isPassing = 'failure' in seen || [...seen.facts.drivers.values()].some(({ mayPass }) => mayPass === true);
   return isPassing ? { requeueAfterMs: FAILED_RETRY_MS } : DONE;
 }

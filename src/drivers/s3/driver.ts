@@ -30,7 +30,7 @@ import { snapshotRecords } from '../snapshot-record.ts';
 import { inUse, stageMountOf, stageTarget } from '../stage.ts';
 import { lookInside, refuseMounted } from '../writing.ts';
 import { Capabilities } from './capabilities.ts';
-import { directoryOf, keptUids, writeSecrets } from './engine.ts';
+import { directoryOf, hasSecrets, keptUids, removeSecrets, writeSecrets } from './engine.ts';
 import { Looks } from './looks.ts';
 import { Mounts } from './mounts.ts';
 import { Processes } from './processes.ts';
@@ -272,6 +272,12 @@ export class S3Driver implements Driver {
         bytes: undefined,
       })),
     );
+  }
+
+  async dropSecrets(volumeUID: string, isUnused: () => boolean, signal: AbortSignal): Promise<void> {
+    const directory = directoryOf(this.#node, volumeUID);
+    if (!hasSecrets(directory) || (await this.#processes.isRunning(volumeUID, signal))) return;
+    if (stageMountOf(this.#node, volumeUID) === undefined && isUnused()) removeSecrets(directory);
   }
 
   #tell(uid: string): void {

@@ -78,6 +78,21 @@ export function writeSecrets(directory: string, { credentials, caBundle }: S3Loc
   if (caBundle !== undefined) writePrivate(join(directory, CA), caBundle);
 }
 
+/** Whether there is anything for {@link removeSecrets} to do. */
+export function hasSecrets(directory: string): boolean {
+  return secretFiles(directory).some((file) => existsSync(file));
+}
+
+/** Removes what {@link writeSecrets} has written, also where that was killed in the middle. */
+export function removeSecrets(directory: string): void {
+  for (const file of secretFiles(directory)) rmSync(file, { force: true });
+}
+
+function secretFiles(directory: string): readonly string[] {
+  const files = [CREDENTIALS, AWS_CONFIG, CA].map((name) => join(directory, name));
+  return [...files, scriptFile(directory)].flatMap((file) => [file, `${file}.new`]);
+}
+
 /** Writes are sent at once, and what was not sent stays in the cache. */
 const WRITING = [
   '--vfs-cache-mode=writes',

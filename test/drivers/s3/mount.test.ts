@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -15,6 +16,7 @@ import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { DriverMount, DriverVolume } from '../../../src/drivers/driver.ts';
 import { S3Driver } from '../../../src/drivers/s3/driver.ts';
+import { writeSecrets } from '../../../src/drivers/s3/engine.ts';
 import { createNodeLayer, type RunningNodeLayer } from '../../../src/node/create-layer.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
 import type { S3Location } from '../../../src/s3/location.ts';
@@ -120,6 +122,25 @@ describe('mounts of S3 volumes', function () {
     expect(holding).to.have.lengthOf(1);
     expect(holding.map((path) => statSync(path).mode & 0o777)).to.deep.equal([0o600]);
     expect(statSync(directory).mode & 0o777).to.equal(0o700);
+  });
+
+  it('takes the secret from a volume that nobody here has a use for, never from one that is mounted', async () => {
+    const { volume, mount, target } = await setUp();
+    const directory = join(layer.stateDir, 's3', volume.uid);
+    const kept = () =>
+      ['credentials', 'credentials.sh', 'aws-config'].filter((name) => existsSync(join(directory, name)));
+    await driver.dropSecrets(volume.uid, () => true, soon());
+    expect(kept()).to.have.lengthOf(3);
+    expect((await driver.observeMount(volume, mount, soon())).state).to.equal('mounted');
+    writeFileSync(join(target, 'file'), 'x');
+    await waitFor(async () => (await unmount(volume, mount)).outcome === 'done', { message: 'the upload' });
+    expect(await driver.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
+    writeSecrets(directory, server.location('data', 'orphan/'));
+    writeFileSync(join(directory, 'unsent'), 'stays');
+    await driver.dropSecrets(volume.uid, () => false, soon());
+    expect(kept()).to.have.lengthOf(3);
+    await driver.dropSecrets(volume.uid, () => true, soon());
+    expect(readdirSync(directory)).to.deep.equal(['unsent']);
   });
 
   it('lives in a session of its own, and is found again by the next agent without a mount call', async () => {
