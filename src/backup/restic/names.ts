@@ -3,7 +3,8 @@
  * a core (its key is made slow to guess). A file is named by a hash of what is in it and never changes, so a name that is
  * known needs no reading, and one that is gone is gone.
  */
-import type { RepositoryAccess } from '../engine.ts';
+import { BackupError } from '../backup-error.ts';
+import type { EngineDirectory, RepositoryAccess } from '../engine.ts';
 import { withBucket } from '../s3-repository.ts';
 import { REPOSITORY_PATH } from './invocation.ts';
 import type { ResticRunner } from './runner.ts';
@@ -20,8 +21,7 @@ export async function listNames(
   access: RepositoryAccess,
   signal: AbortSignal,
 ): Promise<RepositoryNames | undefined> {
-  const paths =
-    access.location.type === 's3' ? await inBucket(access.location, signal) : await inDirectory(runner, access, signal);
+  const paths = await pathsIn(runner, access, signal);
   if (!paths.includes('config')) return undefined;
   const names: Record<(typeof FOLDERS)[number], string[]> = { keys: [], locks: [], snapshots: [] };
   for (const path of paths.toSorted()) {
@@ -31,7 +31,40 @@ export async function listNames(
   return names;
 }
 
+async function pathsIn(
+  runner: ResticRunner,
+  access: RepositoryAccess,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { location } = access;
+  switch (location.type) {
+    case 's3':
+      return await inBucket(location, signal);
+    case 'directory':
+      return await inDirectory(runner, location.directory, signal);
+    case 'nfs':
+      return await inExport(runner, access, signal);
+    default:
+      return location satisfies never;
+  }
+}
+
 async function inDirectory(
+  runner: ResticRunner,
+  directory: EngineDirectory,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  try {
+    return await runner.fileNames(directory, FOLDERS, signal);
+  } catch (thrown) {
+    // It was opened, and a disk does not read.
+    if (thrown instanceof BackupError && thrown.code === 'EngineFailed') return [];
+    throw thrown;
+  }
+}
+
+/** It is mounted where the engine runs and nowhere else. */
+async function inExport(
   runner: ResticRunner,
   access: RepositoryAccess,
   signal: AbortSignal,

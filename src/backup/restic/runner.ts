@@ -1,12 +1,15 @@
 /** Runs restic, or a program on a repository that is a directory, and watches that something moves. */
 import { ENGINE_ROOT, ENGINE_TIDY_MS, type EnginePlace } from '../../node/backups/operations.ts';
 import { NO_DEADLINE_MS, type NodeLayer, type OutputStream } from '../../node/layer.ts';
+import type { TreeSource } from '../../node/trees/operations.ts';
 import { BackupError } from '../backup-error.ts';
 import type { RepositoryAccess } from '../engine.ts';
 import { failureOf, withoutSecrets } from './failures.ts';
 import { type Invocation, invocationOf } from './invocation.ts';
 
 const STALL_MS = 300_000;
+/** Milliseconds for a list of names; a disk that was asleep takes some of them. */
+const NAMES_MS = 60_000;
 const LOOK_MS = 1_000;
 /** Last complaints that are kept for the message of an error. */
 const COMPLAINTS = 8;
@@ -68,6 +71,15 @@ export class ResticRunner {
       },
     );
     return said;
+  }
+
+  /** Names of the files of a repository that is a directory; see `fileNames` of the node layer. */
+  async fileNames(source: TreeSource, folders: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
+    try {
+      return await this.#node.call('fileNames', { source, folders }, { signal, deadlineMs: NAMES_MS });
+    } catch (thrown) {
+      throw signal.aborted ? calledOff(signal, thrown) : BackupError.from(thrown);
+    }
   }
 
   /** Runs it and rejects unless it ends with 0. */
@@ -154,13 +166,15 @@ export class ResticRunner {
   }
 }
 
+function calledOff({ reason }: AbortSignal, thrown: unknown): BackupError {
+  const isLate = reason instanceof Error && reason.name === 'TimeoutError';
+  return isLate
+    ? new BackupError('DeadlineExceeded', 'it was not done in time', { cause: thrown })
+    : new BackupError('Aborted', 'it was called off', { cause: thrown });
+}
+
 function explain(thrown: unknown, signal: AbortSignal, watch: Watch, secrets: readonly string[]): BackupError {
-  if (signal.aborted) {
-    const isLate = signal.reason instanceof Error && signal.reason.name === 'TimeoutError';
-    return isLate
-      ? new BackupError('DeadlineExceeded', 'it was not done in time', { cause: thrown })
-      : new BackupError('Aborted', 'it was called off', { cause: thrown });
-  }
+  if (signal.aborted) return calledOff(signal, thrown);
   if (watch.signal.aborted) {
     const why = watch.words === '' ? '' : `: ${failureOf(1, watch.words).message}`;
     return new BackupError('Stalled', `nothing moved for ${watch.stallMs / 1_000} s${why}`, { cause: thrown });

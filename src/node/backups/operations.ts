@@ -72,6 +72,11 @@ export interface BackupOperations {
    * Rejects with `Unsupported` where the program does not exist, and as opening and mounting the places does.
    */
   runEngine: Operation<RunEngine, EngineOutcome>;
+  /**
+   * Names of the regular files in a directory and, as `FOLDER/NAME`, in these folders of it; no link is followed. A folder that
+   * is missing has none.
+   */
+  fileNames: Operation<{ readonly source: TreeSource; readonly folders: readonly string[] }, readonly string[]>;
 }
 
 /** Milliseconds that an engine gets to end by itself. */

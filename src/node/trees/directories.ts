@@ -20,6 +20,11 @@ export interface OpenTree extends Disposable {
   readonly located: Located;
 }
 
+/** The name that a source is reached by. */
+export function pathOf(source: TreeSource): string {
+  return 'user' in source ? source.user.path : targetName(source.own);
+}
+
 /** Opens a source as it is reached by its name. */
 export function openSource(context: HelperContext, source: TreeSource): OpenTree {
   if ('user' in source) return openUserPath(context, source.user, false);

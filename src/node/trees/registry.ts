@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import type { Handlers } from '../helper/registry.ts';
 import { targetName } from '../helper/target.ts';
 import { copyTree, probeShare } from './copy.ts';
+import { pathOf } from './directories.ts';
 import { lookAtTree, nameTree, removeEmptyTree, unfoldTree } from './handlers.ts';
-import type { TreeOperations, TreeSource } from './operations.ts';
+import type { TreeOperations } from './operations.ts';
 import { changesOfTree, stateOfTree } from './state.ts';
 import { exchangeTree, swapState, swapTree } from './swap.ts';
 
@@ -21,7 +22,3 @@ export const TREE_HANDLERS: Handlers<TreeOperations> = {
   exchangeTree: { run: exchangeTree, paths: ({ tree }) => [targetName(tree)] },
   unfoldTree: { run: unfoldTree, paths: ({ tree }) => [targetName(tree)] },
 };
-
-function pathOf(source: TreeSource): string {
-  return 'user' in source ? source.user.path : targetName(source.own);
-}
