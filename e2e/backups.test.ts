@@ -7,12 +7,13 @@ import { after, before, describe, it } from 'mocha';
 import type { Backup, BackupConditionType, VolumeBackup } from '../src/api/backup.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import type { Secret } from '../src/api/core.ts';
-import { BACKUPS, SECRETS, VOLUME_BACKUPS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import { BACKUPS, SECRETS, VOLUME_BACKUPS, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import type { Reason } from '../src/api/reasons.ts';
 import type { Volume } from '../src/api/volume.ts';
 import { filesOf, makeHostileTree } from '../test/contract/hostile-tree.ts';
 import { BareRepository, backup, deleteBackups, ended, useRestic } from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
-import { mount, volume } from '../test/support/harness/manifests.ts';
+import { mount, volume, volumeClass } from '../test/support/harness/manifests.ts';
 
 describe('backups', function () {
   this.timeout(180_000);
@@ -107,6 +108,32 @@ describe('backups', function () {
       'True BackedUp',
       { succeeded: 0, failed: 0, skipped: 0 },
     ]);
+  });
+
+  it('wait for a volume that is applied after them, and for its class, which comes last', async () => {
+    const path = machine.hostDirectory('late');
+    writeFileSync(join(path, 'file'), 'late');
+    const volumeClassName = `${ns}-late`;
+    const waits = async (reason: Reason, of: string): Promise<void> => {
+      const saysSo = ({ status }: Backup): boolean => {
+        const condition = findCondition(status?.conditions, 'Reconciling');
+        return condition?.reason === reason && condition.message.includes(of);
+      };
+      await machine.waitFor<Backup>(BACKUPS, keyOf('early'), saysSo, `to wait for ${of}`);
+    };
+    await machine.create(backup(ns, 'early', { destination, ...of('late') }));
+    await waits('VolumeNotFound', '"late"');
+    await machine.create(volume(ns, 'late', { hostPath: { path }, volumeClassName }));
+    await waits('VolumeNotReady', volumeClassName);
+    const allowed = { allowedNamespaces: {}, allowedTypes: ['hostPath'], allowedHostPathPrefixes: [path] } as const;
+    await machine.create(volumeClass(volumeClassName, allowed));
+    try {
+      const made = await ended(machine, keyOf('early'));
+      expect(said(made, 'Ready'), JSON.stringify(made.status)).to.equal('True BackedUp');
+    } finally {
+      await machine.client.delete(VOLUMES, { namespace: ns, name: 'late' });
+      await machine.client.delete(VOLUME_CLASSES, { name: volumeClassName });
+    }
   });
 
   it('are no success when a file cannot be read, which they name', async () => {

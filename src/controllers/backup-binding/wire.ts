@@ -118,7 +118,7 @@ function partKeys(delta: Delta<VolumeBackup>, backups: ReadStore<Backup>): Wante
   return [...own, ...waiting.map((backup) => ({ key: keyOf(backup), options: NEXT }))];
 }
 
-/** Backups that wait for it, or for its storage. */
+/** Backups that wait for it, or for its storage, and say why. */
 function volumeKeys(delta: Delta<Volume>, backups: ReadStore<Backup>): Wanted[] {
   if (delta.type === 'deleted') return unfinishedIn(delta.old.metadata.namespace, backups);
   if (delta.type === 'updated') {
@@ -126,7 +126,7 @@ function volumeKeys(delta: Delta<Volume>, backups: ReadStore<Backup>): Wanted[] 
     const matters =
       old.metadata.uid !== object.metadata.uid ||
       old.status?.nodeName !== object.status?.nodeName ||
-      conditionsDiffer(old, object, ['Provisioned', 'Stalled']);
+      conditionsDiffer(old, object, ['Provisioned', 'Ready', 'Stalled']);
     if (!matters) return [];
   }
   return unfinishedIn(delta.object.metadata.namespace, backups);
