@@ -12,20 +12,20 @@ import { Population, SORTS } from '../test/support/harness/population.ts';
 import { full, seed, seededRandom } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
-const ROUNDS = full ? 100 : 10;
+const ROUNDS = full ? 100 : 6;
 const CHANGES = 8;
-/** In ten rounds each at least once; the controller seldom, because its successor waits for the Lease to expire. */
+/** In six rounds each at least once; the controller seldom, because its successor waits for the Lease to expire. */
 const TURNS = [
   'the agent',
-  'the helper',
   'agent and helper',
-  'the agent',
+  'the helper',
   'the controller',
+  'the agent',
+  'every process of ours',
   'the helper',
   'agent and helper',
   'the agent',
   'the helper',
-  'every process of ours',
 ] as const;
 /**
  * Nothing here removes a tree, takes snapshots or goes back to them, and these volumes have no process that serves them: the tests of the node

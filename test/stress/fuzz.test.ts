@@ -7,7 +7,7 @@ import { plan } from './fuzz/plans.ts';
 import { type ServerProcess, startServer } from './support/server.ts';
 
 /** Requests in all, with those that look at what the others did. CLAWSTORE_FUZZ_REQUESTS takes another number. */
-const REQUESTS = Number(process.env['CLAWSTORE_FUZZ_REQUESTS'] ?? (full ? 1_000_000 : 20_000));
+const REQUESTS = Number(process.env['CLAWSTORE_FUZZ_REQUESTS'] ?? (full ? 1_000_000 : 8_000));
 /** Clients at once, each in a namespace of its own: enough that commits are shared. */
 const LANES = 8;
 
