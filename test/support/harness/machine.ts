@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { FIELD_MANAGERS } from '../../../src/api/group.ts';
+import { CONTROLLER_LEASE, FIELD_MANAGERS, SYSTEM_NAMESPACE } from '../../../src/api/group.ts';
 import {
   BACKUP_REPOSITORIES,
   BACKUP_SCHEDULES,
@@ -14,6 +14,7 @@ import {
   type Condition,
   type ConditionedStatus,
   type KubeObjectBase,
+  LEASES,
   NAMESPACES,
   OUR_RESOURCES,
   RESTORES,
@@ -38,7 +39,7 @@ import { Kubectl } from './kubectl.ts';
 import { openClass } from './manifests.ts';
 import { loopsBelow, mountsBelow } from './mounts.ts';
 import { ObjectLog } from './object-log.ts';
-import { makeDirectory, onEnd } from './run.ts';
+import { full, makeDirectory, onEnd } from './run.ts';
 import { DEFAULT_DEADLINE_MS, waitFor } from './wait.ts';
 
 export interface MachineOptions {
@@ -294,8 +295,17 @@ export class Machine {
   /** Starts again what has ended. */
   async restartWhatEnded(): Promise<void> {
     if (this.#apiserver?.exit !== undefined) await this.startApiServer();
-    if (this.#controller?.exit !== undefined) await this.startController();
+    if (this.#controller?.exit !== undefined) {
+      if (this.#controller.exit.signal === 'SIGKILL') await this.#shortenLease();
+      await this.startController();
+    }
     if (this.#node?.exit !== undefined) await this.startNode();
+  }
+
+  /** What the controller that was killed has promised to wait; with full counts its successor waits that long. */
+  async #shortenLease(): Promise<void> {
+    const ref = { namespace: SYSTEM_NAMESPACE, name: CONTROLLER_LEASE };
+    if (!full) await this.client.patch(LEASES, ref, { spec: { leaseDurationSeconds: 2 } }, { type: 'merge' });
   }
 
   /** Makes a namespace whose name begins with the given word. */
