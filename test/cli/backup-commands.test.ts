@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import { parse } from 'yaml';
 import type { Backup } from '../../src/api/backup.ts';
-import { BACKUP_SCHEDULES, BACKUPS, RESTORES, SNAPSHOT_SCHEDULES } from '../../src/api/meta.ts';
+import { BACKUP_SCHEDULES, BACKUPS, RESTORES, SNAPSHOT_SCHEDULES, VOLUMES } from '../../src/api/meta.ts';
 import type { Restore } from '../../src/api/restore.ts';
 import type { BackupSchedule } from '../../src/api/schedule.ts';
 import { ExitCode } from '../../src/cli/exit-code.ts';
@@ -90,6 +90,7 @@ describe('clawstore backup and clawstore schedule', function () {
 
   it('makes a backup as the flags say, and prints it as a table', async () => {
     place.answer<Backup>(BACKUPS, ended(condition('Ready', 'True', 'Ready')));
+    for (const name of ['a', 'b']) await place.create(VOLUMES, name, { emptyDir: {} });
     const flags = '--scope volumes --volume a --volume b --ttl 1h --delete-data --allow-partial --bandwidth 1Mi';
     const result = await clawstore('backup', 'create', '/backups', '--name', 'now', ...flags.split(' '));
     expect(result).to.include({ code: ExitCode.ok, stderr: '' });

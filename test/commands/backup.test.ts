@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import type { Backup, BackupSpec, BackupStatus } from '../../src/api/backup.ts';
 import { API_VERSION, LABELS } from '../../src/api/group.ts';
-import { BACKUP_REPOSITORIES, BACKUPS, RESTORES } from '../../src/api/meta.ts';
+import { BACKUP_REPOSITORIES, BACKUPS, RESTORES, VOLUMES } from '../../src/api/meta.ts';
 import type { Restore, RestoreStatus } from '../../src/api/restore.ts';
 import { backupCancel } from '../../src/commands/backup/cancel.ts';
 import { backupCreateDetailed } from '../../src/commands/backup/create.ts';
@@ -262,8 +262,21 @@ describe('the commands of backups', function () {
     const seen: Backup[] = [];
     const create = backupCreateDetailed((backup) => seen.push(backup));
 
+    const withVolumes = (...names: readonly string[]) =>
+      Promise.all(names.map((name) => place.create(VOLUMES, name, { emptyDir: {} })));
+
+    it('names at once a volume that is not there, and makes nothing', async () => {
+      await withVolumes('data');
+      const params = { destination: '/backups', volumes: ['data', 'mdoels'] };
+      const error = await failing(runCommand(create, params, place.context()));
+      expect([error.code, error.field]).to.deep.equal(['NotFound', 'volumes']);
+      expect(error.message).to.contain('"mdoels"');
+      expect(await place.list(BACKUPS)).to.deep.equal([]);
+    });
+
     it('makes what it is told, under the name it is told, and shows how far it is', async () => {
       place.answer<Backup>(BACKUPS, first(whole));
+      await withVolumes('data', 'models');
       const params = {
         name: 'before-upgrade',
         repository: 'main',

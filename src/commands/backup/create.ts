@@ -6,6 +6,7 @@ import { begin, createNamed } from '../begin.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
 import type { ParameterSchema } from '../parameters.ts';
+import { getVolume } from '../volume/mounts-of.ts';
 import { waitFor } from '../wait.ts';
 import type { BackupState, CommandScope } from './state.ts';
 import { idOf, messageOf, SCOPES, scopeOf, stateOf } from './state.ts';
@@ -107,8 +108,10 @@ export function backupCreateDetailed(onBackup: OnBackup): Command<DetailedParams
 const DEFAULTS: Partial<BackupSpec> = { deletionPolicy: 'Retain', onPartial: 'Fail', priority: 0 };
 
 /** What an earlier call began, or else a new one. */
-function beginBackup(command: string, params: DetailedParams, context: CommandContext): Promise<Backup> {
+async function beginBackup(command: string, params: DetailedParams, context: CommandContext): Promise<Backup> {
   const spec = specOf(command, params);
+  // A Backup waits for volumes that are applied after it; whoever types a name wants to be told at once.
+  for (const name of params.volumes ?? []) await getVolume(name, context, 'volumes');
   const work: Work<BackupSpec> = { command, resource: BACKUPS, prefix: 'backup', spec, defaults: DEFAULTS };
   if (params.name !== undefined) return createNamed<Backup>(params.name, work, context);
   return begin<Backup>(work, (backup) => stateOf(backup) === 'running', context);

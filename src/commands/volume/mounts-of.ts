@@ -6,8 +6,8 @@ import type { CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
 import { fromKube } from '../wait.ts';
 
-/** Returns the volume a caller named, or throws `NotFound`. */
-export async function getVolume(name: string, context: CommandContext): Promise<Volume> {
+/** Returns the volume a caller named in a parameter (`field`), or throws `NotFound`. */
+export async function getVolume(name: string, context: CommandContext, field = 'volumeId'): Promise<Volume> {
   const { client, namespace, signal } = context;
   try {
     return await client.get<Volume>(VOLUMES, { namespace, name }, { signal });
@@ -15,7 +15,7 @@ export async function getVolume(name: string, context: CommandContext): Promise<
     const error = KubeError.from(thrown);
     if (!error.isNotFound) throw fromKube(error);
     throw new CommandError('NotFound', `there is no volume "${name}" in namespace ${namespace}`, {
-      field: 'volumeId',
+      field,
       cause: error,
     });
   }
