@@ -17,7 +17,7 @@ import type { NodeFeature, StorageNode } from '../src/api/storage-node.ts';
 import type { Volume } from '../src/api/volume.ts';
 import { COMMANDS } from '../src/commands/registry.ts';
 import { GATEWAY_FEATURE } from '../src/openclaw/gateway-node.ts';
-import { BareRepository, deleteBackups, useRestic } from '../test/support/harness/backups.ts';
+import { BareRepository, useRestic } from '../test/support/harness/backups.ts';
 import { childrenOf, commandLine } from '../test/support/harness/daemon.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
@@ -346,20 +346,25 @@ describe('a node of a real OpenClaw gateway', function () {
       writeFileSync(join(String(hostPath), 'file'), content);
       const timeoutMs = 2000;
       const params = { scope: 'volumes', destination: '/data/held' };
-      const ask = (): Promise<Answer> => invoke('backup.create', params, { timeoutMs });
+      /** On a busy machine a call may end before there is an answer: then that is said, and what it began goes on. */
+      const ask = async (): Promise<Answer | GatewayRefusal> => {
+        const answer = await invoke('backup.create', params, { timeoutMs }).catch((thrown: unknown) => thrown);
+        if (!(answer instanceof GatewayRefusal)) return answer as Answer;
+        expect(answer.message).to.match(/^Timeout: /);
+        return answer;
+      };
 
-      // Nobody may have acted on it when the first call ends: then that is said, and it goes on.
-      const first = ask().catch((thrown: unknown) => thrown);
+      const first = ask();
       const engine = await stopEngine(machine.node.pid);
       const stoppedAt = performance.now();
       let calls = 0;
       let backupId: unknown;
       try {
-        const answer = await first;
-        if (answer instanceof GatewayRefusal) expect(answer.message).to.match(/^Timeout: /);
-        else expect(answer).to.deep.include({ state: 'running', success: false });
+        await first;
         while (performance.now() - stoppedAt < 3 * timeoutMs || calls < 3) {
+          expect(performance.now() - stoppedAt, 'time for three answers, in ms').to.be.below(LONG_MS);
           const again = await ask();
+          if (again instanceof GatewayRefusal) continue;
           expect(again, JSON.stringify(again)).to.deep.include({ ...params, state: 'running', success: false });
           backupId ??= again['backupId'];
           expect(again['backupId']).to.equal(backupId);
@@ -387,20 +392,20 @@ describe('a node of a real OpenClaw gateway', function () {
       expect(repository.snapshots().filter(({ tags }) => tags?.includes('volume=long'))).to.have.length(1);
       const restored = repository.restoreVolume(String(backupId), 'long');
       expect(readFileSync(join(restored, 'file')).equals(content), 'its content').to.equal(true);
-      await deleteBackups(machine, 'default');
-      await invoke('volume.unmount', { volumeId: 'long' });
-      await invoke('volume.delete', { volumeId: 'long' });
     });
 
     it('offers only what its operator turned on', async () => {
+      await machine.deleteAll(LONG_MS);
       await machine.node.stop();
       await machine.startNode({ env: environment({ CLAWSTORE_OPENCLAW_COMMANDS: 'read-only' }) });
       await joined();
       expect(await invoke('volume.list')).to.deep.include({ totalVolumes: 0 });
       expect((await refusal('volume.create', { name: 'a' })).message).not.to.equal('');
       expect((await machine.client.list(VOLUMES, { namespace: 'default' })).items).to.deep.equal([]);
+    });
+
+    it('needs no token of the gateway once it has one of its own', async () => {
       await machine.node.stop();
-      // A token of its own is enough: the gateway's is not needed any more.
       await machine.startNode({ env: environment({ CLAWSTORE_OPENCLAW_TOKEN: '' }) });
       await joined();
     });
