@@ -75,10 +75,13 @@ describe('backups that are stopped', function () {
   /** Nothing of a part is on the node: no mount, no image, no record. */
   const nothingIsLeft = async (name: string): Promise<void> => {
     for (const { metadata } of await partsOf(name)) {
-      await waitFor(
-        () => execFileSync('find', [machine.directory, '-name', `*${metadata.uid}*`], { encoding: 'utf8' }) === '',
-        { message: `what was made for ${name} to be gone` },
-      );
+      const left = (): string =>
+        execFileSync('find', [machine.directory, '-name', `*${metadata.uid}*`], { encoding: 'utf8' });
+      await waitFor(() => left() === '', {
+        deadline: 120_000,
+        message: `what was made for ${name} to be gone`,
+        instead: left,
+      });
     }
   };
 

@@ -1,7 +1,10 @@
 /** Every version of the objects of a kind that a watch shows, in their order: what was decided, and how often. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeObjectBase, ResourceDescriptor } from '../../../src/api/meta.ts';
 import type { KubeClient } from '../../../src/kube/client.ts';
 import { waitFor } from './wait.ts';
+
+const PAUSE_MS = 50;
 
 export class History<T extends KubeObjectBase> {
   readonly #client: KubeClient;
@@ -48,19 +51,24 @@ export class History<T extends KubeObjectBase> {
     await this.#loop;
   }
 
+  /** A server may end a watch whenever it likes: the next one goes on where that one was, or fails if it cannot. */
   async #follow(resourceVersion: string): Promise<void> {
     const { signal } = this.#stop;
-    const selection = { namespace: this.#namespace, resourceVersion, signal };
+    let seen = resourceVersion;
     try {
-      for await (const { type, object } of this.#client.watch<T>(this.#resource, selection)) {
-        this.#shown = Number(object.metadata.resourceVersion);
-        if (type === 'BOOKMARK') continue;
-        const { name } = object.metadata;
-        this.#versions.set(name, [...(this.#versions.get(name) ?? []), object]);
+      while (!signal.aborted) {
+        const selection = { namespace: this.#namespace, resourceVersion: seen, signal };
+        for await (const { type, object } of this.#client.watch<T>(this.#resource, selection)) {
+          seen = object.metadata.resourceVersion ?? seen;
+          this.#shown = Number(seen);
+          if (type === 'BOOKMARK') continue;
+          const { name } = object.metadata;
+          this.#versions.set(name, [...(this.#versions.get(name) ?? []), object]);
+        }
+        await delay(PAUSE_MS, undefined, { signal });
       }
     } catch (thrown) {
       if (!signal.aborted) throw thrown;
     }
-    if (!signal.aborted) throw new Error(`the watch of ${this.#resource.plural} has ended`);
   }
 }
