@@ -50,12 +50,17 @@ export function pathSegment(field: string, text: string): string {
   return text;
 }
 
+/** Says whether a text has the form of an object UID. */
+export function isUid(text: string): boolean {
+  return UID.test(text);
+}
+
 /**
  * Returns the text if it is safe as a path segment made from an object UID.
  * @throws NameError naming `field`.
  */
 export function uidSegment(field: string, text: string): string {
-  if (!UID.test(text)) throw new NameError(field, `${JSON.stringify(text.slice(0, MAX_LABEL))} is not an object UID`);
+  if (!isUid(text)) throw new NameError(field, `${JSON.stringify(text.slice(0, MAX_LABEL))} is not an object UID`);
   return text;
 }
 

@@ -28,12 +28,17 @@ export interface RevertRecord {
   readonly done: boolean;
 }
 
-/** A volume that is neither the one nor the other at the moment, by its UID. */
+/**
+ * A volume that is neither the one nor the other at the moment, by its UID. Names and the UID of the snapshot are empty
+ * where another node has begun it, and the storage does not say them.
+ */
 export interface BegunRevert {
   readonly restoreUID: string;
   readonly restoreName: string;
   readonly snapshotUID: string;
   readonly snapshotName: string;
+  /** The storage says so too: what it says later counts, because another node may have ended it. */
+  readonly isInStorage?: boolean;
 }
 
 export class Reverts {
@@ -58,10 +63,15 @@ export class Reverts {
 
   /** From now on the volume has a part of the one and a part of the other. */
   begin(restore: DriverRestore, volume: DriverVolume, snapshot: DriverSnapshot): void {
-    const { uid: restoreUID, name: restoreName } = restore;
-    const { uid: snapshotUID, name: snapshotName } = snapshot;
-    this.#begun.write(volume.uid, { restoreUID, restoreName, snapshotUID, snapshotName });
+    this.#begun.write(volume.uid, { ...begunBy(restore, snapshot), isInStorage: true });
     crashPoint('revert.after-record');
+  }
+
+  /** Another node has left it so, as the storage says. */
+  takeUp(volumeUID: string, restoreUID: string): void {
+    if (this.#begun.read(volumeUID) !== undefined) return;
+    const unknown = { restoreName: '', snapshotUID: '', snapshotName: '' };
+    this.#begun.write(volumeUID, { restoreUID, ...unknown, isInStorage: true });
   }
 
   begunOf(volumeUID: string): BegunRevert | undefined {
@@ -71,6 +81,11 @@ export class Reverts {
   /** It is as it was. */
   takeBack(volumeUID: string): void {
     this.#begun.remove(volumeUID);
+  }
+
+  /** Another node has ended what this one knows of, unless something else has been begun meanwhile. */
+  endedElsewhere(volumeUID: string, { restoreUID }: BegunRevert): void {
+    if (this.#begun.read(volumeUID)?.restoreUID === restoreUID) this.#begun.remove(volumeUID);
   }
 
   /** The volume has all of it. */
@@ -85,15 +100,13 @@ export class Reverts {
   /** What a person should read of a volume whose revert was begun and has not ended. */
   problemOf(volumeUID: string): VolumeObservation['problem'] {
     const begun = this.#begun.read(volumeUID);
-    if (begun === undefined) return undefined;
-    const message = `Restore ${begun.restoreName} is replacing the content by that of snapshot ${begun.snapshotName}, and has not ended: a part may be of before. Where that Restore is gone, make a new one.`;
-    return { reason: Reason.RevertIncomplete, message, terminal: false };
+    return begun === undefined ? undefined : halfProblem(begun);
   }
 
   /** Nothing is copied from half of something. @throws DriverError `RevertIncomplete`. */
   refuseHalf(volumeUID: string): void {
-    const problem = this.problemOf(volumeUID);
-    if (problem !== undefined) throw new DriverError(problem.reason, problem.message);
+    const begun = this.#begun.read(volumeUID);
+    if (begun !== undefined) throw halfError(begun);
   }
 
   /** Forgets what was noted of a volume that is gone. */
@@ -101,6 +114,31 @@ export class Reverts {
     this.#begun.remove(volumeUID);
     for (const [uid, record] of this.#records.all()) if (record.volumeUID === volumeUID) this.#records.remove(uid);
   }
+}
+
+/** What is noted of a revert that begins. */
+export function begunBy(restore: DriverRestore, snapshot: DriverSnapshot): BegunRevert {
+  const { uid: restoreUID, name: restoreName } = restore;
+  const { uid: snapshotUID, name: snapshotName } = snapshot;
+  return { restoreUID, restoreName, snapshotUID, snapshotName };
+}
+
+/** What a person should read of a volume whose revert was begun, on whatever node, and has not ended. */
+export function halfProblem({
+  restoreUID,
+  restoreName,
+  snapshotName,
+}: Omit<BegunRevert, 'snapshotUID'>): NonNullable<VolumeObservation['problem']> {
+  const restore = restoreName === '' ? `A Restore of another node (UID ${restoreUID})` : `Restore ${restoreName}`;
+  const snapshot = snapshotName === '' ? 'a snapshot' : `snapshot ${snapshotName}`;
+  const message = `${restore} is replacing the content by that of ${snapshot}, and has not ended: a part may be of before. Where that Restore is gone, make a new one.`;
+  return { reason: Reason.RevertIncomplete, message, terminal: false };
+}
+
+/** The same, for who wants to use it. */
+export function halfError(begun: Omit<BegunRevert, 'snapshotUID'>): DriverError {
+  const { reason, message } = halfProblem(begun);
+  return new DriverError(reason, message);
 }
 
 function isRevertRecord(value: unknown): value is RevertRecord {
@@ -117,7 +155,7 @@ function isRevertRecord(value: unknown): value is RevertRecord {
 function isBegunRevert(value: unknown): value is BegunRevert {
   if (typeof value !== 'object' || value === null) return false;
   const record = value as Partial<Record<keyof BegunRevert, unknown>>;
-  return [record.restoreUID, record.restoreName, record.snapshotUID, record.snapshotName].every(
-    (field) => typeof field === 'string',
-  );
+  const fields = [record.restoreUID, record.restoreName, record.snapshotUID, record.snapshotName];
+  const isSaid = record.isInStorage === undefined || typeof record.isInStorage === 'boolean';
+  return isSaid && fields.every((field) => typeof field === 'string');
 }

@@ -26,6 +26,7 @@ import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { TreeContent } from '../trees/content.ts';
 import { FILLING, type FillRecord } from '../trees/fill.ts';
+import { halvesIn, isEnded, refuseHalfTree } from '../trees/revert.ts';
 import { HIDDEN, type Reached, refuseMissing, type TreeSnapshots, type TreeStorage } from '../trees/snapshots.ts';
 import { nfsFailure } from './failure.ts';
 import { nfsOptions } from './mount-options.ts';
@@ -48,6 +49,8 @@ export interface NfsContentOptions {
 export class NfsContent {
   readonly #options: NfsContentOptions;
   readonly #trees: TreeContent;
+  /** Looks that are under way, by volume: two through one mount would take it from each other. */
+  readonly #looking = new Map<string, Promise<void>>();
 
   constructor(options: NfsContentOptions) {
     this.#options = options;
@@ -78,6 +81,32 @@ export class NfsContent {
     return this.#trees.revert(volume, snapshot, restore, call);
   }
 
+  /**
+   * Takes up that a revert was left half way by the node that had the volume before, as its directory says. This node has
+   * no note of that.
+   */
+  async takeUpHalf(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { node, reverts } = this.#options;
+    const look = ({ tree }: Reached) => halvesIn(node, tree, { signal });
+    const [restoreUID] = await this.#reach(volume, `${volume.uid}-half`, look, signal);
+    if (restoreUID !== undefined) reverts.takeUp(volume.uid, restoreUID);
+  }
+
+  /** Forgets a revert that was left half way, where another node has ended it: the directory says so. */
+  forgetEnded(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { uid } = volume;
+    const underWay = this.#looking.get(uid);
+    if (underWay !== undefined) return underWay;
+    const looking = this.#lookWhetherEnded(volume, signal).finally(() => this.#looking.delete(uid));
+    this.#looking.set(uid, looking);
+    return looking;
+  }
+
+  /** @throws DriverError `RevertIncomplete` where the directory of a volume, through any mount of it, has a part of each. */
+  refuseHalf(tree: TargetPath, deadlineMs: number, signal: AbortSignal): Promise<void> {
+    return refuseHalfTree(this.#options.node, tree, { signal, deadlineMs });
+  }
+
   /** As it is on the server, with what this node has written. */
   async read<T>(
     volume: DriverVolume,
@@ -95,6 +124,7 @@ export class NfsContent {
         reading.uid,
         async ({ tree, source }) => {
           await refuseMissing({ node, describe: sourceNameOf, mayBeEmpty: true }, volume, source(), signal);
+          await refuseHalfTree(node, tree, { signal });
           const device = stageMountOf(node, reading.uid)?.device;
           const opened = await openInPlace(node, { directory: { own: tree }, device, lacking: [] }, reading, signal);
           isRead = true;
@@ -127,6 +157,14 @@ export class NfsContent {
     if (fills.read(uid) === undefined && reverts.begunOf(uid) === undefined) return reverts.forget(uid);
     const forget = ({ tree }: Reached) => this.#trees.forget(volume, tree, signal);
     await this.#reach(volume, `${uid}-forget`, forget, signal);
+  }
+
+  async #lookWhetherEnded(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { node, reverts } = this.#options;
+    const begun = reverts.begunOf(volume.uid);
+    if (begun === undefined) return;
+    const look = ({ tree }: Reached) => isEnded(node, tree, begun, signal);
+    if (await this.#reach(volume, `${volume.uid}-look`, look, signal)) reverts.endedElsewhere(volume.uid, begun);
   }
 
   async #reach<T>(

@@ -122,7 +122,7 @@ export class NfsDriver implements Driver {
       capacity: capacityOf(volume, record),
       staged,
       stageMount,
-      problem: (await this.#problemOf(volume, stageMount, staged, signal)) ?? this.#reverts.problemOf(volume.uid),
+      problem: (await this.#problemOf(volume, stageMount, staged, signal)) ?? (await this.#halfOf(volume, signal)),
       ownedByUs: record?.created === true,
       ...(note === undefined ? {} : { note }),
     };
@@ -134,6 +134,8 @@ export class NfsDriver implements Driver {
     const { subPath } = sourceOf(volume);
     const { entry, fsid } = await this.#mountNew(volume, signal);
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, signal);
+    // The node that had it before may have been lost in the middle of a revert.
+    if (volume.wasProvisioned) await this.#ask(volume, () => this.#content.takeUpHalf(volume, signal));
     await this.#note(volume, { entry, fsid }, found, signal);
   }
 
@@ -203,6 +205,8 @@ export class NfsDriver implements Driver {
 
   async publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void> {
     await this.#renew(volume, signal);
+    // On whatever node: only the one that was lost may have a note of it.
+    await this.#ask(volume, () => this.#content.refuseHalf(this.#dataOf(volume), PROBE_MS, signal));
     const { attributes } = nfsOptions(volume.mountOptions);
     const request = {
       source: this.#dataOf(volume),
@@ -418,6 +422,18 @@ export class NfsDriver implements Driver {
       (await this.#trouble(volume, pathOf(this.#dataOf(volume)), signal))?.reason === Reason.DataMissing;
     const isMade = volume.wasProvisioned || recordOf(this.#records, volume) !== undefined;
     return isMissing && isMade ? { reason: Reason.DataMissing, message: missing(volume), terminal: false } : undefined;
+  }
+
+  /** What a person should read of a revert that has not ended; another node may have ended it meanwhile. */
+  async #halfOf(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation['problem']> {
+    if (this.#reverts.begunOf(volume.uid) === undefined) return undefined;
+    try {
+      await this.#ask(volume, () => this.#content.forgetEnded(volume, signal));
+    } catch (thrown) {
+      // What is known last stands as long as the server cannot be asked.
+      if (signal.aborted) throw thrown;
+    }
+    return this.#reverts.problemOf(volume.uid);
   }
 
   /** Asks the server for a path of the export; undefined when it answers as it should. */

@@ -16,7 +16,7 @@ import {
 } from '../driver.ts';
 import type { Reverts } from '../reverts.ts';
 import { type FillContent, type FillRecord, type FillTarget, fillTree, forgetFill, isFilled } from './fill.ts';
-import { forgetRevert, type RevertTarget, revertTree } from './revert.ts';
+import { forgetRevert, type RevertTarget, refuseHalfTree, revertTree } from './revert.ts';
 import { type Reached, refuseMissing, TreeSnapshots, type TreeStorage } from './snapshots.ts';
 
 export interface TreeContentOptions {
@@ -99,6 +99,7 @@ export class TreeContent {
     const read = async (reached: Reached): Promise<void> => {
       const source = reached.source();
       await refuseMissing(storage, from, source, signal);
+      await refuseHalfTree(storage.node, reached.tree, { signal });
       await work({ source, name: `volume "${from.name}"`, isFixed: false });
     };
     await this.#reach(from, reader, read, signal);

@@ -1,19 +1,25 @@
 /**
  * Puts the content of a snapshot in the place of what a directory has, for drivers whose volumes are directories. The copy is
  * made whole in a directory of ours inside the volume's own, and swapped in there (`swapTree`); what was before goes last.
- * Where one was begun and its Restore is gone, the next one ends it first: it is never built on half of something.
+ * Where one was begun and its Restore is gone, the next one ends it first: it is never built on half of something. That it
+ * was begun can be read in the directory itself, so that another node knows it too.
  */
+import { isUid } from '../../api/names.ts';
 import { Reason } from '../../api/reasons.ts';
 import { crashPoint } from '../../node/crash-points.ts';
 import { NO_DEADLINE_MS, type TargetPath } from '../../node/layer.ts';
 import { NodeError } from '../../node/node-error.ts';
 import type { SwapTree, TreeSource } from '../../node/trees/operations.ts';
 import { DriverError, type DriverRestore, type DriverSnapshot, type DriverVolume, type LongCall } from '../driver.ts';
-import type { Reverts } from '../reverts.ts';
+import type { BegunRevert, Reverts } from '../reverts.ts';
+import { halfError } from '../reverts.ts';
 import { HIDDEN, type TreeNode, UNFINISHED } from './snapshots.ts';
 
 /** Longest that names are moved, in milliseconds: a hundred thousand on a slow server. Then it goes on with the next try. */
 const SWAP_MS = 1_800_000;
+/** Begins the names of new content; the UID of its Restore follows. */
+const FRESH = 'revert-';
+const ASIDE = '.aside';
 
 export interface RevertTarget {
   readonly node: TreeNode;
@@ -43,7 +49,7 @@ export async function revertTree(target: RevertTarget, revert: TreeRevert, call:
   }
   const look = await node.call('lookAtTree', { source: { own: target.tree } }, { signal: call.signal });
   if (look === null) throw new DriverError(Reason.DataMissing, `${target.name} is not there`);
-  if (begun !== undefined && begun.restoreUID !== restore.uid) await endOther(target, volume.uid, call.signal);
+  await endOthers(target, volume.uid, restore.uid, call.signal);
   const state = await node.call('swapState', swap, { signal: call.signal });
   const isSwapped = begun?.restoreUID === restore.uid && state === 'none';
   if (!isSwapped) {
@@ -61,19 +67,72 @@ export async function revertTree(target: RevertTarget, revert: TreeRevert, call:
 export async function forgetRevert(target: RevertTarget, volumeUID: string, signal: AbortSignal): Promise<void> {
   const begun = target.reverts.begunOf(volumeUID);
   // What was moved aside is still the owner's: it is put where it belongs rather than removed.
-  if (begun !== undefined) await endOther(target, volumeUID, signal);
+  if (begun !== undefined) await endOther(target, volumeUID, begun, signal);
   target.reverts.forget(volumeUID);
 }
 
+/** The Restores that have left a part of each in a directory, on whatever node, by their UIDs. */
+export async function halvesIn(
+  node: Pick<TreeNode, 'call'>,
+  tree: TargetPath,
+  options: { readonly signal: AbortSignal; readonly deadlineMs?: number },
+): Promise<readonly string[]> {
+  const names = await node.call('halfSwaps', { tree, hidden: HIDDEN, asideEnd: ASIDE }, options);
+  // Whoever writes to the volume may make names too: no other becomes a part of a path.
+  return names
+    .filter((name) => name.startsWith(FRESH))
+    .map((name) => name.slice(FRESH.length))
+    .filter(isUid);
+}
+
+/** @throws DriverError `RevertIncomplete` where a directory has a part of each. */
+export async function refuseHalfTree(
+  node: Pick<TreeNode, 'call'>,
+  tree: TargetPath,
+  options: { readonly signal: AbortSignal; readonly deadlineMs?: number },
+): Promise<void> {
+  const [restoreUID] = await halvesIn(node, tree, options);
+  if (restoreUID !== undefined) throw halfError({ restoreUID, restoreName: '', snapshotName: '' });
+}
+
+/** Nothing of a revert that was begun is left to be done in a directory; not known of one that is not there. */
+export async function isEnded(
+  node: Pick<TreeNode, 'call'>,
+  tree: TargetPath,
+  { restoreUID }: BegunRevert,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if ((await node.call('lookAtTree', { source: { own: tree } }, { signal })) === null) return false;
+  return (await node.call('swapState', swapOf(tree, restoreUID), { signal })) === 'none';
+}
+
+/** Ends what other Restores have begun, here or on another node, which only the directory knows of. */
+async function endOthers(
+  target: RevertTarget,
+  volumeUID: string,
+  restoreUID: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const begun = target.reverts.begunOf(volumeUID);
+  if (begun !== undefined && begun.restoreUID !== restoreUID) await endOther(target, volumeUID, begun, signal);
+  for (const other of await halvesIn(target.node, target.tree, { signal })) {
+    if (other === restoreUID) continue;
+    await endOther(target, volumeUID, { restoreUID: other, snapshotUID: '' }, signal);
+  }
+}
+
 /** Ends what another Restore has begun: all of it is there, or nothing was moved. */
-async function endOther(target: RevertTarget, volumeUID: string, signal: AbortSignal): Promise<void> {
-  const { node, reverts } = target;
-  const begun = reverts.begunOf(volumeUID);
-  if (begun === undefined) return;
-  const swap = swapOf(target.tree, begun.restoreUID);
+async function endOther(
+  target: RevertTarget,
+  volumeUID: string,
+  { restoreUID, snapshotUID }: Pick<BegunRevert, 'restoreUID' | 'snapshotUID'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { node, reverts, tree } = target;
+  const swap = swapOf(tree, restoreUID);
   if ((await node.call('swapState', swap, { signal })) !== 'none') await swapIn(target, swap, volumeUID, signal);
-  reverts.finish(begun.restoreUID, volumeUID, begun.snapshotUID);
-  await clear(target, begun.restoreUID, signal);
+  reverts.finish(restoreUID, volumeUID, snapshotUID);
+  await clear(target, restoreUID, signal);
 }
 
 async function copyFresh(
@@ -108,9 +167,13 @@ async function swapIn(
     const error = NodeError.from(thrown);
     // Unless a helper died under it, it says itself whether anything was moved.
     if (error.code !== 'HelperLost' && (await node.call('swapState', swap, { signal })) === 'ready') {
-      await node.removeTree(inHidden(tree, swap.fresh), signal);
-      await node.call('removeEmptyTree', inHidden(tree), { signal });
+      // First of all: without new content, what was begun counts as done. And it loses its name before it is removed: half of
+      // it must not be swapped in.
       reverts.takeBack(volumeUID);
+      const given = `${swap.fresh}${UNFINISHED}`;
+      await node.call('nameTree', { tree: inHidden(tree, swap.fresh), name: given }, { signal });
+      await node.removeTree(inHidden(tree, given), signal);
+      await node.call('removeEmptyTree', inHidden(tree), { signal });
       if (error.code === 'MountBelow') {
         const message = `${name} cannot go back: ${error.message}`;
         throw new DriverError(Reason.RevertFailed, message, { terminal: true, cause: thrown });
@@ -127,7 +190,8 @@ async function clear({ node, tree }: RevertTarget, restoreUID: string, signal: A
 }
 
 function swapOf(tree: TargetPath, restoreUID: string): SwapTree {
-  return { tree, hidden: HIDDEN, fresh: `revert-${restoreUID}`, aside: `revert-${restoreUID}.aside` };
+  const fresh = `${FRESH}${restoreUID}`;
+  return { tree, hidden: HIDDEN, fresh, aside: `${fresh}${ASIDE}` };
 }
 
 function inHidden({ root, path }: TargetPath, name?: string): TargetPath {

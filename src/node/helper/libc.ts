@@ -56,6 +56,7 @@ export const AT_RECURSIVE = 0x8000;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_REMOVEDIR = 0x200;
 const AT_NO_AUTOMOUNT = 0x800;
+const AT_STATX_FORCE_SYNC = 0x2000;
 const AT_STATX_DONT_SYNC = 0x4000;
 const OPEN_TREE_CLONE = 1;
 const MOVE_MOUNT_F_EMPTY_PATH = 0x4;
@@ -154,6 +155,8 @@ export interface Libc {
   /** Gives what `to` leads to the extended attributes of `from`, ACLs among them; both are paths. */
   copyAttributes(from: string, to: string): void;
   statx(dirfd: number, path: string): Statx;
+  /** Asks the server behind an open file for its attributes: what others changed is seen from now on. */
+  revalidate(fd: number): void;
   fstatfs(fd: number): Statfs;
   /** syncfs(2): waits until all of the filesystem is where it is kept. */
   syncfs(fd: number): void;
@@ -336,6 +339,9 @@ export function loadLibc(): Libc {
       const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC | (path === '' ? AT_EMPTY_PATH : 0);
       check(statx(dirfd, text(path), flags, STATX_BASIC | STATX_MNT_ID, statxBuffer), 'statx', path);
       return readStatx(statxBuffer);
+    },
+    revalidate(fd) {
+      check(statx(fd, text(''), AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC, statxBuffer), 'statx', '');
     },
     fstatfs(fd) {
       check(fstatfs(fd, statfsBuffer), 'fstatfs', '');

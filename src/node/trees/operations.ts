@@ -64,6 +64,12 @@ export interface SwapTree {
   readonly aside: string;
 }
 
+/** Where swaps may have been left half way, by whomever. */
+export interface HalfSwaps extends Pick<SwapTree, 'tree' | 'hidden'> {
+  /** What the name of the new content has at its end to be that of `aside`. */
+  readonly asideEnd: string;
+}
+
 /** `none`: there is no new content, or it has its place. `ready`: nothing was moved. `half`: the same call goes on. */
 export type SwapState = 'none' | 'ready' | 'half';
 
@@ -119,6 +125,11 @@ export interface TreeOperations {
   swapTree: Operation<SwapTree, null>;
   /** How far a swap is. */
   swapState: Operation<SwapTree, SwapState>;
+  /**
+   * The new content of every swap that is half way, by its name (`fresh`), as the server has it where there is one, whatever
+   * this node saw before. None where the name of our directory is something else's.
+   */
+  halfSwaps: Operation<HalfSwaps, readonly string[]>;
   /** Two directories side by side get each other's name in one step, on disk when the call resolves. Not on NFS. */
   exchangeTree: Operation<{ readonly tree: TargetPath; readonly name: string }, null>;
   /** Removes a directory of ours when it is empty; absent or not empty is success. */

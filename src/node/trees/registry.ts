@@ -6,7 +6,7 @@ import { pathOf } from './directories.ts';
 import { lookAtTree, nameTree, removeEmptyTree, unfoldTree } from './handlers.ts';
 import type { TreeOperations } from './operations.ts';
 import { changesOfTree, stateOfTree } from './state.ts';
-import { exchangeTree, swapState, swapTree } from './swap.ts';
+import { exchangeTree, halfSwaps, swapState, swapTree } from './swap.ts';
 
 /** Which function answers which request about trees. */
 export const TREE_HANDLERS: Handlers<TreeOperations> = {
@@ -19,6 +19,7 @@ export const TREE_HANDLERS: Handlers<TreeOperations> = {
   removeEmptyTree: { run: removeEmptyTree, paths: (tree) => [targetName(tree)] },
   swapTree: { run: swapTree, paths: ({ tree }) => [join(tree.root, tree.path)] },
   swapState: { run: swapState, paths: ({ tree }) => [join(tree.root, tree.path)] },
+  halfSwaps: { run: halfSwaps, paths: ({ tree }) => [join(tree.root, tree.path)] },
   exchangeTree: { run: exchangeTree, paths: ({ tree }) => [targetName(tree)] },
   unfoldTree: { run: unfoldTree, paths: ({ tree }) => [targetName(tree)] },
 };

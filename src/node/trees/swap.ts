@@ -22,7 +22,7 @@ import { failureOf } from './complaints.ts';
 import { copyTop } from './copy.ts';
 import { openPlace } from './directories.ts';
 import { moveUp, syncDirectory } from './handlers.ts';
-import type { SwapState, SwapTree, TreeOperations } from './operations.ts';
+import type { HalfSwaps, SwapState, SwapTree, TreeOperations } from './operations.ts';
 import { runOnTree } from './process.ts';
 
 /** Ends the name of new content that is being moved up. */
@@ -30,6 +30,11 @@ const UP = '.up';
 /** Names moved before others get their turn. */
 const BATCH = 256;
 const BENEATH = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+/**
+ * There is no directory of that name; a link or a file in its place is nothing that we made. Where we may not read it (a
+ * server that takes root for nobody), this node has never made anything in it.
+ */
+const NOT_OURS: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EXDEV', 'EACCES'];
 
 export function swapState({ libc }: HelperContext, request: SwapTree): SwapState {
   try {
@@ -40,6 +45,23 @@ export function swapState({ libc }: HelperContext, request: SwapTree): SwapState
     return isThere(hidden, request.aside) ? 'half' : 'ready';
   } catch (thrown) {
     if (thrown instanceof NodeError && thrown.errno === 'ENOENT') return 'none';
+    throw thrown;
+  }
+}
+
+export function halfSwaps({ libc }: HelperContext, { tree, hidden: name, asideEnd }: HalfSwaps): readonly string[] {
+  try {
+    using top = openTop(libc, { tree });
+    libc.revalidate(top.number);
+    using hidden = openBeneath(libc, top, name, name);
+    libc.revalidate(hidden.number);
+    const names = new Set(readdirSync(hidden.procPath));
+    return [...names].flatMap((one) => {
+      if (one.endsWith(UP)) return [one.slice(0, -UP.length)];
+      return names.has(`${one}${asideEnd}`) ? [one] : [];
+    });
+  } catch (thrown) {
+    if (NOT_OURS.includes(NodeError.from(thrown).errno ?? '')) return [];
     throw thrown;
   }
 }
@@ -138,7 +160,7 @@ export function exchangeTree({ libc }: HelperContext, { tree, name }: TreeOperat
   return null;
 }
 
-function openTop(libc: Libc, { tree: { root, path } }: SwapTree): Fd {
+function openTop(libc: Libc, { tree: { root, path } }: Pick<SwapTree, 'tree'>): Fd {
   using above = openRoot(libc, root);
   return openBeneath(libc, above, path, `${root}/${path}`);
 }

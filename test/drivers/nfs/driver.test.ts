@@ -174,9 +174,10 @@ describe('the nfs driver', () => {
       await driver.unpublish(volume, mount, soon());
       node.calls.length = 0;
       await driver.publish(volume, mount, soon());
-      expect(node.calls.slice(-3)).to.deep.equal([
+      expect(node.calls.slice(-4)).to.deep.equal([
         'unmount .volumes/uid-v',
         'mountNfs .volumes/uid-v',
+        'halfSwaps .volumes/uid-v',
         'bindOwn ns/m/data',
       ]);
     });

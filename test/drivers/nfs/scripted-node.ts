@@ -17,6 +17,7 @@ type Asked =
   | 'findDirectory'
   | 'removeTree'
   | 'copyTree'
+  | 'halfSwaps'
   | 'swapTree'
   | 'nameTree';
 
@@ -151,6 +152,16 @@ export class ScriptedNode implements NfsNode {
         const { tree, hidden, fresh, aside } = params as SwapTree;
         if (!this.trees.has(`${nameOf(tree)}/${hidden}/${fresh}`)) return 'none';
         return this.trees.has(`${nameOf(tree)}/${hidden}/${aside}`) ? 'half' : 'ready';
+      }
+      case 'halfSwaps': {
+        const { tree, hidden, asideEnd } = params as Operations['halfSwaps']['params'];
+        this.#ask('halfSwaps', nameOf(tree));
+        const above = `${nameOf(tree)}/${hidden}/`;
+        const names = [...this.trees].filter((one) => one.startsWith(above)).map((one) => one.slice(above.length));
+        return names.flatMap((one) => {
+          if (one.endsWith('.up')) return [one.slice(0, -'.up'.length)];
+          return names.includes(`${one}${asideEnd}`) ? [one] : [];
+        });
       }
       case 'swapTree': {
         const { tree, hidden, fresh, aside } = params as SwapTree;

@@ -207,6 +207,105 @@ describe('snapshots of nfs volumes', () => {
     });
   });
 
+  describe('that a node which is lost was going back to', () => {
+    const HALF = ['.clawstore-snapshots/revert-r-1', '.clawstore-snapshots/revert-r-1.aside'];
+    const MOVING_UP = ['.clawstore-snapshots/revert-r-1.up', '.clawstore-snapshots/revert-r-1.aside'];
+    const NOTHING_MOVED = ['.clawstore-snapshots/revert-r-1', '.clawstore-snapshots/revert-r-2.new'];
+    const given = { ...volume, wasProvisioned: true };
+    /** What lies in the directory of the volume, as it is seen through a mount of ours. */
+    const put = (through: string, names: readonly string[]): void => {
+      const directory = `/run/mounts/.volumes/${through}/dir`;
+      for (const tree of node.trees) if (tree.startsWith(directory)) node.trees.delete(tree);
+      for (const name of ['', ...names]) node.trees.add(name === '' ? directory : `${directory}/${name}`);
+    };
+    const problem = async () => (await driver.observeVolume(given, soon())).problem;
+    const mount = { uid: 'm', targetRoot: '/run/mounts', targetPath: 'ns/m/data', readOnly: false };
+    const bound = () => node.calls.filter((call) => call.startsWith('bindOwn'));
+
+    beforeEach(() => node.directories.set('dir', 7n));
+
+    for (const [what, names] of [
+      ['the old names were moved aside', HALF],
+      ['the new ones were moved up', MOVING_UP],
+    ] as const) {
+      it(`are there in part for the next node, which finds that ${what}, and for nobody's backup`, async () => {
+        put('uid-v-half', names);
+        await driver.provision(given, soon());
+        driver = driverAgain();
+        expect(await problem()).to.include({ reason: 'RevertIncomplete', terminal: false });
+        expect((await problem())?.message).to.include('UID r-1');
+        const reading = { uid: 'reading', elsewhere: [], most: 1 };
+        const read = driver.reading.read(given, reading, () => Promise.resolve(), soon());
+        expect(await rejection(read)).to.include({ reason: 'RevertIncomplete' });
+        expect(node.entries.map(({ target }) => target)).to.deep.equal(['/run/mounts/.volumes/uid-v']);
+      });
+    }
+
+    it('are not there in part where nothing had been moved, or somebody else made the name', async () => {
+      put('uid-v-half', [...NOTHING_MOVED, '.clawstore-snapshots/revert-..up', '.clawstore-snapshots/other.up']);
+      await driver.provision(given, soon());
+      expect(await driver.observeVolume(given, soon())).to.deep.include({ provisioned: true, problem: undefined });
+    });
+
+    it('are looked for before the next node says that it has the volume', async () => {
+      put('uid-v-half', HALF);
+      node.failures.set('halfSwaps', SILENT);
+      expect(await rejection(driver.provision(given, soon()))).to.include({ reason: 'ServerUnreachable' });
+      expect((await driverAgain().observeVolume(given, soon())).provisioned).to.equal(false);
+    });
+
+    it('are whole again when a node has ended it, which the directory says', async () => {
+      put('uid-v-half', HALF);
+      await driver.provision(given, soon());
+      put('uid-v-look', HALF);
+      expect(await problem()).to.include({ reason: 'RevertIncomplete' });
+      node.failures.set('mountNfs', SILENT);
+      driver = driverAgain();
+      expect(await problem(), 'while the server is silent').to.include({ reason: 'RevertIncomplete' });
+      node.failures.clear();
+      driver = driverAgain();
+      put('uid-v-look', []);
+      expect(await problem()).to.equal(undefined);
+      expect(new Reverts(directory).begunOf('uid-v')).to.equal(undefined);
+    });
+
+    it('are not whole because their directory is not there', async () => {
+      put('uid-v-half', HALF);
+      await driver.provision(given, soon());
+      expect(await problem()).to.include({ reason: 'RevertIncomplete' });
+    });
+
+    it('are mounted by no node, whoever has the volume, until that has ended', async () => {
+      put('uid-v', HALF);
+      await driver.stage(given, soon());
+      expect((await driver.observeVolume(given, soon())).problem, 'on a node without a note of it').to.equal(undefined);
+      expect(await rejection(driver.publish(given, mount, soon()))).to.include({ reason: 'RevertIncomplete' });
+      expect(bound()).to.deep.equal([]);
+      put('uid-v', []);
+      await driver.publish(given, mount, soon());
+      expect(bound()).to.have.length(1);
+    });
+
+    it('are no content of another volume', async () => {
+      put('uid-c-from', HALF);
+      const clone = volumeOf('c', 'clone', { content: { from: 'volume', volume: given } });
+      expect(await rejection(driver.fill(clone, long()))).to.include({ reason: 'RevertIncomplete' });
+      expect(node.calls.filter((call) => call.startsWith('copyTree'))).to.deep.equal([]);
+    });
+
+    it('are ended first by the next Restore, which builds on no half', async () => {
+      await driver.snapshots.take(snapshot, long());
+      node.trees.add('/run/mounts/.volumes/uid-v-from/.clawstore-snapshots/snap');
+      put('uid-v-revert', HALF);
+      await driver.revert(given, snapshot, { uid: 'restore', name: 'back' }, long());
+      expect(node.calls.filter((call) => call.startsWith('swapTree'))).to.deep.equal([
+        'swapTree .volumes/uid-v-revert/dir with revert-r-1',
+        'swapTree .volumes/uid-v-revert/dir with revert-restore',
+      ]);
+      expect(new Reverts(directory).begunOf('uid-v')).to.equal(undefined);
+    });
+  });
+
   it('cannot be volumes themselves, nor filled into what they are of', async () => {
     const inside = volumeOf('i', '.clawstore-snapshots/snap');
     expect(await rejection(driver.provision(inside, soon()))).to.include({ reason: 'InvalidSpec', terminal: true });
