@@ -5,12 +5,12 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import type { KubeEvent } from '../src/api/core.ts';
 import { ANNOTATIONS, LABELS } from '../src/api/group.ts';
-import { EVENTS, SECRETS, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import { EVENTS, RESTORES, SECRETS, SNAPSHOTS, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { StorageNode } from '../src/api/storage-node.ts';
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import type { Machine } from '../test/support/harness/machine.ts';
-import { mount, openClass, volume } from '../test/support/harness/manifests.ts';
+import { mount, openClass, restore, snapshot, volume } from '../test/support/harness/manifests.ts';
 import { type NodeHost, Nodes, readsOn } from '../test/support/harness/nodes.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
@@ -288,6 +288,56 @@ describe('volumes on three nodes, real API server', function () {
     expect(readFileSync(file, 'utf8')).to.equal('old');
     await machine.deleteAll();
     expect(readFileSync(file, 'utf8'), 'when all objects are gone').to.equal('old');
+  });
+
+  it('hands over what its dead owner has left half reverted, which nobody mounts before a Restore has ended it', async () => {
+    await machine.create(mount(ns, 'half-c', 'half', { nodeName: c.name }));
+    await machine.create(volume(ns, 'half', { ...onServer('half'), ...SHARED }));
+    await machine.waitReady(VOLUME_MOUNTS, key('half-c'));
+    await ownedBy('half', c);
+    const file = join(c.target(ns, 'half-c'), 'file');
+    writeFileSync(file, 'old');
+    await machine.create(snapshot(ns, 'half-then', 'half'));
+    await machine.waitReady(SNAPSHOTS, key('half-then'));
+    writeFileSync(file, 'newer');
+    await machine.delete(VOLUME_MOUNTS, key('half-c'));
+    await machine.waitGone(VOLUME_MOUNTS, key('half-c'));
+    await c.agent.stop();
+    await c.restart({ env: { CLAWSTORE_CRASH_AT: 'revert.after-clone' } });
+    await machine.create(restore(ns, 'half-back', 'half-then', { safetySnapshot: false }));
+    await waitFor(() => c.agent.exit !== undefined, { message: 'the agent to be killed', deadline: BACK_MS });
+    await c.kill();
+    await c.waitLost();
+    const lost = await machine.get<StorageNode>(STORAGE_NODES, c.name);
+    await annotate(STORAGE_NODES, c.name, ANNOTATIONS.nodeFenced, lost.metadata.uid);
+    await machine.delete(RESTORES, key('half-back'));
+
+    await machine.waitFor<Volume>(
+      VOLUMES,
+      key('half'),
+      ({ status }) =>
+        status?.nodeName !== c.name &&
+        status?.conditions?.some(({ type, reason }) => type === 'Ready' && reason === 'RevertIncomplete') === true,
+      'to be half reverted for its next owner',
+      BACK_MS,
+    );
+    const others = [a, b];
+    for (const node of others) await machine.create(mount(ns, `half-${node.name}`, 'half', { nodeName: node.name }));
+    for (const node of others) {
+      await machine.waitCondition(VOLUME_MOUNTS, key(`half-${node.name}`), 'Ready', 'False', 'RevertIncomplete');
+    }
+    for (const node of others) await machine.delete(VOLUME_MOUNTS, key(`half-${node.name}`));
+    for (const node of others) await machine.waitGone(VOLUME_MOUNTS, key(`half-${node.name}`));
+    await machine.create(snapshot(ns, 'half-now', 'half'));
+    await machine.waitReady(SNAPSHOTS, key('half-now'));
+    await machine.create(restore(ns, 'half-on', 'half-now', { safetySnapshot: false }));
+    await machine.waitReady(RESTORES, key('half-on'), BACK_MS);
+    await machine.waitReady(VOLUMES, key('half'), BACK_MS);
+    await machine.create(mount(ns, 'half-a', 'half', { nodeName: a.name }));
+    await machine.waitReady(VOLUME_MOUNTS, key('half-a'));
+    expect(readFileSync(join(a.target(ns, 'half-a'), 'file'), 'utf8')).to.equal('old');
+    await c.restart();
+    await machine.deleteAll();
   });
 
   it('never showed a status that breaks the rules', () => {

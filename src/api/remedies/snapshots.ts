@@ -29,7 +29,7 @@ export const SNAPSHOTS = {
   RevertIncomplete: {
     affected: 'A part of the volume may be of before. It takes no new mount, and is not backed up or copied.',
     action:
-      'Wait for the Restore that is named. Where it was deleted, make a new Restore: it ends what was begun, and takes the volume to its own snapshot.',
+      'Wait for the Restore that is named. Where it was deleted, make a new Restore: it ends what was begun, and takes the volume to its own snapshot. Where the volume has gone to another node meanwhile, take a Snapshot there for it first.',
   },
   RevertFailed: {
     affected:

@@ -5,7 +5,7 @@
  */
 import { Reason } from '../../api/reasons.ts';
 import type { NodeLayer } from '../../node/layer.ts';
-import { locationName } from '../../s3/location.ts';
+import { locationName, type S3Location } from '../../s3/location.ts';
 import {
   type Deletion,
   type Driver,
@@ -25,7 +25,7 @@ import {
   type WritingCalls,
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
-import { Reverts } from '../reverts.ts';
+import { halfError, halfProblem, Reverts } from '../reverts.ts';
 import { snapshotRecords } from '../snapshot-record.ts';
 import { inUse, stageMountOf, stageTarget } from '../stage.ts';
 import { lookInside, refuseMounted } from '../writing.ts';
@@ -33,6 +33,7 @@ import { Capabilities } from './capabilities.ts';
 import { directoryOf, hasSecrets, keptUids, removeSecrets, writeSecrets } from './engine.ts';
 import { Looks } from './looks.ts';
 import { Mounts } from './mounts.ts';
+import type { PrefixContents } from './objects.ts';
 import { Processes } from './processes.ts';
 import { S3Reading } from './reading.ts';
 import { S3Snapshots } from './snapshots.ts';
@@ -76,7 +77,8 @@ export class S3Driver implements Driver {
     this.#watchMs = watchMs;
     this.#capabilities = new Capabilities(node);
     this.#processes = new Processes(node, { hungMs, onEnd: (uid) => this.#tell(uid) });
-    this.#mounts = new Mounts(node, this.#processes);
+    const refuseHalf = (volume: DriverVolume, signal: AbortSignal) => this.#refuseHalf(volume, signal);
+    this.#mounts = new Mounts(node, this.#processes, refuseHalf);
     this.#reverts = new Reverts(node.stateDir);
     this.snapshots = new S3Snapshots({
       records: snapshotRecords(node.stateDir),
@@ -91,8 +93,8 @@ export class S3Driver implements Driver {
       node,
       processes: this.#processes,
       looks: this.#looks,
-      reverts: this.#reverts,
       snapshots: this.snapshots,
+      refuseHalf,
     });
   }
 
@@ -131,11 +133,12 @@ export class S3Driver implements Driver {
     try {
       requireMaterial(volume);
       this.#watch?.follow(volume.uid, location);
-      const { empty, ours, complete } = await this.#looks.look(volume.uid, location, signal);
+      const { empty, ours, complete, revert } = await this.#look(volume.uid, location, signal);
       const isThere = ours || !empty || location.prefix === '' || volume.wasProvisioned;
       // With a content it is there once all of that is; what lies there of somebody else is none of it.
       const provisioned = volume.content === undefined ? isThere && complete : ours && complete;
-      return { ...base, provisioned, ownedByUs: ours, problem: this.#reverts.problemOf(volume.uid) };
+      const problem = revert === undefined ? this.#reverts.problemOf(volume.uid) : halfProblem(revert);
+      return { ...base, provisioned, ownedByUs: ours, problem };
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       const { reason, message, terminal } = toDriverError(thrown, Reason.ProvisionFailed);
@@ -240,12 +243,13 @@ export class S3Driver implements Driver {
         const message = `${kept} objects in ${locationName(location)} cannot be deleted yet, ${deleted} were: ${why}`;
         throw new DriverError(Reason.ObjectsLocked, message);
       }
-      await this.release(volume);
+      await this.release(volume, signal);
       return { kept: undefined };
     } catch (thrown) {
       if (thrown instanceof DriverError && thrown.reason === Reason.DataRetained) {
         // Deleted in an earlier call, or never ours.
         const { empty } = await this.#looks.use(location, (objects) => objects.look(uid, signal));
+        await this.release(volume, signal);
         return { kept: empty ? undefined : thrown.message };
       }
       throw thrown;
@@ -254,9 +258,21 @@ export class S3Driver implements Driver {
     }
   }
 
-  release({ uid }: DriverVolume): Promise<void> {
+  /** What is noted in the bucket of a volume that goes says nothing to anybody: it is removed where the server answers. */
+  async release(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { uid } = volume;
+    if (missingOf(volume) === undefined) {
+      const location = locationOf(volume);
+      try {
+        const { revert } = await this.#looks.look(uid, location, signal);
+        if (revert !== undefined) await this.#looks.use(location, (objects) => objects.endRevert(uid, signal));
+      } catch (thrown) {
+        if (signal.aborted) throw thrown;
+      } finally {
+        this.#looks.forget(uid);
+      }
+    }
     this.#reverts.forget(uid);
-    return Promise.resolve();
   }
 
   async usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined> {
@@ -278,6 +294,33 @@ export class S3Driver implements Driver {
     const directory = directoryOf(this.#node, volumeUID);
     if (!hasSecrets(directory) || (await this.#processes.isRunning(volumeUID, signal))) return;
     if (stageMountOf(this.#node, volumeUID) === undefined && isUnused()) removeSecrets(directory);
+  }
+
+  /** What is half is looked at anew each time: another node may have ended it, whatever is noted on this one. */
+  async #look(uid: string, location: S3Location, signal: AbortSignal): Promise<PrefixContents> {
+    const begun = this.#reverts.begunOf(uid);
+    const isInStorage = begun?.isInStorage === true;
+    const seen = await this.#looks.look(uid, location, signal);
+    if (seen.revert === undefined && !isInStorage) return seen;
+    const now = await this.#looks.lookNow(uid, location, signal);
+    if (now.revert === undefined && begun !== undefined && isInStorage) this.#reverts.endedElsewhere(uid, begun);
+    return now;
+  }
+
+  /** Asked before each stage, bind and backup: what was seen a while ago may have been before a revert began on another node. */
+  async #refuseHalf(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { uid } = volume;
+    requireMaterial(volume);
+    this.#reverts.refuseHalf(uid);
+    const location = locationOf(volume);
+    // What was written here and not sent yet is of use without its server, and can be sent only through a mount.
+    const mayGoOn = this.#processes.hasUnsent(uid);
+    const looks = this.#looks;
+    const seen = await (mayGoOn
+      ? looks.lookNow(uid, location, signal).catch(() => undefined)
+      : looks.lookAnew(uid, location, signal));
+    signal.throwIfAborted();
+    if (seen?.revert !== undefined) throw halfError(seen.revert);
   }
 
   #tell(uid: string): void {

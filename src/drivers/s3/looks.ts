@@ -43,10 +43,8 @@ export class Looks {
     signal.throwIfAborted();
     const fingerprint = fingerprintOf(location);
     const bucket = this.bucketOf(location);
-    const away = this.#away.get(bucket);
-    if (away !== undefined && performance.now() - away.at < AWAY_HOLDS_MS) {
-      return Promise.reject(toS3Error(away.error.cause ?? away.error, location, 'Listing'));
-    }
+    const away = this.#awayError(location, bucket);
+    if (away !== undefined) return Promise.reject(away);
     const last = this.#looks.get(uid);
     const age = last?.fingerprint === fingerprint ? performance.now() - last.at : Number.POSITIVE_INFINITY;
     const wellAt = this.#wellAt.get(bucket) ?? Number.NEGATIVE_INFINITY;
@@ -65,6 +63,12 @@ export class Looks {
         );
   }
 
+  /** What lies at the location now; a server that was away a moment ago is not waited for again. */
+  lookNow(uid: string, location: S3Location, signal: AbortSignal): Promise<PrefixContents> {
+    const away = this.#awayError(location, this.bucketOf(location));
+    return away === undefined ? this.lookAnew(uid, location, signal) : Promise.reject(away);
+  }
+
   /** What lies at the location now. */
   lookAnew(uid: string, location: S3Location, signal: AbortSignal): Promise<PrefixContents> {
     return this.#ask(uid, location, { fingerprint: fingerprintOf(location), bucket: this.bucketOf(location) }, signal);
@@ -73,6 +77,13 @@ export class Looks {
   /** Tells buckets, and the credentials with which they are reached, apart. */
   bucketOf(location: S3Location): string {
     return fingerprintOf({ ...location, prefix: '' });
+  }
+
+  #awayError(location: S3Location, bucket: string): DriverError | undefined {
+    const away = this.#away.get(bucket);
+    return away !== undefined && performance.now() - away.at < AWAY_HOLDS_MS
+      ? toS3Error(away.error.cause ?? away.error, location, 'Listing')
+      : undefined;
   }
 
   #ask(

@@ -21,19 +21,27 @@ import { locationOf, requireMaterial } from './volume.ts';
 export class Mounts {
   readonly #node: NodeLayer;
   readonly #processes: Processes;
+  readonly #refuseHalf: (volume: DriverVolume, signal: AbortSignal) => Promise<void>;
 
-  constructor(node: NodeLayer, processes: Processes) {
+  /** @param refuseHalf Throws where a part of the volume is of before a revert that has not ended. */
+  constructor(
+    node: NodeLayer,
+    processes: Processes,
+    refuseHalf: (volume: DriverVolume, signal: AbortSignal) => Promise<void>,
+  ) {
     this.#node = node;
     this.#processes = processes;
+    this.#refuseHalf = refuseHalf;
   }
 
+  /** Not of what is half: the process would remember how that looked. */
   async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    requireMaterial(volume);
-    await this.#processes.start(volume.uid, locationOf(volume), signal);
+    await this.#refuseHalf(volume, signal);
+    await this.#start(volume, signal);
   }
 
   unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome> {
-    return this.#processes.giveBack(volume.uid, volume.mayLoseData, () => this.stage(volume, signal), signal);
+    return this.#processes.giveBack(volume.uid, volume.mayLoseData, () => this.#start(volume, signal), signal);
   }
 
   /** The stage mount of a volume whose process runs, started if need be. @throws DriverError `VolumeNotReady` */
@@ -65,6 +73,7 @@ export class Mounts {
   }
 
   async publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void> {
+    await this.#refuseHalf(volume, signal);
     const { device } = await this.served(volume, signal);
     const request = {
       source: stageTarget(this.#node, volume.uid),
@@ -90,6 +99,11 @@ export class Mounts {
     if (outcome.outcome !== 'done' || volume.mayLoseData || this.#processes.binds(volume.uid).length > 0)
       return outcome;
     return (await this.#processes.pending(volume.uid, signal)) ?? outcome;
+  }
+
+  async #start(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    requireMaterial(volume);
+    await this.#processes.start(volume.uid, locationOf(volume), signal);
   }
 
   async #unbind(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<NodeUnmountOutcome> {

@@ -3,7 +3,9 @@
  *
  * Who made a prefix is written where it stays true on every node: in the metadata of an empty object whose key is the
  * prefix itself, which mounts do not show. It is made only where nothing was, by a conditional write, and carries the UID
- * of the volume; without it nothing under the prefix is ever deleted.
+ * of the volume; without it nothing under the prefix is ever deleted. There too every node sees that the volume is going back
+ * to a snapshot and has a part of each; where there is no such object (a whole bucket, a prefix that had objects before),
+ * another one beside the snapshots says so.
  */
 import type {
   _Object,
@@ -15,7 +17,9 @@ import { Reason } from '../../api/reasons.ts';
 import { ATTEMPTS, createClient, loadSdk, type Sdk } from '../../s3/client.ts';
 import { HIDDEN_PREFIX, locationName, type S3Location } from '../../s3/location.ts';
 import { DriverError, type Usage } from '../driver.ts';
+import type { BegunRevert } from '../reverts.ts';
 import { toS3Error } from './errors.ts';
+import { type Marker, type MarkerState, markerOf, metadataOf, noteKeyOf } from './marker.ts';
 
 /** What is found at a prefix. */
 export interface PrefixContents {
@@ -25,6 +29,8 @@ export interface PrefixContents {
   readonly ours: boolean;
   /** What it was to start with has arrived. */
   readonly complete: boolean;
+  /** A revert of this very volume that has not ended: a part is of before. */
+  readonly revert: BegunRevert | undefined;
 }
 
 /** An object below the prefix. */
@@ -48,12 +54,6 @@ const REQUEST_MS = 3_000;
 const MOST_SKEW_MINUTES = 15;
 /** As many keys as one DeleteObjects request takes. */
 const PAGE = 1_000;
-/** Lower case, as servers return it. */
-const MARKER_UID = 'clawstore-volume';
-/** Whether what lies under the prefix is all that it is to start with. Written again rather than left out: some servers keep what is not named. */
-const MARKER_STATE = 'clawstore-state';
-const INCOMPLETE = 'incomplete';
-const COMPLETE = 'complete';
 /** What a server says of an empty object list in the listing of a bucket without versions. */
 const NO_VERSIONS = /^(?:NotImplemented|MethodNotAllowed)$/;
 
@@ -62,6 +62,7 @@ export class S3Objects {
   readonly #sdk: Sdk;
   readonly #client: S3Client;
   readonly #requestMs: number;
+  #mayNotReadNotes = false;
 
   private constructor(sdk: Sdk, location: S3Location, requestMs: number) {
     this.location = location;
@@ -88,30 +89,53 @@ export class S3Objects {
     const Contents = this.#contents(page, page.Contents);
     const others = Contents.filter(({ Key }) => Prefix === '' || Key !== Prefix);
     const hasMarker = others.length < Contents.length;
-    const marker = hasMarker ? await this.#marker(signal) : undefined;
+    const marker = hasMarker ? await this.#marker(Prefix, signal) : undefined;
     const ours = marker?.uid === uid;
-    return { empty: others.length === 0 && (ours || !hasMarker), ours, complete: marker?.isComplete !== false };
+    return {
+      empty: others.length === 0 && (ours || !hasMarker),
+      ours,
+      complete: marker?.isComplete !== false,
+      revert: (ours ? marker : await this.#note(uid, signal))?.revert,
+    };
   }
 
   /**
    * Marks an empty prefix as made for the volume. False where somebody was faster, or the prefix is the whole bucket.
    * `incomplete`: something is copied there before it is what it is to be, until `complete` is called.
    */
-  async claim(uid: string, signal: AbortSignal, state?: typeof INCOMPLETE): Promise<boolean> {
-    if (this.location.prefix === '') return false;
+  async claim(uid: string, signal: AbortSignal, state?: 'incomplete'): Promise<boolean> {
+    const { prefix } = this.location;
+    if (prefix === '') return false;
     try {
-      await this.#putMarker(uid, state, { IfNoneMatch: '*' }, signal);
+      await this.#putMarker(prefix, metadataOf(uid, state), { IfNoneMatch: '*' }, signal);
     } catch (thrown) {
       const cause = thrown instanceof DriverError ? thrown.cause : thrown;
       if (statusOf(cause) !== 412 && statusOf(cause) !== 409) throw thrown;
     }
-    return (await this.#marker(signal))?.uid === uid;
+    return (await this.#marker(prefix, signal))?.uid === uid;
   }
 
   /** Says that all is there of what was claimed as incomplete: one write, so that it is said or not. */
   async complete(uid: string, signal: AbortSignal): Promise<void> {
-    await this.#putMarker(uid, COMPLETE, {}, signal);
+    await this.#mark(uid, 'complete', signal);
     if (!(await this.look(uid, signal)).complete) throw this.#malformed();
+  }
+
+  /** Says, where every node sees it, that from now on a part is of what the volume goes back to, until `endRevert` is called. */
+  async beginRevert(uid: string, begun: BegunRevert, signal: AbortSignal): Promise<void> {
+    const { ours } = await this.look(uid, signal);
+    if (ours) await this.#mark(uid, begun, signal);
+    else await this.#putMarker(noteKeyOf(uid), metadataOf(uid, begun), {}, signal);
+    if ((await this.look(uid, signal)).revert?.restoreUID !== begun.restoreUID) throw this.#malformed();
+  }
+
+  /** Says that all of it is of one time again. Absent is success. */
+  async endRevert(uid: string, signal: AbortSignal): Promise<void> {
+    const { ours, revert } = await this.look(uid, signal);
+    if (revert === undefined) return;
+    if (ours) await this.#mark(uid, 'complete', signal);
+    else await this.#removeNote(uid, signal);
+    if ((await this.look(uid, signal)).revert !== undefined) throw this.#malformed();
   }
 
   /** What a volume has: every object, page by page, our own aside. */
@@ -221,29 +245,53 @@ export class S3Objects {
     return { Bucket: this.location.bucket };
   }
 
+  #mark(uid: string, state: MarkerState, signal: AbortSignal): Promise<void> {
+    return this.#putMarker(this.location.prefix, metadataOf(uid, state), {}, signal);
+  }
+
   async #putMarker(
-    uid: string,
-    state: typeof INCOMPLETE | typeof COMPLETE | undefined,
+    Key: string,
+    Metadata: Record<string, string>,
     condition: { readonly IfNoneMatch?: string },
     signal: AbortSignal,
   ): Promise<void> {
-    const Metadata = { [MARKER_UID]: uid, ...(state === undefined ? {} : { [MARKER_STATE]: state }) };
-    const object = { ...this.#bucket, Key: this.location.prefix, Body: new Uint8Array(0), Metadata, ...condition };
+    const object = { ...this.#bucket, Key, Body: new Uint8Array(0), Metadata, ...condition };
     await this.#send('Writing to', signal, (sdk, options) =>
       this.#client.send(new sdk.PutObjectCommand(object), options),
     );
   }
 
-  /** What the marker says; undefined when there is no marker. */
-  async #marker(signal: AbortSignal): Promise<Marker | undefined> {
-    const { prefix: Key } = this.location;
+  /** What is written beside the snapshots about a volume without a marker; undefined when nothing is. */
+  async #note(uid: string, signal: AbortSignal): Promise<Marker | undefined> {
+    if (this.#mayNotReadNotes) return undefined;
+    try {
+      const note = await this.#marker(noteKeyOf(uid), signal);
+      return note?.uid === uid ? note : undefined;
+    } catch (thrown) {
+      if (!(thrown instanceof DriverError) || statusOf(thrown.cause) !== 403) throw thrown;
+      // Credentials for the objects alone: nothing was ever taken back with them, and asking again would only be logged.
+      this.#mayNotReadNotes = true;
+      return undefined;
+    }
+  }
+
+  async #removeNote(uid: string, signal: AbortSignal): Promise<void> {
+    const total = { deleted: 0, kept: 0, why: '' };
+    await this.#remove([{ Key: noteKeyOf(uid) }], total, signal);
+    if (total.kept === 0) return;
+    const message = `${noteKeyOf(uid)} in bucket ${this.location.bucket} cannot be deleted: ${total.why}`;
+    throw new DriverError(Reason.ObjectsLocked, message);
+  }
+
+  /** What the marker of this key says; undefined when there is none. */
+  async #marker(Key: string, signal: AbortSignal): Promise<Marker | undefined> {
     if (Key === '') return undefined;
     try {
       const { Metadata, ETag } = await this.#send('Reading', signal, (sdk, options) =>
         this.#client.send(new sdk.HeadObjectCommand({ ...this.#bucket, Key }), options),
       );
       if (ETag === undefined) throw this.#malformed();
-      return { uid: Metadata?.[MARKER_UID], isComplete: Metadata?.[MARKER_STATE] !== INCOMPLETE };
+      return markerOf(Metadata);
     } catch (thrown) {
       if (thrown instanceof DriverError && statusOf(thrown.cause) === 404) return undefined;
       throw thrown;
@@ -392,12 +440,6 @@ export class S3Objects {
 interface ObjectKey {
   readonly Key?: string | undefined;
   readonly VersionId?: string | undefined;
-}
-
-interface Marker {
-  /** The volume or snapshot that the prefix was made for. */
-  readonly uid: string | undefined;
-  readonly isComplete: boolean;
 }
 
 interface Counts {

@@ -132,6 +132,11 @@ export class Processes {
     return { ...pending, targets: this.binds(uid).map(({ target }) => target) };
   }
 
+  /** Something that was written here has not been sent, as far as is known without asking the process. */
+  hasUnsent(uid: string): boolean {
+    return this.#unsentFiles(uid).length > 0;
+  }
+
   /** Resolves when the server has all that was written. @throws DriverError `UploadPending` when the process has ended. */
   async flush(uid: string, signal: AbortSignal): Promise<void> {
     while ((await this.pending(uid, signal)) !== undefined) signal.throwIfAborted();

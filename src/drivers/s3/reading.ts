@@ -4,7 +4,6 @@ import type { NodeLayer } from '../../node/layer.ts';
 import type { TreeChanges } from '../../node/trees/operations.ts';
 import { DriverError, type DriverVolume, type OpenedForReading, type Reading, type ReadingCalls } from '../driver.ts';
 import { readConsistency, thenClose } from '../reading.ts';
-import type { Reverts } from '../reverts.ts';
 import { stageTarget } from '../stage.ts';
 import { listAll } from './copies.ts';
 import type { Looks } from './looks.ts';
@@ -17,8 +16,9 @@ export interface S3ReadingOptions {
   readonly node: NodeLayer;
   readonly processes: Processes;
   readonly looks: Looks;
-  readonly reverts: Reverts;
   readonly snapshots: S3Snapshots;
+  /** Throws where a part of the volume is of before a revert that has not ended. */
+  readonly refuseHalf: (volume: DriverVolume, signal: AbortSignal) => Promise<void>;
 }
 
 export class S3Reading implements ReadingCalls {
@@ -35,9 +35,9 @@ export class S3Reading implements ReadingCalls {
     work: (opened: OpenedForReading) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
-    const { node, processes, looks, reverts, snapshots } = this.#options;
+    const { node, processes, looks, refuseHalf, snapshots } = this.#options;
     requireMaterial(volume);
-    reverts.refuseHalf(volume.uid);
+    await refuseHalf(volume, signal);
     await this.close(uid, signal);
     await snapshots.flush(`a backup of ${volume.name}`, volume, elsewhere, signal);
     const location = locationOf(volume);

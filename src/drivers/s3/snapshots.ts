@@ -22,7 +22,7 @@ import {
   type SnapshotLeftover,
   type SnapshotObservation,
 } from '../driver.ts';
-import type { Reverts } from '../reverts.ts';
+import { begunBy, halfError, type Reverts } from '../reverts.ts';
 import { factsOf, recordOf, type SnapshotRecord } from '../snapshot-record.ts';
 import { copyObjects, listAll } from './copies.ts';
 import { S3Objects } from './objects.ts';
@@ -159,8 +159,10 @@ export class S3Snapshots implements SnapshotCalls {
     }
     const target = this.#options.locationOf(volume);
     const source = await this.#sourceOf({ from: 'snapshot', snapshot }, target, signal);
-    reverts.begin(restore, volume, snapshot);
     await this.#with(target, async (to) => {
+      // In the bucket first: another node that gets the volume knows nothing of our notes.
+      await to.beginRevert(volume.uid, begunBy(restore, snapshot), signal);
+      reverts.begin(restore, volume, snapshot);
       await this.#with(source, async (from) => {
         const { changed } = await copyObjects(from, to, call);
         if (changed.length > 0) {
@@ -170,6 +172,7 @@ export class S3Snapshots implements SnapshotCalls {
         crashPoint('revert.after-clone');
         await this.#compare(from, to, signal);
       });
+      await to.endRevert(volume.uid, signal);
     });
     crashPoint('revert.after-name');
     reverts.finish(restore.uid, volume.uid, snapshot.uid);
@@ -194,6 +197,14 @@ export class S3Snapshots implements SnapshotCalls {
     return this.#flush({ name, volume, elsewhere }, signal);
   }
 
+  /** @throws DriverError `RevertIncomplete` where the bucket, or this node, knows of a part that is of before. */
+  async #refuseHalf(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    this.#options.reverts.refuseHalf(volume.uid);
+    const location = this.#options.locationOf(volume);
+    const { revert } = await this.#with(location, (objects) => objects.look(volume.uid, signal));
+    if (revert !== undefined) throw halfError(revert);
+  }
+
   async #sourceOf(content: DriverContent, target: S3Location, signal: AbortSignal): Promise<S3Location> {
     const source = this.#options.locationOf(content.from === 'snapshot' ? content.snapshot.volume : content.volume);
     if (source.endpoint !== target.endpoint || source.region !== target.region) {
@@ -201,7 +212,7 @@ export class S3Snapshots implements SnapshotCalls {
       throw new DriverError(Reason.DataSourceMismatch, message, { terminal: true });
     }
     if (content.from === 'volume') {
-      this.#options.reverts.refuseHalf(content.volume.uid);
+      await this.#refuseHalf(content.volume, signal);
       await this.#flush({ name: `a copy of ${content.volume.name}`, volume: content.volume }, signal);
       return source;
     }

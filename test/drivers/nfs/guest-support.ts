@@ -15,13 +15,14 @@ import { Records } from '../../../src/node/records.ts';
 const server = process.env['NFS_ADDRESS'] ?? '';
 const port = process.env['NFS_PORT'] ?? '';
 
-export function guestDriver(node: NodeLayer): NfsDriver {
+/** @param stateDir Where its notes are: another one is another node, as far as notes go. */
+export function guestDriver(node: NodeLayer, stateDir: string = node.stateDir): NfsDriver {
   return new NfsDriver({
     node,
-    records: new Records(join(node.stateDir, 'nfs'), isNfsRecord),
-    snapshots: snapshotRecords(node.stateDir),
-    fills: fillRecords(node.stateDir),
-    reverts: new Reverts(node.stateDir),
+    records: new Records(join(stateDir, 'nfs'), isNfsRecord),
+    snapshots: snapshotRecords(stateDir),
+    fills: fillRecords(stateDir),
+    reverts: new Reverts(stateDir),
   });
 }
 

@@ -1,6 +1,7 @@
 import { Agent } from 'node:https';
 import {
   CreateMultipartUploadCommand,
+  HeadObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
   PutObjectCommand,
@@ -207,6 +208,65 @@ describe('objects of an S3 volume', function () {
       const objects = await S3Objects.open(server.location('whole', ''));
       expect(await objects.claim(UID, soon())).to.equal(false);
       expect(await server.keys('whole')).to.deep.equal([]);
+    });
+  });
+
+  describe('saying that it is going back', () => {
+    const BEGUN = { restoreUID: 'r-1', restoreName: 'back', snapshotUID: 's-1', snapshotName: 'moment' };
+    const noted = (): Promise<readonly string[]> => server.keys('data', '.clawstore-snapshots/');
+
+    it('is said by the marker of a prefix that was made for the volume, which stays its own and is complete', async () => {
+      const prefix = freshPrefix();
+      const objects = await S3Objects.open(server.location('data', prefix));
+      await objects.claim(UID, soon());
+      await objects.beginRevert(UID, BEGUN, soon());
+      expect(await objects.look(UID, soon())).to.deep.equal({ empty: true, ours: true, complete: true, revert: BEGUN });
+      expect((await objects.look('uid-2', soon())).revert, 'of another volume').to.equal(undefined);
+      expect(await noted()).to.deep.equal([]);
+      await objects.beginRevert(UID, { ...BEGUN, restoreUID: 'r-2' }, soon());
+      expect((await objects.look(UID, soon())).revert?.restoreUID, 'the next one').to.equal('r-2');
+      await objects.endRevert(UID, soon());
+      await objects.endRevert(UID, soon());
+      expect(await objects.look(UID, soon())).to.deep.include({ ours: true, complete: true, revert: undefined });
+    });
+
+    it('is said beside the snapshots where somebody else had objects, whose marker is not touched', async () => {
+      const prefix = freshPrefix();
+      const Metadata = { theirs: 'yes' };
+      await server.client.send(
+        new PutObjectCommand({ Bucket: 'data', Key: prefix, Body: new Uint8Array(0), Metadata }),
+      );
+      await server.put('data', `${prefix}theirs`);
+      const objects = await S3Objects.open(server.location('data', prefix));
+      await objects.beginRevert(UID, BEGUN, soon());
+      expect(await objects.look(UID, soon())).to.deep.include({ ours: false, complete: true, revert: BEGUN });
+      const head = await server.client.send(new HeadObjectCommand({ Bucket: 'data', Key: prefix }));
+      expect(head.Metadata).to.deep.equal(Metadata);
+      expect(await noted()).to.deep.equal([`.clawstore-snapshots/reverting-${UID}`]);
+      await objects.endRevert(UID, soon());
+      expect((await objects.look(UID, soon())).revert).to.equal(undefined);
+      expect(await noted()).to.deep.equal([]);
+    });
+
+    it('is no less true where the server cannot be asked for it', async () => {
+      const proxy = await S3Proxy.start(server);
+      const prefix = freshPrefix();
+      await server.put('data', `${prefix}theirs`);
+      const objects = await S3Objects.open(server.location('data', prefix, { endpoint: proxy.endpoint }));
+      proxy.fault(({ url }) => (url.includes('reverting-') ? { kind: 'answer', status: 500 } : undefined));
+      expect(await rejection(objects.look(UID, soon()))).to.include({ reason: 'ServerError' });
+      await proxy.end();
+    });
+
+    it('is not asked for again with credentials that may not see it', async () => {
+      const proxy = await S3Proxy.start(server);
+      const prefix = freshPrefix();
+      await server.put('data', `${prefix}theirs`);
+      const objects = await S3Objects.open(server.location('data', prefix, { endpoint: proxy.endpoint }));
+      proxy.fault(({ url }) => (url.includes('reverting-') ? { kind: 'answer', status: 403 } : undefined));
+      for (let look = 0; look < 3; look += 1) expect((await objects.look(UID, soon())).revert).to.equal(undefined);
+      expect(proxy.seen.filter(({ url }) => url.includes('reverting-'))).to.have.length(1);
+      await proxy.end();
     });
   });
 

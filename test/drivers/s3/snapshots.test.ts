@@ -61,7 +61,7 @@ describe('snapshots of buckets', function () {
   let client: sdk.S3Client;
   let count = 0;
   const long = (): LongCall => ({ signal: soon(), onProgress: () => undefined });
-  const filling = (volume: DriverVolume): Promise<void> => driver['fill'](volume, long());
+  const filling = (volume: DriverVolume, by = driver): Promise<void> => by['fill'](volume, long());
 
   before(async () => {
     useRclone();
@@ -230,6 +230,141 @@ describe('snapshots of buckets', function () {
     await driver.revert(volume, snapshot, restore, long());
     expect(await read('half/file-0')).to.equal('precious');
     await driver.snapshots.delete(snapshot, soon());
+  });
+
+  describe('that a node which is lost was going back to', () => {
+    let elsewhere: Place;
+    let next: S3Driver;
+
+    before(async () => {
+      elsewhere = await makePlace();
+      next = new S3Driver(elsewhere.layer);
+      for (const bucket of ['lost', 'lost-whole']) await server.createBucket(bucket);
+    });
+
+    after(async () => {
+      expect(await elsewhere?.dispose()).to.deep.equal([]);
+    });
+
+    const mountOf = (volume: DriverVolume): DriverMount => ({
+      uid: `mount-${volume.uid}`,
+      targetRoot: elsewhere.layer.mountRoot,
+      targetPath: `ns/${volume.name}/data`,
+      readOnly: false,
+    });
+    const publishing = async (volume: DriverVolume): Promise<void> => {
+      await next.stage(volume, soon());
+      await next.publish(volume, mountOf(volume), soon());
+    };
+    const unmounted = async (volume: DriverVolume): Promise<void> => {
+      await next.unpublish(volume, mountOf(volume), soon());
+      expect(await next.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
+    };
+    const problemOn = async (node: S3Driver, volume: DriverVolume) =>
+      (await node.observeVolume(volume, soon())).problem?.reason;
+    const places: readonly (readonly [what: string, bucket: string, prefix: string, isMade: boolean])[] = [
+      ['a prefix that was made for the volume', 'lost', 'made/', true],
+      ['a prefix that had objects before', 'lost', 'found/', false],
+      ['a whole bucket', 'lost-whole', '', false],
+    ];
+
+    for (const [what, bucket, prefix, isMade] of places) {
+      it(`are there in part for every node, until one ends it: ${what}`, async () => {
+        const names = Array.from({ length: 20 }, (_, index) => `${prefix}file-${index}`);
+        const write = (Body: string) =>
+          Promise.all(names.map((Key) => client.send(new sdk.PutObjectCommand({ Bucket: bucket, Key, Body }))));
+        const volume = s3Volume(`lost-${(count += 1)}`, server.location(bucket, prefix), { wasProvisioned: true });
+        if (isMade) await driver.provision(volume, soon());
+        await write('old');
+        const snapshot = snapshotOf(volume);
+        await driver.snapshots.take(snapshot, long());
+        await write('newer');
+        const before = await server.keys(bucket);
+        // Both have looked, and remember that all was well.
+        for (const node of [driver, next]) expect(await problemOn(node, volume)).to.equal(undefined);
+        const over = new AbortController();
+        const signal = AbortSignal.any([over.signal, soon()]);
+        const restore = { uid: `restore-${volume.uid}`, name: 'back' };
+        await rejection(driver.revert(volume, snapshot, restore, { signal, onProgress: () => over.abort() }));
+
+        expect(await rejection(publishing(volume))).to.include({ reason: 'RevertIncomplete', terminal: false });
+        const { problem, ownedByUs } = await next.observeVolume(volume, soon());
+        expect({ reason: problem?.reason, ownedByUs }).to.deep.equal({ reason: 'RevertIncomplete', ownedByUs: isMade });
+        expect(problem?.message).to.include('Restore back').and.include('snapshot moment');
+        const reading = { uid: 'reading', elsewhere: [], most: 1 };
+        const read = next.reading.read(volume, reading, () => Promise.resolve(), soon());
+        expect(await rejection(read)).to.include({ reason: 'RevertIncomplete' });
+        const clone: DriverVolume = {
+          ...s3Volume('clone', server.location(bucket, 'clone/')),
+          content: { from: 'volume', volume },
+        };
+        expect(await rejection(filling(clone, next))).to.include({ reason: 'RevertIncomplete' });
+
+        await driver.revert(volume, snapshot, restore, long());
+        for (const node of [driver, next]) expect(await problemOn(node, volume)).to.equal(undefined);
+        expect((await next.observeVolume(volume, soon())).ownedByUs).to.equal(isMade);
+        expect(await server.keys(bucket), 'nothing of ours is left').to.deep.equal(before);
+        expect(await server.read(bucket, names[7] ?? '')).to.equal('old');
+        await publishing(volume);
+        await unmounted(volume);
+        await driver.snapshots.delete(snapshot, soon());
+      });
+    }
+
+    it('are bound nowhere on a node that has them staged already', async () => {
+      await put('staged/file', 'old');
+      const volume = volumeAt('staged/');
+      await next.stage(volume, soon());
+      const objects = await S3Objects.open(server.location('snaps', 'staged/'));
+      const begun = { restoreUID: 'r-1', restoreName: 'back', snapshotUID: 's-1', snapshotName: 'moment' };
+      await objects.beginRevert(volume.uid, begun, soon());
+      expect(await rejection(next.publish(volume, mountOf(volume), soon()))).to.include({ reason: 'RevertIncomplete' });
+      await objects.endRevert(volume.uid, soon());
+      await objects.endRevert(volume.uid, soon());
+      objects.close();
+      await publishing(volume);
+      await unmounted(volume);
+    });
+
+    it('are whole for a node that had begun it, once another has ended it', async () => {
+      await put('ended/file', 'old');
+      const volume = volumeAt('ended/');
+      const snapshot = snapshotOf(volume);
+      await driver.snapshots.take(snapshot, long());
+      const over = new AbortController();
+      const restore = { uid: `restore-${volume.uid}`, name: 'back' };
+      const call = { signal: AbortSignal.any([over.signal, soon()]), onProgress: () => over.abort() };
+      await rejection(driver.revert(volume, snapshot, restore, call));
+      expect(await problemOn(driver, volume)).to.equal('RevertIncomplete');
+      const other = snapshotOf(volume);
+      await next.snapshots.take(other, long());
+      await next.revert(volume, other, { uid: `next-${volume.uid}`, name: 'next' }, long());
+      expect(await problemOn(driver, volume)).to.equal(undefined);
+      for (const [node, of] of [
+        [driver, snapshot],
+        [next, other],
+      ] as const) {
+        await node.snapshots.delete(of, soon());
+        await node.release(volume, soon());
+      }
+    });
+
+    it('leave nothing beside the snapshots when the volume goes first', async () => {
+      await put('gone/file', 'old');
+      const volume = volumeAt('gone/');
+      const snapshot = snapshotOf(volume);
+      await driver.snapshots.take(snapshot, long());
+      const over = new AbortController();
+      const call = { signal: AbortSignal.any([over.signal, soon()]), onProgress: () => over.abort() };
+      await rejection(driver.revert(volume, snapshot, { uid: `restore-${volume.uid}`, name: 'back' }, call));
+      await driver.snapshots.delete(snapshot, soon());
+      expect(await keys('.clawstore-snapshots/reverting-')).to.deep.equal([
+        `.clawstore-snapshots/reverting-${volume.uid}`,
+      ]);
+      await next.release(volume, soon());
+      expect(await keys('.clawstore-snapshots/reverting-')).to.deep.equal([]);
+      await driver.release(volume, soon());
+    });
   });
 
   it('fills no prefix where somebody has objects, and no whole bucket', async () => {
