@@ -82,14 +82,16 @@ export class NfsContent {
   }
 
   /**
-   * Takes up that a revert was left half way by the node that had the volume before, as its directory says. This node has
-   * no note of that.
+   * Takes up that a revert was left half way by whoever had the directory of a volume before, as that says through any mount
+   * of it. This node has no note of that.
    */
-  async takeUpHalf(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    const { node, reverts } = this.#options;
-    const look = ({ tree }: Reached) => halvesIn(node, tree, { signal });
-    const [restoreUID] = await this.#reach(volume, `${volume.uid}-half`, look, signal);
-    if (restoreUID !== undefined) reverts.takeUp(volume.uid, restoreUID);
+  async takeUpHalf(
+    { uid }: DriverVolume,
+    tree: TargetPath,
+    options: { readonly signal: AbortSignal; readonly deadlineMs: number },
+  ): Promise<void> {
+    const [restoreUID] = await halvesIn(this.#options.node, tree, options);
+    if (restoreUID !== undefined) this.#options.reverts.takeUp(uid, restoreUID);
   }
 
   /** Forgets a revert that was left half way, where another node has ended it: the directory says so. */
@@ -103,8 +105,8 @@ export class NfsContent {
   }
 
   /** @throws DriverError `RevertIncomplete` where the directory of a volume, through any mount of it, has a part of each. */
-  refuseHalf(tree: TargetPath, deadlineMs: number, signal: AbortSignal): Promise<void> {
-    return refuseHalfTree(this.#options.node, tree, { signal, deadlineMs });
+  refuseHalf(tree: TargetPath, options: { readonly signal: AbortSignal; readonly deadlineMs: number }): Promise<void> {
+    return refuseHalfTree(this.#options.node, tree, options);
   }
 
   /** As it is on the server, with what this node has written. */

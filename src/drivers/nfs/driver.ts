@@ -135,7 +135,10 @@ export class NfsDriver implements Driver {
     const { entry, fsid } = await this.#mountNew(volume, signal);
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, signal);
     // The node that had it before may have been lost in the middle of a revert.
-    if (volume.wasProvisioned) await this.#ask(volume, () => this.#content.takeUpHalf(volume, signal));
+    if (found?.created !== true) {
+      const options = { signal, deadlineMs: PROBE_MS };
+      await this.#ask(volume, () => this.#content.takeUpHalf(volume, this.#dataOf(volume), options));
+    }
     await this.#note(volume, { entry, fsid }, found, signal);
   }
 
@@ -206,7 +209,8 @@ export class NfsDriver implements Driver {
   async publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void> {
     await this.#renew(volume, signal);
     // On whatever node: only the one that was lost may have a note of it.
-    await this.#ask(volume, () => this.#content.refuseHalf(this.#dataOf(volume), PROBE_MS, signal));
+    const options = { signal, deadlineMs: PROBE_MS };
+    await this.#ask(volume, () => this.#content.refuseHalf(this.#dataOf(volume), options));
     const { attributes } = nfsOptions(volume.mountOptions);
     const request = {
       source: this.#dataOf(volume),

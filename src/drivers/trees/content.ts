@@ -43,6 +43,8 @@ export class TreeContent {
     const fill = async ({ tree }: Reached): Promise<void> => {
       const target = this.#fillTarget(volume, tree);
       if (await isFilled(target, call.signal)) return;
+      // Its names may all lie aside, and it would look empty.
+      await refuseHalfTree(this.#options.storage.node, tree, { signal: call.signal });
       await this.#read(volume, content, (from) => fillTree(target, { ...from, mayCreate }, call), call.signal);
     };
     await this.#explained(volume, Reason.CloneFailed, () => this.#reach(volume, `${uid}-fill`, fill, call.signal));

@@ -229,7 +229,7 @@ describe('snapshots of nfs volumes', () => {
       ['the new ones were moved up', MOVING_UP],
     ] as const) {
       it(`are there in part for the next node, which finds that ${what}, and for nobody's backup`, async () => {
-        put('uid-v-half', names);
+        put('uid-v', names);
         await driver.provision(given, soon());
         driver = driverAgain();
         expect(await problem()).to.include({ reason: 'RevertIncomplete', terminal: false });
@@ -241,21 +241,41 @@ describe('snapshots of nfs volumes', () => {
       });
     }
 
+    it('are there in part for a new volume too that finds them so, and not for one whose directory is made', async () => {
+      put('uid-v', HALF);
+      await driver.provision(volume, soon());
+      expect(await problem()).to.include({ reason: 'RevertIncomplete' });
+      const made = volumeOf('made', 'new');
+      node.calls.length = 0;
+      await driver.provision(made, soon());
+      expect(node.calls.filter((call) => call.startsWith('halfSwaps'))).to.deep.equal([]);
+    });
+
+    it('are not filled from anything, although their names may all lie aside', async () => {
+      await driver.snapshots.take(snapshot, long());
+      node.trees.add('/run/mounts/.volumes/uid-v-from/.clawstore-snapshots/snap');
+      put('uid-v-fill', HALF);
+      const filled = volumeOf('v', 'dir', { content: { from: 'snapshot', snapshot } });
+      node.calls.length = 0;
+      expect(await rejection(driver.fill(filled, long()))).to.include({ reason: 'RevertIncomplete' });
+      expect(node.calls.filter((call) => call.startsWith('copyTree'))).to.deep.equal([]);
+    });
+
     it('are not there in part where nothing had been moved, or somebody else made the name', async () => {
-      put('uid-v-half', [...NOTHING_MOVED, '.clawstore-snapshots/revert-..up', '.clawstore-snapshots/other.up']);
+      put('uid-v', [...NOTHING_MOVED, '.clawstore-snapshots/revert-..up', '.clawstore-snapshots/other.up']);
       await driver.provision(given, soon());
       expect(await driver.observeVolume(given, soon())).to.deep.include({ provisioned: true, problem: undefined });
     });
 
     it('are looked for before the next node says that it has the volume', async () => {
-      put('uid-v-half', HALF);
+      put('uid-v', HALF);
       node.failures.set('halfSwaps', SILENT);
       expect(await rejection(driver.provision(given, soon()))).to.include({ reason: 'ServerUnreachable' });
       expect((await driverAgain().observeVolume(given, soon())).provisioned).to.equal(false);
     });
 
     it('are whole again when a node has ended it, which the directory says', async () => {
-      put('uid-v-half', HALF);
+      put('uid-v', HALF);
       await driver.provision(given, soon());
       put('uid-v-look', HALF);
       expect(await problem()).to.include({ reason: 'RevertIncomplete' });
@@ -270,7 +290,7 @@ describe('snapshots of nfs volumes', () => {
     });
 
     it('are not whole because their directory is not there', async () => {
-      put('uid-v-half', HALF);
+      put('uid-v', HALF);
       await driver.provision(given, soon());
       expect(await problem()).to.include({ reason: 'RevertIncomplete' });
     });

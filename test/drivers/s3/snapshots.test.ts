@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as sdk from '@aws-sdk/client-s3';
@@ -7,6 +8,7 @@ import type { DriverMount, DriverSnapshot, DriverVolume, LongCall } from '../../
 import { copyObjects } from '../../../src/drivers/s3/copies.ts';
 import { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import { S3Objects } from '../../../src/drivers/s3/objects.ts';
+import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import type { SubjectContext } from '../../contract/driver-contract.ts';
 import { describeReading, type ReadingSubject } from '../../contract/reading-contract.ts';
 import { describeReverts } from '../../contract/revert-contract.ts';
@@ -308,6 +310,43 @@ describe('snapshots of buckets', function () {
         await publishing(volume);
         await unmounted(volume);
         await driver.snapshots.delete(snapshot, soon());
+      });
+    }
+
+    for (const [point, then] of [
+      ['revert.after-record', 'RevertIncomplete'],
+      ['revert.after-clone', 'RevertIncomplete'],
+      ['revert.after-name', undefined],
+      ['revert.after-done', undefined],
+    ] as const satisfies readonly (readonly [CrashPoint, string | undefined])[]) {
+      it(`are ${then === undefined ? 'whole' : 'there in part'} for every node when its agent is killed: ${point}`, async () => {
+        await put('agent/file', 'old');
+        const volume = volumeAt('agent/');
+        const snapshot = snapshotOf(volume);
+        await driver.snapshots.take(snapshot, long());
+        await put('agent/file', 'newer');
+        const restore = { uid: `restore-${volume.uid}`, name: 'back' };
+        expect(await runAgent(snapshot, restore, point)).to.equal('SIGKILL');
+        for (const node of [driver, next]) expect(await problemOn(node, volume)).to.equal(then);
+        await driver.revert(volume, snapshot, restore, long());
+        for (const node of [driver, next]) expect(await problemOn(node, volume)).to.equal(undefined);
+        expect(await read('agent/file')).to.equal('old');
+        await driver.snapshots.delete(snapshot, soon());
+        for (const node of [driver, next]) await node.release(volume, soon());
+        expect(await keys('.clawstore-snapshots/reverting-')).to.deep.equal([]);
+      });
+    }
+
+    /** Runs an agent of its own on the first node that is killed at a point; resolves with what ended it. */
+    function runAgent(snapshot: DriverSnapshot, restore: object, point: CrashPoint): Promise<string | null> {
+      const { stateDir, mountRoot } = place.layer;
+      const script = join(import.meta.dirname, 'revert-volume.ts');
+      const env = { ...process.env, CLAWSTORE_CRASH_AT: point };
+      const task = JSON.stringify({ stateDir, mountRoot, snapshot, restore });
+      const child = spawn(process.execPath, [script, task], { env, stdio: ['ignore', 'inherit', 'inherit'] });
+      return new Promise((resolve, reject) => {
+        child.once('error', reject);
+        child.once('exit', (_code, signal) => resolve(signal));
       });
     }
 
