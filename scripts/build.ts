@@ -6,9 +6,10 @@
  *   yaml-worker.js    the thread that reads long YAML
  *   commit-worker.js  the thread that writes the API server's database
  *   helper.js  the node helper: koffi and nothing else, because it must start before anything large is loaded
+ *   crds/crds.json    the CRDs that the API server serves, checked: it reads them at each start
  *
- * koffi stays outside the bundle (it loads a native library from its own package); crds/ and manifests/ are read at run
- * time from the package root. Files that did not change are left alone and old chunks stay a day, because a daemon that
+ * koffi stays outside the bundle (it loads a native library from its own package); manifests/ is read at run time from the
+ * package root. Files that did not change are left alone and old chunks stay a day, because a daemon that
  * was started from this folder may still load them.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -97,14 +98,22 @@ async function main(): Promise<void> {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
   });
-  for (const file of result.outputFiles) writeChanged(file.path, file.contents);
-  removeStale(new Set(result.outputFiles.map((file) => file.path)));
+  const files = [...result.outputFiles, await crdsFile()];
+  for (const file of files) writeChanged(file.path, file.contents);
+  removeStale(new Set(files.map((file) => file.path)));
   const complaints = [...missing.map(({ source }) => source), ...heavyStarts(result.metafile)];
   const sizes = Object.keys(ENTRIES)
     .filter((name) => existsSync(join(dist, `${name}.js`)))
     .map((name) => `${name} ${Math.round(startBytes(result.metafile, name) / 1024)} KiB at start`);
   console.log(`build: ${sizes.join(', ')}; ${((performance.now() - start) / 1000).toFixed(2)} s`);
   if (complaints.length > 0) process.exitCode = 1;
+}
+
+async function crdsFile(): Promise<{ readonly path: string; readonly contents: Uint8Array }> {
+  // After the bundle: esbuild says better what is wrong with a source.
+  const { compileCrds } = await import('../src/apiserver/kinds/custom.ts');
+  const { name, text } = compileCrds(join(root, 'crds'));
+  return { path: join(dist, 'crds', name), contents: Buffer.from(text) };
 }
 
 function writeChanged(path: string, contents: Uint8Array): void {

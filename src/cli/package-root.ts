@@ -11,3 +11,8 @@ export function packageRoot(): string {
   }
   return folder;
 }
+
+/** The CRDs that an API server of ours serves: in a bundle those that lie beside it, made by scripts/build.ts. */
+export function crdsDirectory(): string {
+  return join(import.meta.filename.endsWith('.js') ? import.meta.dirname : packageRoot(), 'crds');
+}

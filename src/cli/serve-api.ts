@@ -7,7 +7,7 @@ import { IN_CLUSTER } from '../kube/in-cluster.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { CliError, ExitCode } from './exit-code.ts';
-import { packageRoot } from './package-root.ts';
+import { crdsDirectory } from './package-root.ts';
 import type { ListenAddress, LogLevel } from './settings.ts';
 
 /** Plain data, because it crosses a thread boundary. */
@@ -60,7 +60,7 @@ async function start(
       return await startApiServer({
         stateDir: directory,
         listen: `${host}:${port}`,
-        crdsDir: join(packageRoot(), 'crds'),
+        crdsDir: crdsDirectory(),
         ...(socket === undefined ? {} : { socket }),
         ...(auditLog === undefined ? {} : { auditLog }),
         log: {

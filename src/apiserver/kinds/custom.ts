@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import {
@@ -61,9 +61,31 @@ const STRATEGY: Strategy = {
   nameFormat: 'subdomain',
 };
 
-/** Reads all CRDs of a directory. Throws CrdError for one that is not valid. */
+/** What {@link compileCrds} makes; beside YAML files it counts for nothing. */
+const COMPILED = 'crds.json';
+
+/**
+ * Reads all CRDs of a directory: those that {@link compileCrds} has put there, else its YAML files. Throws CrdError for
+ * one that is not valid.
+ */
 export function loadCrds(directory: string, store: Store): CustomKind[] {
-  const kinds: CustomKind[] = [];
+  const compiled = join(directory, COMPILED);
+  const crds = existsSync(compiled)
+    ? (JSON.parse(readFileSync(compiled, 'utf8')) as readonly JsonObject[])
+    : readCrds(directory);
+  return crds.map((crd) => ({ crd, resources: resourcesOf(crd as unknown as CrdFile, store) }));
+}
+
+/**
+ * The CRDs of a directory with YAML files as the text of one file {@link COMPILED}, for a directory of its own: reading
+ * and checking them is a third of the start of a server, and a release has them checked once. Throws CrdError.
+ */
+export function compileCrds(directory: string): { readonly name: string; readonly text: string } {
+  return { name: COMPILED, text: JSON.stringify(readCrds(directory)) };
+}
+
+function readCrds(directory: string): readonly JsonObject[] {
+  const crds: JsonObject[] = [];
   for (const file of readdirSync(directory).sort()) {
     if (!/\.ya?ml$/.test(file)) continue;
     for (const document of parseAllDocuments(readFileSync(join(directory, file), 'utf8'))) {
@@ -73,10 +95,10 @@ export function loadCrds(directory: string, store: Store): CustomKind[] {
       if ((value as CrdFile).kind !== 'CustomResourceDefinition') continue;
       const errors = validateCrd(value as CustomResourceDefinition);
       if (errors.length > 0) throw new CrdError(`${file}: ${errors.map(errorText).join('; ')}`);
-      kinds.push({ crd: value as JsonObject, resources: resourcesOf(value as CrdFile, store) });
+      crds.push(value as JsonObject);
     }
   }
-  return kinds;
+  return crds;
 }
 
 function resourcesOf({ spec }: CrdFile, store: Store): Resource[] {
@@ -102,7 +124,10 @@ function resourcesOf({ spec }: CrdFile, store: Store): Resource[] {
         verbs: CUSTOM_VERBS,
         custom: true,
         hasStatus,
-        schema: compileSchema(node),
+        // Compiled when the first object of the kind is written: most kinds wait long for theirs.
+        get schema() {
+          return compileSchema(node);
+        },
         node,
         resetFields: hasStatus ? ['status'] : [],
         statusResetFields: ['spec'],

@@ -1,4 +1,3 @@
-import { compileRules } from './cel/rules.ts';
 import { compileSelectableFields, type PrinterColumn, type SelectableField } from './columns.ts';
 import { compileSchema } from './compile.ts';
 import { type FieldError, forbidden, invalid, notSupported, required } from './field-error.ts';
@@ -112,7 +111,7 @@ export function validateSchema(schema: SchemaNode, path: string): FieldError[] {
   }
   checkNode(schema, path, errors);
   if (errors.length > 0) return errors;
-  for (const { path: place, rule, message } of compileRules(schema).problems) {
+  for (const { path: place, rule, message } of compileSchema(schema).ruleProblems) {
     errors.push(invalid(`${path}.${place}`, rule, message));
   }
   checkDefaults(schema, path, errors);
