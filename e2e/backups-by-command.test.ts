@@ -10,7 +10,7 @@ import { API_VERSION, LABELS } from '../src/api/group.ts';
 import { BACKUP_REPOSITORIES, BACKUP_SCHEDULES, BACKUPS, RESTORES, VOLUMES } from '../src/api/meta.ts';
 import type { BackupSchedule, BackupTemplate, ScheduleSpec } from '../src/api/schedule.ts';
 import type { Volume } from '../src/api/volume.ts';
-import { BareRepository, useRestic } from '../test/support/harness/backups.ts';
+import { BareRepository, openAtOnce, useRestic } from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
@@ -71,6 +71,8 @@ describe('backups by command and by schedule', function () {
     const [first] = answer['backups'] as readonly Record<string, unknown>[];
     expect(first).to.include({ backupId, scope: 'full', destination, state: 'succeeded' });
     expect(Date.now() - Date.parse(String(first?.['created_at']))).to.be.within(0, HOUR_MS);
+    const { items } = await machine.client.list<Backup>(BACKUPS, { namespace: ns });
+    for (const made of items) await openAtOnce(machine, ns, made);
     const table = await clawstore('backup', 'list');
     expect(table.stdout).to.contain(backupId);
   });

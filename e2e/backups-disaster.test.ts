@@ -7,7 +7,7 @@ import type { Backup } from '../src/api/backup.ts';
 import type { BackupRepository } from '../src/api/backup-repository.ts';
 import { BACKUP_REPOSITORIES, BACKUPS, VOLUME_MOUNTS } from '../src/api/meta.ts';
 import { filesOf, makeHostileTree } from '../test/contract/hostile-tree.ts';
-import { useRestic } from '../test/support/harness/backups.ts';
+import { openAtOnce, useRestic } from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 
@@ -41,6 +41,8 @@ describe('after a disaster', function () {
     const made = await invoke(lost, 'backup.create', params);
     expect(made).to.include({ state: 'succeeded' });
     backupId = String(made['backupId']);
+    const { items } = await lost.client.list<Backup>(BACKUPS, { namespace: 'default' });
+    for (const one of items) await openAtOnce(lost, 'default', one);
     keyFile = join(lost.directory, 'main.key');
     const exported = await lost.command(['repository', 'export-key', '--file', keyFile], { deadline: DEADLINE_MS });
     expect(exported.code, exported.stderr).to.equal(0);

@@ -19,11 +19,13 @@ import type { Restore } from '../src/api/restore.ts';
 import { isFinished } from '../src/api/restore.ts';
 import type { Volume } from '../src/api/volume.ts';
 import { filesOf, makeHostileTree } from '../test/contract/hostile-tree.ts';
-import { backup, ended, useRestic } from '../test/support/harness/backups.ts';
+import { backup, ended, makeRepositoryIn, useRestic } from '../test/support/harness/backups.ts';
 import type { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 import { type NodeHost, Nodes } from '../test/support/harness/nodes.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
+
+const PASSWORD = 'of the repository';
 
 describe('a backup and two nodes', function () {
   this.timeout(240_000);
@@ -55,7 +57,8 @@ describe('a backup and two nodes', function () {
       AWS_ACCESS_KEY_ID: server.root.accessKeyId,
       AWS_SECRET_ACCESS_KEY: server.root.secretAccessKey,
     });
-    await secretOf('key', { password: 'of the repository' });
+    await secretOf('key', { password: PASSWORD });
+    await makeRepositoryIn(server, 'backups', 'team', PASSWORD);
     const s3 = { bucket: 'backups', prefix: 'team', endpoint: server.endpoint, credentialsSecretRef: { name: 'keys' } };
     await machine.create({
       apiVersion: API_VERSION,

@@ -9,10 +9,19 @@ import { API_VERSION } from '../src/api/group.ts';
 import { BACKUP_REPOSITORIES, BACKUPS, SECRETS, VOLUME_BACKUPS, VOLUME_MOUNTS } from '../src/api/meta.ts';
 import { filesOf } from '../test/contract/hostile-tree.ts';
 import type { TreeFeature } from '../test/contract/snapshot-contract.ts';
-import { BareRepository, backup, deleteBackups, ended, useRestic } from '../test/support/harness/backups.ts';
+import {
+  BareRepository,
+  backup,
+  deleteBackups,
+  ended,
+  makeRepositoryIn,
+  useRestic,
+} from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
+
+const PASSWORD = 'correct horse';
 
 describe('backups and buckets', function () {
   this.timeout(180_000);
@@ -37,7 +46,8 @@ describe('backups and buckets', function () {
         stringData,
       });
     await secret('s3', { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
-    await secret('key', { password: 'correct horse' });
+    await secret('key', { password: PASSWORD });
+    await makeRepositoryIn(server, 'kept', 'backups', PASSWORD);
     await machine.client.create(BACKUP_REPOSITORIES, {
       apiVersion: API_VERSION,
       kind: BACKUP_REPOSITORIES.kind,
@@ -60,7 +70,7 @@ describe('backups and buckets', function () {
     credentialsSecretRef: { name: 's3' },
   });
   const bare = (prefix = 'backups'): BareRepository =>
-    new BareRepository(`s3:${server.endpoint}/kept/${prefix}`, 'correct horse', machine.directory, {
+    new BareRepository(`s3:${server.endpoint}/kept/${prefix}`, PASSWORD, machine.directory, {
       AWS_ACCESS_KEY_ID: server.root.accessKeyId,
       AWS_SECRET_ACCESS_KEY: server.root.secretAccessKey,
     });

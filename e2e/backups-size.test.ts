@@ -1,12 +1,12 @@
 /** A full cycle with many files: backed up, backed up again after a little has changed, and brought back. */
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import type { Backup, VolumeBackup } from '../src/api/backup.ts';
+import type { Backup, BackupSpec, VolumeBackup } from '../src/api/backup.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import { VOLUME_BACKUPS, VOLUMES } from '../src/api/meta.ts';
 import { filesOf } from '../test/contract/hostile-tree.ts';
 import { changeDataSet, FULL_SET, makeDataSet, SMALL_SET } from '../test/support/data-set.ts';
-import { backup, deleteBackups, ended, useRestic } from '../test/support/harness/backups.ts';
+import { backup, deleteBackups, ended, makeRepository, useRestic } from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { volume } from '../test/support/harness/manifests.ts';
 import { full } from '../test/support/harness/run.ts';
@@ -19,6 +19,7 @@ describe(`a backup of ${SIZE.files} files`, function () {
   this.timeout(DEADLINE_MS * 2);
   let machine: Machine;
   let ns: string;
+  let repository: Pick<BackupSpec, 'repositoryRef'>;
   let source: string;
   let names: number;
   let wanted: readonly string[];
@@ -27,6 +28,7 @@ describe(`a backup of ${SIZE.files} files`, function () {
     useRestic();
     machine = await Machine.start();
     ns = await machine.namespace('size');
+    repository = await makeRepository(machine, ns);
     source = machine.hostDirectory('data');
     names = makeDataSet(source, SIZE);
     await machine.create(volume(ns, 'data', { hostPath: { path: source } }));
@@ -40,7 +42,7 @@ describe(`a backup of ${SIZE.files} files`, function () {
   });
 
   const run = async (name: string): Promise<VolumeBackup> => {
-    await machine.create(backup(ns, name, { destination: machine.hostDirectory('kept') }));
+    await machine.create(backup(ns, name, repository));
     const made: Backup = await ended(machine, `${ns}/${name}`, DEADLINE_MS);
     expect(findCondition(made.status?.conditions, 'Ready')?.reason, JSON.stringify(made.status)).to.equal('BackedUp');
     const { items } = await machine.client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace: ns });

@@ -11,7 +11,14 @@ import { BACKUPS, SECRETS, VOLUME_BACKUPS, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUME
 import type { Reason } from '../src/api/reasons.ts';
 import type { Volume } from '../src/api/volume.ts';
 import { filesOf, makeHostileTree } from '../test/contract/hostile-tree.ts';
-import { BareRepository, backup, deleteBackups, ended, useRestic } from '../test/support/harness/backups.ts';
+import {
+  BareRepository,
+  backup,
+  deleteBackups,
+  ended,
+  openAtOnce,
+  useRestic,
+} from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume, volumeClass } from '../test/support/harness/manifests.ts';
 
@@ -76,6 +83,7 @@ describe('backups', function () {
     expect(seen.status?.lastBackupTime).to.equal(made.status?.startTime);
     const { items } = await machine.client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace: ns });
     expect(items.map(({ status }) => status?.method ?? '').toSorted()).to.deep.equal(['InPlace', 'Snapshot']);
+    await openAtOnce(machine, ns, made);
   });
 
   it('leave nothing on the node', async () => {

@@ -2,12 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as sdk from '@aws-sdk/client-s3';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import type { RepositoryAccess, RepositoryLocation } from '../../../src/backup/engine.ts';
 import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
-import { cheapKey } from '../../support/harness/restic-key.ts';
 import { S3Proxy } from '../../support/harness/s3-proxy.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
 import { filesOf } from '../hostile-tree.ts';
@@ -38,7 +36,7 @@ describe('engine with repositories in a bucket', function () {
     for (let index = 0; index < 4; index += 1) writeFileSync(join(source, `file-${index}`), randomBytes(1_000_000));
     shared = access({ prefix: 'shared' });
     await world.engine.initialize(shared, soon());
-    await cheapen('shared');
+    await server.cheapenKeys(BUCKET, 'shared', PASSWORD);
   });
 
   after(async () => {
@@ -70,23 +68,13 @@ describe('engine with repositories in a bucket', function () {
     };
   }
 
-  async function cheapen(prefix: string): Promise<void> {
-    for (const Key of await server.keys(BUCKET, `${prefix}/keys/`)) {
-      const { Body } = await server.client.send(new sdk.GetObjectCommand({ Bucket: BUCKET, Key }));
-      const cheap = cheapKey(Buffer.from((await Body?.transformToByteArray()) ?? []), PASSWORD);
-      const to = `${prefix}/keys/${cheap.name}`;
-      await server.client.send(new sdk.PutObjectCommand({ Bucket: BUCKET, Key: to, Body: cheap.content }));
-      await server.client.send(new sdk.DeleteObjectCommand({ Bucket: BUCKET, Key }));
-    }
-  }
-
   for (const version of ['0.14', '0.19'] as const) {
     it(`keeps what it is given below an odd prefix, and brings it back (restic ${version})`, async () => {
       const own = new EngineWorld(place, version);
       const prefix = `a b/ü%20+&=;/${version}`;
       const there = access({ prefix }, { cacheDirectory: { root: place.layer.stateDir, path: `cache-${version}` } });
       const made = await own.engine.initialize(there, soon());
-      await cheapen(prefix);
+      await server.cheapenKeys(BUCKET, prefix, PASSWORD);
       expect(await own.engine.open(there, soon())).to.deep.equal(made);
       const { snapshotId, bytesAdded } = await own.backup(there, source);
       const target = own.directory('back');

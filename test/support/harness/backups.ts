@@ -1,6 +1,6 @@
 /** Backups in tests: their objects, and what restic alone makes of a repository. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Backup, BackupSpec } from '../../../src/api/backup.ts';
 import { hasEnded } from '../../../src/api/backup.ts';
@@ -10,6 +10,9 @@ import { API_VERSION } from '../../../src/api/group.ts';
 import { BACKUP_REPOSITORIES, BACKUPS, SECRETS } from '../../../src/api/meta.ts';
 import type { Machine } from './machine.ts';
 import { Restic } from './restic.ts';
+import { cheapen } from './restic-key.ts';
+import type { S3Server } from './s3-server.ts';
+import { waitFor } from './wait.ts';
 
 const PASSWORD = 'of the tests';
 const REPOSITORY_MS = 90_000;
@@ -54,6 +57,48 @@ export async function makeRepository(
   return { repositoryRef: { name } };
 }
 
+/**
+ * Makes the key of the repository in a directory that the product has made for a Backup open at once, as that of {@link
+ * makeRepository} does.
+ */
+export async function openAtOnce(machine: Machine, namespace: string, { status }: Backup): Promise<void> {
+  const { path, password } = await placeOf(machine, namespace, status?.repositoryRef?.name ?? '');
+  await waitFor(() => engines() === 0, { message: 'nobody to use the repository', deadline: REPOSITORY_MS });
+  cheapen(path, password);
+}
+
+/** How many processes of restic there are. */
+function engines(): number {
+  const isEngine = (pid: string): boolean => {
+    try {
+      return readFileSync(`/proc/${pid}/comm`, 'utf8') === 'restic\n';
+    } catch {
+      return false; // no process, or ended meanwhile
+    }
+  };
+  return readdirSync('/proc').filter(isEngine).length;
+}
+
+async function placeOf(machine: Machine, namespace: string, name: string) {
+  const { spec } = await machine.get<BackupRepository>(BACKUP_REPOSITORIES, `${namespace}/${name}`);
+  const secret = await machine.get<Secret>(SECRETS, `${namespace}/${spec.encryption.secretRef.name}`);
+  const password = Buffer.from(secret.data?.['password'] ?? '', 'base64').toString();
+  return { path: spec.hostPath?.path ?? '', password };
+}
+
+/** Makes a repository in a bucket of a server of tests, with a key that opens at once. */
+export async function makeRepositoryIn(
+  server: S3Server,
+  bucket: string,
+  prefix: string,
+  password: string,
+): Promise<void> {
+  const { accessKeyId, secretAccessKey } = server.root;
+  const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  await new Restic(`s3:${server.endpoint}/${bucket}/${prefix}`, password, env).run('init');
+  await server.cheapenKeys(bucket, prefix, password);
+}
+
 /** Waits until nothing acts for a Backup any more. */
 export function ended(machine: Machine, key: string, deadline = 90_000): Promise<Backup> {
   return machine.waitFor<Backup>(BACKUPS, key, hasEnded, 'to have ended', deadline);
@@ -82,10 +127,8 @@ export class BareRepository {
     env: Readonly<Record<string, string>> = {},
     url?: string,
   ): Promise<BareRepository> {
-    const { spec } = await machine.get<BackupRepository>(BACKUP_REPOSITORIES, `${namespace}/${name}`);
-    const secret = await machine.get<Secret>(SECRETS, `${namespace}/${spec.encryption.secretRef.name}`);
-    const password = Buffer.from(secret.data?.['password'] ?? '', 'base64').toString();
-    return new BareRepository(url ?? spec.hostPath?.path ?? '', password, machine.directory, env);
+    const { path, password } = await placeOf(machine, namespace, name);
+    return new BareRepository(url ?? path, password, machine.directory, env);
   }
 
   restic(...args: readonly string[]): string {

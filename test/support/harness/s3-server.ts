@@ -12,6 +12,7 @@ import type { S3Location } from '../../../src/s3/location.ts';
 import { Daemon } from './daemon.ts';
 import { run } from './exec.ts';
 import { freePort, listens } from './ports.ts';
+import { cheapKey } from './restic-key.ts';
 import { makeDirectory, onEnd } from './run.ts';
 import { waitFor } from './wait.ts';
 
@@ -199,6 +200,17 @@ export class S3Server {
       keys.push(...Contents.map(({ Key = '' }) => Key));
     }
     return keys;
+  }
+
+  /** Makes the keys of a repository of restic open at once. */
+  async cheapenKeys(Bucket: string, prefix: string, password: string): Promise<void> {
+    for (const Key of await this.keys(Bucket, `${prefix}/keys/`)) {
+      const { Body } = await this.client.send(new sdk.GetObjectCommand({ Bucket, Key }));
+      const cheap = cheapKey(Buffer.from((await Body?.transformToByteArray()) ?? []), password);
+      const to = `${prefix}/keys/${cheap.name}`;
+      await this.client.send(new sdk.PutObjectCommand({ Bucket, Key: to, Body: cheap.content }));
+      await this.client.send(new sdk.DeleteObjectCommand({ Bucket, Key }));
+    }
   }
 
   /** What is on its disk for a bucket, past its own API. */
