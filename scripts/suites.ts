@@ -157,8 +157,12 @@ const ENGINE_SPECS = 'test/contract/engine/**/*.test.ts';
 /** The drivers wait for disks more than they compute. */
 const DRIVER_SPECS = 'test/drivers/**/*.test.ts';
 
+/** Goes with the packages that it was seen with. */
+const TYPES_SEEN = 'node_modules/.cache/types.tsbuildinfo';
+
 export const SUITES: readonly Suite[] = [
-  check('types', 'tsc', '--noEmit', '-p', 'tsconfig.json'),
+  // What it found out last time of files that have not changed since is half of its work.
+  check('types', 'tsc', '--noEmit', '-p', 'tsconfig.json', '--incremental', '--tsBuildInfoFile', TYPES_SEEN),
   check('lint', 'oxlint', '--type-aware', '--deny-warnings'),
   check('format', 'biome', 'check', '--error-on-warnings', '.'),
   check('layers', 'node', 'scripts/lint-layers.ts'),
