@@ -101,12 +101,15 @@ export async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
+/** Some conditions are a look at every process: asked more often they take a third of a core. */
+const MOST_PAUSE_MS = 25;
+
 /** Waits for a condition; throws when it does not come true within the runner's patience. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 20_000;
-  while (!(await condition())) {
+  for (let pause = 5; !(await condition()); pause = Math.min(pause * 1.2, MOST_PAUSE_MS)) {
     if (Date.now() > deadline) throw new Error(`never became true: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 

@@ -27,6 +27,9 @@ interface Ports {
   readonly manager: number;
 }
 
+/** How much garbage there may be, in percent of what is in use, before it is collected: a third of Go's own collections. */
+const GARBAGE_PERCENT = '300';
+
 export class RealControlPlane {
   readonly kubeconfig: string;
   readonly #directory: string;
@@ -287,7 +290,8 @@ export class RealControlPlane {
   async #start(name: 'etcd' | 'kube-apiserver' | 'kube-controller-manager', args: readonly string[]): Promise<Daemon> {
     mkdirSync(this.#directory, { recursive: true });
     const command = await toolPath(name);
-    return new Daemon({ name, command, args, logFile: this.#file(`${name}.log`), cwd: this.#directory });
+    const env = { GOGC: GARBAGE_PERCENT };
+    return new Daemon({ name, command, args, env, logFile: this.#file(`${name}.log`), cwd: this.#directory });
   }
 
   #waitListening(daemon: Daemon, port: number): Promise<true> {
