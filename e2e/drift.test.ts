@@ -78,7 +78,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     });
   }
 
-  itOn('real', 'makes the target again when somebody removed it together with the mount', async () => {
+  it('makes the target again when somebody removed it together with the mount', async () => {
     const path = pathOf('host');
     // The directory below the mount is immutable: removing it takes an intention.
     await machine.node.stop('SIGTERM');

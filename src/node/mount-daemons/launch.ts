@@ -15,12 +15,17 @@ const CGROUP = 'clawstore-mounts';
 /**
  * Becomes the program: takes its environment from the file, leaves the starter's cgroup where one is named, says which
  * process it is, and only then runs. The lock is held by the program itself, so that never two serve the same place.
+ * The cgroup is made again where the end of the last other process in it took it away just now.
  */
 const BECOME = `
 set -a
 . ./${ENVIRONMENT}
 set +a
-if [ -n "$1" ]; then { echo $$ >"$1/cgroup.procs"; } 2>/dev/null; fi
+tries=0
+while [ -n "$1" ] && [ $tries -lt 20 ]; do
+  mkdir -p "$1" && { echo $$ >"$1/cgroup.procs"; } && break
+  tries=$((tries + 1))
+done 2>/dev/null
 shift
 while [ "$1" != -- ]; do rm -f "./$1"; shift; done
 shift
