@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -10,6 +9,9 @@ import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
 import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
 import { full } from '../../support/harness/run.ts';
+import { runKilledAgent } from '../killed-agent.ts';
+
+const REVERT = join(import.meta.dirname, 'revert-volume.ts');
 
 const MIB = 1024n * 1024n;
 /** In memory instead of on disk. */
@@ -217,7 +219,7 @@ describe('emptyDir volumes that go back to a snapshot', function () {
       for (const point of of === 'on disk' || full ? AGENT_POINTS : AGENT_POINTS.slice(1, 3)) {
         it(`${point}: have all of the old or all of the new, and go back once (${of})`, async () => {
           const { volume, snapshot, restore } = await changed(changes);
-          expect(await runAgent(place, snapshot, restore, point)).to.equal('SIGKILL');
+          expect(await runKilledAgent(REVERT, place.layer, { snapshot, restore }, point)).to.equal('SIGKILL');
           const isDone = point === 'revert.after-name' || point === 'revert.after-done';
           expect(await content(volume)).to.equal(isDone ? 'old' : 'new');
           if (isDone) await write(volume, 'precious');
@@ -229,18 +231,3 @@ describe('emptyDir volumes that go back to a snapshot', function () {
     }
   });
 });
-
-/** Runs an agent of its own that is killed at a point; resolves with what ended it. */
-function runAgent(place: Place, snapshot: DriverSnapshot, restore: object, point: CrashPoint): Promise<string | null> {
-  const { stateDir, mountRoot } = place.layer;
-  const task = JSON.stringify({ stateDir, mountRoot, snapshot, restore }, (_key, value: unknown) =>
-    typeof value === 'bigint' ? String(value) : value,
-  );
-  const script = join(import.meta.dirname, 'revert-volume.ts');
-  const env = { ...process.env, CLAWSTORE_CRASH_AT: point };
-  const child = spawn(process.execPath, [script, task], { env, stdio: ['ignore', 'inherit', 'inherit'] });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (_code, signal) => resolve(signal));
-  });
-}

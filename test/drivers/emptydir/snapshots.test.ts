@@ -12,7 +12,10 @@ import { DEFAULT_POOL, type Pool, type PoolSpace, Pools } from '../../../src/nod
 import { SpaceGuard } from '../../../src/node/pools/space-guard.ts';
 import { end, makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
 import { full } from '../../support/harness/run.ts';
+import { runKilledAgent } from '../killed-agent.ts';
 import { verifyBlocks } from './numbered-writer.ts';
+
+const TAKE = join(import.meta.dirname, 'take-snapshot.ts');
 
 const MIB = 1024n * 1024n;
 const GIB = 1024n * MIB;
@@ -219,7 +222,7 @@ describe('snapshots of emptyDir volumes', function () {
           const { volume, path } = await inUse(16n * MIB, { source: { type: 'emptyDir', medium } });
           writeFileSync(join(path, 'file'), 'content');
           const snapshot = snapshotOf(volume);
-          expect(await runAgent(place, snapshot, point)).to.equal('SIGKILL');
+          expect(await runKilledAgent(TAKE, place.layer, { snapshot }, point)).to.equal('SIGKILL');
           const { facts } = await observe(snapshot);
           expect(facts !== undefined).to.equal(point === 'snapshot.after-name');
           const left = await driver.snapshots.leftovers(soon());
@@ -482,19 +485,6 @@ describe('snapshots of emptyDir volumes', function () {
 
 function long(): LongCall {
   return { signal: soon(), onProgress: () => undefined };
-}
-
-/** Runs an agent that dies at that place. Resolves with what ended it. */
-async function runAgent(place: Place, snapshot: DriverSnapshot, point: CrashPoint): Promise<string | number | null> {
-  const { stateDir, mountRoot } = place.layer;
-  const text = JSON.stringify({ stateDir, mountRoot, snapshot }, (_key, value: unknown) =>
-    typeof value === 'bigint' ? String(value) : value,
-  );
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'take-snapshot.ts'), text], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, CLAWSTORE_CRASH_AT: point },
-  });
-  return new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
 }
 
 async function startWriter(path: string): Promise<ChildProcess> {

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -19,7 +19,10 @@ import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
 import { full } from '../../support/harness/run.ts';
+import { runKilledAgent } from '../killed-agent.ts';
 import { hostPathDriver, hostPathVolume } from './support.ts';
+
+const REVERT = join(import.meta.dirname, 'revert-volume.ts');
 
 /** Nothing has been moved yet. */
 const BEFORE = [
@@ -173,7 +176,9 @@ describe('hostPath volumes that go back to a snapshot', function () {
     for (const [point, then] of AGENT_POINTS) {
       it(`${point}: have all of the ${then}, and go back once`, async () => {
         const one = await changed();
-        expect(await runAgent(place, one.snapshot, one.restore, point)).to.equal('SIGKILL');
+        expect(
+          await runKilledAgent(REVERT, place.layer, { snapshot: one.snapshot, restore: one.restore }, point),
+        ).to.equal('SIGKILL');
         expect(contentOf(one.path)).to.deep.equal(then === 'newer' ? NEW : OLD);
         if (then === 'older') writeFileSync(join(one.path, 'b'), 'precious');
         await revert(one);
@@ -224,17 +229,4 @@ function contentOf(path: string): Record<string, string> {
     .filter((entry) => entry.isFile() && !entry.parentPath.includes(HIDDEN))
     .map((entry) => join(entry.parentPath, entry.name));
   return Object.fromEntries(files.map((file) => [file.slice(path.length + 1), readFileSync(file, 'utf8')]));
-}
-
-/** Runs an agent of its own that is killed at a point; resolves with what ended it. */
-function runAgent(place: Place, snapshot: DriverSnapshot, restore: object, point: CrashPoint): Promise<string | null> {
-  const { stateDir, mountRoot } = place.layer;
-  const script = join(import.meta.dirname, 'revert-volume.ts');
-  const env = { ...process.env, CLAWSTORE_CRASH_AT: point };
-  const task = JSON.stringify({ stateDir, mountRoot, snapshot, restore });
-  const child = spawn(process.execPath, [script, task], { env, stdio: ['ignore', 'inherit', 'inherit'] });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (_code, signal) => resolve(signal));
-  });
 }

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as sdk from '@aws-sdk/client-s3';
@@ -15,7 +14,10 @@ import { describeReverts } from '../../contract/revert-contract.ts';
 import { describeSnapshots } from '../../contract/snapshot-contract.ts';
 import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
+import { runKilledAgent } from '../killed-agent.ts';
 import { s3Volume } from './support.ts';
+
+const REVERT = join(import.meta.dirname, 'revert-volume.ts');
 
 function useRclone(): void {
   const { RCLONE = '', PATH } = process.env;
@@ -326,7 +328,7 @@ describe('snapshots of buckets', function () {
         await driver.snapshots.take(snapshot, long());
         await put('agent/file', 'newer');
         const restore = { uid: `restore-${volume.uid}`, name: 'back' };
-        expect(await runAgent(snapshot, restore, point)).to.equal('SIGKILL');
+        expect(await runKilledAgent(REVERT, place.layer, { snapshot, restore }, point)).to.equal('SIGKILL');
         for (const node of [driver, next]) expect(await problemOn(node, volume)).to.equal(then);
         await driver.revert(volume, snapshot, restore, long());
         for (const node of [driver, next]) expect(await problemOn(node, volume)).to.equal(undefined);
@@ -334,19 +336,6 @@ describe('snapshots of buckets', function () {
         await driver.snapshots.delete(snapshot, soon());
         for (const node of [driver, next]) await node.release(volume, soon());
         expect(await keys('.clawstore-snapshots/reverting-')).to.deep.equal([]);
-      });
-    }
-
-    /** Runs an agent of its own on the first node that is killed at a point; resolves with what ended it. */
-    function runAgent(snapshot: DriverSnapshot, restore: object, point: CrashPoint): Promise<string | null> {
-      const { stateDir, mountRoot } = place.layer;
-      const script = join(import.meta.dirname, 'revert-volume.ts');
-      const env = { ...process.env, CLAWSTORE_CRASH_AT: point };
-      const task = JSON.stringify({ stateDir, mountRoot, snapshot, restore });
-      const child = spawn(process.execPath, [script, task], { env, stdio: ['ignore', 'inherit', 'inherit'] });
-      return new Promise((resolve, reject) => {
-        child.once('error', reject);
-        child.once('exit', (_code, signal) => resolve(signal));
       });
     }
 
