@@ -19,7 +19,6 @@ import { giveBackS3 } from './down-s3.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 import { requireMountPrivilege } from './preflight.ts';
 import { purge, removeIfEmpty } from './purge.ts';
-import { serveApi } from './serve-api.ts';
 import { isInside, type Settings } from './settings.ts';
 import { type Instance, isRunning, isStateDir, lastInstance, readInstance, stateDirOf } from './state-dir.ts';
 
@@ -131,6 +130,7 @@ async function targetsOutside(settings: Settings, mountRoot: string): Promise<re
 /** Starts our own, with a kubeconfig of its own, because the one that was given may be somebody's for a cluster. */
 async function askOwn(settings: Settings, apiserver: string, mountRoot: string): Promise<readonly string[]> {
   const kubeconfig = join(apiserver, 'down.kubeconfig');
+  const { serveApi } = await import('./serve-api.ts');
   const server = await serveApi(
     { directory: apiserver, kubeconfig, listen: settings.listen, auditLog: undefined, logLevel: 'error' },
     silentLogger,

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../telemetry/log.ts';
 import { CliError, ExitCode } from './exit-code.ts';
-import { type ApiServerSettings, serveApi } from './serve-api.ts';
+import type { ApiServerSettings } from './serve-api.ts';
 import type { Settings } from './settings.ts';
 import type { StateDir } from './state-dir.ts';
 
@@ -37,6 +37,8 @@ export async function runApiServer(
     socket: socketPath,
   };
   if (!inThread) {
+    // It is large, and of no use to those that have none or have it in a thread.
+    const { serveApi } = await import('./serve-api.ts');
     const server = await serveApi(apiServer, log);
     return { stop: () => server.close(), socketPath };
   }
