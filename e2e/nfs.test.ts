@@ -201,7 +201,8 @@ export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH`;
       create('nobody', { server: 'nosuch.invalid' }),
       create('denied', { path: '/squashed', subPath: 'mine' }),
       create('old', { path: '/other' }, { mountOptions: ['vers=4.0', `port=${server.port}`] }),
-      create('elsewhere', { server: '198.18.1.77' }),
+      // Each attempt takes all of its time; what is said of one that does not answer is seen of the frozen one, too.
+      ...(full ? [create('elsewhere', { server: '198.18.1.77' })] : []),
     ]);
     const reason = (name: string, word: string) => says(VOLUMES, name, 'Ready', word);
     await Promise.all([
@@ -209,12 +210,12 @@ export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH`;
       reason('nobody', 'ServerNameNotResolved'),
       reason('denied', 'AccessDenied'),
       reason('old', 'ProtocolNotSupported'),
-      reason('elsewhere', 'ServerUnreachable'),
+      ...(full ? [reason('elsewhere', 'ServerUnreachable')] : []),
     ]);
     await server.restart([...EXPORTS, { path: '/later' }]);
     await provisioned('nowhere');
     await mounted('nowhere');
-    const others = ['nobody', 'denied', 'old', 'elsewhere'];
+    const others = ['nobody', 'denied', 'old', ...(full ? ['elsewhere'] : [])];
     for (const name of others) await machine.delete(VOLUMES, key(name));
     for (const name of others) await gone(VOLUMES, name);
   });
