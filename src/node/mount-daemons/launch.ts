@@ -11,6 +11,8 @@ export type Launch = Pick<StartMountDaemon, 'directory' | 'name' | 'argv' | 'dis
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const CGROUP = 'clawstore-mounts';
+/** A process that was killed is seen dead a moment before the last of its threads lets go of the lock. */
+const LOCK_PATIENCE_S = '2';
 
 /**
  * Becomes the program: takes its environment from the file, leaves the starter's cgroup where one is named, says which
@@ -60,7 +62,7 @@ export function removeCgroup(root: string | undefined): void {
 
 function lockedCommand({ argv, discard }: Launch, cgroup: string | undefined): readonly string[] {
   const become = ['sh', '-c', BECOME, 'clawstore-mount', cgroup ?? '', ...discard, '--', ...argv];
-  return ['flock', '--nonblock', '--no-fork', '--conflict-exit-code', '75', LOCK, ...become];
+  return ['flock', '--timeout', LOCK_PATIENCE_S, '--no-fork', '--conflict-exit-code', '75', LOCK, ...become];
 }
 
 /** systemd keeps what it runs when our unit stops; in another mount namespace than its own it would mount out of sight. */

@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
@@ -229,6 +231,18 @@ describe('mounts of S3 volumes', function () {
     } finally {
       await handle.close().catch(() => undefined);
     }
+  });
+
+  it('mounts again while the last threads of the dead process still hold its lock', async () => {
+    const { volume, mount } = await setUp();
+    process.kill(pidOf(volume), 'SIGKILL');
+    const lock = join(layer.stateDir, 's3', volume.uid, 'lock');
+    const held = spawn('flock', [lock, 'sh', '-c', 'echo held; exec sleep 1'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(held.stdout, 'data');
+    await driver.publish(volume, mount, soon());
+    expect((await driver.observeMount(volume, mount, soon())).state).to.equal('mounted');
   });
 
   it('names workloads that still see the older mount, until they are gone', async () => {
