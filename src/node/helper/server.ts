@@ -83,7 +83,11 @@ export class HelperServer {
 
   #pump(): void {
     this.#pumping = true;
-    for (const request of this.#queue.splice(0, TURN)) this.#handle(request);
+    for (const request of this.#queue.splice(0, TURN)) {
+      this.#handle(request);
+      // The next one may meet a filesystem that does not answer: whoever waits is to know that this process has started.
+      if (request.operation === 'configure') this.#options.flush();
+    }
     this.#options.flush();
     if (this.#queue.length > 0) setImmediate(() => this.#pump());
     else this.#pumping = false;
