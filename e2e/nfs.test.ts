@@ -18,7 +18,7 @@ import { full } from '../test/support/harness/run.ts';
 import { GuestNetwork } from '../test/support/harness/uml.ts';
 
 /** The NFS client of Debian's User-Mode Linux, in the order in which its modules need each other. */
-const MODULES = ['netfs', 'fscache', 'sunrpc', 'grace', 'lockd', 'nfs', 'dns_resolver', 'nfsv4', 'nfs_acl', 'nfsv3'];
+const MODULES = ['netfs', 'sunrpc', 'grace', 'lockd', 'nfs', 'dns_resolver', 'nfsv4', 'nfs_acl', 'nfsv3'];
 const GUEST = 'guest';
 /** Of a wait, in milliseconds: a server is looked at every few seconds, and a guest is slow on a busy machine. */
 const LONG_MS = 120_000;

@@ -112,12 +112,10 @@ device_mapper() { modprobe -q dm-mod 2>/dev/null || true; grep -q device-mapper 
 uml_boots() {
   has node
   uml=$(node "$top/scripts/tools.ts" path linux.uml 2>/dev/null) || { echo 'no linux.uml'; exit 1; }
-  # As the tests start it (test/support/harness/uml.ts).
-  cc -shared -nostdlib -fPIC -O2 -o xstate.so "$top/e2e/tools/uml/xstate.c" || { echo 'no compiler'; exit 1; }
   printf '#!/bin/sh\nmount -t proc proc /proc\necho "UML-BOOTED $(uname -r)"\necho o >/proc/sysrq-trigger\nsleep 5\n' >uml-init
   chmod +x uml-init
   # The whole line is kept: User-Mode Linux says on its own console what the guest says on its.
-  LD_PRELOAD=$work/xstate.so TMPDIR=$work "$uml" uml_dir="$work/" rootfstype=hostfs rootflags=/ rw init="$work/uml-init" mem=128M con=null con0=null,fd:1 </dev/null >uml.out 2>&1 || true
+  TMPDIR=$work "$uml" seccomp=auto uml_dir="$work/" rootfstype=hostfs rootflags=/ rw init="$work/uml-init" mem=128M con=null con0=null,fd:1 </dev/null >uml.out 2>&1 || true
   grep -oE 'UML-BOOTED [0-9.]+' uml.out | sed 's/UML-BOOTED/booted Linux/'
 }
 

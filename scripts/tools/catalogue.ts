@@ -4,6 +4,8 @@ export interface DebSource {
   readonly packages: readonly string[];
   /** Debian suite; `system` is whatever suites the machine itself uses (for what is linked to its C library). */
   readonly suite: string;
+  /** Programs for a newer C library than the machine's, which is one of the packages: they are started with that one. */
+  readonly withOwnLibc?: readonly string[];
 }
 
 /** A tool built from an own small Go module, whose go.sum pins every source. */
@@ -372,10 +374,14 @@ export const TOOLS: readonly Tool[] = [
   {
     name: 'linux.uml',
     env: 'LINUX_UML',
-    bundle: { name: 'user-mode-linux', source: deb('system', 'user-mode-linux') },
+    bundle: {
+      name: 'user-mode-linux',
+      source: { ...deb('sid', 'user-mode-linux', 'libc6'), withOwnLibc: ['usr/bin/linux.uml'] },
+    },
     file: 'usr/bin/linux.uml',
     versionArgs: ['--version'],
-    minimum: [6, 1],
+    // Older ones trace every system call of a guest's programs, which takes four times as long.
+    minimum: [6, 16],
     fromPath: true,
     always: false,
   },

@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
 import { cacheRoot } from './cache.ts';
 import type { DebSource } from './catalogue.ts';
 import { output } from './run.ts';
@@ -33,7 +33,32 @@ export async function unpackDebs(source: DebSource, folder: string, progress: (t
   const first = readdirSync(archives).find((file) => file.startsWith(`${source.packages[0] ?? ''}_`)) ?? '';
   const version = await output('dpkg-deb', ['-f', join(archives, first), 'Version']);
   rmSync(archives, { recursive: true });
+  for (const program of source.withOwnLibc ?? []) startWithOwnLibc(folder, program);
   return version.trim();
+}
+
+/** Where libc6 puts its files, and how programs of Debian name its loader (ld.so(8)). */
+const LIBRARIES = 'usr/lib/x86_64-linux-gnu';
+const LOADER = '/lib64/ld-linux-x86-64.so.2';
+
+/**
+ * Puts a script in a program's place that starts it with the C library unpacked beside it. The kernel takes the loader's
+ * name as it stands in the program, so that becomes a relative one; the loader as a command (`ld.so PROGRAM`) would lie where
+ * some programs want their memory. The folder may still be moved.
+ */
+function startWithOwnLibc(folder: string, program: string): void {
+  const file = join(folder, program);
+  const named = Buffer.from(`${LOADER}\0`);
+  const bytes = readFileSync(file);
+  const at = bytes.indexOf(named);
+  if (at === -1) throw new Error(`${program} does not name the loader ${LOADER}`);
+  bytes.fill(0, at, at + named.length).write(basename(LOADER), at);
+  writeFileSync(`${file}.program`, bytes, { mode: 0o755 });
+  const up = relative(LIBRARIES, program);
+  const script = `#!/bin/sh
+cd "\${0%/*}/${relative(dirname(program), LIBRARIES)}" && LD_LIBRARY_PATH=$PWD exec ${up}.program "$@"
+`;
+  writeFileSync(file, script, { mode: 0o755 });
 }
 
 /** apt options for a suite that the machine itself does not use; its package lists live in the cache. */
