@@ -4,7 +4,7 @@
  * (it is in the host's page cache), what is only in the guest's memory is gone.
  */
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { toolPath } from '../../../scripts/tools.ts';
 import { Daemon } from './daemon.ts';
 import { run } from './exec.ts';
@@ -143,6 +143,12 @@ export class Guest extends Daemon {
   }
 }
 
+/** Of modules, by name. */
+const PARAMETERS: Readonly<Record<string, string>> = {
+  // Older versions of Ganesha (6.5 is one) call the request for one illegal and fail what was asked with it (nfs-ganesha issue 1385).
+  nfsv4: 'directory_delegations=N',
+};
+
 function initScript({ script, network, becomes }: GuestOptions, modules: readonly string[]): string {
   return `#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/mnt TMPDIR=/mnt
@@ -153,7 +159,7 @@ mount -t tmpfs tmpfs /mnt
 echo 2 >/proc/sys/kernel/io_uring_disabled
 ip link set lo up
 ${network === undefined ? '' : `ip address add ${network.guestAddress}/24 dev vec0 && ip link set vec0 up`}
-${modules.map((file) => `insmod '${file}' || echo 'guest: no module ${file}'`).join('\n')}
+${modules.map((file) => `insmod '${file}' ${PARAMETERS[basename(file, '.ko')] ?? ''} || echo 'guest: no module ${file}'`).join('\n')}
 cat >/mnt/script <<'END-OF-SCRIPT'
 ${script}
 END-OF-SCRIPT
