@@ -29,6 +29,7 @@ const ERRNO: Readonly<Record<string, Reason>> = {
   ETIMEDOUT: Reason.ServerUnreachable,
   EHOSTDOWN: Reason.ServerUnreachable,
   ENOTCONN: Reason.ServerUnreachable,
+  EREMOTEIO: Reason.ProtocolNotSupported,
 };
 
 /** Only a person helps, and not on the server. */
@@ -67,7 +68,10 @@ export function unreachable(what: string): DriverError {
   return new DriverError(Reason.ServerUnreachable, `${what}: the server does not answer`);
 }
 
-function sentence({ message, code }: NodeError, reason: Reason): string {
+function sentence({ message, code, errno }: NodeError, reason: Reason): string {
+  if (errno === 'EREMOTEIO') {
+    return "the server takes what this node's kernel asks it for an error (EREMOTEIO); vers=4.0 may help, see docs/nfs.md";
+  }
   if (reason === Reason.CommandMissing && code === 'Unsupported') return 'mount.nfs is missing; install nfs-common';
   return lastLine(message);
 }

@@ -55,6 +55,11 @@ describe('what mount.nfs says', () => {
     expect(reasonOf(new NodeError('NameNotResolved', 'no address'))).to.equal('ServerNameNotResolved');
     expect(reasonOf(new NodeError('Unsupported', 'mount.nfs cannot be started: ENOENT'))).to.equal('CommandMissing');
     expect(reasonOf(new NodeError('HelperLost', 'it ended'))).to.equal('HelperUnavailable');
+    const remote = new NodeError('Failed', 'opendir: EREMOTEIO', { errno: 'EREMOTEIO' });
+    expect(nfsFailure(remote, 's:/x', Reason.MountFailed))
+      .to.include({ reason: 'ProtocolNotSupported' })
+      .with.property('message')
+      .that.includes('EREMOTEIO');
   });
 });
 
