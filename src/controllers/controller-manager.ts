@@ -50,6 +50,7 @@ import { addMonitoring } from './monitoring/wire.ts';
 import { LeaseTracker } from './node-lifecycle/lease-tracker.ts';
 import { livenessOf, nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
 import { addNodeRights } from './node-rights/wire.ts';
+import { liveMounts } from './placement/live-mounts.ts';
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
@@ -151,6 +152,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       writer,
       events,
       leaseLeft: (nodeName) => livenessOf(nodeName, leases.store, leaseTracker, clock).remainingMs,
+      liveMounts: (volume, signal) => liveMounts(client, volume, signal),
     }),
     concurrency,
     leaderOnly,

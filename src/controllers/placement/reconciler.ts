@@ -42,7 +42,12 @@ export interface PlacementDependencies {
   readonly events: EventSink;
   /** Milliseconds until the Lease of a node has run out; 0 when it has. Only asked of nodes without a StorageNode. */
   readonly leaseLeft: (nodeName: string) => number;
+  /** UIDs of the mounts that name a volume, as the API server has them now, not the cache. */
+  readonly liveMounts: (volume: Volume, signal: AbortSignal) => Promise<ReadonlySet<string>>;
 }
+
+/** Until a mount that the cache of mounts does not show yet is looked for again, in milliseconds. */
+const CACHE_BEHIND_MS = 200;
 
 interface Deciding extends PlacementDependencies {
   readonly assumed: AssumedPlacements;
@@ -73,6 +78,7 @@ async function reconcile(key: string, deps: Deciding, context: ReconcileContext)
     for (const mount of mounts) later(await settleMount(mount, missing(mount), deps, context));
     return result(retry);
   }
+  if (await isBehind(volume, mounts, deps, context.signal)) return result(CACHE_BEHIND_MS);
   deps.assumed.note(key, undefined);
   const located = locate(volume, mounts, deps);
   later(located.retryMs);
@@ -94,6 +100,23 @@ async function reconcile(key: string, deps: Deciding, context: ReconcileContext)
   const settled = mounts.map((mount) => settleMount(mount, decisions.get(mount.metadata.uid ?? ''), deps, context));
   for (const delay of await Promise.all(settled)) later(delay);
   return result(retry);
+}
+
+/**
+ * Whether a grant's mount only seems to be gone. The two caches are filled by watches of their own: the one of mounts may not
+ * show yet what was granted already, above all to the next leader, and taking the grant back would let a second writer in.
+ */
+async function isBehind(
+  volume: Volume,
+  mounts: readonly VolumeMount[],
+  { liveMounts }: PlacementDependencies,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const cached = new Set(mounts.map(({ metadata }) => metadata.uid));
+  const absent = (volume.status?.attachments ?? []).filter(({ mountUID }) => !cached.has(mountUID));
+  if (absent.length === 0) return false;
+  const live = await liveMounts(volume, signal);
+  return absent.some(({ mountUID }) => live.has(mountUID));
 }
 
 /** Chooses the node of a volume that has none, or whose node is lost, and says who speaks for it. */

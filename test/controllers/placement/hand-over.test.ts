@@ -27,6 +27,7 @@ class HandOverWorld extends World {
       stores: this,
       writer: this.writer('controller'),
       events: this.sink,
+      liveMounts: () => Promise.resolve(new Set()),
       leaseLeft: () => this.leaseLeft,
     });
   })();

@@ -20,7 +20,13 @@ class LateWorld extends World {
         return Promise.resolve(true);
       },
     };
-    return placementReconciler({ stores: this, writer, events: this.sink, leaseLeft: () => 0 });
+    return placementReconciler({
+      stores: this,
+      writer,
+      events: this.sink,
+      liveMounts: () => Promise.resolve(new Set()),
+      leaseLeft: () => 0,
+    });
   })();
 
   async place(...names: readonly string[]): Promise<void> {

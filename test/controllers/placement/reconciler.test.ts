@@ -8,6 +8,8 @@ import { condition, lostNode, mount, NOW, restore, storageNode, volume, volumeCl
 import { World } from '../support/world.ts';
 
 class PlacementWorld extends World {
+  /** UIDs of mounts that exist and that the cache does not show yet. */
+  readonly late = new Set<string>();
   readonly #reconcile = (() => {
     addPlacementIndexes(this);
     return placementReconciler({
@@ -15,6 +17,7 @@ class PlacementWorld extends World {
       writer: this.writer('controller'),
       events: this.sink,
       leaseLeft: () => 0,
+      liveMounts: () => Promise.resolve(this.late),
     });
   })();
 
@@ -49,6 +52,24 @@ describe('placement', () => {
     expect(world.mountStatus()?.nodeName).to.equal('a');
     await world.run();
     expect(world.writes).to.have.length(3);
+  });
+
+  it('keeps the grant of a mount that its cache does not show yet, and gives it up when the mount is gone', async () => {
+    const status = {
+      nodeName: 'a',
+      attachments: [{ mountUID: 'uid-late', workloadId: 'w', nodeName: 'a', readOnly: false }],
+    };
+    const world = new PlacementWorld().add(storageNode('a'), volume('data', {}, status), mount('m'));
+    world.late.add('uid-late');
+    expect(await world.run())
+      .to.have.property('requeueAfterMs')
+      .that.is.greaterThan(0);
+    expect(world.writes).to.deep.equal([]);
+    world.late.clear();
+    await world.run();
+    expect(world.volumeStatus?.attachments?.map(({ mountUID }) => mountUID)).to.deep.equal([
+      world.mounts.get('team/m')?.metadata.uid,
+    ]);
   });
 
   it('writes to objects as they were read only: an older leader may still be writing', async () => {
