@@ -10,7 +10,7 @@ import type { Volume } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { completionScript } from '../src/cli/completion/scripts.ts';
 import { CLAWSTORE, clawstoreCommand } from '../test/support/harness/clawstore.ts';
-import { controlPlaneKind, itOn } from '../test/support/harness/control-plane.ts';
+import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { Daemon } from '../test/support/harness/daemon.ts';
 import type { ExecResult } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
@@ -173,7 +173,7 @@ describe(`the commands for people, ${controlPlaneKind} API server`, function () 
     expect(parseAllDocuments(yaml.output())).to.have.length(2);
   });
 
-  itOn('embedded', 'say what goes on when they are interrupted or the time is over, and how it stands', async () => {
+  it('say what goes on when they are interrupted or the time is over, and how it stands', async () => {
     const args = ['volume', 'create', 'lost', '--node-name', 'nowhere'];
     const late = await clawstore(...args, '--timeout', '1');
     expect(late.code).to.equal(3);
@@ -193,7 +193,7 @@ describe(`the commands for people, ${controlPlaneKind} API server`, function () 
     await answered('volume', 'delete', 'lost');
   });
 
-  itOn('embedded', 'show on a terminal what they wait for, and leave no trace of it', async () => {
+  it('show on a terminal what they wait for, and leave no trace of it', async () => {
     const command = clawstoreCommand(machine.settings, [
       'volume',
       'create',
@@ -211,7 +211,7 @@ describe(`the commands for people, ${controlPlaneKind} API server`, function () 
     await answered('volume', 'delete', 'lost');
   });
 
-  itOn('embedded', 'end quietly when nobody reads on', async () => {
+  it('end quietly when nobody reads on', async () => {
     const command = clawstoreCommand(machine.settings, ['volume', 'list', '--watch', '-n', ns]).join(' ');
     terminal = new Terminal(`bash -c '${command} | head -1; echo "statuses: \${PIPESTATUS[*]}"'`);
     await terminal.shows(/NAME /);
@@ -237,7 +237,7 @@ describe(`the commands for people, ${controlPlaneKind} API server`, function () 
     return stdout;
   };
 
-  itOn('real', 'are found by kubectl as its plugin, and speak of themselves as kubectl clawstore', async () => {
+  it('are found by kubectl as its plugin, and speak of themselves as kubectl clawstore', async () => {
     expect((await kubectl({}, 'plugin', 'list')).stdout).to.include(join(bin, 'kubectl-clawstore'));
     const help = await plugin('--help');
     expect(help).to.include('Usage: kubectl clawstore ').and.to.include('kubectl clawstore volume list');
@@ -245,54 +245,50 @@ describe(`the commands for people, ${controlPlaneKind} API server`, function () 
     expect((await kubectl({}, 'clawstore', 'up')).code).to.equal(2);
   });
 
-  itOn(
-    'real',
-    'go as a plugin where KUBECONFIG, --kubeconfig, --context and --namespace point, before and after the command',
-    async () => {
-      const expected = 'volume.storage.clawbernetes.io/data\nvolume.storage.clawbernetes.io/scratch\n';
-      expect(await plugin('volume', 'list', '-n', ns, '-o', 'name')).to.equal(expected);
-      expect(await plugin('-n', ns, 'volume', 'list', '-o', 'name')).to.equal(expected);
-      const { kubeconfig } = machine.settings;
-      const elsewhere = await kubectl({ KUBECONFIG: '/nonexistent' }, 'clawstore', 'volume', 'list', '-n', ns);
-      expect(elsewhere.code).to.equal(5);
-      expect(elsewhere.stderr).to.include('/nonexistent').and.to.include('KUBECONFIG');
-      for (const args of [
-        ['--kubeconfig', kubeconfig, 'volume', 'list'],
-        ['volume', 'list', `--kubeconfig=${kubeconfig}`],
-      ]) {
-        const { stdout, stderr } = await kubectl(
-          { KUBECONFIG: '/nonexistent' },
-          'clawstore',
-          ...args,
-          '--namespace',
-          ns,
-          '-o',
-          'name',
-        );
-        expect(stdout, stderr).to.equal(expected);
-      }
-      // A context of its own with the namespace in it, and a current one that leads nowhere.
-      const config = parse(readFileSync(kubeconfig, 'utf8')) as Record<string, never> & {
-        readonly 'current-context': string;
-        readonly contexts: { readonly name: string; readonly context: object }[];
-      };
-      const present = config.contexts.find(({ name }) => name === config['current-context']);
-      const contexts = [...config.contexts, { name: 'team', context: { ...present?.context, namespace: ns } }];
-      const file = join(machine.directory, 'contexts.kubeconfig');
-      writeFileSync(file, stringify({ ...config, contexts, 'current-context': 'gone' }), { mode: 0o600 });
+  it('go as a plugin where KUBECONFIG, --kubeconfig, --context and --namespace point, before and after the command', async () => {
+    const expected = 'volume.storage.clawbernetes.io/data\nvolume.storage.clawbernetes.io/scratch\n';
+    expect(await plugin('volume', 'list', '-n', ns, '-o', 'name')).to.equal(expected);
+    expect(await plugin('-n', ns, 'volume', 'list', '-o', 'name')).to.equal(expected);
+    const { kubeconfig } = machine.settings;
+    const elsewhere = await kubectl({ KUBECONFIG: '/nonexistent' }, 'clawstore', 'volume', 'list', '-n', ns);
+    expect(elsewhere.code).to.equal(5);
+    expect(elsewhere.stderr).to.include('/nonexistent').and.to.include('KUBECONFIG');
+    for (const args of [
+      ['--kubeconfig', kubeconfig, 'volume', 'list'],
+      ['volume', 'list', `--kubeconfig=${kubeconfig}`],
+    ]) {
       const { stdout, stderr } = await kubectl(
-        { KUBECONFIG: file },
+        { KUBECONFIG: '/nonexistent' },
         'clawstore',
-        'volume',
-        'list',
-        '--context',
-        'team',
+        ...args,
+        '--namespace',
+        ns,
         '-o',
         'name',
       );
       expect(stdout, stderr).to.equal(expected);
-    },
-  );
+    }
+    // A context of its own with the namespace in it, and a current one that leads nowhere.
+    const config = parse(readFileSync(kubeconfig, 'utf8')) as Record<string, never> & {
+      readonly 'current-context': string;
+      readonly contexts: { readonly name: string; readonly context: object }[];
+    };
+    const present = config.contexts.find(({ name }) => name === config['current-context']);
+    const contexts = [...config.contexts, { name: 'team', context: { ...present?.context, namespace: ns } }];
+    const file = join(machine.directory, 'contexts.kubeconfig');
+    writeFileSync(file, stringify({ ...config, contexts, 'current-context': 'gone' }), { mode: 0o600 });
+    const { stdout, stderr } = await kubectl(
+      { KUBECONFIG: file },
+      'clawstore',
+      'volume',
+      'list',
+      '--context',
+      'team',
+      '-o',
+      'name',
+    );
+    expect(stdout, stderr).to.equal(expected);
+  });
 
   it('let as a plugin the controller choose the node, and mount where the volume is', async () => {
     await plugin('volume', 'create', 'placed', '--size-gb', '0.0625', '-n', ns);
@@ -306,13 +302,13 @@ describe(`the commands for people, ${controlPlaneKind} API server`, function () 
     expect(await plugin('volume', 'delete', 'placed', '-n', ns)).to.match(/placed +true/);
   });
 
-  itOn('real', 'are completed by kubectl, with commands and names of objects', async () => {
+  it('are completed by kubectl, with commands and names of objects', async () => {
     const { stdout } = await kubectl({}, '__complete', 'clawstore', 'volume', 'describe', '-n', ns, '');
     expect(stdout).to.equal('data\nscratch\n:4\n');
     expect((await kubectl({}, '__complete', 'clawstore', 'volume', 'gr')).stdout).to.match(/^grow\t/);
   });
 
-  itOn('embedded', 'are completed in bash with the names that there are', async () => {
+  it('are completed in bash with the names that there are', async () => {
     const rc = join(machine.directory, 'bashrc');
     const { kubeconfig } = machine.settings;
     writeFileSync(rc, `PS1='> '\nPATH=${bin}:$PATH\n${completionScript('bash')}`);

@@ -7,7 +7,7 @@ import { VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { Volume } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { readInstance } from '../src/cli/state-dir.ts';
-import { controlPlaneKind, itOn } from '../test/support/harness/control-plane.ts';
+import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { isRunning } from '../test/support/harness/daemon.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
@@ -91,7 +91,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     await machine.waitReady(VOLUME_MOUNTS, `${ns}/host`);
   });
 
-  itOn('real', 'reports what was mounted over a mount, leaves it alone, and is Ready again when it goes', async () => {
+  it('reports what was mounted over a mount, leaves it alone, and is Ready again when it goes', async () => {
     const path = pathOf('host');
     const [ours] = mountsAt(path);
     await run('mount', ['-t', 'tmpfs', 'cover', path]);
@@ -111,7 +111,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     expect(mountsAt(path).map(({ id }) => id)).to.deep.equal([ours?.id]);
   });
 
-  itOn('embedded', 'makes a mount read-only again that somebody made writable', async () => {
+  it('makes a mount read-only again that somebody made writable', async () => {
     await machine.create(mount(ns, 'ro', 'host', { readOnly: true }));
     await machine.waitReady(VOLUME_MOUNTS, `${ns}/ro`);
     const path = machine.target(ns, 'ro');
@@ -146,7 +146,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     expect(await objectVersions(), 'no object was written to').to.deep.equal(versions);
   });
 
-  itOn('embedded', 'adopts them after a kill too', async () => {
+  it('adopts them after a kill too', async () => {
     const before = mountIds(machine.settings.mountRoot);
     await machine.node.killGroup();
     expect(mountIds(machine.settings.mountRoot)).to.deep.equal(before);
@@ -155,7 +155,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     expect(mountIds(machine.settings.mountRoot)).to.deep.equal(before);
   });
 
-  itOn('real', 'repairs at the start what was unmounted while nobody looked', async () => {
+  it('repairs at the start what was unmounted while nobody looked', async () => {
     await machine.node.stop();
     await run('umount', [pathOf('memory')]);
     await machine.startNode();
@@ -164,7 +164,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     await allReady();
   });
 
-  itOn('embedded', 'gets a new helper when the helper is killed, and goes on', async () => {
+  it('gets a new helper when the helper is killed, and goes on', async () => {
     const before = mountIds(machine.settings.mountRoot);
     const helper = machine.node.helperPid() ?? 0;
     expect(helper).to.be.greaterThan(0);

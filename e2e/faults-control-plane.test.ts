@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import { NAMESPACES, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { StorageNode } from '../src/api/storage-node.ts';
 import type { Volume } from '../src/api/volume.ts';
-import { controlPlaneKind, itOn } from '../test/support/harness/control-plane.ts';
+import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, openClass, volume } from '../test/support/harness/manifests.ts';
@@ -82,7 +82,7 @@ describe(`loss of control plane and state, ${controlPlaneKind} API server`, func
     expect(files()).to.deep.equal(['host', 'image']);
   });
 
-  itOn('real', 'keeps what belonged to objects that are merely gone, without a deletionTimestamp', async () => {
+  it('keeps what belonged to objects that are merely gone, without a deletionTimestamp', async () => {
     const before = mountIds(machine.settings.mountRoot);
     await machine.node.stop();
     for (const resource of [VOLUME_MOUNTS, VOLUMES]) {
@@ -116,28 +116,24 @@ describe(`loss of control plane and state, ${controlPlaneKind} API server`, func
     for (const name of ['host', 'image']) await machine.waitReady(VOLUME_MOUNTS, `${ns}/${name}`, 120_000);
   });
 
-  itOn(
-    'embedded',
-    'loses no byte of a host directory when the state directory is removed under live mounts',
-    async () => {
-      await run('rm', ['-rf', '--', machine.settings.stateDir]);
-      expect(readFileSync(join(machine.host, 'host/file'), 'utf8')).to.equal('host');
-      expect(files()[0]).to.equal('host');
-      await machine.node.killGroup();
-      await machine.startNode();
-      expect(files()[0]).to.equal('host');
-      await machine.waitReady(VOLUME_MOUNTS, `${ns}/host`);
-      expect(readFileSync(join(machine.host, 'host/file'), 'utf8')).to.equal('host');
+  it('loses no byte of a host directory when the state directory is removed under live mounts', async () => {
+    await run('rm', ['-rf', '--', machine.settings.stateDir]);
+    expect(readFileSync(join(machine.host, 'host/file'), 'utf8')).to.equal('host');
+    expect(files()[0]).to.equal('host');
+    await machine.node.killGroup();
+    await machine.startNode();
+    expect(files()[0]).to.equal('host');
+    await machine.waitReady(VOLUME_MOUNTS, `${ns}/host`);
+    expect(readFileSync(join(machine.host, 'host/file'), 'utf8')).to.equal('host');
 
-      // The image is still readable through its mount, until somebody says with `down` that it may go.
-      expect(readFileSync(join(machine.target(ns, 'image'), 'file'), 'utf8')).to.equal('image');
-      await machine.node.stop();
-      const { code, stderr } = await machine.command(['down']);
-      expect(code, stderr).to.equal(0);
-      await machine.startNode();
-      await machine.waitCondition(VOLUMES, `${ns}/image`, 'Stalled', 'True', 'DataMissing');
-      await machine.waitReady(VOLUME_MOUNTS, `${ns}/host`);
-      expect(readFileSync(join(machine.target(ns, 'host'), 'file'), 'utf8')).to.equal('host');
-    },
-  );
+    // The image is still readable through its mount, until somebody says with `down` that it may go.
+    expect(readFileSync(join(machine.target(ns, 'image'), 'file'), 'utf8')).to.equal('image');
+    await machine.node.stop();
+    const { code, stderr } = await machine.command(['down']);
+    expect(code, stderr).to.equal(0);
+    await machine.startNode();
+    await machine.waitCondition(VOLUMES, `${ns}/image`, 'Stalled', 'True', 'DataMissing');
+    await machine.waitReady(VOLUME_MOUNTS, `${ns}/host`);
+    expect(readFileSync(join(machine.target(ns, 'host'), 'file'), 'utf8')).to.equal('host');
+  });
 });

@@ -11,14 +11,10 @@ import { isRunning } from '../test/support/harness/daemon.ts';
 import { pathsNamed } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, snapshot, volume } from '../test/support/harness/manifests.ts';
-import { full } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 const DEADLINE_MS = 60_000;
-/** The places are the node's: in CI each is taken once, by one control plane or the other. */
-const POINTS = CRASH_POINTS.filter((point) => /^(clone|snapshot)\./.test(point)).filter(
-  (_, index) => full || index % 2 === (controlPlaneKind === 'real' ? 1 : 0),
-);
+const POINTS = CRASH_POINTS.filter((point) => /^(clone|snapshot)\./.test(point));
 /** Those that are passed when a volume is made from another one, whose writers are held for it. */
 const OF_FILLING = POINTS.filter((point) => point.startsWith('clone.'));
 

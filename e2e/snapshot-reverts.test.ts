@@ -11,18 +11,18 @@ import type { VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { ExitCode } from '../src/cli/exit-code.ts';
 import type { CrashPoint } from '../src/node/crash-points.ts';
-import { type ControlPlaneKind, controlPlaneKind, itOn } from '../test/support/harness/control-plane.ts';
+import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { pathsNamed } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, restore, snapshot, volume } from '../test/support/harness/manifests.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
-/** Where the agent is killed while a volume goes back, on which control plane: with full counts everywhere on each. */
-const POINTS: readonly (readonly [ControlPlaneKind, CrashPoint])[] = [
-  ['embedded', 'revert.after-clone'],
-  ['real', 'revert.after-record'],
-  ['embedded', 'revert.after-name'],
-  ['real', 'revert.after-done'],
+/** Where the agent is killed while a volume goes back. */
+const POINTS: readonly CrashPoint[] = [
+  'revert.after-clone',
+  'revert.after-record',
+  'revert.after-name',
+  'revert.after-done',
 ];
 
 describe(`going back to a snapshot, ${controlPlaneKind} API server`, function () {
@@ -119,7 +119,7 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
     await machine.waitReady(SNAPSHOTS, keyOf('back-safety'));
   });
 
-  itOn('embedded', 'is done by clawstore snapshot revert, which waits and says what it did', async () => {
+  it('is done by clawstore snapshot revert, which waits and says what it did', async () => {
     await changed('command');
     const revert = (...args: readonly string[]) =>
       machine.command(['snapshot', 'revert', ...args, '--invoke-namespace', ns, '-o', 'json']);
@@ -138,7 +138,7 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
     expect(unknown.stdout).to.include('there is no snapshot').and.include('no-such');
   });
 
-  itOn('embedded', 'brings back a directory of the host, and a volume in memory', async () => {
+  it('brings back a directory of the host, and a volume in memory', async () => {
     const path = machine.hostDirectory('tree');
     const specs: Readonly<Record<string, VolumeSpec>> = {
       tree: { hostPath: { path } },
@@ -181,7 +181,7 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
       expect(await contentOf(done?.status?.safetySnapshotRef?.name ?? '')).to.equal('new');
     });
 
-    itOn('real', 'waits for who is busy in it, and names them; when they are gone it goes on', async () => {
+    it('waits for who is busy in it, and names them; when they are gone it goes on', async () => {
       await changed('held');
       const holder = spawn('sleep', ['300'], { cwd: machine.target(ns, 'held'), stdio: 'ignore' });
       try {
@@ -204,8 +204,8 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
     });
   });
 
-  for (const [kind, point] of POINTS) {
-    itOn(kind, `goes on after a kill of the agent, and is done once: ${point}`, async () => {
+  for (const point of POINTS) {
+    it(`goes on after a kill of the agent, and is done once: ${point}`, async () => {
       const name = point.replaceAll('.', '-');
       await changed(name);
       await detach(name);

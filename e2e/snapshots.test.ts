@@ -9,7 +9,7 @@ import type { Snapshot } from '../src/api/snapshot.ts';
 import type { StorageNode } from '../src/api/storage-node.ts';
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
-import { controlPlaneKind, itOn } from '../test/support/harness/control-plane.ts';
+import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { pathsNamed } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, snapshot, volume } from '../test/support/harness/manifests.ts';
@@ -124,40 +124,36 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
     await remove('direct');
   });
 
-  itOn(
-    'embedded',
-    'of a directory of the host and of memory are copies that say whether anything changed meanwhile',
-    async () => {
-      const directory = machine.hostDirectory('tree');
-      const copy = { path: join(machine.host, 'tree-copy'), type: 'DirectoryOrCreate' } as const;
-      const specs: readonly (readonly [string, VolumeSpec, VolumeSpec])[] = [
-        ['tree', { hostPath: { path: directory } }, { hostPath: copy }],
-        [
-          'memory',
-          { emptyDir: { medium: 'Memory' }, capacity: '64Mi' },
-          { emptyDir: { medium: 'Memory' }, capacity: '64Mi' },
-        ],
-      ];
-      for (const [name, spec, copySpec] of specs) {
-        await mounted(name, spec);
-        write(name, name);
-        await machine.create(snapshot(ns, `of-${name}`, name));
-        const { status } = await taken(`of-${name}`);
-        const consistent = status?.conditions?.find(({ type }) => type === 'ContentConsistent');
-        expect([consistent?.status, consistent?.reason]).to.deep.equal(['True', 'Unchanged']);
-        write(name, 'changed');
-        const dataSource = { snapshotRef: { name: `of-${name}` } };
-        await mounted(`${name}-copy`, { ...copySpec, dataSource });
-        expect(read(`${name}-copy`)).to.equal(name);
-        await machine.delete(SNAPSHOTS, keyOf(`of-${name}`));
-        await machine.waitGone(SNAPSHOTS, keyOf(`of-${name}`));
-        expect(read(`${name}-copy`)).to.equal(name);
-        await remove(`${name}-copy`);
-        await remove(name);
-      }
-      expect(readFileSync(join(copy.path, 'file'), 'utf8')).to.equal('tree');
-    },
-  );
+  it('of a directory of the host and of memory are copies that say whether anything changed meanwhile', async () => {
+    const directory = machine.hostDirectory('tree');
+    const copy = { path: join(machine.host, 'tree-copy'), type: 'DirectoryOrCreate' } as const;
+    const specs: readonly (readonly [string, VolumeSpec, VolumeSpec])[] = [
+      ['tree', { hostPath: { path: directory } }, { hostPath: copy }],
+      [
+        'memory',
+        { emptyDir: { medium: 'Memory' }, capacity: '64Mi' },
+        { emptyDir: { medium: 'Memory' }, capacity: '64Mi' },
+      ],
+    ];
+    for (const [name, spec, copySpec] of specs) {
+      await mounted(name, spec);
+      write(name, name);
+      await machine.create(snapshot(ns, `of-${name}`, name));
+      const { status } = await taken(`of-${name}`);
+      const consistent = status?.conditions?.find(({ type }) => type === 'ContentConsistent');
+      expect([consistent?.status, consistent?.reason]).to.deep.equal(['True', 'Unchanged']);
+      write(name, 'changed');
+      const dataSource = { snapshotRef: { name: `of-${name}` } };
+      await mounted(`${name}-copy`, { ...copySpec, dataSource });
+      expect(read(`${name}-copy`)).to.equal(name);
+      await machine.delete(SNAPSHOTS, keyOf(`of-${name}`));
+      await machine.waitGone(SNAPSHOTS, keyOf(`of-${name}`));
+      expect(read(`${name}-copy`)).to.equal(name);
+      await remove(`${name}-copy`);
+      await remove(name);
+    }
+    expect(readFileSync(join(copy.path, 'file'), 'utf8')).to.equal('tree');
+  });
 
   it('of the example are made as it says', async () => {
     const file = join(import.meta.dirname, '../manifests/examples/snapshot-and-copy.yaml');
@@ -225,7 +221,7 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
     await remove('heir');
   });
 
-  itOn('embedded', 'keep their data where it is to be retained, and it is listed without an object', async () => {
+  it('keep their data where it is to be retained, and it is listed without an object', async () => {
     await machine.create(snapshot(ns, 'retained', 'original', { deletionPolicy: 'Retain' }));
     const { metadata } = await taken('retained');
     await machine.delete(SNAPSHOTS, keyOf('retained'));
@@ -388,7 +384,7 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
       expect(next.answer['snapshotId']).not.to.equal(answer['snapshotId']);
     });
 
-    itOn('embedded', 'volume.snapshot says which parameter is wrong', async () => {
+    it('volume.snapshot says which parameter is wrong', async () => {
       const absent = await invoke('volume.snapshot', { volumeId: 'nothing' });
       expect(absent.code).to.equal(1);
       expect(absent.answer['error']).to.deep.include({ code: 'NotFound', field: 'volumeId' });
@@ -397,7 +393,7 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
       expect(unknown.answer['error']).to.deep.include({ code: 'InvalidParameter', field: 'name' });
     });
 
-    itOn('embedded', 'people create, list and delete them', async () => {
+    it('people create, list and delete them', async () => {
       const create = ['create', 'original', '--name', 'by-hand', '--ttl', '72h', '--consistency', 'Filesystem'];
       const made = await snapshots(...create, '-o', 'json');
       expect(made.code, made.stderr).to.equal(0);

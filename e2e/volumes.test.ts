@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'mocha';
 import { VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount, VolumeMountSpec } from '../src/api/volume-mount.ts';
-import { controlPlaneKind, itOn } from '../test/support/harness/control-plane.ts';
+import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { allocatedBytes, codeFrom, fill, pathsNamed, sizeOf } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
@@ -62,7 +62,7 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
       expect(bound.status?.nodeName).to.equal(machine.settings.nodeName);
     });
 
-    itOn('embedded', 'cannot be written to through a read-only mount, not even by root', async () => {
+    it('cannot be written to through a read-only mount, not even by root', async () => {
       const directory = machine.hostDirectory('read-only');
       writeFileSync(join(directory, 'file'), 'data');
       const { path } = await mounted({ hostPath: { path: directory } }, { readOnly: true });
@@ -72,7 +72,7 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
       writeFileSync(join(directory, 'file'), 'the host still may');
     });
 
-    itOn('embedded', 'is mounted nosuid and nodev always, and with the options asked for', async () => {
+    it('is mounted nosuid and nodev always, and with the options asked for', async () => {
       const directory = machine.hostDirectory('options');
       const { path } = await mounted({ hostPath: { path: directory }, mountOptions: ['noexec', 'noatime'] });
       expect(mountsAt(path)[0]?.options).to.include.members(['nosuid', 'nodev', 'noexec', 'noatime']);
@@ -85,7 +85,7 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
       expect(readFileSync(join(directory, 'file'), 'utf8')).to.equal('data');
     });
 
-    itOn('embedded', 'brings along what is mounted below the directory', async () => {
+    it('brings along what is mounted below the directory', async () => {
       const directory = machine.hostDirectory('nested');
       mkdirSync(join(directory, 'inner'));
       await run('mount', ['-t', 'tmpfs', 'inner', join(directory, 'inner')]);
@@ -116,7 +116,7 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
       expect(message).to.not.equal('');
     });
 
-    itOn('embedded', 'mounts at the exact host target that is asked for, and takes it away again', async () => {
+    it('mounts at the exact host target that is asked for, and takes it away again', async () => {
       const target = join(machine.host, 'exact/target');
       serial += 1;
       const key = `${ns}/v${serial}`;
@@ -198,7 +198,7 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
       expect(pathsNamed(uid, machine.settings.stateDir, machine.settings.mountRoot)).to.not.deep.equal([]);
     });
 
-    itOn('embedded', 'lies in memory when asked to: a tmpfs of its size', async () => {
+    it('lies in memory when asked to: a tmpfs of its size', async () => {
       const { path } = await mounted({ emptyDir: { medium: 'Memory' }, capacity: '16Mi' });
       expect(mountsAt(path)[0]?.fsType).to.equal('tmpfs');
       expect(sizeOf(path)).to.equal(16 * MIB);
@@ -247,7 +247,7 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
     });
   });
 
-  itOn('embedded', 'lets nobody write into the bare directory below a mount', async () => {
+  it('lets nobody write into the bare directory below a mount', async () => {
     const { path, name } = await mounted({ hostPath: { path: machine.hostDirectory('covered') } });
     const view = join(machine.directory, `view-${name}`);
     mkdirSync(view);

@@ -37,6 +37,11 @@ export interface MochaSuite extends Common {
   readonly specs: readonly string[];
   readonly exclude?: readonly string[];
   /**
+   * Of several suites with the same files, which of them it is: with reduced counts each file is run by one of them, by
+   * the seed by another; with full counts each of them runs all.
+   */
+  readonly share?: { readonly index: number; readonly of: number };
+  /**
    * Whether it runs in mount and PID namespaces of its own, with a run ID and a run directory, and is looked over
    * for leaks afterwards (mounts, processes, loop devices, files): those checks are counted tests.
    */
@@ -86,8 +91,9 @@ const E2E_APART: readonly string[] = [
 const FIRST_USE: readonly string[] = ['e2e/first-steps.test.ts', 'e2e/make-run.test.ts'];
 
 /**
- * The end-to-end files, all of them against each control plane: `E2E_CONTROL_PLANE` tells them which. The files of one
- * suite share one real control plane, which takes longer to start than most of them to run.
+ * End-to-end files that run against each control plane, with reduced counts each against one of the two:
+ * `E2E_CONTROL_PLANE` tells them which. The files of one suite share one real control plane, which takes longer to start
+ * than most of them to run.
  */
 function e2eSuites(
   name: string,
@@ -95,11 +101,12 @@ function e2eSuites(
   seconds: number,
   besideWith: readonly string[],
 ): readonly MochaSuite[] {
-  return ['embedded', 'real'].map((plane) => ({
+  return ['embedded', 'real'].map((plane, index, { length: of }) => ({
     type: 'mocha',
     kind: 'e2e',
     name: `${name}-${plane}`,
     ...files,
+    share: { index, of },
     ...(besideWith.includes(plane) ? { beside: true } : {}),
     namespaces: true,
     deadlineSeconds: seconds,
@@ -426,6 +433,18 @@ export const SUITES: readonly Suite[] = [
 /** The spec files of a suite, from the top of the checkout, sorted. */
 export function specFiles(suite: MochaSuite, root: string): readonly string[] {
   return globSync([...suite.specs], { cwd: root, exclude: [...(suite.exclude ?? [])] }).sort();
+}
+
+/** Those of them that a run executes, which with reduced counts may be a share that follows from the seed. */
+export function filesToRun(
+  suite: MochaSuite,
+  root: string,
+  run: { readonly full: boolean; readonly seed: number },
+): readonly string[] {
+  const files = specFiles(suite, root);
+  const { share } = suite;
+  if (run.full || share === undefined) return files;
+  return files.filter((_, place) => (place + run.seed) % share.of === share.index);
 }
 
 /** Test files that no suite would run. */

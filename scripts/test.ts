@@ -89,14 +89,14 @@ async function main(): Promise<Outcome[]> {
   const suites = withSpecs(choose(loaded), specs);
   const skipFile = join(root, 'test/allowed-skips.txt');
   const allowed = existsSync(skipFile) ? parseAllowedSkips(readFileSync(skipFile, 'utf8')) : [];
-  process.env['CLAWSTORE_SEED'] ??= String(randomInt(2 ** 31));
+  const seed = Number((process.env['CLAWSTORE_SEED'] ??= String(randomInt(2 ** 31))));
   const full = process.env['CLAWSTORE_TEST_FULL'] === '1';
-  console.log(`CLAWSTORE_SEED=${process.env['CLAWSTORE_SEED']}${full ? ' CLAWSTORE_TEST_FULL=1' : ''}`);
+  console.log(`CLAWSTORE_SEED=${seed}${full ? ' CLAWSTORE_TEST_FULL=1' : ''}`);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
 
   await provideTools(suites);
-  const options = { root, full, specs, pattern: values.grep, signal: stop.signal };
+  const options = { root, full, seed, specs, pattern: values.grep, signal: stop.signal };
   const outcomes = [
     ...(await runInLanes(suites, (suite, output) => runSuite(suite, { ...options, output }), stop.signal)),
   ];

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type MochaSuite, type Suite, specFiles } from '../suites.ts';
+import { filesToRun, type MochaSuite, type Suite } from '../suites.ts';
 import { toolEnvironment } from '../tools.ts';
 import { loopDevicesOf } from './loops.ts';
 import { type Exit, type Line, type Outcome, type Part, readLines, summarize } from './results.ts';
@@ -17,6 +17,8 @@ const COMPILED = join(import.meta.dirname, '../../node_modules/.cache/compiled')
 export interface RunOptions {
   readonly root: string;
   readonly full: boolean;
+  /** Of what the run chooses at random. */
+  readonly seed: number;
   /** Only these files of the suite, where given. */
   readonly specs?: readonly string[] | undefined;
   /** Only tests whose title matches, where given. */
@@ -38,7 +40,7 @@ export async function runSuite(suite: Suite, options: RunOptions): Promise<Outco
       const exit = await execute(suite, suite.command, {}, options);
       return summarizeCheck(suite.name, exit);
     }
-    const files = options.specs ?? specFiles(suite, options.root);
+    const files = options.specs ?? filesToRun(suite, options.root, options);
     if (files.length === 0) return failed(suite.name, `no file matches ${suite.specs.join(', ')}`);
     const tools = await toolEnvironment(suite.tools ?? []);
     const mocha = [

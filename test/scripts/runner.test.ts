@@ -168,6 +168,29 @@ describe('the test runner', function () {
     expect(lastLine, output).to.equal('4 passed, 0 failed, 0 skipped');
   });
 
+  it('deals the files of suites that share them out by the seed, and gives all to each with full counts', () => {
+    const suites = ['even', 'odd'].map((name, index) => ({
+      type: 'mocha',
+      kind: 'unit',
+      name,
+      specs: ['test/shared-*.test.ts'],
+      share: { index, of: 2 },
+      namespaces: false,
+      deadlineSeconds: 20,
+    }));
+    for (const file of ['a', 'b', 'c']) {
+      writeFileSync(join(root, `test/shared-${file}.test.ts`), "import { it } from 'mocha'; it('runs', () => {});");
+    }
+    writeFileSync(join(root, 'suites.ts'), `export const SUITES = ${JSON.stringify(suites)};`);
+    const passed = (env: Readonly<Record<string, string>>): readonly string[] => {
+      const { output } = start(env);
+      return [...output.matchAll(/^ok +\w+ +(\d) passed/gm)].map(([, count = '']) => count);
+    };
+    expect(passed({ CLAWSTORE_SEED: '6' })).to.deep.equal(['2', '1']);
+    expect(passed({ CLAWSTORE_SEED: '7' })).to.deep.equal(['1', '2']);
+    expect(passed({ CLAWSTORE_SEED: '7', CLAWSTORE_TEST_FULL: '1' })).to.deep.equal(['3', '3']);
+  });
+
   describe('skips', () => {
     const spec = `import { skipBecause } from '${skipModule}';
       it('one', () => {}); it('needs hardware', function () { skipBecause(this, 'no such disk'); });`;

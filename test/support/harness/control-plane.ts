@@ -1,7 +1,6 @@
 /** The API server that a run tests against: our embedded one or a real kube-apiserver. */
-import { it } from 'mocha';
 import { RealControlPlane } from './real-control-plane.ts';
-import { full, onEnd } from './run.ts';
+import { onEnd } from './run.ts';
 
 export type ControlPlaneKind = 'embedded' | 'real';
 
@@ -11,14 +10,6 @@ export const controlPlaneKind: ControlPlaneKind = (() => {
   if (kind === 'embedded' || kind === 'real') return kind;
   throw new Error(`E2E_CONTROL_PLANE must be embedded or real, not ${JSON.stringify(kind)}`);
 })();
-
-/**
- * `it` for what no API server has a part in: with one kind is enough, but in a full run. It must leave nothing that tests
- * after it need.
- */
-export function itOn(kind: ControlPlaneKind, title: string, test: () => Promise<void>): void {
-  if (full || kind === controlPlaneKind) it(title, test);
-}
 
 let real: Promise<RealControlPlane> | undefined;
 
