@@ -44,14 +44,25 @@ export async function findBackup(
     const parts = snapshots.length === 0 ? '' : ' (parts of it are there, of a backup that did not end)';
     throw new BackupError('NotFound', `the repository has no backup "${backupID}"${parts}`);
   }
-  const known = documentsOf(engine);
-  const read = known.get(newest.snapshotId);
+  const read = documentsOf(engine).get(newest.snapshotId);
   if (read !== undefined) return { ...newest, document: read };
   const content = await engine.readContent(access, newest.snapshotId, `/${BACKUP_FILE}`, MAX_DOCUMENT_BYTES, signal);
   const document = parseDocument(content, backupID);
-  if (content.length <= MAX_KNOWN_BYTES) known.set(newest.snapshotId, document);
-  for (const id of [...known.keys()].slice(0, -MOST_KNOWN)) known.delete(id);
+  rememberDocument(engine, newest.snapshotId, document, content.length);
   return { ...newest, document };
+}
+
+/** One that was read, or written, so that nobody needs to read it again. @param bytes How long it is as text. */
+export function rememberDocument(
+  engine: ReadingEngine,
+  snapshotId: string,
+  document: BackupDocument,
+  bytes: number,
+): void {
+  if (bytes > MAX_KNOWN_BYTES) return;
+  const known = documentsOf(engine);
+  known.set(snapshotId, document);
+  for (const id of [...known.keys()].slice(0, -MOST_KNOWN)) known.delete(id);
 }
 
 /** Documents that are remembered, and how large each may be: all volumes of a restore ask for the same one. */

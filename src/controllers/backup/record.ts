@@ -8,6 +8,7 @@ import type { BackupDocument, ManifestList } from '../../backup/catalogue.ts';
 import { BACKUP_FILE, backupTags, MANIFESTS_FILE, readTags, tagsOf } from '../../backup/catalogue.ts';
 import type { BackupEngine, RepositoryAccess } from '../../backup/engine.ts';
 import { SOURCE_ROOT } from '../../backup/engine.ts';
+import { rememberDocument } from '../../backup/find-backup.ts';
 import { DriverError } from '../../drivers/driver.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { isManifest } from '../backup-binding/prepare.ts';
@@ -80,6 +81,7 @@ export async function writeRecord(work: RecordWork, signal: AbortSignal): Promis
     await engine.forget(access, [summary.snapshotId], signal);
     throw new DriverError('BackupFailed', 'the document of the backup was not written wholly');
   }
+  rememberDocument(engine, summary.snapshotId, described, Buffer.byteLength(text));
   return { snapshotID: summary.snapshotId, objects };
 }
 

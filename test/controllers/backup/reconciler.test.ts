@@ -6,7 +6,8 @@ import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import type { ObjectMeta } from '../../../src/api/meta.ts';
 import { BackupError, type BackupErrorCode } from '../../../src/backup/backup-error.ts';
 import { readTags, tagsOf } from '../../../src/backup/catalogue.ts';
-import type { BackupEngine, SnapshotRecord, Tags } from '../../../src/backup/engine.ts';
+import type { BackupEngine, RepositoryAccess, SnapshotRecord, Tags } from '../../../src/backup/engine.ts';
+import { findBackup } from '../../../src/backup/find-backup.ts';
 import { backupReconciler } from '../../../src/controllers/backup/reconciler.ts';
 import type { Named } from '../../../src/controllers/policy/facts.ts';
 import { Jobs } from '../../../src/controllers/support/jobs.ts';
@@ -25,6 +26,7 @@ class RecordWorld extends BackupWorld {
   readonly written: { readonly files: readonly string[]; readonly tags: Tags }[] = [];
   failure: BackupErrorCode | undefined;
   secret: Named = { state: 'found', data: { password: 'hunter2' } };
+  readonly engine = this.#newEngine();
   #jobs = this.#newJobs();
   #reconciler = this.#newReconciler();
 
@@ -93,7 +95,7 @@ class RecordWorld extends BackupWorld {
       backupStore: this.backups,
       repositories: this.repositories,
       tools: {
-        engine: this.#engine(),
+        engine: this.engine,
         cacheDirectory: { root: '/var/lib/clawstore', path: 'cache' },
         holder: 'clawstore-a',
         ownDirectories: ['/var/lib/clawstore'],
@@ -103,7 +105,7 @@ class RecordWorld extends BackupWorld {
     });
   }
 
-  #engine(): BackupEngine {
+  #newEngine(): BackupEngine {
     const call = (name: string): void => {
       this.calls.push(name);
       if (this.failure !== undefined) throw new BackupError(this.failure, `the engine says ${this.failure}`);
@@ -200,6 +202,18 @@ describe('what makes a backup whole', () => {
       bytes: 7,
       isComplete: true,
     });
+  });
+
+  it('need not be read by who restores it from this node, as long as it is there', async () => {
+    of.kept('one');
+    await handOver();
+    await of.act();
+    const { signal } = new AbortController();
+    const found = await findBackup(of.engine, {} as RepositoryAccess, ID, signal);
+    expect(found.document.volumes.map(({ snapshotID }) => snapshotID)).to.deep.equal(['part-one']);
+    of.stored = [];
+    const gone = findBackup(of.engine, {} as RepositoryAccess, ID, signal);
+    expect(await gone.catch((thrown: unknown) => thrown)).to.include({ code: 'NotFound' });
   });
 
   it('is written once, whatever is killed between the repository and the API', async () => {
