@@ -130,6 +130,8 @@ export interface BackupRequest {
   readonly ignoreInode?: boolean;
   /** Paths in the source that are left out, with all that is below them: names, not patterns. */
   readonly exclude?: readonly string[];
+  /** Files and bytes that there are, where somebody has counted them: then the engine does not. Of the source's directories. */
+  readonly content?: { readonly files: number; readonly bytes: bigint };
   /** Snapshot in which unchanged files are looked up; the newest of the same host and path when absent. */
   readonly parent?: string;
 }

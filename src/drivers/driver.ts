@@ -10,7 +10,7 @@
  */
 import type { UnmountOutcome as NodeUnmountOutcome } from '../node/layer.ts';
 import type { MountEntry } from '../node/mount-entry.ts';
-import type { TreeChanges, TreeSource } from '../node/trees/operations.ts';
+import type { TreeChanges, TreeContent, TreeSource } from '../node/trees/operations.ts';
 import type { S3Location } from '../s3/location.ts';
 
 export type { Holder } from '../node/layer.ts';
@@ -166,6 +166,8 @@ export interface OpenedForReading {
   readonly isMountPoint: boolean;
   /** What is not there although workloads see it, by its path in the volume: filesystems that are mounted below. */
   readonly lacking: readonly string[];
+  /** What there is to be read, where the look before has counted it. */
+  readonly content?: TreeContent;
   /** When all was read: whether that is of one moment (reason constant and sentence), with the names that are not. */
   consistency(signal: AbortSignal): Promise<ReadConsistency>;
 }

@@ -32,6 +32,7 @@ export async function openInPlace(
     exclude: HIDDEN,
     isEmpty: look.names.length === 0,
     isMountPoint: node.table.current().some(({ device, root }) => device === look.device && root === look.root),
+    ...('unknown' in since ? {} : { content: since.content }),
     consistency: async (limit) => {
       if ('unknown' in since) return notKnown(since.unknown);
       const request = { source, exclude: HIDDEN, since, most };

@@ -88,6 +88,7 @@ export function describeReading(
       const seen = await read(volume, async (opened) => {
         expect([opened.method, opened.lacking]).to.deep.equal([subject.method, []]);
         const files = filesOf(pathOf(opened), subject.lacks ?? []);
+        if (subject.method === 'InPlace') expect(opened.content?.files).to.be.greaterThan(0);
         expect((await opened.consistency(soon())).consistent).to.equal(true);
         return files;
       });

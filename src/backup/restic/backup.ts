@@ -39,7 +39,7 @@ export async function backUp(
   onProgress: (progress: BackupProgress) => void,
   signal: AbortSignal,
 ): Promise<MadeSnapshot> {
-  const { source, ignoreInode = false, exclude = [], parent, host, tags } = request;
+  const { source, content, ignoreInode = false, exclude = [], parent, host, tags } = request;
   const hidden = checkSource(source.path);
   const errors = new ItemErrorList(source.path);
   let summary: Readonly<Record<string, unknown>> | undefined;
@@ -52,6 +52,8 @@ export async function backUp(
     ...(ignoreInode ? ['--ignore-inode', '--ignore-ctime'] : []),
     ...exclude.map((path) => `--exclude=${patternOf(pathBelow(source.path, path))}`),
     ...(isAtLeast(version, [0, 15]) ? [`--read-concurrency=${READERS}`] : []),
+    // Counting is a walk of its own, which takes time and cores from the reading.
+    ...(content !== undefined && isAtLeast(version, [0, 15]) ? ['--no-scan'] : []),
     '--',
     '.',
   ];
@@ -66,7 +68,7 @@ export async function backUp(
         const message = parseMessage(line);
         if (message === undefined || errors.take(message)) return;
         const progress = progressOf(message);
-        if (progress !== undefined) onProgress(progress);
+        if (progress !== undefined) onProgress(withTotals(progress, content, source.entries));
         else if (message['message_type'] === 'summary') summary = message;
       },
     },
@@ -78,6 +80,23 @@ export async function backUp(
   if (result === undefined) throw new BackupError('EngineFailed', `no snapshot was made: ${words}`);
   const snapshotId = await wholeId(runner, access, result.snapshotId, signal);
   return { summary: { ...result, snapshotId }, record: recordOf(summary, snapshotId, request) };
+}
+
+/** Never more done than there is: what was counted may have grown. */
+function withTotals(
+  progress: BackupProgress,
+  content: BackupRequest['content'],
+  entries: readonly SourceEntry[],
+): BackupProgress {
+  if (content === undefined) return progress;
+  const files = entries.flatMap((entry) => ('content' in entry ? [BigInt(entry.content.byteLength)] : []));
+  const bytes = files.reduce((sum, size) => sum + size, content.bytes);
+  const { bytesDone, filesDone } = progress;
+  return {
+    ...progress,
+    bytesTotal: bytes < bytesDone ? bytesDone : bytes,
+    filesTotal: Math.max(filesDone, content.files + files.length),
+  };
 }
 
 /** As it is written into the repository: from 0.18 on the time is told, too. */

@@ -70,7 +70,7 @@ function backUp(work: ReadWork, opened: OpenedForReading, call: LongCall): Promi
   const namespace = part.metadata.namespace ?? '';
   const volumeName = volumeRef.name;
   const limits = bandwidth === undefined ? {} : { limits: { ...access.limits, uploadKiBps: kibibytes(bandwidth) } };
-  const { directory, device, ignoreInode, exclude } = opened;
+  const { directory, device, ignoreInode, exclude, content } = opened;
   return engine.backup(
     { ...access, ...limits },
     {
@@ -83,6 +83,7 @@ function backUp(work: ReadWork, opened: OpenedForReading, call: LongCall): Promi
       },
       host: nodeName,
       tags: tagsOf({ kind: 'volume', backupID, clusterID, namespace, scope, nodeName, volumeName }),
+      ...(content === undefined ? {} : { content }),
       ...(ignoreInode ? { ignoreInode } : {}),
       ...(exclude === undefined ? {} : { exclude: [`${DATA_DIRECTORY}/${exclude}`] }),
     },

@@ -32,13 +32,18 @@ export interface TreeChanges {
   readonly examples: readonly string[];
 }
 
+/** What there is to be read of a tree: its regular files, by all of their names, and how large they are. */
+export interface TreeContent {
+  readonly files: number;
+  readonly bytes: bigint;
+}
+
 /** What a tree was at one time; two of it tell whether anything was written in between. */
 export interface TreeState {
   /** Over all that tells one state from another. */
   readonly digest: string;
   readonly entries: number;
-  /** Space that its files take, holes not counted, in bytes. */
-  readonly bytes: bigint;
+  readonly content: TreeContent;
   /** The latest change time of all. */
   readonly newest: string;
   /** Whatever changes later has a later time. */

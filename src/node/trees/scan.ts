@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { failureOf, onlyVanished } from './complaints.ts';
-import type { TreeChanges } from './operations.ts';
+import type { TreeChanges, TreeContent } from './operations.ts';
 import { runOnTree } from './process.ts';
 
 /** Type, mode, owner, links, inode, size | blocks of 512 bytes | ctime | mtime and path. */
@@ -20,6 +20,8 @@ export interface Scan {
   readonly digest: string;
   readonly entries: number;
   readonly bytes: bigint;
+  /** Its regular files by all of their names, and how large they are. */
+  readonly content: TreeContent;
   /** The latest change time of all, seconds and fraction as text. */
   readonly newest: string;
   /** Entries that changed after the moment that was given. */
@@ -68,6 +70,8 @@ class Tally {
   #rest: Buffer = Buffer.alloc(0);
   #entries = 0;
   #bytes = 0;
+  #files = 0;
+  #size = 0;
   #newest = '0.';
   #changed = 0;
 
@@ -78,10 +82,13 @@ class Tally {
 
   push(chunk: Buffer): void {
     const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    const end = data.lastIndexOf(0);
-    this.#rest = Buffer.from(data.subarray(end + 1));
+    const end = data.lastIndexOf(0) + 1;
+    this.#rest = Buffer.from(data.subarray(end));
     // Byte for byte: a name need not be UTF-8.
-    if (end >= 0) for (const record of data.toString('latin1', 0, end).split('\0')) this.#add(record);
+    const text = data.toString('latin1', 0, end);
+    let hashed = '';
+    for (let at = 0; at < end; at = text.indexOf('\0', at) + 1) hashed += this.#add(text, at);
+    this.#hash.update(hashed, 'latin1');
   }
 
   result(): Scan {
@@ -89,30 +96,38 @@ class Tally {
       digest: this.#hash.digest('hex'),
       entries: this.#entries,
       bytes: BigInt(Math.round(this.#bytes)),
+      content: { files: this.#files, bytes: BigInt(this.#size) },
       newest: this.#newest,
       changes: { count: this.#changed, examples: this.#examples },
     };
   }
 
-  #add(record: string): void {
-    // A path may have such a bar too; the first three are ours.
-    const [identity = '', blocks = '', ctime = ''] = record.split('|', 3);
-    const rest = record.slice(identity.length + blocks.length + ctime.length + 3);
-    // Not the blocks: they change when data that was written before is put on disk.
-    this.#hash.update(`${identity}|${ctime}|${rest}\0`, 'latin1');
+  /** Takes the record that begins at `at`. Cut with care: there may be millions. @returns what is hashed of it. */
+  #add(text: string, at: number): string {
+    const [identityEnd, blocksEnd] = [text.indexOf('|', at), text.indexOf('|', text.indexOf('|', at) + 1)];
+    const ctimeEnd = text.indexOf('|', blocksEnd + 1);
+    const end = text.indexOf('\0', ctimeEnd);
+    const ctime = text.slice(blocksEnd + 1, ctimeEnd);
     this.#entries += 1;
-    if (record.startsWith('f')) this.#count(identity, blocks);
+    if (text.charAt(at) === 'f') this.#count(text.slice(at, identityEnd), text.slice(identityEnd + 1, blocksEnd));
     if (isLater(ctime, this.#newest)) this.#newest = ctime;
-    if (this.#since === undefined) return;
-    const { time, inclusive } = this.#since;
-    if (isLater(ctime, time) || (inclusive && ctime === time)) this.#noteChange(rest);
+    if (this.#since !== undefined) {
+      const { time, inclusive } = this.#since;
+      if (isLater(ctime, time) || (inclusive && ctime === time)) this.#noteChange(text.slice(ctimeEnd + 1, end));
+    }
+    // Not the blocks: they change when data that was written before is put on disk.
+    return text.slice(at, identityEnd) + text.slice(blocksEnd, end + 1);
   }
 
-  /** A file with several names counts once, or by its share where names lie outside of the tree. */
+  /** A file with several names takes space once, or by its share where names lie outside of the tree. */
   #count(identity: string, blocks: string): void {
-    const fields = identity.split(' ');
-    const [links, size] = [Number(fields[4]), Number(fields[6])];
+    const sizeAt = identity.lastIndexOf(' ');
+    const linksEnd = identity.lastIndexOf(' ', sizeAt - 1);
+    const links = Number(identity.slice(identity.lastIndexOf(' ', linksEnd - 1) + 1, linksEnd));
+    const size = Number(identity.slice(sizeAt + 1));
     this.#bytes += Math.min(size, Number(blocks) * BLOCK) / Math.max(1, links);
+    this.#files += 1;
+    this.#size += size;
   }
 
   #noteChange(rest: string): void {

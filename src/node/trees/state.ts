@@ -3,7 +3,7 @@ import type { HelperContext, RequestContext } from '../helper/context.ts';
 import { settle, synchronise } from './copy.ts';
 import { openPrivately, openSource } from './directories.ts';
 import type { TreeChanges, TreeOperations, TreeState } from './operations.ts';
-import { changesBetween, scanTree } from './scan.ts';
+import { changesBetween, type Scan, scanTree } from './scan.ts';
 
 export async function stateOfTree(
   context: HelperContext,
@@ -12,10 +12,23 @@ export async function stateOfTree(
 ): Promise<TreeState> {
   using opened = openSource(context, source);
   using tree = openPrivately(context, opened);
-  const { before, settled } = await settle(() => scanTree({ directory: tree.number, exclude, signal }), signal);
-  await synchronise(tree, signal);
-  const { digest, entries, bytes, newest } = before;
-  return { digest, entries, bytes, newest, settled };
+  const scan = (): Promise<Scan> => scanTree({ directory: tree.number, exclude, signal });
+  const { before, settled } = await settle(() => meanwhile(scan(), synchronise(tree, signal)), signal);
+  // Pages that were dirtied while it was looked over are clean only now.
+  if (!settled) await synchronise(tree, signal);
+  const { digest, entries, content, newest } = before;
+  return { digest, entries, content, newest, settled };
+}
+
+/**
+ * Both at once. That is as good as one after the other: what a mapping writes once its pages are clean sets a time which is
+ * later than the beginning of the scan, so that the scan is not settled, or which comes after it, so that it is a change.
+ */
+async function meanwhile<T>(work: Promise<T>, other: Promise<void>): Promise<T> {
+  const [done, otherDone] = await Promise.allSettled([work, other]);
+  if (done.status === 'rejected') throw done.reason;
+  if (otherDone.status === 'rejected') throw otherDone.reason;
+  return done.value;
 }
 
 export async function changesOfTree(

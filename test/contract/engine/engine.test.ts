@@ -1,10 +1,11 @@
 /** What every version of the engine promises, with what it declares not to have. */
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, linkSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import type { RepositoryAccess, SnapshotRecord, TreeEntry } from '../../../src/backup/engine.ts';
+import type { BackupProgress, RepositoryAccess, SnapshotRecord, TreeEntry } from '../../../src/backup/engine.ts';
 import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
 import { filesOf, makeHostileTree } from '../hostile-tree.ts';
 import type { TreeFeature } from '../snapshot-contract.ts';
@@ -88,6 +89,19 @@ for (const version of VERSIONS) {
       expect(second).to.include({ filesNew: 0, filesChanged: 1, filesUnmodified: 2 });
       const third = await world.backup(shared, source.path);
       expect(third).to.include({ filesNew: 0, filesChanged: 0, filesUnmodified: 3, bytesAdded: 0n });
+    });
+
+    itIn(NEWEST, 'takes the word of who has counted for how much there is, and reads what there is', async () => {
+      const source = world.directory('counted');
+      for (const name of ['a', 'b', 'c']) writeFileSync(join(source.path, name), randomBytes(2_000_000));
+      const told: BackupProgress[] = [];
+      const content = { files: 2, bytes: 4_000_000n };
+      const made = await world.backup(shared, source.path, { content }, { onProgress: (one) => told.push(one) });
+      expect(made).to.include({ complete: true, files: 3, bytesProcessed: 6_000_000n });
+      for (const { bytesDone, bytesTotal, filesDone, filesTotal } of told) {
+        expect(bytesTotal).to.equal(bytesDone > content.bytes ? bytesDone : content.bytes);
+        expect(filesTotal).to.equal(Math.max(filesDone, content.files));
+      }
     });
 
     itIn(

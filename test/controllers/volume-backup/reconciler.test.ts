@@ -51,6 +51,13 @@ describe('a VolumeBackup', () => {
     expect(of.records.readings.all().size, 'records that are left').to.equal(0);
   });
 
+  it('tells the engine what was counted already', async () => {
+    const content = { files: 100, bytes: 5_000_000n };
+    of.opened = { content };
+    await of.settle();
+    expect(of.requests[0]?.content).to.deep.equal(content);
+  });
+
   it('is no success when files could not be read, unless that is allowed; either way it names them', async () => {
     const errors = { count: 30, examples: [{ item: 'data/secret', message: 'permission denied' }] };
     of.summary = () => Promise.resolve({ ...SUMMARY, errors, complete: false });
