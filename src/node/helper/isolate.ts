@@ -60,8 +60,11 @@ export class IsolatedChildren {
       signal.addEventListener('abort', giveUp, { once: true });
       const settle: Work['settle'] = (result) => {
         signal.removeEventListener('abort', giveUp);
-        if (child.alive && namespaceTidyMs === undefined) this.#keep(child);
+        const isUsedUp = namespaceTidyMs !== undefined;
+        if (child.alive && !isUsedUp) this.#keep(child);
         else child.kill('not needed');
+        // One engine is often followed by another: while somebody thinks about that, its process can start.
+        if (isUsedUp && 'value' in result && this.#idle.length === 0) this.#keep(new IsolatedChild(this.#settings));
         if ('error' in result) reject(result.error);
         else resolve(result.value);
       };

@@ -245,6 +245,24 @@ describe('running an engine', function () {
     });
   }
 
+  it('is not kept waiting for a process when another has just ended', async () => {
+    const children = (): readonly string[] =>
+      execFileSync('pgrep', ['-P', String(place.layer.helperPid)], { encoding: 'utf8' })
+        .trim()
+        .split('\n');
+    await sh('true');
+    const waiting = children();
+    const ancestors =
+      'pid=$$; while [ $pid -gt 1 ]; do echo $pid; pid=$(awk "/^PPid/ { print \\$2 }" /proc/$pid/status); done';
+    const { stdout } = await sh(ancestors);
+    expect(
+      stdout.split('\n').some((pid) => waiting.includes(pid)),
+      `one of ${waiting}: ${stdout}`,
+    ).to.equal(true);
+    // An engine changes what its process sees: it never runs another.
+    await until(() => !children().some((pid) => waiting.includes(pid)));
+  });
+
   it('is told of a program that is not there', async () => {
     expect(await rejection(sh('', [], { argv: ['no-such-engine'] }))).to.include({ code: 'Unsupported' });
   });
