@@ -1,12 +1,15 @@
 /** What a look over a tree says of it, and what a later one says has changed. */
-import { linkSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, linkSync, mkdirSync, openSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import koffi from 'koffi';
 import { after, before, beforeEach, describe, it } from 'mocha';
 import type { TreeChanges, TreeState } from '../../../src/node/trees/operations.ts';
 import { makePlace, type Place, soon } from '../support.ts';
 
 const MANY = 3_000;
+const PAGE = 4_096;
 
 describe('the state of a tree', function () {
   this.timeout(60_000);
@@ -66,9 +69,43 @@ describe('the state of a tree', function () {
     expect(removed.examples).to.include.members(['"below"', '"one"', '"below/holes"']);
   });
 
+  it('names what is written through a mapping that was written to before', async () => {
+    // In memory no write through a mapping sets a time.
+    const image = join(place.data, `image-${count}`);
+    execFileSync('truncate', ['-s', '16M', image]);
+    execFileSync('mkfs.ext4', ['-q', image]);
+    execFileSync('mount', ['-o', 'loop', image, top]);
+    try {
+      writeFileSync(join(top, 'mapped'), 'x'.repeat(PAGE));
+      using file = mapFile(join(top, 'mapped'));
+      file.write(1);
+      const state = await look();
+      expect(await changesSince(state)).to.deep.equal({ count: 0, examples: [] });
+      file.write(2);
+      expect(await changesSince(state)).to.deep.equal({ count: 1, examples: ['"mapped"'] });
+    } finally {
+      execFileSync('umount', [top]);
+    }
+  });
+
   it('passes over what is left out', async () => {
     const state = await look();
     writeFileSync(join(top, 'hidden/not-counted'), 'other');
     expect(await changesSince(state)).to.deep.equal({ count: 0, examples: [] });
   });
 });
+
+/** Writes the first byte of a file as programs do that have it in their memory. */
+function mapFile(path: string): Disposable & { readonly write: (byte: number) => void } {
+  const libc = koffi.load('libc.so.6');
+  const mmap = libc.func('void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)');
+  const munmap = libc.func('int munmap(void *addr, size_t length)');
+  const [readWrite, shared] = [3, 1];
+  const fd = openSync(path, 'r+');
+  const address: unknown = mmap(null, PAGE, readWrite, shared, fd, 0);
+  closeSync(fd);
+  return {
+    write: (byte) => koffi.encode(address, 'uint8_t', byte),
+    [Symbol.dispose]: () => void munmap(address, PAGE),
+  };
+}
