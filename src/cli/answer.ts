@@ -9,7 +9,7 @@ import { interruptible } from './interruptible.ts';
 import { isForPrograms, type OutputFormat, render } from './output.ts';
 import { ProgressLine } from './progress-line.ts';
 import { type Settings, UP_HOST_PATH_ALLOW } from './settings.ts';
-import { readInstance } from './state-dir.ts';
+import type { Instance } from './state-dir.ts';
 
 const EXIT_CODES: Readonly<Record<CommandErrorCode, ExitCode>> = {
   InvalidParameter: ExitCode.usage,
@@ -38,12 +38,12 @@ export async function answer(
       let client: KubeClient | undefined;
       try {
         const target = targetOf(settings);
-        const connection = await connectToTarget(target);
+        const { namespace, instance, ...connection } = await connectToTarget(target);
         ({ client } = connection);
         const text = await run({
           client,
-          namespace: connection.namespace,
-          ...placeOf(settings, target),
+          namespace,
+          ...placeOf(settings, target, instance),
           signal: AbortSignal.any([interrupted, AbortSignal.timeout(timeoutMs + GRACE_MS)]),
           timeoutMs,
           onObject: (object) => progress.show(object),
@@ -76,18 +76,18 @@ export async function reportErrors(format: OutputFormat, work: () => Promise<Exi
 /** Whom a command talks to when it was told no more than the settings. */
 export function targetOf(settings: Settings | ClientSettings): Target {
   if ('target' in settings) return settings.target;
-  const { kubeconfig, invokeNamespace: namespace } = settings;
-  return { isPlugin: false, kubeconfig, context: undefined, namespace, nodeName: undefined };
+  const { kubeconfig, stateDir, invokeNamespace: namespace } = settings;
+  return { isPlugin: false, stateDir, kubeconfig, context: undefined, namespace, nodeName: undefined };
 }
 
 /** The node on which it acts, and what that node allows. */
 function placeOf(
-  { stateDir, nodeName, hostPathAllow }: Settings,
+  { nodeName, hostPathAllow }: Settings,
   target: Target,
+  instance: Instance | undefined,
 ): Pick<CommandContext, 'nodeName' | 'hostPathAllow'> {
   if (target.isPlugin) return { nodeName: target.nodeName, hostPathAllow: [] };
   // On the machine of a running instance its own name and allow-list count, whatever this shell's host name is.
-  const instance = readInstance(stateDir);
   return {
     nodeName: target.nodeName ?? instance?.nodeName ?? nodeName,
     hostPathAllow: hostPathAllow ?? instance?.hostPathAllow ?? UP_HOST_PATH_ALLOW,

@@ -16,6 +16,8 @@ import { resolveSettings, type Settings } from './settings.ts';
 /** Where a command acts. */
 export interface Target {
   readonly isPlugin: boolean;
+  /** Where the instance of this machine may run; undefined for the plugin. */
+  readonly stateDir: string | undefined;
   /** undefined: the one that kubectl would take. */
   readonly kubeconfig: string | undefined;
   /** undefined: the present one. */
@@ -95,7 +97,8 @@ export async function clientSettingsOf(command: Command): Promise<ClientSettings
     const file = text('kubeconfig');
     const kubeconfig = file === undefined ? undefined : resolve(file);
     const settings = resolveSettings({});
-    return { ...settings, target: { isPlugin: true, kubeconfig, context, namespace, nodeName: text('nodeName') } };
+    const nodeName = text('nodeName');
+    return { ...settings, target: { isPlugin: true, stateDir: undefined, kubeconfig, context, namespace, nodeName } };
   }
   const settings = await settingsOf(command);
   const nodeName = givenOption(command, 'nodeName');
@@ -103,6 +106,7 @@ export async function clientSettingsOf(command: Command): Promise<ClientSettings
     ...settings,
     target: {
       isPlugin: false,
+      stateDir: settings.stateDir,
       kubeconfig: settings.kubeconfig,
       context,
       namespace: namespace ?? settings.invokeNamespace,

@@ -28,7 +28,7 @@ import { systemClock } from '../telemetry/clock.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { Cleanups } from './cleanups.ts';
-import { connectTo } from './connect.ts';
+import { connectTo, localApiServer } from './connect.ts';
 import type { Daemon, DaemonOptions, Role } from './daemon.ts';
 import { installDefaultClass } from './default-class.ts';
 import { CliError, ExitCode } from './exit-code.ts';
@@ -159,7 +159,8 @@ export async function compose(
     if (isUp) {
       const { kubeconfig } = settings;
       const synced = settings.sync === undefined ? {} : { sync: sourceText(settings.sync) };
-      writeInstance(state.root, { nodeName, mountRoot, hostPathAllow, kubeconfig, ...metricsUrl, ...synced });
+      const at = await localApiServer(kubeconfig, socketPath);
+      writeInstance(state.root, { nodeName, mountRoot, hostPathAllow, kubeconfig, ...metricsUrl, ...synced, ...at });
     }
     cleanups.add(giveBackMemoryWhenIdle());
     log.info({ roles: [...roles], node: nodeName, ...metricsUrl }, 'started');

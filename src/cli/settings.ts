@@ -374,8 +374,7 @@ function interval(flag: string, value: string): number {
 }
 
 /** Loopback and the private ranges of RFC 1918, RFC 4193, RFC 6598 and link-local. */
-const NEAR = new BlockList();
-for (const [net, prefix, family] of [
+const NEAR = [
   ['127.0.0.0', 8, 'ipv4'],
   ['10.0.0.0', 8, 'ipv4'],
   ['172.16.0.0', 12, 'ipv4'],
@@ -385,15 +384,16 @@ for (const [net, prefix, family] of [
   ['::1', 128, 'ipv6'],
   ['fc00::', 7, 'ipv6'],
   ['fe80::', 10, 'ipv6'],
-] as const) {
-  NEAR.addSubnet(net, prefix, family);
-}
+] as const;
 
 function isNear(hostname: string): boolean {
   if (hostname === 'localhost' || hostname.endsWith('.localhost')) return true;
   const address = hostname.replace(/^\[|\]$/g, '');
   const family = isIP(address);
-  return family !== 0 && NEAR.check(address, family === 4 ? 'ipv4' : 'ipv6');
+  if (family === 0) return false;
+  const near = new BlockList();
+  for (const [net, prefix, kind] of NEAR) near.addSubnet(net, prefix, kind);
+  return near.check(address, family === 4 ? 'ipv4' : 'ipv6');
 }
 
 function parseAddress(flag: string, value: string): ListenAddress {

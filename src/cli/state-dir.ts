@@ -20,6 +20,14 @@ export interface Instance {
   readonly metrics?: string;
   /** What it is kept equal to, where there is something. */
   readonly sync?: string;
+  readonly apiServer?: LocalApiServer;
+}
+
+/** Two ways to one API server: whoever may read the state directory need not pay for TLS. */
+export interface LocalApiServer {
+  /** As kubeconfigs name it. */
+  readonly url: string;
+  readonly socketPath: string;
 }
 
 export interface StateDir {

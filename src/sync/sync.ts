@@ -4,6 +4,7 @@
  * any point costs nothing but the rest of the round.
  */
 
+import { compareText } from '../api/order.ts';
 import { Backoff } from '../kube/backoff.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/errors.ts';
@@ -108,13 +109,13 @@ export class Sync {
       ...broken.map(({ file, line, message }) => ({ file, ...(line === undefined ? {} : { line }), message })),
       ...applied.problems,
       ...pruned.problems,
-    ].toSorted((a, b) => compare(problemText(a), problemText(b)));
+    ].toSorted((a, b) => compareText(problemText(a), problemText(b)));
     const kept = plan.kept.map(({ live: { resource, ref }, why }) => `${nameOfObject(resource, ref)}: ${why}`);
     const leaving = plan.prune.map(({ resource, ref }) => nameOfObject(resource, ref));
     const remade = applied.deleting.map(({ resource, ref }) => nameOfObject(resource, ref));
     const hasMoved = pruned.deleted > 0;
     const soon = leaving.length + remade.length > 0;
-    const common = { revision, objects: objects.length, problems, kept: kept.toSorted(compare), soon, hasMoved };
+    const common = { revision, objects: objects.length, problems, kept: kept.toSorted(compareText), soon, hasMoved };
     if (plan.refusal !== undefined) {
       return { ...common, ready: false, reason: 'PruneRefused', message: plan.refusal };
     }
@@ -177,8 +178,4 @@ function pruningText(leaving: readonly string[], remade: readonly string[]): str
     ...(remade.length === 0 ? [] : [`are made again when they are gone: ${some(remade)}`]),
   ];
   return parts.join('; ');
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

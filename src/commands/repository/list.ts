@@ -1,6 +1,7 @@
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import { findCondition } from '../../api/conditions.ts';
 import { BACKUP_REPOSITORIES } from '../../api/meta.ts';
+import { compareText } from '../../api/order.ts';
 import type { Command } from '../command.ts';
 import { type Listing, rowsOf } from '../listing.ts';
 
@@ -22,7 +23,7 @@ type Result = { readonly repositories: readonly ListedRepository[] };
 export const repositoryListing: Listing<Record<string, never>, BackupRepository, ListedRepository, Result> = {
   resource: BACKUP_REPOSITORIES,
   select: () => ({}),
-  compare: (a, b) => a.metadata.name.localeCompare(b.metadata.name),
+  compare: (a, b) => compareText(a.metadata.name, b.metadata.name),
   rowOf: listed,
   resultOf: (repositories) => ({ repositories }),
 };

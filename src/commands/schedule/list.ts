@@ -1,4 +1,5 @@
 import { findCondition } from '../../api/conditions.ts';
+import { compareText } from '../../api/order.ts';
 import type { Command } from '../command.ts';
 import { type Listing, rowsOf } from '../listing.ts';
 import type { AnySchedule, ScheduleKind } from './kinds.ts';
@@ -31,7 +32,7 @@ function listingOf(kind: ScheduleKind): ScheduleListing {
   return {
     resource: KINDS[kind],
     select: () => ({}),
-    compare: (a, b) => a.metadata.name.localeCompare(b.metadata.name),
+    compare: (a, b) => compareText(a.metadata.name, b.metadata.name),
     rowOf: (schedule, isGone) => listed(kind, schedule, isGone),
     resultOf: (schedules) => ({ schedules }),
   };

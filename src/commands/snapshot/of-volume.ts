@@ -1,4 +1,5 @@
 import { SNAPSHOTS } from '../../api/meta.ts';
+import { compareText } from '../../api/order.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { CommandContext } from '../command.ts';
 import { fromKube } from '../wait.ts';
@@ -19,7 +20,7 @@ export async function snapshotsOf(
 
 /** The older one first. */
 export function compareByTime(a: Snapshot, b: Snapshot): number {
-  return timeOf(a).localeCompare(timeOf(b));
+  return compareText(timeOf(a), timeOf(b));
 }
 
 function timeOf({ metadata, status }: Snapshot): string {

@@ -1,5 +1,6 @@
 import { findCondition } from '../../api/conditions.ts';
 import { VOLUMES } from '../../api/meta.ts';
+import { compareText } from '../../api/order.ts';
 import { quantityToBytes } from '../../api/quantity.ts';
 import { accessModeOf, type Volume, type VolumePhase, volumeTypeOf } from '../../api/volume.ts';
 import type { Command } from '../command.ts';
@@ -40,7 +41,7 @@ interface Result {
 export const volumeListing: Listing<Record<string, never>, Volume, ListedVolume, Result> = {
   resource: VOLUMES,
   select: () => ({}),
-  compare: (a, b) => a.metadata.name.localeCompare(b.metadata.name),
+  compare: (a, b) => compareText(a.metadata.name, b.metadata.name),
   rowOf: listedVolume,
   resultOf: (volumes) => {
     const count = (phase: VolumePhase): number => volumes.filter((volume) => volume.phase === phase).length;

@@ -1,4 +1,5 @@
 import { VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
+import { compareText } from '../../api/order.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import { KubeError } from '../../kube/errors.ts';
@@ -27,7 +28,7 @@ export async function mountsOf(name: string, context: CommandContext): Promise<r
   try {
     const fieldSelector = `spec.volumeRef.name=${name}`;
     const { items } = await client.list<VolumeMount>(VOLUME_MOUNTS, { namespace, fieldSelector, signal });
-    return items.toSorted((a, b) => a.spec.workloadId.localeCompare(b.spec.workloadId));
+    return items.toSorted((a, b) => compareText(a.spec.workloadId, b.spec.workloadId));
   } catch (thrown) {
     throw fromKube(thrown);
   }

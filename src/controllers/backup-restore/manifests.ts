@@ -1,4 +1,5 @@
 /** What becomes of the manifests of a backup: which are restored, as what, and what speaks against it. Pure. */
+
 import { API_VERSION, GROUP, RESTORED_BY_ANNOTATION } from '../../api/group.ts';
 import type { KubeObjectBase, ResourceDescriptor } from '../../api/meta.ts';
 import {
@@ -10,6 +11,7 @@ import {
   VOLUME_MOUNTS,
   VOLUMES,
 } from '../../api/meta.ts';
+import { compareText } from '../../api/order.ts';
 import type { ConflictPolicy, PlannedVolume, Restore } from '../../api/restore.ts';
 import { sameValue } from '../../kube/field-diff.ts';
 import type { RestoreContent } from './content.ts';
@@ -85,7 +87,7 @@ export function wantedObjects(
     wanted.push({ resource, object: cleaned(object, namespace, restore, isKnownNode), title: titleOf(object) });
   }
   const order = ({ resource }: WantedObject): number => KINDS.indexOf(resource);
-  const sorted = wanted.toSorted((a, b) => order(a) - order(b) || a.title.localeCompare(b.title));
+  const sorted = wanted.toSorted((a, b) => order(a) - order(b) || compareText(a.title, b.title));
   const isLast = ({ resource }: WantedObject): boolean => resource === VOLUME_MOUNTS;
   return { first: sorted.filter((one) => !isLast(one)), last: sorted.filter(isLast), leftOut };
 }

@@ -6,6 +6,7 @@
  */
 
 import { isDeleting } from '../../api/meta.ts';
+import { compareText } from '../../api/order.ts';
 import type { Reason } from '../../api/reasons.ts';
 import type { AccessMode, Volume, VolumeAttachment } from '../../api/volume.ts';
 import { accessModeOf } from '../../api/volume.ts';
@@ -161,8 +162,8 @@ function grantOf(mount: VolumeMount, nodeName: string, mode: AccessMode): Volume
 /** Oldest first; made in the same second: by name. */
 function byAge(a: VolumeMount, b: VolumeMount): number {
   const [left, right] = [a.metadata, b.metadata];
-  const time = (left.creationTimestamp ?? '').localeCompare(right.creationTimestamp ?? '');
-  return time !== 0 ? time : left.name.localeCompare(right.name);
+  const time = compareText(left.creationTimestamp ?? '', right.creationTimestamp ?? '');
+  return time !== 0 ? time : compareText(left.name, right.name);
 }
 
 function uidOf(mount: VolumeMount): string {
