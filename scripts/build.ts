@@ -13,8 +13,10 @@
  * was started from this folder may still load them.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { dirname, join, relative } from 'node:path';
-import { build, type Metafile, type Plugin } from 'esbuild';
+import { build, type Metafile, type OutputFile, type Plugin } from 'esbuild';
+import { BUILTINS_PLACE, withoutBuiltinImports } from './builtin-imports.ts';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -84,6 +86,8 @@ async function main(): Promise<void> {
     external: ['koffi'],
     plugins: [lazyHttp2],
     keepNames: true,
+    // undici leaves its other, experimental parser away where this is defined: 160 KiB that each command would read.
+    define: { esbuildDetection: 'true' },
     // The engine keeps the text of every module in memory, with two bytes a character when one of them is not Latin-1 (a
     // dash in a comment is enough): without comments and indentation that is a third. Lines stay short for stack traces.
     minifyWhitespace: true,
@@ -93,12 +97,9 @@ async function main(): Promise<void> {
     metafile: true,
     write: false,
     logLevel: 'warning',
-    // Bundled CommonJS packages ask for require, which an ES module does not have by itself.
-    banner: {
-      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-    },
+    banner: { js: BUILTINS_PLACE },
   });
-  const files = [...result.outputFiles, await crdsFile()];
+  const files = [...result.outputFiles.map((file) => lightened(file, result.metafile)), await crdsFile()];
   for (const file of files) writeChanged(file.path, file.contents);
   removeStale(new Set(files.map((file) => file.path)));
   const complaints = [...missing.map(({ source }) => source), ...heavyStarts(result.metafile)];
@@ -109,7 +110,20 @@ async function main(): Promise<void> {
   if (complaints.length > 0) process.exitCode = 1;
 }
 
-async function crdsFile(): Promise<{ readonly path: string; readonly contents: Uint8Array }> {
+interface Written {
+  readonly path: string;
+  readonly contents: Uint8Array;
+}
+
+function lightened({ path, contents, text }: OutputFile, meta: Metafile): Written {
+  if (!path.endsWith('.js')) return { path, contents };
+  const imports = meta.outputs[relative(root, path)]?.imports ?? [];
+  const ofNode = imports.filter(({ path: from, kind }) => kind === 'import-statement' && isBuiltin(from));
+  const without = withoutBuiltinImports(text, new Set(ofNode.map(({ path: from }) => from)));
+  return { path, contents: Buffer.from(without) };
+}
+
+async function crdsFile(): Promise<Written> {
   // After the bundle: esbuild says better what is wrong with a source.
   const { compileCrds } = await import('../src/apiserver/kinds/custom.ts');
   const { name, text } = compileCrds(join(root, 'crds'));
