@@ -1,7 +1,10 @@
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { CommandError } from '../../src/commands/command-error.ts';
-import { checkParameters } from '../../src/commands/parameters.ts';
+import { checkParameters, type ParameterSchema } from '../../src/commands/parameters.ts';
 import { COMMANDS } from '../../src/commands/registry.ts';
 
 const create = COMMANDS.find(({ name }) => name === 'volume.create');
@@ -42,6 +45,20 @@ describe('command parameters', () => {
     expect(params).to.deep.equal({ name: 'a' });
   });
 
+  it('are described by what is a schema, for every command that there is', async () => {
+    const folder = join(import.meta.dirname, '../../src/commands');
+    const ajv = new Ajv({ strict: true });
+    const names = new Set<string>();
+    for (const file of globSync('**/*.ts', { cwd: folder })) {
+      for (const one of Object.values((await import(join(folder, file))) as Record<string, unknown>)) {
+        if (!isCommand(one)) continue;
+        expect(() => ajv.compile({ type: 'object', ...one.parameters }), one.name).to.not.throw();
+        names.add(one.name);
+      }
+    }
+    expect([...names]).to.include.members(COMMANDS.map(({ name }) => name));
+  });
+
   it('say for every command what each one means', () => {
     for (const { name, parameters, summary } of COMMANDS) {
       expect(summary, name).to.match(/\.$/);
@@ -51,3 +68,7 @@ describe('command parameters', () => {
     }
   });
 });
+
+function isCommand(value: unknown): value is { readonly name: string; readonly parameters: ParameterSchema } {
+  return typeof value === 'object' && value !== null && 'name' in value && 'parameters' in value;
+}
