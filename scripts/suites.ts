@@ -18,7 +18,7 @@ interface Common {
   readonly fullDeadlineSeconds?: number;
   readonly env?: Readonly<Record<string, string>>;
   /**
-   * It mostly waits (for outages, timeouts, guests that boot): runs beside the other suites, two of its kind at a time,
+   * It mostly waits (for outages, timeouts, guests that boot): runs beside the other suites, three of its kind at a time,
    * and its output is printed when it has ended.
    */
   readonly beside?: boolean;

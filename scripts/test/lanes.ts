@@ -1,7 +1,7 @@
 /**
- * Runs suites in lanes: those that need the machine one after the other, and beside them, two at a time, those that mostly
- * wait; when the first lane has no more of its own, it takes of the others. The first lane prints as it goes; what the
- * others printed follows in one piece when a suite of theirs has ended and the first lane is between two suites.
+ * Runs suites in lanes: those that need the machine one after the other, and beside them, three at a time, those that
+ * mostly wait; when the first lane has no more of its own, it takes of the others. The first lane prints as it goes; what
+ * the others printed follows in one piece when a suite of theirs has ended and the first lane is between two suites.
  */
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import type { Suite } from '../suites.ts';
 import type { Outcome } from './results.ts';
 
 /** Suites that mostly wait leave room for each other, and for those that do not. */
-const BESIDE_LANES = 2;
+const BESIDE_LANES = 3;
 
 /** Runs one suite; its output goes to the descriptor where one is given. */
 export type RunOne = (suite: Suite, output: number | undefined) => Promise<Outcome>;

@@ -158,14 +158,15 @@ describe('the test runner', function () {
     expect(output).to.match(/== summary\nok {3}slow .*\nok {3}front /);
   });
 
-  it('runs three of those that mostly wait when there is nothing else to do', () => {
+  it('runs four of those that mostly wait when there is nothing else to do', () => {
     const { lastLine, output } = runAll(
       { name: 'front', spec: "import { it } from 'mocha'; it('is quick', () => {});" },
-      { name: 'one', spec: meets('a', 'b', 'c'), beside: true },
-      { name: 'two', spec: meets('b', 'a', 'c'), beside: true },
-      { name: 'three', spec: meets('c', 'a', 'b'), beside: true },
+      { name: 'one', spec: meets('a', 'b', 'c', 'd'), beside: true },
+      { name: 'two', spec: meets('b', 'a', 'c', 'd'), beside: true },
+      { name: 'three', spec: meets('c', 'a', 'b', 'd'), beside: true },
+      { name: 'four', spec: meets('d', 'a', 'b', 'c'), beside: true },
     );
-    expect(lastLine, output).to.equal('4 passed, 0 failed, 0 skipped');
+    expect(lastLine, output).to.equal('5 passed, 0 failed, 0 skipped');
   });
 
   it('deals the files of suites that share them out by the seed, and gives all to each with full counts', () => {
