@@ -73,6 +73,7 @@ import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
 import { BY_UID, BY_VOLUME, volumeKeyOf } from './support/indexes.ts';
 import { Jobs } from './support/jobs.ts';
 import { KeyedLock } from './support/keyed-lock.ts';
+import { liveFrom } from './support/live.ts';
 import { lockHolder } from './support/lock-holder.ts';
 import { keysNamingObjects, NamedDataWatch, volumeMentions } from './support/named-data.ts';
 import { concernsAgent, conditionsDiffer, grantsDiffer } from './support/relevance.ts';
@@ -195,6 +196,7 @@ export function addAgent(manager: Manager, options: AgentOptions): void {
     drivers: new Map(options.drivers.map((driver) => [driver.type, driver])),
     node,
     writer: createWriter(client, FIELD_MANAGERS.agent),
+    live: liveFrom(client),
     events,
     locks: new KeyedLock(),
     uses,

@@ -50,7 +50,6 @@ import { addMonitoring } from './monitoring/wire.ts';
 import { LeaseTracker } from './node-lifecycle/lease-tracker.ts';
 import { livenessOf, nodeLifecycleReconciler, nodeOfLease } from './node-lifecycle/reconciler.ts';
 import { addNodeRights } from './node-rights/wire.ts';
-import { liveMounts } from './placement/live-mounts.ts';
 import type { PlacementStores } from './placement/observe.ts';
 import { addPlacementIndexes, isLost } from './placement/observe.ts';
 import { placementReconciler } from './placement/reconciler.ts';
@@ -62,6 +61,7 @@ import { snapshotBindingReconciler } from './snapshot-binding/reconciler.ts';
 import { annotationsDiffer } from './support/annotations.ts';
 import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
 import { BY_DATA_SOURCE, BY_NODE, BY_VOLUME, dataSourceKey, volumeKeyOf } from './support/indexes.ts';
+import { liveFrom } from './support/live.ts';
 import { conditionsDiffer, ordersDiffer, wasTakenOver } from './support/relevance.ts';
 import type { Wanted } from './support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from './support/sources.ts';
@@ -152,7 +152,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       writer,
       events,
       leaseLeft: (nodeName) => livenessOf(nodeName, leases.store, leaseTracker, clock).remainingMs,
-      liveMounts: (volume, signal) => liveMounts(client, volume, signal),
+      live: liveFrom(client),
     }),
     concurrency,
     leaderOnly,

@@ -21,6 +21,8 @@ import { isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import { BY_NODE, BY_VOLUME } from '../support/indexes.ts';
+import type { Live } from '../support/live.ts';
+import { CacheBehind } from '../support/live.ts';
 import { releaseByForce, releaseUnplaced } from '../support/release.ts';
 import type { StandIn } from '../support/stand-in.ts';
 import { lostStandIn } from '../support/stand-in.ts';
@@ -42,12 +44,8 @@ export interface PlacementDependencies {
   readonly events: EventSink;
   /** Milliseconds until the Lease of a node has run out; 0 when it has. Only asked of nodes without a StorageNode. */
   readonly leaseLeft: (nodeName: string) => number;
-  /** UIDs of the mounts that name a volume, as the API server has them now, not the cache. */
-  readonly liveMounts: (volume: Volume, signal: AbortSignal) => Promise<ReadonlySet<string>>;
+  readonly live: Live;
 }
-
-/** Until a mount that the cache of mounts does not show yet is looked for again, in milliseconds. */
-const CACHE_BEHIND_MS = 200;
 
 interface Deciding extends PlacementDependencies {
   readonly assumed: AssumedPlacements;
@@ -78,7 +76,7 @@ async function reconcile(key: string, deps: Deciding, context: ReconcileContext)
     for (const mount of mounts) later(await settleMount(mount, missing(mount), deps, context));
     return result(retry);
   }
-  if (await isBehind(volume, mounts, deps, context.signal)) return result(CACHE_BEHIND_MS);
+  if (await isBehind(volume, mounts, deps, context.signal)) throw new CacheBehind('mounts of granted use');
   deps.assumed.note(key, undefined);
   const located = locate(volume, mounts, deps);
   later(located.retryMs);
@@ -109,14 +107,16 @@ async function reconcile(key: string, deps: Deciding, context: ReconcileContext)
 async function isBehind(
   volume: Volume,
   mounts: readonly VolumeMount[],
-  { liveMounts }: PlacementDependencies,
+  { live }: PlacementDependencies,
   signal: AbortSignal,
 ): Promise<boolean> {
   const cached = new Set(mounts.map(({ metadata }) => metadata.uid));
   const absent = (volume.status?.attachments ?? []).filter(({ mountUID }) => !cached.has(mountUID));
   if (absent.length === 0) return false;
-  const live = await liveMounts(volume, signal);
-  return absent.some(({ mountUID }) => live.has(mountUID));
+  const { namespace, name } = volume.metadata;
+  const fieldSelector = `spec.volumeRef.name=${name}`;
+  const there = await live.list<VolumeMount>(VOLUME_MOUNTS, { namespace, fieldSelector }, signal);
+  return absent.some(({ mountUID }) => there.some(({ metadata }) => metadata.uid === mountUID));
 }
 
 /** Chooses the node of a volume that has none, or whose node is lost, and says who speaks for it. */

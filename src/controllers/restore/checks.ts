@@ -1,6 +1,6 @@
 /** What is to be done for a Restore now? An ordered list of named, pure checks. */
 import { findCondition, isTrue } from '../../api/conditions.ts';
-import { FINALIZERS } from '../../api/group.ts';
+import { FINALIZERS, RESTORE_UID_ANNOTATION } from '../../api/group.ts';
 import { isDeleting } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
 import { hasFinalizer } from '../support/annotations.ts';
@@ -22,6 +22,7 @@ const CHECKS: Checks<[RestoreFacts], RestoreStep> = [
   driverReverts,
   snapshotIsThere,
   volumeIsFree,
+  isNotUsedElsewhere,
   presentIsKept,
 ];
 
@@ -74,7 +75,19 @@ function volumeIsFree({ source, restore, mounts, now }: RestoreFacts): RestoreSt
   return refuse('VolumeInUse', `${message} It could not be taken down in time: ${why} Nothing was replaced.`);
 }
 
-function presentIsKept({ restore, safety }: RestoreFacts): RestoreStep | undefined {
+/** Who was granted the volume on another node before the Restore was known may be writing there: this node cannot hold it off. */
+function isNotUsedElsewhere({ source, restore, volume }: RestoreFacts): RestoreStep | undefined {
+  const others = (volume?.status?.attachments ?? []).filter(({ nodeName }) => nodeName !== restore.status?.nodeName);
+  if (others.length === 0) return undefined;
+  const who = others.slice(0, 5).map(({ workloadId, nodeName }) => `workload "${workloadId}" on node "${nodeName}"`);
+  const message = `Volume "${source.volumeName}" is in use by ${who.join(', ')}. Unmount it, then make a new Restore.`;
+  return refuse('VolumeInUse', message);
+}
+
+function presentIsKept({ restore, safety: named }: RestoreFacts): RestoreStep | undefined {
+  // One of that name which a former Restore had made, and which the cache still shows, is of another moment.
+  const isOurs = named?.metadata.annotations?.[RESTORE_UID_ANNOTATION] === restore.metadata.uid;
+  const safety = isOurs ? named : undefined;
   if (restore.spec.safetySnapshot === false || safety?.status?.readyToUse === true) return undefined;
   const name = restore.status?.safetySnapshotRef?.name;
   const stalled = findCondition(safety?.status?.conditions, 'Stalled');

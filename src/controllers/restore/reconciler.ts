@@ -13,6 +13,8 @@ import { recordConditionEvents } from '../support/condition-events.ts';
 import { failureOf, retryOf } from '../support/failure.ts';
 import type { JobSpec, JobState, Jobs } from '../support/jobs.ts';
 import { SHORT_WAIT_MS } from '../support/jobs.ts';
+import { assureUnended } from '../support/live.ts';
+import { liveUse } from '../support/live-use.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { nextRestoreStep } from './checks.ts';
 import type { RestoreFacts } from './observe.ts';
@@ -94,7 +96,11 @@ function begin(
 ): Promise<Begun> {
   return deps.locks.run(source.volumeUID, async () => {
     const facts = observeRestore(restore, source, deps, clock.now());
-    const next = nextRestoreStep(facts);
+    const likely = nextRestoreStep(facts);
+    if (likely.step === 'refuse') return { state: 'refused', failure: likely.failure };
+    // The caches may lack a mount that was begun here a moment ago, or a grant, or that this has been done already.
+    await assureUnended(deps.live, RESTORES, restore, isFinished, signal);
+    const next = nextRestoreStep({ ...facts, ...(await liveUse(facts, deps, signal)) });
     if (next.step === 'refuse') return { state: 'refused', failure: next.failure };
     deps.jobs.start(key, revertJob(facts));
     return (await deps.jobs.settle(key, SHORT_WAIT_MS, signal)) ?? { state: 'running', progress: undefined };

@@ -32,6 +32,7 @@ import {
   volumeUidOfVolumeRestore,
 } from './indexes.ts';
 import type { KeyedLock } from './keyed-lock.ts';
+import type { Live } from './live.ts';
 import type { BackupTools } from './repository-access.ts';
 import type { Uses } from './uses.ts';
 import type { Writer } from './writes.ts';
@@ -58,6 +59,8 @@ export interface AgentDependencies {
   readonly drivers: ReadonlyMap<VolumeType, Driver>;
   readonly node: NodeMounts;
   readonly writer: Writer;
+  /** For the moment before what cannot be undone. */
+  readonly live: Live;
   readonly events: EventSink;
   /** By volume UID: one action at a time on one volume's storage. */
   readonly locks: KeyedLock;

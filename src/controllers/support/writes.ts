@@ -8,6 +8,7 @@ import { KubeError } from '../../kube/errors.ts';
 import { addFinalizer, removeFinalizer } from '../../kube/finalizers.ts';
 import type { Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
+import { CACHE_BEHIND_MS, CacheBehind } from './live.ts';
 
 export interface StatusWrite {
   /** Refuse when the object has changed since it was read: needed where the status grants something. */
@@ -54,13 +55,15 @@ export function createWriter(client: KubeClient, fieldManager: string): Writer {
 const CONFLICT_RETRY_MS = 10;
 
 /**
- * Turns the two ordinary ends of a write to a moving target into results: the object changed under us (look again at
- * once, the watch is bringing it) and the object is gone (nothing to do). Everything else is thrown on.
+ * Turns the ordinary ends of work on a moving target into results: the object changed under us (look again at once, the
+ * watch is bringing it), the object is gone (nothing to do), a cache was found to be behind (look again when it may have
+ * caught up). Everything else is thrown on.
  */
 export async function tolerateChange(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (thrown) {
+    if (thrown instanceof CacheBehind) return { requeueAfterMs: CACHE_BEHIND_MS };
     if (thrown instanceof KubeError && thrown.isNotFound) return DONE;
     if (thrown instanceof KubeError && thrown.isConflict) return { requeueAfterMs: CONFLICT_RETRY_MS };
     throw thrown;

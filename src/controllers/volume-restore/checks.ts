@@ -1,6 +1,6 @@
 /** May the content of a backup be written into the volume now? An ordered list of named, pure checks. */
 import { findCondition, isTrue } from '../../api/conditions.ts';
-import { FINALIZERS } from '../../api/group.ts';
+import { FINALIZERS, RESTORE_UID_ANNOTATION } from '../../api/group.ts';
 import { isDeleting } from '../../api/meta.ts';
 import type { RepositoryAccess } from '../../backup/engine.ts';
 import type { Driver, DriverVolume, WritingCalls } from '../../drivers/driver.ts';
@@ -122,8 +122,12 @@ function repositoryIsAllowed({ access }: VolumeRestoreFacts): Failure | undefine
   return access.ok ? undefined : access.refusal;
 }
 
-function presentIsKept({ restore, safety }: VolumeRestoreFacts): Failure | undefined {
+function presentIsKept({ restore, safety: named }: VolumeRestoreFacts): Failure | undefined {
   const { safetySnapshotRef, dryRun } = restore.spec;
+  // One of that name which a former Restore had made, and which the cache still shows, is of another moment.
+  const maker = named?.metadata.annotations?.[RESTORE_UID_ANNOTATION];
+  const isOurs = (restore.metadata.ownerReferences ?? []).some(({ uid }) => uid === maker);
+  const safety = isOurs ? named : undefined;
   if (safetySnapshotRef === undefined || dryRun === true || safety?.status?.readyToUse === true) return undefined;
   const { name } = safetySnapshotRef;
   const stalled = findCondition(safety?.status?.conditions, 'Stalled');

@@ -17,6 +17,8 @@ import type { Failure } from '../support/failure.ts';
 import { failureOf, retryOf } from '../support/failure.ts';
 import type { JobSpec, JobState, Jobs } from '../support/jobs.ts';
 import { SHORT_WAIT_MS } from '../support/jobs.ts';
+import { assureUnended } from '../support/live.ts';
+import { liveUse } from '../support/live-use.ts';
 import { Pace } from '../support/pace.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { isFinal, restoreVolume } from './act.ts';
@@ -113,7 +115,13 @@ type Begun = JobState | { readonly state: 'refused'; readonly failure: Failure }
  */
 function begin(key: string, restore: VolumeRestore, deps: Dependencies, context: ReconcileContext): Promise<Begun> {
   return deps.locks.run(restore.spec.volumeUID, async () => {
-    const next = nextVolumeRestoreStep(await observeVolumeRestore(restore, deps, context.signal));
+    const { signal } = context;
+    const facts = await observeVolumeRestore(restore, deps, signal);
+    const likely = nextVolumeRestoreStep(facts);
+    if (likely.step === 'refuse') return { state: 'refused', failure: likely.failure };
+    // The caches may lack a mount that was begun here a moment ago, or a grant, or that this has been done already.
+    await assureUnended(deps.live, VOLUME_RESTORES, restore, hasRestoreEnded, signal);
+    const next = nextVolumeRestoreStep({ ...facts, ...(await liveUse(facts, deps, signal)) });
     if (next.step === 'refuse') return { state: 'refused', failure: next.failure };
     deps.jobs.start(key, jobOf(restore, next, deps, context));
     return (await deps.jobs.settle(key, SHORT_WAIT_MS, context.signal)) ?? { state: 'running', progress: undefined };

@@ -88,6 +88,7 @@ class RecordWorld extends BackupWorld {
       drivers: new Map(),
       node: {} as never,
       writer: this.writer('agent'),
+      live: this.live,
       events: this.sink,
       locks: new KeyedLock(),
       uses: new Uses(),

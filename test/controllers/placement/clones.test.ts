@@ -15,7 +15,7 @@ class CloneWorld extends World {
       stores: this,
       writer: this.writer('controller'),
       events: this.sink,
-      liveMounts: () => Promise.resolve(new Set()),
+      live: this.live,
       leaseLeft: () => 0,
     });
   })();

@@ -27,7 +27,7 @@ class HandOverWorld extends World {
       stores: this,
       writer: this.writer('controller'),
       events: this.sink,
-      liveMounts: () => Promise.resolve(new Set()),
+      live: this.live,
       leaseLeft: () => this.leaseLeft,
     });
   })();

@@ -24,7 +24,7 @@ class LateWorld extends World {
       stores: this,
       writer,
       events: this.sink,
-      liveMounts: () => Promise.resolve(new Set()),
+      live: this.live,
       leaseLeft: () => 0,
     });
   })();

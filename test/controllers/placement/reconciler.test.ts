@@ -8,8 +8,6 @@ import { condition, lostNode, mount, NOW, restore, storageNode, volume, volumeCl
 import { World } from '../support/world.ts';
 
 class PlacementWorld extends World {
-  /** UIDs of mounts that exist and that the cache does not show yet. */
-  readonly late = new Set<string>();
   readonly #reconcile = (() => {
     addPlacementIndexes(this);
     return placementReconciler({
@@ -17,7 +15,7 @@ class PlacementWorld extends World {
       writer: this.writer('controller'),
       events: this.sink,
       leaseLeft: () => 0,
-      liveMounts: () => Promise.resolve(this.late),
+      live: this.live,
     });
   })();
 
@@ -60,12 +58,12 @@ describe('placement', () => {
       attachments: [{ mountUID: 'uid-late', workloadId: 'w', nodeName: 'a', readOnly: false }],
     };
     const world = new PlacementWorld().add(storageNode('a'), volume('data', {}, status), mount('m'));
-    world.late.add('uid-late');
+    world.addAhead(mount('late'));
     expect(await world.run())
       .to.have.property('requeueAfterMs')
       .that.is.greaterThan(0);
     expect(world.writes).to.deep.equal([]);
-    world.late.clear();
+    world.removeAhead('VolumeMount', 'team/late');
     await world.run();
     expect(world.volumeStatus?.attachments?.map(({ mountUID }) => mountUID)).to.deep.equal([
       world.mounts.get('team/m')?.metadata.uid,

@@ -141,6 +141,7 @@ export class RepositoryWorld extends World {
       drivers: new Map(),
       node: {} as never,
       writer: this.writer('agent'),
+      live: this.live,
       backupWriter: this.writer('repository'),
       events: this.sink,
       locks: new KeyedLock(),

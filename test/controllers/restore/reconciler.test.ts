@@ -1,10 +1,11 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { findCondition } from '../../../src/api/conditions.ts';
-import { FINALIZERS } from '../../../src/api/group.ts';
+import { FINALIZERS, RESTORE_UID_ANNOTATION } from '../../../src/api/group.ts';
 import type { RestoreSpec, RestoreStatus } from '../../../src/api/restore.ts';
 import { TAKE_DOWN_MS } from '../../../src/controllers/restore/attached.ts';
 import { SHORT_WAIT_MS } from '../../../src/controllers/support/jobs.ts';
+import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
 import { DriverError } from '../../../src/drivers/driver.ts';
 import { AgentWorld } from '../support/agent-world.ts';
 import { condition, mount, restore, snapshot, volume } from '../support/objects.ts';
@@ -19,12 +20,14 @@ const bound: RestoreStatus = {
 };
 const made = { nodeName: 'a', conditions: [condition('Provisioned', 'True', 'Provisioned')] };
 const ready = { nodeName: 'a', source, readyToUse: true };
+/** What the controller says of the Snapshots that it makes for the Restore. */
+const ours = { annotations: { [RESTORE_UID_ANNOTATION]: 'uid-r' } };
 
 function world(spec: Partial<RestoreSpec> = {}, status: RestoreStatus = bound) {
   const on = new AgentWorld().add(
     volume('data', { capacity: '1Gi' }, made, { finalizers: [FINALIZERS.volume] }),
     snapshot('s', {}, ready),
-    snapshot('r-safety', {}, ready),
+    snapshot('r-safety', {}, ready, ours),
     restore('r', spec, status),
   );
   on.driver.provisioned.add('uid-data');
@@ -64,12 +67,12 @@ describe('a restore on its node', () => {
 
   it('waits until what is replaced is kept', async () => {
     const on = world();
-    on.add(snapshot('r-safety', {}, { nodeName: 'a', source, readyToUse: false }));
+    on.add(snapshot('r-safety', {}, { nodeName: 'a', source, readyToUse: false }, ours));
     await on.restore();
     expect(on.driver.calls).to.deep.equal([]);
     expect(readyOf(on)).to.match(/^False Snapshotting .*"r-safety"/);
     expect(statusOf(on)?.completionTime).to.equal(undefined);
-    on.add(snapshot('r-safety', {}, ready));
+    on.add(snapshot('r-safety', {}, ready, ours));
     await on.restore();
     expect(readyOf(on)).to.match(/^True Reverted/);
   });
@@ -87,7 +90,7 @@ describe('a restore on its node', () => {
   it('replaces nothing when it could not be kept', async () => {
     const on = world();
     const conditions = [condition('Ready', 'False', 'SnapshotFailed'), condition('Stalled', 'True', 'SnapshotFailed')];
-    on.add(snapshot('r-safety', {}, { nodeName: 'a', source, conditions }));
+    on.add(snapshot('r-safety', {}, { nodeName: 'a', source, conditions }, ours));
     await on.restore();
     expect(on.driver.calls).to.deep.equal([]);
     expect(readyOf(on)).to.match(/^False SafetySnapshotFailed .*Nothing was replaced/);
@@ -101,6 +104,36 @@ describe('a restore on its node', () => {
     expect(on.driver.calls).to.deep.equal([]);
     expect(readyOf(on)).to.match(/^False VolumeInUse .*web/);
     expect(statusOf(on)).to.have.property('completionTime');
+  });
+
+  it('is not begun under a mount that was begun here a moment ago, before the cache shows that', async () => {
+    const on = world().add(mount('web', {}, { nodeName: 'a' }));
+    on.addAhead(mount('web', {}, { nodeName: 'a' }, { finalizers: [FINALIZERS.mount] }));
+    await on.restore();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(readyOf(on)).to.match(/^False VolumeInUse .*web/);
+  });
+
+  it('is not begun while another node has a grant that the cache does not show yet', async () => {
+    const attachments = [{ mountUID: 'uid-x', workloadId: 'w', nodeName: 'b', readOnly: false }];
+    const on = world().addAhead(volume('data', { capacity: '1Gi' }, { ...made, attachments }));
+    await on.restore();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(readyOf(on)).to.match(/^False VolumeInUse .*"w" on node "b"/);
+  });
+
+  it('is not done twice when the cache does not show its end yet', async () => {
+    const on = world().addAhead(restore('r', {}, { ...bound, completionTime: '2026-01-01T00:00:00Z' }));
+    expect(await on.restore()).to.deep.equal({ requeueAfterMs: CACHE_BEHIND_MS });
+    expect([on.driver.calls, on.writes]).to.deep.equal([[], []]);
+  });
+
+  it('does not take the Snapshot of a former Restore of its name for its own', async () => {
+    const former = { annotations: { [RESTORE_UID_ANNOTATION]: 'uid-former' } };
+    const on = world().add(snapshot('r-safety', {}, ready, former));
+    await on.restore();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(readyOf(on)).to.match(/^False Snapshotting .*"r-safety"/);
   });
 
   it('waits for a mount that is being taken down', async () => {

@@ -76,6 +76,7 @@ export class AgentWorld extends World {
         },
       },
       writer: this.writer('agent'),
+      live: this.live,
       events: this.sink,
       locks: new KeyedLock(),
       uses: this.uses,

@@ -16,7 +16,9 @@ import type { Volume } from '../../../src/api/volume.ts';
 import type { VolumeClass } from '../../../src/api/volume-class.ts';
 import type { VolumeMount } from '../../../src/api/volume-mount.ts';
 import type { VolumeRestore } from '../../../src/api/volume-restore.ts';
+import type { Live } from '../../../src/controllers/support/live.ts';
 import type { Writer } from '../../../src/controllers/support/writes.ts';
+import type { ObjectRef, Selection } from '../../../src/kube/client.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import type { EventSink } from '../../../src/kube/events.ts';
 import type { ReconcileContext } from '../../../src/runtime/reconciler.ts';
@@ -50,6 +52,10 @@ export class World {
   /** Every event, as `TYPE REASON KIND/NAME`. */
   readonly events: string[] = [];
   readonly messages: string[] = [];
+  /** What the API server has and the caches do not show yet; undefined: gone there. By `KIND KEY`. */
+  readonly ahead = new Map<string, KubeObjectBase | undefined>();
+  /** Questions to the API server, as `VERB KIND`. */
+  readonly asked: string[] = [];
   /** The next write to an object of this name fails with a conflict. */
   conflictOn: string | undefined;
   readonly #applied = new Map<string, Status>();
@@ -63,6 +69,40 @@ export class World {
     const { clock } = this;
     return { signal: new AbortController().signal, log: silentLogger, reconcileId: 'test', retries, clock };
   }
+
+  /** Has the API server know objects that the caches do not show. */
+  addAhead(...objects: readonly KubeObjectBase[]): this {
+    for (const object of objects) this.ahead.set(`${object.kind} ${keyOf(object)}`, object);
+    return this;
+  }
+
+  /** Has the API server know an object no more that the caches show. */
+  removeAhead(kind: string, key: string): this {
+    this.ahead.set(`${kind} ${key}`, undefined);
+    return this;
+  }
+
+  readonly live: Live = {
+    get: async <T extends KubeObjectBase>({ kind }: ResourceDescriptor, ref: ObjectRef) => {
+      this.asked.push(`get ${kind}`);
+      const key = keyOf({ metadata: { namespace: ref.namespace ?? '', name: ref.name } });
+      const isAhead = this.ahead.has(`${kind} ${key}`);
+      return (isAhead ? this.ahead.get(`${kind} ${key}`) : this.#store(kind).get(key)) as T | undefined;
+    },
+    list: async <T extends KubeObjectBase>({ kind }: ResourceDescriptor, selection: Selection) => {
+      this.asked.push(`list ${kind}`);
+      const objects = new Map(
+        this.#store(kind)
+          .list()
+          .map((object) => [`${kind} ${keyOf(object)}`, object]),
+      );
+      for (const [key, object] of this.ahead) {
+        if (object === undefined) objects.delete(key);
+        else if (object.kind === kind) objects.set(key, object);
+      }
+      return [...objects.values()].filter((object) => isSelected(object, selection)) as unknown as readonly T[];
+    },
+  };
 
   readonly sink: EventSink = {
     record: (object, type, reason, message) => {
@@ -166,6 +206,19 @@ export class World {
     };
     return (stores[kind] ?? this.more.get(kind)) as Store<KubeObjectBase>;
   }
+}
+
+/** As a server selects: by namespace, and by fields and labels that equal something. */
+function isSelected(object: KubeObjectBase, { namespace, fieldSelector, labelSelector }: Selection): boolean {
+  const termsOf = (selector = ''): string[][] =>
+    selector === '' ? [] : selector.split(',').map((term) => term.split('='));
+  const fieldOf = (path = ''): unknown =>
+    path.split('.').reduce<unknown>((value, name) => (value as Record<string, unknown> | undefined)?.[name], object);
+  return (
+    (namespace === undefined || object.metadata.namespace === namespace) &&
+    termsOf(fieldSelector).every(([path, value]) => (fieldOf(path) ?? '') === value) &&
+    termsOf(labelSelector).every(([name = '', value]) => object.metadata.labels?.[name] === value)
+  );
 }
 
 function nameOf(object: KubeObjectBase): string {

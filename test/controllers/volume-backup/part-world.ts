@@ -174,6 +174,7 @@ export class PartWorld extends World {
       drivers,
       node: {} as never,
       writer: this.writer('agent'),
+      live: this.live,
       events: this.sink,
       locks: new KeyedLock(),
       uses: new Uses(),

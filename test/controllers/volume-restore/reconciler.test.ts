@@ -6,6 +6,7 @@ import type { Volume, VolumeStatus } from '../../../src/api/volume.ts';
 import type { VolumeRestoreSpec, VolumeRestoreStatus } from '../../../src/api/volume-restore.ts';
 import { BackupError } from '../../../src/backup/backup-error.ts';
 import { SHORT_WAIT_MS } from '../../../src/controllers/support/jobs.ts';
+import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
 import { ReconcileError } from '../../../src/runtime/reconciler.ts';
 import { AgentWorld } from '../support/agent-world.ts';
 import { documentOf, RESTORED, volumeEntry } from '../support/fake-restore-engine.ts';
@@ -14,6 +15,10 @@ import { condition, mount, snapshot, volume, volumeRestore } from '../support/ob
 const made: VolumeStatus = { nodeName: 'a', conditions: [condition('Provisioned', 'True', 'Provisioned')] };
 const empty: VolumeStatus = { nodeName: 'a', conditions: [condition('Provisioned', 'False', 'Restoring')] };
 const byRestore = { annotations: { [RESTORE_UID_ANNOTATION]: 'uid-r' }, finalizers: [FINALIZERS.volume] };
+
+const ownerReferences = [{ apiVersion: 'storage.clawbernetes.io/v1alpha1', kind: 'Restore', name: 'r', uid: 'uid-r' }];
+/** What the controller says of the Snapshots that it makes for the Restore. */
+const ours = { annotations: { [RESTORE_UID_ANNOTATION]: 'uid-r' } };
 
 interface Setup {
   readonly spec?: Partial<VolumeRestoreSpec>;
@@ -26,7 +31,7 @@ function world({ spec = {}, status = { nodeName: 'a' }, volumeStatus }: Setup = 
   const there = volumeStatus ?? (isNew ? empty : made);
   const on = new AgentWorld().add(
     volume('data', { capacity: '1Gi' }, there, isNew ? byRestore : { finalizers: [FINALIZERS.volume] }),
-    volumeRestore('vr', spec, status),
+    volumeRestore('vr', spec, status, { ownerReferences }),
   );
   on.driver.provisioned.add('uid-data');
   return on;
@@ -130,7 +135,7 @@ describe('a restore of one volume on its node', () => {
     const gone = { ...begun, conditions: [condition('Ready', 'False', 'ServerUnreachable', 'no answer')] };
     const kept = { existingFiles: 'Skip', safetySnapshotRef: { name: 'vr-safety' } } as const;
     const told = world({ status: gone, spec: kept });
-    told.add(snapshot('vr-safety', {}, { readyToUse: true }));
+    told.add(snapshot('vr-safety', {}, { readyToUse: true }, ours));
     await told.volumeRestore();
     expect(readyOf(told)).to.match(/^False RestoreFailed .*\(no answer\).*go back to the Snapshot "vr-safety"/);
     // Nothing was in a new volume: half a file is ours, and written anew.
@@ -268,6 +273,26 @@ describe('a restore of one volume on its node', () => {
     expect(readyOf(elsewhere)).to.match(/^False VolumeInUse .*"w" on node "b"/);
   });
 
+  it('does not write under a mount or a grant that its caches do not show yet', async () => {
+    const begun = mount('m', {}, { nodeName: 'a' }, { finalizers: [FINALIZERS.mount] });
+    const here = world()
+      .add(mount('m', {}, { nodeName: 'a' }))
+      .addAhead(begun);
+    await here.volumeRestore();
+    expect(readyOf(here)).to.match(/^False VolumeInUse .*VolumeMount m/);
+    const attachments = [{ mountUID: 'uid-x', workloadId: 'w', nodeName: 'b', readOnly: false }];
+    const elsewhere = world().addAhead(volume('data', { capacity: '1Gi' }, { ...made, attachments }));
+    await elsewhere.volumeRestore();
+    expect(readyOf(elsewhere)).to.match(/^False VolumeInUse .*"w" on node "b"/);
+    expect([here.engine.requests, elsewhere.engine.requests]).to.deep.equal([[], []]);
+  });
+
+  it('is not done twice when the cache does not show its end yet', async () => {
+    const on = world().addAhead(volumeRestore('vr', {}, { nodeName: 'a', completionTime: '2026-01-01T00:00:00Z' }));
+    expect(await on.volumeRestore()).to.deep.equal({ requeueAfterMs: CACHE_BEHIND_MS });
+    expect([on.engine.requests, on.writes]).to.deep.equal([[], []]);
+  });
+
   it('waits for who reads the volume', async () => {
     const on = world();
     const end = on.uses.begin('uid-data', 'backup "b"');
@@ -296,12 +321,16 @@ describe('a restore of one volume on its node', () => {
     await on.volumeRestore();
     expect(readyOf(on)).to.match(/^False Snapshotting .*"r-safety"/);
     const stalled = [condition('Ready', 'False', 'SnapshotFailed'), condition('Stalled', 'True', 'SnapshotFailed')];
-    on.add(snapshot('r-safety', {}, { conditions: stalled }));
+    on.add(snapshot('r-safety', {}, { conditions: stalled }, ours));
     await on.volumeRestore();
     expect(readyOf(on)).to.match(/^False SafetySnapshotFailed .*Nothing was replaced/);
     expect(on.engine.requests).to.deep.equal([]);
     const kept = world({ spec: { safetySnapshotRef: { name: 'r-safety' } } });
-    kept.add(snapshot('r-safety', {}, { readyToUse: true }));
+    const former = { annotations: { [RESTORE_UID_ANNOTATION]: 'uid-former' } };
+    kept.add(snapshot('r-safety', {}, { readyToUse: true }, former));
+    await kept.volumeRestore();
+    expect(readyOf(kept), 'what a former Restore had kept').to.match(/^False Snapshotting/);
+    kept.add(snapshot('r-safety', {}, { readyToUse: true }, ours));
     await kept.volumeRestore();
     expect(readyOf(kept)).to.match(/^True Restored/);
   });
