@@ -72,24 +72,36 @@ export function policyFacts(stores: PlacementStores, volume: Volume): PolicyFact
 
 /** What takes a volume back or writes into it, or is about to: nobody is granted it meanwhile. */
 export function restoreInto({ metadata }: Volume, { restores, volumeRestores }: PlacementStores): string | undefined {
-  const revert = restores.byIndex(BY_VOLUME_UID, metadata.uid ?? '').find((one) => !isFinished(one));
+  const uid = metadata.uid ?? '';
+  return unendedOf(restores.byIndex(BY_VOLUME_UID, uid), volumeRestores.byIndex(BY_VOLUME_UID, uid));
+}
+
+/** The one of those of a volume that changes it and has not ended. */
+export function unendedOf(restores: readonly Restore[], volumeRestores: readonly VolumeRestore[]): string | undefined {
+  const revert = restores.find((one) => !isFinished(one));
   if (revert !== undefined) return revert.metadata.name;
-  const part = volumeRestores
-    .byIndex(BY_VOLUME_UID, metadata.uid ?? '')
-    .find((one) => one.spec.mode === 'InPlace' && one.spec.dryRun !== true && !hasRestoreEnded(one));
+  const part = volumeRestores.find(
+    (one) => one.spec.mode === 'InPlace' && one.spec.dryRun !== true && !hasRestoreEnded(one),
+  );
   return part?.spec.restoreRef?.name ?? part?.metadata.name;
 }
 
 /** Whether a node can be asked at all. A node without a StorageNode cannot. */
 export function isLost(stores: PlacementStores, nodeName: string): boolean {
-  const node = stores.nodes.get(nodeName);
+  return isLostNode(stores.nodes.get(nodeName));
+}
+
+export function isLostNode(node: StorageNode | undefined): boolean {
   return node === undefined || findCondition(node.status?.conditions, 'Ready')?.reason === 'NodeLost';
 }
 
 /** Whether a person vouches, bound to a UID, that the lost node is off: for all its grants, or for this mount's. */
 export function isFenced(stores: PlacementStores, mount: VolumeMount, nodeName: string): boolean {
-  if (!isLost(stores, nodeName)) return false;
-  const node = stores.nodes.get(nodeName);
+  return isFencedOn(stores.nodes.get(nodeName), mount);
+}
+
+export function isFencedOn(node: StorageNode | undefined, mount: VolumeMount): boolean {
+  if (!isLostNode(node)) return false;
   return (
     hasUidBoundAnnotation(mount, ANNOTATIONS.nodeFenced) ||
     (node !== undefined && hasUidBoundAnnotation(node, ANNOTATIONS.nodeFenced))
@@ -101,8 +113,11 @@ export function isFenced(stores: PlacementStores, mount: VolumeMount, nodeName: 
  * taking its StorageNode away. (An agent that lives makes that anew; so only once its Lease has run out, too.)
  */
 export function isGone(stores: PlacementStores, nodeName: string): boolean {
-  const node = stores.nodes.get(nodeName);
-  return node === undefined || (isLost(stores, nodeName) && hasUidBoundAnnotation(node, ANNOTATIONS.nodeFenced));
+  return isGoneNode(stores.nodes.get(nodeName));
+}
+
+export function isGoneNode(node: StorageNode | undefined): boolean {
+  return node === undefined || (isLostNode(node) && hasUidBoundAnnotation(node, ANNOTATIONS.nodeFenced));
 }
 
 /**

@@ -22,13 +22,13 @@ import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import { BY_NODE, BY_VOLUME } from '../support/indexes.ts';
 import type { Live } from '../support/live.ts';
-import { CacheBehind } from '../support/live.ts';
 import { releaseByForce, releaseUnplaced } from '../support/release.ts';
 import type { StandIn } from '../support/stand-in.ts';
 import { lostStandIn } from '../support/stand-in.ts';
 import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { AssumedPlacements } from './assumed.ts';
+import { assureFenced, assureHandOver, assureMountsGone } from './assure.ts';
 import type { Placement } from './choose-node.ts';
 import { chooseNode } from './choose-node.ts';
 import type { MountDecision } from './grants.ts';
@@ -44,6 +44,7 @@ export interface PlacementDependencies {
   readonly events: EventSink;
   /** Milliseconds until the Lease of a node has run out; 0 when it has. Only asked of nodes without a StorageNode. */
   readonly leaseLeft: (nodeName: string) => number;
+  /** For the moment before somebody else may write. */
   readonly live: Live;
 }
 
@@ -76,10 +77,12 @@ async function reconcile(key: string, deps: Deciding, context: ReconcileContext)
     for (const mount of mounts) later(await settleMount(mount, missing(mount), deps, context));
     return result(retry);
   }
-  if (await isBehind(volume, mounts, deps, context.signal)) throw new CacheBehind('mounts of granted use');
+  await assureMountsGone(volume, mounts, deps.live, context.signal);
   deps.assumed.note(key, undefined);
   const located = locate(volume, mounts, deps);
   later(located.retryMs);
+  const isHandedOver = volume.status?.nodeName !== undefined && located.nodeName !== volume.status.nodeName;
+  if (isHandedOver) await assureHandOver(volume, stores, deps.live, context.signal);
   if (located.nodeName !== volume.status?.nodeName) deps.assumed.note(key, located.nodeName);
   const { attachments, decisions } = decideGrants({
     volume,
@@ -92,31 +95,13 @@ async function reconcile(key: string, deps: Deciding, context: ReconcileContext)
     mounts,
     isFenced: (mount, nodeName) => isFenced(stores, mount, nodeName),
   });
+  await assureFenced(volume, attachments, mounts, deps.live, context.signal);
   const now = new Date(context.clock.now());
   const status = deriveVolumeStatus({ volume, ...located, attachments, mounts, now });
   later(await settleVolume(volume, status, located, mounts, deps, context));
   const settled = mounts.map((mount) => settleMount(mount, decisions.get(mount.metadata.uid ?? ''), deps, context));
   for (const delay of await Promise.all(settled)) later(delay);
   return result(retry);
-}
-
-/**
- * Whether a grant's mount only seems to be gone. The two caches are filled by watches of their own: the one of mounts may not
- * show yet what was granted already, above all to the next leader, and taking the grant back would let a second writer in.
- */
-async function isBehind(
-  volume: Volume,
-  mounts: readonly VolumeMount[],
-  { live }: PlacementDependencies,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const cached = new Set(mounts.map(({ metadata }) => metadata.uid));
-  const absent = (volume.status?.attachments ?? []).filter(({ mountUID }) => !cached.has(mountUID));
-  if (absent.length === 0) return false;
-  const { namespace, name } = volume.metadata;
-  const fieldSelector = `spec.volumeRef.name=${name}`;
-  const there = await live.list<VolumeMount>(VOLUME_MOUNTS, { namespace, fieldSelector }, signal);
-  return absent.some(({ mountUID }) => there.some(({ metadata }) => metadata.uid === mountUID));
 }
 
 /** Chooses the node of a volume that has none, or whose node is lost, and says who speaks for it. */

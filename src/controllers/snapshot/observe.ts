@@ -1,6 +1,6 @@
 /** The facts of one Snapshot on its node: the object, its volume, who uses it, what the driver sees. */
 import { isTrue } from '../../api/conditions.ts';
-import { isDeleting, keyOf } from '../../api/meta.ts';
+import { isDeleting, keyOf, VOLUMES } from '../../api/meta.ts';
 import type { Snapshot, SnapshotSource } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import { volumeTypeOf } from '../../api/volume.ts';
@@ -11,7 +11,8 @@ import type { Resolution } from '../policy/resolve-volume.ts';
 import { driverVolume, resolveVolume, wasProvisioned } from '../policy/resolve-volume.ts';
 import type { AgentDependencies } from '../support/agent.ts';
 import { policyFacts } from '../support/agent.ts';
-import { BY_DATA_SOURCE, BY_UID, dataSourceKey } from '../support/indexes.ts';
+import { BY_DATA_SOURCE, BY_UID, dataSourceKey, dataSourceOf } from '../support/indexes.ts';
+import { CacheBehind } from '../support/live.ts';
 
 export interface SnapshotFacts {
   readonly snapshot: Snapshot;
@@ -93,12 +94,35 @@ export function clonesOf(
   object: Snapshot | Volume,
   { stores, nodeName }: AgentDependencies,
 ): readonly Volume[] {
-  return stores.volumes.byIndex(BY_DATA_SOURCE, dataSourceKey(kind, keyOf(object))).filter(
-    (volume) =>
-      volume.status?.nodeName === nodeName &&
-      !isDeleting(volume) &&
-      !wasProvisioned(volume.status) &&
-      // One that needs a person is not waited for.
-      !isTrue(volume.status.conditions, 'Stalled'),
+  return stores.volumes
+    .byIndex(BY_DATA_SOURCE, dataSourceKey(kind, keyOf(object)))
+    .filter((volume) => isFilledOn(nodeName, volume));
+}
+
+function isFilledOn(nodeName: string, volume: Volume): boolean {
+  return (
+    volume.status?.nodeName === nodeName &&
+    !isDeleting(volume) &&
+    !wasProvisioned(volume.status) &&
+    // One that needs a person is not waited for.
+    !isTrue(volume.status.conditions, 'Stalled')
   );
+}
+
+/**
+ * Asks right before a snapshot is let go: a volume that was given to this node before the deletion may not be in the cache of
+ * volumes yet. (What is made from a volume comes by the same watch as that does.)
+ *
+ * @throws CacheBehind when one is to be made from it.
+ */
+export async function assureNoClones(
+  snapshot: Snapshot,
+  { live, nodeName }: Pick<AgentDependencies, 'live' | 'nodeName'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { namespace, name } = snapshot.metadata;
+  const volumes = await live.list<Volume>(VOLUMES, { namespace, fieldSelector: `status.nodeName=${nodeName}` }, signal);
+  const key = dataSourceKey('Snapshot', keyOf(snapshot));
+  const clone = volumes.find((volume) => isFilledOn(nodeName, volume) && dataSourceOf(volume).includes(key));
+  if (clone !== undefined) throw new CacheBehind(`volume "${clone.metadata.name}" is made from snapshot "${name}"`);
 }

@@ -22,7 +22,7 @@ import { tolerateChange } from '../support/writes.ts';
 import { deleteSnapshot, takeJob } from './act.ts';
 import { nextSnapshotStep } from './checks.ts';
 import type { SnapshotFacts } from './observe.ts';
-import { clonesOf, observeSnapshot, observeSnapshotRemoval, volumeOf } from './observe.ts';
+import { assureNoClones, clonesOf, observeSnapshot, observeSnapshotRemoval, volumeOf } from './observe.ts';
 import type { SnapshotOutcome } from './status.ts';
 import { deriveSnapshotStatus } from './status.ts';
 
@@ -152,6 +152,7 @@ async function remove(
     const message = `${users.slice(0, 5).join(', ')} ${users.length === 1 ? 'is' : 'are'} being made from it; the deletion goes on by itself afterwards.`;
     return block({ kind: 'blocked', reason: 'SnapshotInUse', message }, LOOK_AGAIN_MS);
   }
+  await assureNoClones(snapshot, deps, signal);
   if (snapshot.spec.deletionPolicy === 'Retain') {
     deps.events.record(snapshot, 'Normal', 'Retained', 'The snapshot is released; its data is kept.');
   } else {

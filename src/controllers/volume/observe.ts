@@ -1,7 +1,7 @@
 /** The facts of one volume on its node: the object, who wants it, what the policy says, what the driver sees. */
 import { isTrue } from '../../api/conditions.ts';
 import { FINALIZERS } from '../../api/group.ts';
-import { isDeleting, keyOf } from '../../api/meta.ts';
+import { isDeleting, keyOf, SNAPSHOTS } from '../../api/meta.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -17,6 +17,7 @@ import { policyFacts } from '../support/agent.ts';
 import { hasFinalizer } from '../support/annotations.ts';
 import type { Failure } from '../support/failure.ts';
 import { BY_SOURCE_UID, BY_VOLUME, BY_VOLUME_UID } from '../support/indexes.ts';
+import { CacheBehind } from '../support/live.ts';
 
 export interface VolumeFacts {
   readonly volume: Volume;
@@ -96,6 +97,24 @@ function readersOf(volume: Volume, dependencies: AgentDependencies): readonly st
     .filter((snapshot) => snapshot.status?.nodeName === dependencies.nodeName && isAwaited(snapshot))
     .map(({ metadata }) => `snapshot "${metadata.name}"`);
   return [...new Set([...clones, ...snapshots, ...dependencies.uses.of(uid)])];
+}
+
+/**
+ * Asks right before the storage of a volume is deleted: a snapshot that was asked for before may not be in the cache of
+ * snapshots yet, and would never be taken.
+ *
+ * @throws CacheBehind when there is one.
+ */
+export async function assureNoneAwaited(
+  { metadata: { namespace, name, uid } }: Volume,
+  { live, nodeName }: Pick<AgentDependencies, 'live' | 'nodeName'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const fieldSelector = `status.nodeName=${nodeName},spec.volumeRef.name=${name}`;
+  const snapshots = await live.list<Snapshot>(SNAPSHOTS, { namespace, fieldSelector }, signal);
+  const awaited = snapshots.find((one) => one.status?.source?.volumeUID === uid && isAwaited(one));
+  if (awaited !== undefined)
+    throw new CacheBehind(`snapshot "${awaited.metadata.name}" of volume "${name}" is to be taken`);
 }
 
 /** Snapshots of the volume that are complete. */

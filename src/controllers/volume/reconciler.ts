@@ -23,7 +23,7 @@ import { tolerateChange } from '../support/writes.ts';
 import { actOnVolume, fillJob, removeVolume } from './act.ts';
 import { nextVolumeStep, storageRefusal } from './checks.ts';
 import type { VolumeFacts } from './observe.ts';
-import { observeRemoval, observeVolume, snapshotsOf } from './observe.ts';
+import { assureNoneAwaited, observeRemoval, observeVolume, snapshotsOf } from './observe.ts';
 import type { VolumeOutcome } from './status.ts';
 import { deriveVolumeStatus } from './status.ts';
 
@@ -177,6 +177,7 @@ async function remove(
     const message = `This node has no driver for ${resolved.type} volumes any more, so what it made cannot be taken down.`;
     return block({ kind: 'blocked', reason: 'TypeNotSupported', message }, LOOK_AGAIN_MS);
   }
+  if (!retains) await assureNoneAwaited(volume, deps, signal);
   let kept: string | undefined;
   try {
     const removal = await removeVolume(driver, wanted, !retains, deps.metrics, signal);

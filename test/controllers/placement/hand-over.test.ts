@@ -8,6 +8,7 @@ import type { VolumeSpec, VolumeStatus } from '../../../src/api/volume.ts';
 import { VOLUME_TYPES } from '../../../src/api/volume.ts';
 import { addPlacementIndexes } from '../../../src/controllers/placement/observe.ts';
 import { placementReconciler } from '../../../src/controllers/placement/reconciler.ts';
+import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
 import { condition, lostNode, mount, storageNode, volume, volumeClass, volumeRestore } from '../support/objects.ts';
 import { World } from '../support/world.ts';
 
@@ -143,6 +144,45 @@ describe('a volume whose node is lost', () => {
     world.leaseLeft = 0;
     await world.run();
     expect(world.status.nodeName).to.equal('b');
+  });
+
+  describe('while a cache of the controller is behind', () => {
+    const stays = async (world: HandOverWorld): Promise<void> => {
+      expect(await world.run()).to.deep.equal({ requeueAfterMs: CACHE_BEHIND_MS });
+      expect([world.status.nodeName, world.writes]).to.deep.equal(['a', []]);
+    };
+
+    it('stays when its node is back', async () => {
+      await stays(new HandOverWorld(lostNode('a'), able('b'), left()).addAhead(able('a')));
+      await stays(new HandOverWorld(fenced('a'), able('b'), left()).addAhead(able('a')));
+    });
+
+    it('stays when the StorageNode of its node is there', async () => {
+      const world = new HandOverWorld(able('b'), left(ON_SERVER, deleting)).addAhead(lostNode('a'));
+      await stays(world);
+      world.removeAhead('StorageNode', 'a');
+      await world.run();
+      expect(world.status.nodeName).to.equal('b');
+    });
+
+    it('stays while something writes into it', async () => {
+      const world = new HandOverWorld(lostNode('a'), able('b'), left()).addAhead(volumeRestore('r'));
+      await stays(world);
+      world.removeAhead('VolumeRestore', 'team/r');
+      await world.run();
+      expect(world.status.nodeName).to.equal('b');
+    });
+
+    it('keeps the grants of a fenced node that is back', async () => {
+      const status = { attachments: [{ mountUID: 'uid-m', workloadId: 'workload-m', nodeName: 'c', readOnly: false }] };
+      const mounts = [mount('m', { nodeName: 'c' }, { nodeName: 'c' }), mount('n', { nodeName: 'a' })];
+      const world = new HandOverWorld(able('a'), fenced('c'), left(ON_SERVER, {}, status), ...mounts);
+      world.addAhead(able('c'));
+      await stays(world);
+      world.addAhead(fenced('c'));
+      await world.run();
+      expect(world.status.attachments?.map(({ mountUID }) => mountUID)).to.deep.equal(['uid-n']);
+    });
   });
 
   it('waits for a node that can take it, and says what is lacking', async () => {

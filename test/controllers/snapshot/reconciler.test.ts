@@ -5,6 +5,7 @@ import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import type { SnapshotConditionType, SnapshotSpec, SnapshotStatus } from '../../../src/api/snapshot.ts';
 import type { VolumeSpec } from '../../../src/api/volume.ts';
 import { PROGRESS_MS, SHORT_WAIT_MS } from '../../../src/controllers/support/jobs.ts';
+import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
 import type { LongCall } from '../../../src/drivers/driver.ts';
 import { DriverError } from '../../../src/drivers/driver.ts';
 import { abortReason } from '../../../src/telemetry/clock.ts';
@@ -328,6 +329,17 @@ describe('snapshot on its node', () => {
       expect(on.driver.calls).to.deep.equal([]);
       expect(reasonOf(on, 'DeletionBlocked')).to.equal('SnapshotInUse');
       on.add(volume('copy', clone, made));
+      await on.snapshot();
+      expect(on.driver.calls).to.deep.equal(['delete-snapshot s']);
+    });
+
+    it('waits while a volume is to be made from it that the cache does not show yet', async () => {
+      const on = await taken();
+      on.addAhead(volume('copy', { dataSource: { snapshotRef: { name: 's' } } }, { nodeName: 'a' }));
+      change(on, { ...deleting });
+      expect(await on.snapshot()).to.deep.equal({ requeueAfterMs: CACHE_BEHIND_MS });
+      expect([on.driver.calls, on.writes]).to.deep.equal([[], []]);
+      on.removeAhead('Volume', 'team/copy');
       await on.snapshot();
       expect(on.driver.calls).to.deep.equal(['delete-snapshot s']);
     });

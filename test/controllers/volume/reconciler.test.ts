@@ -4,9 +4,10 @@ import { findCondition, isTrue } from '../../../src/api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import type { VolumeSpec, VolumeStatus } from '../../../src/api/volume.ts';
 import { wasProvisioned } from '../../../src/controllers/policy/resolve-volume.ts';
+import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
 import { DriverError } from '../../../src/drivers/driver.ts';
 import { AgentWorld } from '../support/agent-world.ts';
-import { condition, mount, volume } from '../support/objects.ts';
+import { condition, mount, snapshot, volume } from '../support/objects.ts';
 
 const GIB = 1024n ** 3n;
 const finalizers = [FINALIZERS.volume];
@@ -284,6 +285,18 @@ describe('volume on its node', () => {
       const on = world({}, { attachments }, deleting);
       await on.volume();
       expect(reasonOf(on, 'DeletionBlocked')).to.equal('VolumeInUse');
+    });
+
+    it('waits for a snapshot that was asked for before and that the cache does not show yet', async () => {
+      const on = await ready();
+      const source = { volumeName: 'data', volumeUID: 'uid-data', volumeSpec: { emptyDir: {} } };
+      on.addAhead(snapshot('s', {}, { nodeName: 'a', source }));
+      change(on, deleting);
+      expect(await on.volume()).to.deep.equal({ requeueAfterMs: CACHE_BEHIND_MS });
+      expect([on.driver.calls, on.writes]).to.deep.equal([[], []]);
+      on.removeAhead('Snapshot', 'team/s');
+      await on.volume();
+      expect(on.driver.calls).to.deep.equal(['unstage data', 'delete data']);
     });
 
     it('keeps its data when it is to be retained', async () => {
