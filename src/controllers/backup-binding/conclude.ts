@@ -1,9 +1,8 @@
 /** All parts have ended: has the Backup failed, does its document go into the repository, or is it there already? */
-import type { Backup, VolumeBackup } from '../../api/backup.ts';
+import type { Backup } from '../../api/backup.ts';
 import { hasEnded } from '../../api/backup.ts';
 import { findCondition, formatTime } from '../../api/conditions.ts';
-import { LABELS } from '../../api/group.ts';
-import { BACKUP_REPOSITORIES, VOLUME_BACKUPS } from '../../api/meta.ts';
+import { BACKUP_REPOSITORIES } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
 import { isReason } from '../../api/reasons.ts';
 import { BACKUP_FILE, MANIFESTS_DIRECTORY } from '../../backup/catalogue.ts';
@@ -14,7 +13,7 @@ import type { BackupBindingDependencies } from './dependencies.ts';
 import { repositoryOf } from './dependencies.ts';
 import { backupDocument } from './document.ts';
 import { fail, succeed, writeStatus } from './end.ts';
-import { isPartOf } from './parts.ts';
+import { liveParts } from './parts.ts';
 import { beginningOf } from './prepare.ts';
 import type { Outcome } from './status.ts';
 import { carriedOf, deriveStatus } from './status.ts';
@@ -36,7 +35,7 @@ export async function conclude(
   const { signal } = context;
   const now = new Date(context.clock.now());
   const sent = await receive(backup, 'manifests', deps, signal);
-  const parts = await liveParts(backup, deps, signal);
+  const parts = await liveParts(backup, deps.live, signal);
   if (!parts.every(hasEnded)) return 'again';
   if (sent === undefined) {
     const message = 'The Secrets that say what the backup is of are gone.';
@@ -101,16 +100,4 @@ function goneOf({ status }: Backup): { readonly reason: Reason; readonly message
 function moved(backup: Backup, deps: BackupBindingDependencies): { readonly nodeName?: string } {
   const nodeName = repositoryOf(backup, deps)?.status?.nodeName;
   return nodeName === undefined ? {} : { nodeName };
-}
-
-/** The parts as the server has them: one that is not in the cache yet would be missed. */
-async function liveParts(
-  backup: Backup,
-  { client }: BackupBindingDependencies,
-  signal: AbortSignal,
-): Promise<readonly VolumeBackup[]> {
-  const { namespace, name } = backup.metadata;
-  const labelSelector = `${LABELS.backup}=${name}`;
-  const { items } = await client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace, labelSelector, signal });
-  return items.filter((part) => isPartOf(part, backup)).sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }

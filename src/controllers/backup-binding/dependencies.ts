@@ -13,6 +13,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import type { EventSink } from '../../kube/events.ts';
 import type { ReadStore, Store } from '../../runtime/store.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Live } from '../support/live.ts';
 import type { Writer } from '../support/writes.ts';
 import { isPartOf } from './parts.ts';
 
@@ -34,6 +35,8 @@ export interface BackupBindingDependencies {
   /** What completes the repositories that are made for destinations. */
   readonly destinations?: readonly DestinationDefaults[] | undefined;
   readonly client: Pick<KubeClient, 'get' | 'list' | 'listPages' | 'create' | 'patch' | 'delete'>;
+  /** Right before something is ended, or let go, for good. */
+  readonly live: Live;
   readonly writer: Writer;
   /** As the field manager `backups`: what is said of volumes. */
   readonly volumeWriter: Writer;

@@ -8,6 +8,7 @@ import type { Reason } from '../../api/reasons.ts';
 import type { VolumeDocument } from '../../backup/catalogue.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
+import type { Live } from '../support/live.ts';
 import type { Writer } from '../support/writes.ts';
 import { partName } from './identity.ts';
 
@@ -19,6 +20,14 @@ export interface PartDependencies {
 /** Whether a VolumeBackup is of this Backup, and not of an earlier one of its name. */
 export function isPartOf(part: VolumeBackup, { metadata }: Pick<Backup, 'metadata'>): boolean {
   return (part.metadata.ownerReferences ?? []).some(({ uid }) => uid === metadata.uid);
+}
+
+/** The parts as the server has them: one that is not in the cache yet would be missed. */
+export async function liveParts(backup: Backup, live: Live, signal: AbortSignal): Promise<readonly VolumeBackup[]> {
+  const { namespace, name } = backup.metadata;
+  const labelSelector = `${LABELS.backup}=${name}`;
+  const parts = await live.list<VolumeBackup>(VOLUME_BACKUPS, { namespace, labelSelector }, signal);
+  return parts.filter((part) => isPartOf(part, backup)).sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }
 
 /** The part of one volume as it is to be made. Pure. */

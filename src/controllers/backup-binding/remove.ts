@@ -3,11 +3,13 @@ import type { Backup, BackupStatus } from '../../api/backup.ts';
 import { hasEnded } from '../../api/backup.ts';
 import { deriveConditions } from '../../api/conditions.ts';
 import { FINALIZERS } from '../../api/group.ts';
-import { BACKUPS } from '../../api/meta.ts';
+import { BACKUP_REPOSITORIES, BACKUPS } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
 import type { ReconcileContext, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import { hasFinalizer, isPaused } from '../support/annotations.ts';
+import type { Live } from '../support/live.ts';
+import { CacheBehind } from '../support/live.ts';
 import { releaseByForce } from '../support/release.ts';
 import type { BackupBindingDependencies } from './dependencies.ts';
 import { repositoryOf } from './dependencies.ts';
@@ -46,6 +48,7 @@ export async function remove(
   if (!isImported && !wasPrepared) return release(backup, undefined, deps, context);
   const repository = repositoryOf(backup, deps);
   if (repository === undefined) {
+    await assureRepositoryGone(backup, deps.live, context.signal);
     const message =
       'Its BackupRepository is gone, so that what is in the repository cannot be reached any more; it stays there.';
     return release(backup, message, deps, context);
@@ -55,6 +58,19 @@ export async function remove(
   await writeStatus(backup, status, deps, context);
   if (nodeName !== undefined && deps.isLost(nodeName)) await releaseByForce(backup, deps, context.signal);
   return { requeueAfterMs: WAIT_MS };
+}
+
+/** @throws CacheBehind when the repository is there: its data could be deleted as it is wanted. */
+async function assureRepositoryGone(
+  { metadata, spec, status }: Backup,
+  live: Live,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = status?.repositoryRef?.name ?? spec.repositoryRef?.name;
+  if (name === undefined) return;
+  const { namespace } = metadata;
+  if ((await live.get(BACKUP_REPOSITORIES, { namespace, name }, signal)) === undefined) return;
+  throw new CacheBehind(`BackupRepository "${name}" is there`);
 }
 
 const PAUSED: Input = {

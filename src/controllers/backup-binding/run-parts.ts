@@ -2,15 +2,20 @@
 import type { Backup, BackupStatus, VolumeBackup } from '../../api/backup.ts';
 import { hasEnded } from '../../api/backup.ts';
 import { isTrue } from '../../api/conditions.ts';
-import { keyOf } from '../../api/meta.ts';
+import { keyOf, STORAGE_NODES, VOLUMES } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
+import type { StorageNode } from '../../api/storage-node.ts';
+import type { Volume } from '../../api/volume.ts';
 import type { ReconcileContext } from '../../runtime/reconciler.ts';
+import { isGoneNode } from '../placement/observe.ts';
+import type { Live } from '../support/live.ts';
+import { CACHE_BEHIND_MS } from '../support/live.ts';
 import type { Contender } from './admission.ts';
 import { admit } from './admission.ts';
 import { missingVolumes } from './choose.ts';
 import type { BackupBindingDependencies } from './dependencies.ts';
 import { backupOf, isGone, partsOf, repositoryOf, sibling, unfinishedParts } from './dependencies.ts';
-import { cancelPart, failPart, isPartOf, startPart } from './parts.ts';
+import { cancelPart, failPart, isPartOf, liveParts, startPart } from './parts.ts';
 import { lacksStorage, storageLeft } from './patience.ts';
 import { carriedOf, deriveStatus } from './status.ts';
 import { sumsOf } from './sums.ts';
@@ -39,6 +44,10 @@ export async function runParts(
   for (const part of left) {
     const obstacle = obstacleOf(part, backup, deps, clock.now());
     if (obstacle?.waitMs === 0) {
+      if (!(await isSure(part, obstacle, deps.live, signal))) {
+        obstacles.push({ ...obstacle, waitMs: CACHE_BEHIND_MS });
+        continue;
+      }
       await failPart(part, obstacle.reason, obstacle.message, deps, { now, signal });
       continue;
     }
@@ -86,7 +95,9 @@ export async function stopParts(
       await cancelPart(part, deps, signal);
     }
   }
-  return left.length === 0;
+  if (left.length > 0) return false;
+  // One that the cache does not show yet may be read at this moment.
+  return (await liveParts(backup, deps.live, signal)).every(hasEnded);
 }
 
 /** Why a part is not given to a node. */
@@ -125,6 +136,21 @@ function obstacleOf(
     return { reason: 'NodeMismatch', message, waitMs: 0 };
   }
   return undefined;
+}
+
+/** Whether what a part lacks is lacking at the API server too: a cache may not show it yet, and a part that has failed is not tried again. */
+async function isSure(
+  { metadata: { namespace }, spec, status }: VolumeBackup,
+  { reason }: Obstacle,
+  live: Live,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (reason === 'NodeLost') {
+    return isGoneNode(await live.get<StorageNode>(STORAGE_NODES, { name: status?.nodeName ?? '' }, signal));
+  }
+  if (reason !== 'VolumeNotFound') return true;
+  const volume = await live.get<Volume>(VOLUMES, { namespace, name: spec.volumeRef.name }, signal);
+  return volume?.metadata.uid !== spec.volumeUID;
 }
 
 /** Every part that has not ended, of whatever Backup, and could be given to a node. */

@@ -26,6 +26,7 @@ import type { Manager } from '../../runtime/manager.ts';
 import type { Delta, ReadStore } from '../../runtime/store.ts';
 import type { Clock } from '../../telemetry/clock.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { liveFrom } from '../support/live.ts';
 import { conditionsDiffer, ordersDiffer, wasTakenOver } from '../support/relevance.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
@@ -74,6 +75,7 @@ export function addBackupBinding(manager: Manager, options: BackupBindingOptions
       isLost,
       destinations,
       client,
+      live: liveFrom(client),
       writer,
       volumeWriter: createWriter(client, FIELD_MANAGERS.backups),
       events,

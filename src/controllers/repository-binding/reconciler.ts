@@ -2,14 +2,24 @@
  * The controller's part of a BackupRepository: which node tends it, and what is said while none does; which of its backups
  * its retention no longer keeps; and its end, which leaves what is stored as it is.
  */
-import type { Backup } from '../../api/backup.ts';
+import type { Backup, VolumeBackup } from '../../api/backup.ts';
 import type { BackupRepository, BackupRepositoryStatus } from '../../api/backup-repository.ts';
 import { deriveConditions } from '../../api/conditions.ts';
 import type { Namespace } from '../../api/core.ts';
 import { FIELD_MANAGERS, FINALIZERS } from '../../api/group.ts';
-import { BACKUP_REPOSITORIES, BACKUPS, isDeleting, keyOf } from '../../api/meta.ts';
+import {
+  BACKUP_REPOSITORIES,
+  BACKUPS,
+  isDeleting,
+  keyOf,
+  RESTORES,
+  VOLUME_BACKUPS,
+  VOLUME_RESTORES,
+} from '../../api/meta.ts';
+import type { Restore } from '../../api/restore.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
+import type { VolumeRestore } from '../../api/volume-restore.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { EventSink } from '../../kube/events.ts';
@@ -23,6 +33,8 @@ import { hasFinalizer } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import { BY_NODE, BY_REPOSITORY } from '../support/indexes.ts';
+import type { Live } from '../support/live.ts';
+import { CacheBehind } from '../support/live.ts';
 import type { StandIn } from '../support/stand-in.ts';
 import { standInStatus } from '../support/stand-in.ts';
 import type { Writer } from '../support/writes.ts';
@@ -30,7 +42,7 @@ import { tolerateChange } from '../support/writes.ts';
 import { bindingOf } from './checks.ts';
 import { expiredBackups } from './retention.ts';
 import type { Work } from './users.ts';
-import { isIn, usersOf } from './users.ts';
+import { usersOf } from './users.ts';
 
 export interface RepositoryBindingDependencies {
   /** Indexed by {@link BY_NODE}. */
@@ -43,6 +55,8 @@ export interface RepositoryBindingDependencies {
   readonly namespaces: ReadStore<Namespace>;
   readonly isLost: (nodeName: string) => boolean;
   readonly client: Pick<KubeClient, 'delete' | 'patch'>;
+  /** Right before what cannot be undone. */
+  readonly live: Live;
   readonly writer: Writer;
   readonly events: EventSink;
 }
@@ -142,21 +156,43 @@ async function remove(
     await write(repository, nodeName, standIn, users, deps, context);
     return { requeueAfterMs: BLOCKED_RETRY_MS };
   }
+  await assureUnused(repository, deps.live, context.signal);
   deps.events.record(repository, 'Normal', 'Retained', 'The repository is released; what is stored in it is kept.');
   await deps.writer.removeFinalizer(BACKUP_REPOSITORIES, repository, FINALIZERS.repository, context.signal);
   return DONE;
+}
+
+/** @throws CacheBehind when something uses it that the caches do not show yet, and that could not go on without it. */
+async function assureUnused(repository: BackupRepository, live: Live, signal: AbortSignal): Promise<void> {
+  const { namespace, name } = repository.metadata;
+  const [backups, volumeBackups, restores, volumeRestores] = await Promise.all([
+    live.list<Backup>(BACKUPS, { namespace }, signal),
+    live.list<VolumeBackup>(VOLUME_BACKUPS, { namespace }, signal),
+    live.list<Restore>(RESTORES, { namespace }, signal),
+    live.list<VolumeRestore>(VOLUME_RESTORES, { namespace }, signal),
+  ]);
+  const [user] = usersOf(repository, { backups, volumeBackups, restores, volumeRestores });
+  if (user !== undefined) throw new CacheBehind(`${user} uses BackupRepository "${name}"`);
 }
 
 /** Deletes, with their data, those that the retention does not keep. One that is to be retained keeps its data. */
 async function expire(
   repository: BackupRepository,
   backups: readonly Backup[],
-  { client, namespaces, events }: RepositoryBindingDependencies,
+  { client, live, namespaces, events }: RepositoryBindingDependencies,
   signal: AbortSignal,
 ): Promise<void> {
   const clusterID = clusterIDOf((name) => namespaces.get(name));
-  for (const backup of expiredBackups(repository, backups, clusterID)) {
-    if (!isIn(backup, repository)) continue;
+  const likely = expiredBackups(repository, backups, clusterID);
+  if (likely.length === 0) return;
+  // One that the cache still shows, and that is gone or not whole any more, would be counted in the place of one that is to be kept.
+  const { namespace, name } = repository.metadata;
+  const now = await live.get<BackupRepository>(BACKUP_REPOSITORIES, { namespace, name }, signal);
+  if (now === undefined || now.metadata.uid !== repository.metadata.uid) return;
+  const there = await live.list<Backup>(BACKUPS, { namespace }, signal);
+  const gone = new Set(expiredBackups(now, there, clusterID).map(({ metadata }) => metadata.uid));
+  for (const backup of likely) {
+    if (!gone.has(backup.metadata.uid)) continue;
     const { namespace, name, uid } = backup.metadata;
     const spec = BACKUP_RUNS.expiry?.(backup);
     let { resourceVersion } = backup.metadata;

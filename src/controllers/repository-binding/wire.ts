@@ -26,6 +26,7 @@ import { cacheSource } from '../../runtime/source.ts';
 import type { Delta } from '../../runtime/store.ts';
 import type { Clock } from '../../telemetry/clock.ts';
 import { BY_NODE, BY_REPOSITORY, nodeOf, repositoryOfBackup } from '../support/indexes.ts';
+import { liveFrom } from '../support/live.ts';
 import { conditionsDiffer, ordersDiffer, wasTakenOver } from '../support/relevance.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
@@ -73,6 +74,7 @@ export function addRepositoryBinding(manager: Manager, options: RepositoryBindin
       namespaces: namespaces.store,
       isLost,
       client,
+      live: liveFrom(client),
       writer,
       events,
     }),

@@ -7,7 +7,7 @@
  */
 import PQueue from 'p-queue';
 import { formatTime } from '../../api/conditions.ts';
-import { FIELD_MANAGERS } from '../../api/group.ts';
+import { FIELD_MANAGERS, LABELS } from '../../api/group.ts';
 import type { KubeObjectBase } from '../../api/meta.ts';
 import { isDeleting } from '../../api/meta.ts';
 import type { Schedule } from '../../api/schedule.ts';
@@ -21,6 +21,7 @@ import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
 import { isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
+import type { Live } from '../support/live.ts';
 import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import type { Decision } from './decide.ts';
@@ -39,6 +40,8 @@ export interface ScheduleDependencies<Template, Child extends KubeObjectBase> {
   /** Indexed by {@link BY_SCHEDULE}. */
   readonly runs: ReadStore<Child>;
   readonly client: Pick<KubeClient, 'create' | 'delete' | 'get' | 'patch'>;
+  /** Right before runs are deleted with their data. */
+  readonly live: Live;
   readonly writer: Writer;
   readonly events: EventSink;
 }
@@ -180,11 +183,11 @@ async function prune<Template, Child extends KubeObjectBase>(
   deps: ScheduleDependencies<Template, Child>,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { retention, timeZone = 'UTC', failedHistoryLimit = DEFAULT_FAILED_HISTORY_LIMIT } = schedule.spec;
+  const { failedHistoryLimit = DEFAULT_FAILED_HISTORY_LIMIT } = schedule.spec;
   const alive = runs.filter(({ object }) => !isDeleting(object));
-  const ready = alive.flatMap((run) => (run.outcome.state === 'succeeded' ? [{ ...run, at: run.outcome.at }] : []));
   const failed = alive.filter(({ outcome }) => outcome.state === 'failed').reverse();
-  const old = retention === undefined ? [] : expired(ready, retention, timeZone);
+  const likely = unkept(schedule, runs);
+  const old = likely.length === 0 ? [] : await surelyUnkept(schedule, likely, deps, signal);
   // What has failed has nothing to lose, and may have failed because nobody can reach where it was to be kept.
   const deletions = [
     ...old.map((run) => ({ run, begin: () => expire(run, deps, signal) })),
@@ -202,6 +205,38 @@ async function prune<Template, Child extends KubeObjectBase>(
   const failure = ends.find((end) => end.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
   return deletions.length > MOST_DELETIONS;
+}
+
+/** The runs that the retention no longer keeps. */
+function unkept<Child extends KubeObjectBase>(
+  { spec: { retention, timeZone = 'UTC' } }: Schedule<unknown>,
+  runs: readonly Run<Child>[],
+): readonly Run<Child>[] {
+  if (retention === undefined) return [];
+  const ready = runs.flatMap((run) =>
+    run.outcome.state === 'succeeded' && !isDeleting(run.object) ? [{ ...run, at: run.outcome.at }] : [],
+  );
+  return expired(ready, retention, timeZone);
+}
+
+/**
+ * Those of them that the API server says the same of, as schedule and runs are now. One that the cache still shows, and that
+ * is gone or has lost its data, would be counted in the place of one that is to be kept.
+ */
+async function surelyUnkept<Template, Child extends KubeObjectBase>(
+  schedule: Schedule<Template>,
+  likely: readonly Run<Child>[],
+  { kind, live }: ScheduleDependencies<Template, Child>,
+  signal: AbortSignal,
+): Promise<readonly Run<Child>[]> {
+  const { namespace, name, uid } = schedule.metadata;
+  const now = await live.get<Schedule<Template>>(kind.schedules, { namespace, name }, signal);
+  if (now === undefined || now.metadata.uid !== uid || isDeleting(now) || isPaused(now)) return [];
+  const objects = await live.list<Child>(kind.runs, { namespace, labelSelector: `${LABELS.schedule}=${name}` }, signal);
+  const runs = objects.map((object) => runOf(kind, now, object)).filter((run) => run !== undefined);
+  const inOrder = runs.sort((a, b) => a.scheduledAt - b.scheduledAt);
+  const gone = new Set(unkept(now, inOrder).map(({ object }) => object.metadata.uid));
+  return likely.filter(({ object }) => gone.has(object.metadata.uid));
 }
 
 /** Deletes a run with its data; false when it is gone. */

@@ -8,6 +8,7 @@ import type { EventSink } from '../../kube/events.ts';
 import type { Manager } from '../../runtime/manager.ts';
 import { cacheSource } from '../../runtime/source.ts';
 import type { Clock } from '../../telemetry/clock.ts';
+import { liveFrom } from '../support/live.ts';
 import { RESYNC_MS, resyncSource } from '../support/sources.ts';
 import type { Writer } from '../support/writes.ts';
 import { BACKUP_RUNS } from './backup-runs.ts';
@@ -40,7 +41,15 @@ function add<Template, Child extends KubeObjectBase>(
   runs.store.addIndex(BY_SCHEDULE, scheduleOf);
   manager.addController({
     name,
-    reconcile: scheduleReconciler({ kind, schedules: schedules.store, runs: runs.store, client, writer, events }),
+    reconcile: scheduleReconciler({
+      kind,
+      schedules: schedules.store,
+      runs: runs.store,
+      client,
+      live: liveFrom(client),
+      writer,
+      events,
+    }),
     leaderOnly,
     sources: [
       cacheSource(schedules),

@@ -146,6 +146,7 @@ export class BackupWorld extends World {
     namespaces: this.namespaces,
     isLost: (nodeName) => this.lost.has(nodeName),
     client: this.client,
+    live: this.live,
     writer: this.writer('controller'),
     volumeWriter: this.writer('backups'),
     events: this.sink,

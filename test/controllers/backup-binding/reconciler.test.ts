@@ -406,6 +406,21 @@ describe('the end of a Backup', () => {
     expect([reason(of, 'Stalled'), of.backup().completionTime !== undefined]).to.deep.equal(['Cancelled', true]);
   });
 
+  it('waits for a part that the cache does not show yet', async () => {
+    const of = world().add(volume('one', {}, made), backup());
+    await of.settle();
+    const part = of.part('one');
+    of.parts.delete(`team/${part.metadata.name}`);
+    of.addAhead(part);
+    of.add(backup('b', { cancel: true }, of.backup(), { finalizers: [FINALIZERS.backup], generation: 2 }));
+    await of.run();
+    expect(of.backup().completionTime).to.equal(undefined);
+    of.parts.set(part);
+    of.ahead.clear();
+    await of.settle();
+    expect(of.part('one').spec.cancel).to.equal(true);
+  });
+
   it('comes by the deadline, also where a node is lost and never answers', async () => {
     const of = world().add(volume('one', {}, made), backup('b', { activeDeadlineSeconds: 600 }));
     await of.settle();
@@ -425,6 +440,30 @@ describe('the end of a Backup', () => {
     of.lost.add('a');
     await of.settle();
     expect(reason(of, 'Stalled')).to.equal('NodeLost');
+  });
+
+  it('does not come by a node or a volume that a cache does not show yet', async () => {
+    const of = world().add(volume('one', {}, made), volume('two', {}, made), backup());
+    await of.run();
+    const [node, one] = [of.nodes.get('a'), of.volumes.get('team/one')];
+    if (node === undefined || one === undefined) throw new Error('nothing is there');
+    of.volumes.delete('team/one');
+    of.addAhead(one);
+    await of.settle();
+    expect([of.part('one').status?.nodeName, of.part('one').status?.completionTime]).to.deep.equal([
+      undefined,
+      undefined,
+    ]);
+    expect(of.part('two').status?.nodeName).to.equal('a');
+    of.nodes.delete('a');
+    of.lost.add('a');
+    of.addAhead(node);
+    await of.settle();
+    expect(of.part('two').status?.completionTime, 'the node').to.equal(undefined);
+    of.ahead.clear();
+    await of.settle();
+    const why = (name: string) => findCondition(of.part(name).status?.conditions, 'Stalled')?.reason;
+    expect([why('one'), why('two')]).to.deep.equal(['VolumeNotFound', 'NodeLost']);
   });
 
   it('is the deletion of the Backup when its ttl has passed', async () => {
@@ -490,6 +529,10 @@ describe('the deletion of a Backup', () => {
     };
     const of = world().add(backup('b', {}, status, deleting));
     of.repositories.delete('team/repo');
+    of.addAhead(repository());
+    await of.settle();
+    expect(of.backups.get('team/b'), 'the cache does not show the repository yet').to.not.equal(undefined);
+    of.ahead.clear();
     await of.settle();
     expect(of.backups.get('team/b')).to.equal(undefined);
     expect(of.events).to.include('Warning DataRetained Backup/b');

@@ -7,7 +7,8 @@ import type { KubeObjectBase } from '../../../src/api/meta.ts';
 import { repositoryBindingReconciler } from '../../../src/controllers/repository-binding/reconciler.ts';
 import type { Work } from '../../../src/controllers/repository-binding/users.ts';
 import { BY_NODE, BY_REPOSITORY, nodeOf, repositoryOfBackup } from '../../../src/controllers/support/indexes.ts';
-import type { Store } from '../../../src/runtime/store.ts';
+import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
+import { Store } from '../../../src/runtime/store.ts';
 import { backup, repository } from '../repository/repository-world.ts';
 import { condition, lostNode, storageNode, volumeClass } from '../support/objects.ts';
 import { World } from '../support/world.ts';
@@ -36,6 +37,7 @@ class BindingWorld extends World {
 
   constructor(...objects: readonly KubeObjectBase[]) {
     super();
+    this.more.set('VolumeBackup', new Store<KubeObjectBase>());
     this.more.set('BackupRepository', this.repositories as unknown as Store<KubeObjectBase>);
     this.more.set('Backup', this.backups as unknown as Store<KubeObjectBase>);
     this.repositories.addIndex(BY_NODE, nodeOf);
@@ -62,6 +64,7 @@ class BindingWorld extends World {
           this.requests.push(`delete ${name} at ${options?.preconditions?.resourceVersion}`);
         },
       },
+      live: this.live,
       writer: this.writer('controller'),
       events: this.sink,
     });
@@ -159,6 +162,12 @@ describe('binding of a repository', () => {
     world.work = { ...world.work, volumeRestores: [part as never] };
     await world.run();
     expect(world.object, 'a volume is being restored').to.not.equal(undefined);
+    world.work = { ...world.work, volumeRestores: [] };
+    world.addAhead(backup('running', status));
+    expect(await world.run(), 'a backup that the cache does not show').to.deep.equal({
+      requeueAfterMs: CACHE_BEHIND_MS,
+    });
+    world.removeAhead('Backup', 'team/running');
     world.work = { ...world.work, volumeRestores: [{ ...part, status: { completionTime: 'x' } } as never] };
     await world.run();
     expect(world.object).to.equal(undefined);
@@ -196,6 +205,28 @@ describe('retention of a repository', () => {
       'patch hand-1 {"deletionPolicy":"Delete"}',
       'delete hand-1 at patched',
     ]);
+  });
+
+  it('keeps one in the place of one that is gone, or lost its data, and that the cache still shows', async () => {
+    const three = () =>
+      new BindingWorld(
+        given({ retention: { last: 2 } }, ready),
+        storageNode('a'),
+        ...[1, 2, 3].map((day) => backup(`s${day}`, done(day), {}, { labels })),
+      );
+    const world = three().removeAhead('Backup', 'team/s3');
+    await world.run();
+    expect(world.requests).to.deep.equal([]);
+    const lost = { ...done(3), conditions: [condition('Ready' as const, 'False', 'BackupMissing')] };
+    const lacking = three().addAhead(backup('s3', lost, {}, { labels }));
+    await lacking.run();
+    expect(lacking.requests).to.deep.equal([]);
+    const longer = three().addAhead(given({ retention: { last: 3 } }, ready));
+    await longer.run();
+    expect(longer.requests).to.deep.equal([]);
+    const same = three();
+    await same.run();
+    expect(same.requests).to.include('delete s1 at patched');
   });
 
   it('touches nothing of others, nothing that was found, and nothing while it is not Ready', async () => {

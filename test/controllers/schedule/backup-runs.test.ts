@@ -111,6 +111,22 @@ describe('the schedule of backups', () => {
     expect(on.events).to.include('Normal Pruned BackupSchedule/nightly');
   });
 
+  it('keeps one in the place of one that is gone and that the cache still shows, and goes by the retention of now', async () => {
+    const on = new BackupWorld({ retention: { last: 1 } });
+    await on.to('01T01:00:00');
+    await on.succeed('nightly-202601010100');
+    await on.to('01T02:00:00');
+    const before = on.schedule;
+    on.ahead = { ...before, spec: { ...before.spec, retention: { last: 2 } } };
+    await on.succeed('nightly-202601010200');
+    await on.settle();
+    expect(on.deletions, 'the retention of before').to.deep.equal([]);
+    on.ahead = undefined;
+    on.live.delete('nightly-202601010200');
+    await on.settle();
+    expect(on.deletions, 'the newest, which is gone').to.deep.equal([]);
+  });
+
   it('leaves the data where the template or somebody since wants it retained', async () => {
     const on = new BackupWorld({
       retention: { last: 1 },

@@ -6,6 +6,7 @@ import type { Schedule, ScheduleSpec } from '../../../src/api/schedule.ts';
 import { scheduleReconciler } from '../../../src/controllers/schedule/reconciler.ts';
 import type { RunKind } from '../../../src/controllers/schedule/runs.ts';
 import { BY_SCHEDULE, scheduleOf } from '../../../src/controllers/schedule/runs.ts';
+import type { Live } from '../../../src/controllers/support/live.ts';
 import type { Writer } from '../../../src/controllers/support/writes.ts';
 import type { KubeClient, ObjectRef } from '../../../src/kube/client.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
@@ -24,6 +25,8 @@ export class ScheduleWorld<Template, Child extends KubeObject> {
   readonly writes: string[] = [];
   readonly events: string[] = [];
   readonly messages: string[] = [];
+  /** The schedule as the server has it, where the cache does not show that yet. */
+  ahead: Schedule<Template> | undefined;
   /** The controller's watch of the runs stands still. */
   lags = false;
   /** The next create fails like this. */
@@ -47,6 +50,7 @@ export class ScheduleWorld<Template, Child extends KubeObject> {
       schedules: this.schedules,
       runs: this.cached,
       client: this.#client(),
+      live: this.#live(),
       writer: { status: this.#status } as Writer,
       events: {
         record: (object, type, reason, message) => {
@@ -147,6 +151,16 @@ export class ScheduleWorld<Template, Child extends KubeObject> {
     this.schedules.set({ ...live, metadata, status });
     return true;
   };
+
+  #live(): Live {
+    return {
+      get: <T extends KubeObjectBase>(_resource: unknown, { name }: ObjectRef) => {
+        const isSchedule = name === 'nightly';
+        return Promise.resolve((isSchedule ? (this.ahead ?? this.schedule) : this.live.get(name)) as T | undefined);
+      },
+      list: <T extends KubeObjectBase>() => Promise.resolve([...this.live.values()] as unknown as readonly T[]),
+    };
+  }
 
   #client(): Pick<KubeClient, 'create' | 'delete' | 'get' | 'patch'> {
     const answer = <T>(object: unknown): Promise<T> => Promise.resolve(object as T);
