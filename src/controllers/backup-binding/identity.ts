@@ -16,6 +16,11 @@ export function backupIDOf({ metadata }: Pick<Backup, 'metadata'>): string {
   return `${metadata.name}-${hash.slice(0, HASH_LENGTH)}`;
 }
 
+/** Name of the Backup that has an ID of {@link backupIDOf}. */
+export function backupNameOf(backupID: string): string {
+  return backupID.slice(0, -(HASH_LENGTH + 1));
+}
+
 /** Tells this cluster from others that use the same repository; undefined while its namespaces are not known. */
 export function clusterIDOf(namespaceNamed: (name: string) => Namespace | undefined): string | undefined {
   for (const name of LASTING_NAMESPACES) {

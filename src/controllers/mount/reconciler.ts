@@ -6,7 +6,7 @@
  */
 import { isTrue } from '../../api/conditions.ts';
 import { FINALIZERS } from '../../api/group.ts';
-import { isDeleting, VOLUME_MOUNTS } from '../../api/meta.ts';
+import { isDeleting, VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { MountObservation, VolumeObservation } from '../../drivers/driver.ts';
@@ -25,6 +25,7 @@ import { failureOf, retryOf } from '../support/failure.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import type { Obstacle } from '../support/holders.ts';
 import { BY_VOLUME, volumeKeyOf } from '../support/indexes.ts';
+import { CacheBehind } from '../support/live.ts';
 import { Recent } from '../support/recent.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { actOnMount, removeMount, stage, unstage } from './act.ts';
@@ -269,6 +270,7 @@ async function remove(
     const message = 'The mount is paused; it is taken down when that ends.';
     return block({ kind: 'blocked', obstacle: { reason: 'Paused', message, holders: [] } });
   }
+  await assureVolumeGone(mount, deps, context.signal);
   const lock = removal.words?.volume.uid ?? `mount/${mount.metadata.uid}`;
   return deps.locks.run(lock, () =>
     deps.quietly(key, hostPath, async (settled) => {
@@ -300,6 +302,23 @@ async function remove(
     await report(mount, hostPath, { outcome, observation: undefined }, deps, context);
     return requeueAfterMs === undefined ? DONE : { requeueAfterMs };
   }
+}
+
+/**
+ * Without its volume a mount is taken down by the node layer alone, which neither waits for what is still on its way to a
+ * server nor gives anything back; then the grant ends.
+ *
+ * @throws CacheBehind when the volume is there, and this node's cache does not show it.
+ */
+async function assureVolumeGone(
+  mount: VolumeMount,
+  { stores, live }: MountDependencies,
+  signal: AbortSignal,
+): Promise<void> {
+  if (stores.volumes.get(volumeKeyOf(mount)) !== undefined) return;
+  const { name } = mount.spec.volumeRef;
+  const volume = await live.get<Volume>(VOLUMES, { namespace: mount.metadata.namespace, name }, signal);
+  if (volume !== undefined) throw new CacheBehind(`volume "${name}" is there`);
 }
 
 /**

@@ -31,6 +31,8 @@ export interface FoundBackup {
 export interface LooseParts {
   readonly backupID: string;
   readonly clusterID: string;
+  /** Where the Backup was. */
+  readonly namespace: string;
   readonly snapshotIDs: readonly string[];
   /** When the newest of them was begun. Milliseconds since the epoch. */
   readonly newest: number;
@@ -48,6 +50,7 @@ interface Parts {
   readonly records: SnapshotRecord[];
   readonly volumes: Set<string>;
   clusterID: string;
+  namespace: string;
 }
 
 /** Sorts what there is by backup. What has no tags of ours is nobody's backup, and left alone. */
@@ -61,6 +64,7 @@ export function catalogueOf(snapshots: readonly SnapshotRecord[]): Catalogue {
       records: [],
       volumes: new Set(),
       clusterID: tags.clusterID,
+      namespace: tags.namespace,
     };
     byID.set(tags.backupID, parts);
     parts.records.push(record);
@@ -100,10 +104,11 @@ function foundBackup({ document, records, volumes }: Parts): FoundBackup | undef
   };
 }
 
-function looseParts(backupID: string, { records, clusterID }: Parts): LooseParts {
+function looseParts(backupID: string, { records, clusterID, namespace }: Parts): LooseParts {
   return {
     backupID,
     clusterID,
+    namespace,
     snapshotIDs: records.map(({ id }) => id),
     newest: Math.max(...records.map(({ time }) => Date.parse(time))),
   };

@@ -1,15 +1,21 @@
 /** What is done with a repository outside of the queue. A job never fails: how it went is remembered, and told by a reconcile. */
+import type { Backup } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
+import { BACKUPS } from '../../api/meta.ts';
 import { BackupError } from '../../backup/backup-error.ts';
 import type { RepositoryAccess } from '../../backup/engine.ts';
 import type { LongCall } from '../../drivers/driver.ts';
+import { KubeError } from '../../kube/errors.ts';
 import type { UserPath } from '../../node/layer.ts';
 import type { Clock } from '../../telemetry/clock.ts';
+import { backupIDOf, backupNameOf } from '../backup-binding/identity.ts';
 import { retryOf } from '../support/failure.ts';
 import type { JobSpec } from '../support/jobs.ts';
+import type { Live } from '../support/live.ts';
 import { isEngineProcess } from '../support/lock-holder.ts';
 import { idOf } from './backup-status.ts';
 import { readDataPercentOf } from './care.ts';
+import type { LooseParts } from './catalogue.ts';
 import { abandoned } from './catalogue.ts';
 import type { RepositoryDependencies } from './dependencies.ts';
 import { backupsOf } from './dependencies.ts';
@@ -133,7 +139,9 @@ async function forgetAbandoned(
   signal: AbortSignal,
 ): Promise<void> {
   const known = new Set(backupsOf(key, deps).map(idOf));
-  const parts = abandoned(catalogue, clusterID, (id) => known.has(id) || deps.isAtWork(id), clock.now());
+  const likely = abandoned(catalogue, clusterID, (id) => known.has(id) || deps.isAtWork(id), clock.now());
+  const parts: LooseParts[] = [];
+  for (const one of likely) if (!(await hasBackup(one, deps.live, signal))) parts.push(one);
   if (parts.length === 0) return;
   await deps.tools.engine.forget(
     access,
@@ -143,6 +151,21 @@ async function forgetAbandoned(
   state.mayPrune = true;
   const message = `Parts of ${parts.length} backups that never ended were removed.`;
   deps.events.record(repository, 'Normal', 'Forgotten', message);
+}
+
+/**
+ * Whether the Backup of parts is there after all: the cache of this node has those that the node was given, and lacks one that
+ * another node has, or that lies in the same place by another BackupRepository.
+ */
+async function hasBackup({ namespace, backupID }: LooseParts, live: Live, signal: AbortSignal): Promise<boolean> {
+  try {
+    const backup = await live.get<Backup>(BACKUPS, { namespace, name: backupNameOf(backupID) }, signal);
+    return backup !== undefined && (idOf(backup) ?? backupIDOf(backup)) === backupID;
+  } catch (thrown) {
+    // Whoever may not read it is told of what is not there all the same.
+    if (KubeError.from(thrown).isForbidden) return true;
+    throw thrown;
+  }
 }
 
 export function pruneJob(request: JobRequest, deps: RepositoryDependencies, clock: Clock): JobSpec {

@@ -4,6 +4,7 @@ import { findCondition } from '../../../src/api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import type { VolumeAttachment, VolumeConditionType } from '../../../src/api/volume.ts';
 import type { VolumeMountConditionType, VolumeMountSpec, VolumeMountStatus } from '../../../src/api/volume-mount.ts';
+import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
 import { DriverError } from '../../../src/drivers/driver.ts';
 import { AgentWorld } from '../support/agent-world.ts';
 import { mountEntry } from '../support/fake-driver.ts';
@@ -312,6 +313,19 @@ describe('mount on its node', () => {
       await on.mount();
       expect(on.unmounted).to.deep.equal(['/run/mounts/team/m/data']);
       expect(on.mounts.get('team/m')).to.equal(undefined);
+    });
+
+    it('waits for its volume when only the cache does not show that', async () => {
+      const on = world({ metadata: deleting });
+      const there = on.volumes.get('team/data');
+      if (there === undefined) throw new Error('there is no volume');
+      on.volumes.delete('team/data');
+      on.addAhead(there);
+      expect(await on.mount()).to.deep.equal({ requeueAfterMs: CACHE_BEHIND_MS });
+      expect([on.unmounted, on.writes]).to.deep.equal([[], []]);
+      on.add(there);
+      await on.mount();
+      expect(on.driver.calls).to.include('unpublish data');
     });
 
     describe('at a target of its own, when its volume is not known any more', () => {

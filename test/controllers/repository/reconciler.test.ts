@@ -335,7 +335,16 @@ describe('backups in a repository', () => {
     world.memory.part('other-01234567', 'cluster-2', old);
     world.memory.part('known-01234567', 'cluster-1', old);
     world.memory.part('at-work-01234567', 'cluster-1', old);
+    world.memory.part('moved-01234567', 'cluster-1', old);
     world.add(backup('known', { backupID: 'known-01234567' }));
+    // Another repository of the same place has it, or this node's cache does not show it yet; and another one of a name.
+    for (const [name, backupID] of [
+      ['moved', 'moved-01234567'],
+      ['old', 'old-76543210'],
+    ] as const) {
+      const object = backup(name, { backupID, nodeName: 'b' });
+      world.addAhead({ ...object, metadata: { ...object.metadata, namespace: 'elsewhere' } });
+    }
     world.atWork.add('at-work-01234567');
     await world.run();
     const left = world.memory.snapshots.map(({ id }) => id);
@@ -344,6 +353,7 @@ describe('backups in a repository', () => {
       'part-other-01234567',
       'part-known-01234567',
       'part-at-work-01234567',
+      'part-moved-01234567',
     ]);
     const reader = new RepositoryWorld({ accessMode: 'ReadOnly' });
     reader.memory.id = 'repository-1';
