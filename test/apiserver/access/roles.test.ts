@@ -121,6 +121,8 @@ describe('roles', function () {
       for (const path of [
         `${OURS}/volumes?${mine}`,
         `${OURS}/volumemounts?${mine}`,
+        `${DEFAULT}/volumemounts?${mine}%2Cspec.volumeRef.name%3Dshared`,
+        `${DEFAULT}/snapshots?${mine}%2Cspec.volumeRef.name%3Dmine`,
         `${OURS}/volumes?${mine}&watch=1&timeoutSeconds=1`,
         `${DEFAULT}/volumes/mine`,
         `${DEFAULT}/volumes/shared`,
