@@ -217,6 +217,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
       volumeRestores: volumeRestores.store,
       isLost: (nodeName) => isLost(stores, nodeName),
       client,
+      live: liveFrom(client),
       writer,
       events,
     }),

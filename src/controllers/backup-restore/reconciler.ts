@@ -9,7 +9,7 @@ import type { BackupRepository } from '../../api/backup-repository.ts';
 import { formatTime } from '../../api/conditions.ts';
 import type { Secret } from '../../api/core.ts';
 import { FIELD_MANAGERS, LABELS } from '../../api/group.ts';
-import { isDeleting, keyOf, RESTORES, SECRETS } from '../../api/meta.ts';
+import { BACKUP_REPOSITORIES, isDeleting, keyOf, RESTORES, SECRETS } from '../../api/meta.ts';
 import { shortHash } from '../../api/names.ts';
 import type { Reason } from '../../api/reasons.ts';
 import { isReason } from '../../api/reasons.ts';
@@ -34,6 +34,8 @@ import { isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import { BY_VOLUME, BY_VOLUME_UID } from '../support/indexes.ts';
+import type { Live } from '../support/live.ts';
+import { CacheBehind } from '../support/live.ts';
 import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import type { RestoreContent } from './content.ts';
@@ -61,6 +63,8 @@ export interface BackupRestoreDependencies {
   /** Whether a node can be asked at all. */
   readonly isLost: (nodeName: string) => boolean;
   readonly client: Pick<KubeClient, 'create' | 'get' | 'replace' | 'patch' | 'delete'>;
+  /** Right before it is ended for good. */
+  readonly live: Live;
   readonly writer: Writer;
   readonly events: EventSink;
   readonly metrics?: Metrics | undefined;
@@ -273,6 +277,7 @@ async function advance(restore: Restore, deps: Dependencies, context: ReconcileC
   const content = await contentOf(restore, deps, signal);
   const repository = deps.repositories.get(`${restore.metadata.namespace}/${repositoryRef?.name}`);
   if (content === undefined || repository === undefined) {
+    if (content !== undefined) await assureRepositoryGone(restore, deps, signal);
     const what =
       content === undefined
         ? 'The Secret with the document of the backup'
@@ -305,6 +310,18 @@ async function advance(restore: Restore, deps: Dependencies, context: ReconcileC
   const leftOut: ObjectResult = { succeeded: 0, failed: [], skipped: wanted.leftOut };
   const results = resultsOf(planned, states, [...doneObjects(memory), leftOut]);
   return await end(restore, results, verdictOf(restore, states, results, isCancelled), deps, context);
+}
+
+/** @throws CacheBehind when the repository is there, and the cache does not show it. */
+async function assureRepositoryGone(
+  { metadata, status }: Restore,
+  { live }: Dependencies,
+  signal: AbortSignal,
+): Promise<void> {
+  const { namespace } = metadata;
+  const name = status?.repositoryRef?.name ?? '';
+  if ((await live.get(BACKUP_REPOSITORIES, { namespace, name }, signal)) === undefined) return;
+  throw new CacheBehind(`BackupRepository "${name}" is there`);
 }
 
 /** What is going on; written at most every few seconds, unless something more than the numbers has changed. */

@@ -19,6 +19,7 @@ import type { Clock } from '../../telemetry/clock.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { wasProvisioned } from '../policy/resolve-volume.ts';
 import { BY_VOLUME_UID } from '../support/indexes.ts';
+import { liveFrom } from '../support/live.ts';
 import { conditionsDiffer, grantsDiffer, ordersDiffer } from '../support/relevance.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
@@ -58,7 +59,15 @@ export function addRestoreControllers(manager: Manager, options: RestoreControll
   };
   manager.addController({
     name: 'backup-restore',
-    reconcile: backupRestoreReconciler({ ...stores, isLost, client, writer, events, metrics: options.metrics }),
+    reconcile: backupRestoreReconciler({
+      ...stores,
+      isLost,
+      client,
+      live: liveFrom(client),
+      writer,
+      events,
+      metrics: options.metrics,
+    }),
     leaderOnly,
     sources: [
       deltaSource(restores, restoreKeys),

@@ -4,7 +4,7 @@
  */
 import { formatTime } from '../../api/conditions.ts';
 import { API_VERSION, FIELD_MANAGERS, LABELS, RESTORE_UID_ANNOTATION } from '../../api/group.ts';
-import { isDeleting, keyOf, RESTORES, SNAPSHOTS } from '../../api/meta.ts';
+import { isDeleting, keyOf, RESTORES, SNAPSHOTS, VOLUME_MOUNTS } from '../../api/meta.ts';
 import type { Restore, RestoreConditionType, RestoreStatus } from '../../api/restore.ts';
 import { isFinished, SAFETY_SUFFIX } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
@@ -22,6 +22,8 @@ import { remounts, stillAttached } from '../restore/attached.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import { BY_VOLUME, BY_VOLUME_UID } from '../support/indexes.ts';
+import type { Live } from '../support/live.ts';
+import { CacheBehind } from '../support/live.ts';
 import type { StandIn } from '../support/stand-in.ts';
 import { lostStandIn, standInStatus } from '../support/stand-in.ts';
 import type { Writer } from '../support/writes.ts';
@@ -37,6 +39,8 @@ export interface RestoreBindingDependencies {
   /** Whether a node can be asked at all. */
   readonly isLost: (nodeName: string) => boolean;
   readonly client: Pick<KubeClient, 'create' | 'get'>;
+  /** Right before what is there is kept. */
+  readonly live: Live;
   readonly writer: Writer;
   readonly events: EventSink;
 }
@@ -66,6 +70,7 @@ async function reconcile(key: string, deps: RestoreBindingDependencies, context:
     await write(restore, bound, standIn, deps, context);
     return { requeueAfterMs: LOOK_AGAIN_MS };
   }
+  await assureDetached(restore, source, deps, context.signal);
   const safety = await keepPresent(restore, bound, deps, context.signal);
   if (safety === 'taken') {
     const message = `Snapshot "${safetyName(restore)}" exists and is not of this Restore, so what the volume has now could not be kept. Nothing was replaced.`;
@@ -114,6 +119,26 @@ function attachedTo(
 ): readonly VolumeMount[] {
   const key = keyOf({ metadata: { namespace, name: volumeName } });
   return mounts.byIndex(BY_VOLUME, key).filter((mount) => stillAttached(mount, name));
+}
+
+/**
+ * What a mount that is to be taken down goes on writing after the Snapshot would be lost.
+ *
+ * @throws CacheBehind when there is one that the cache does not show as begun yet.
+ */
+async function assureDetached(
+  restore: Restore,
+  { volumeName }: Bound['source'],
+  { live }: RestoreBindingDependencies,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!remounts(restore) || restore.spec.safetySnapshot === false || restore.status?.safetySnapshotRef !== undefined)
+    return;
+  const { namespace, name } = restore.metadata;
+  const fieldSelector = `spec.volumeRef.name=${volumeName}`;
+  const mounts = await live.list<VolumeMount>(VOLUME_MOUNTS, { namespace, fieldSelector }, signal);
+  const attached = mounts.find((mount) => stillAttached(mount, name));
+  if (attached !== undefined) throw new CacheBehind(`VolumeMount "${attached.metadata.name}" is attached`);
 }
 
 /** What else takes the volume back, or writes into it. */

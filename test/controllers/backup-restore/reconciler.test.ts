@@ -5,6 +5,7 @@ import { RESTORE_UID_ANNOTATION, RESTORED_BY_ANNOTATION } from '../../../src/api
 import type { KubeObjectBase } from '../../../src/api/meta.ts';
 import type { Restore, RestoreSpec } from '../../../src/api/restore.ts';
 import type { Volume, VolumeStatus } from '../../../src/api/volume.ts';
+import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import { documentOf, volumeEntry } from '../support/fake-restore-engine.ts';
 import {
@@ -299,6 +300,20 @@ describe('volumes that a Restore writes into', () => {
     await on.end('data', { nodeName: 'a', ...DONE });
     await on.settle();
     expect(on.ready).to.match(/^True Restored/);
+  });
+
+  it('are not given up while only the cache does not show their repository', async () => {
+    const on = await begun({ safetySnapshot: false }, there());
+    await on.read();
+    await on.settle();
+    await on.end('data', { nodeName: 'a', ...DONE });
+    on.repositories.delete('team/repo');
+    on.addAhead(repository('repo', {}, { nodeName: 'a' }));
+    expect(await on.run()).to.deep.equal({ requeueAfterMs: CACHE_BEHIND_MS });
+    expect(on.status?.completionTime).to.equal(undefined);
+    on.ahead.clear();
+    await on.settle();
+    expect(on.ready).to.match(/^False RestoreFailed .*is gone/);
   });
 
   it('are not kept where nobody wants it', async () => {

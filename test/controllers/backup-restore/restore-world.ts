@@ -71,6 +71,7 @@ export class RestoreWorld extends World {
       nodes,
       isLost: (nodeName) => this.lost.has(nodeName),
       client: this.client,
+      live: this.live,
       writer: this.writer('controller'),
       events: this.sink,
     });

@@ -14,6 +14,7 @@ import {
   volumeOfMount,
   volumeUidOfVolumeRestore,
 } from '../../../src/controllers/support/indexes.ts';
+import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import { condition, mount, NOW, restore, snapshot, volume } from '../support/objects.ts';
 import { World } from '../support/world.ts';
@@ -49,6 +50,7 @@ class BindingWorld extends World {
         },
         get: <T>() => Promise.resolve(this.taken as T),
       },
+      live: this.live,
       writer: this.writer('controller'),
       events: this.sink,
     });
@@ -157,6 +159,14 @@ describe('a restore and the controller', () => {
     on.add(mount('web', {}, { nodeName: 'a', conditions: [isDown] }, { finalizers: [FINALIZERS.mount] }));
     await on.run();
     expect(on.status?.safetySnapshotRef).to.deep.equal({ name: 'r-safety' });
+  });
+
+  it('keeps nothing before a mount is down that the cache does not show as begun yet', async () => {
+    const on = world({ whenAttached: 'Remount' }, bound);
+    on.add(mount('web', {}, { nodeName: 'a' }));
+    on.addAhead(mount('web', {}, { nodeName: 'a' }, { finalizers: [FINALIZERS.mount] }));
+    expect(await on.run()).to.deep.equal({ requeueAfterMs: CACHE_BEHIND_MS });
+    expect([on.created, on.status?.safetySnapshotRef]).to.deep.equal([[], undefined]);
   });
 
   it('is refused while a grant is not given back', async () => {
