@@ -24,13 +24,15 @@ export const SYSTEM_USER = { name: 'system:apiserver', groups: ['system:masters'
 
 /**
  * Deletes what depends on objects that are gone, as kube-controller-manager's garbage collector does: dependents whose
- * owners are all absent go in the background; an owner that is deleted in the foreground waits for the dependents that
+ * owners are all absent go in the background, unless one is of a kind that is not served here; an owner that is deleted in the foreground waits for the dependents that
  * block it; an owner that is orphaned first leaves its dependents without a reference.
  */
 export class GarbageCollector {
   readonly #options: CollectorOptions;
   readonly #owners: OwnerIndex;
   readonly #byCollection = new Map<Collection, Resource>();
+  /** Every kind that is served, as `APIVERSION KIND`. */
+  readonly #kinds: ReadonlySet<string>;
   readonly #queue = new Set<string>();
   readonly #unsubscribe: () => void;
   #scheduled = false;
@@ -39,6 +41,7 @@ export class GarbageCollector {
   constructor(options: CollectorOptions) {
     this.#options = options;
     this.#owners = new OwnerIndex(options.store);
+    this.#kinds = new Set(options.resources.map(({ apiVersion, kind }) => `${apiVersion} ${kind}`));
     for (const resource of options.resources) {
       if (resource.view === undefined) this.#byCollection.set(resource.collection, resource);
     }
@@ -125,6 +128,8 @@ export class GarbageCollector {
   #background(uid: string, item: Item): void {
     const owners = ownersOf(item);
     if (owners.length === 0) return;
+    // What this server does not have is not known to be gone: an object may come from a cluster with more kinds.
+    if (!owners.every(({ apiVersion, kind }) => this.#kinds.has(`${apiVersion} ${kind}`))) return;
     const solid: string[] = [];
     const waiting: string[] = [];
     const dangling: string[] = [];

@@ -5,6 +5,8 @@ import type { Store } from '../storage/store.ts';
 
 /** `metadata.ownerReferences[]`. */
 export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
   readonly uid: string;
   readonly blockOwnerDeletion: boolean;
 }
@@ -20,6 +22,8 @@ export function ownersOf(item: Item): OwnerReference[] {
   const references = item.metadata['ownerReferences'];
   if (!Array.isArray(references)) return [];
   return references.filter(isObject).map((reference: JsonObject) => ({
+    apiVersion: String(reference['apiVersion'] ?? ''),
+    kind: String(reference['kind'] ?? ''),
     uid: String(reference['uid'] ?? ''),
     blockOwnerDeletion: reference['blockOwnerDeletion'] === true,
   }));

@@ -95,6 +95,22 @@ for (const { name, start } of SERVERS) {
       await gone(`${maps}/late`);
     });
 
+    it('keeps an object whose owner is of a kind that the server does not have', async () => {
+      const reference = {
+        apiVersion: 'example.com/v1',
+        kind: 'Thing',
+        name: 'thing',
+        uid: randomBytes(8).toString('hex'),
+      };
+      await client.send('POST', maps, { metadata: { name: 'stray', ownerReferences: [reference] } });
+      const owner = await client.send('POST', volumes, volume('owner'));
+      await client.send('DELETE', `${volumes}/owner`);
+      await owned('late', owner);
+      await gone(`${maps}/late`);
+      const stray = await client.send('GET', `${maps}/stray`);
+      expect([stray.code, stray.metadata.deletionTimestamp]).to.deep.equal([undefined, undefined]);
+    });
+
     it('keeps an object as long as one of its owners is there', async () => {
       const first = await client.send('POST', volumes, volume('first'));
       const second = await client.send('POST', volumes, volume('second'));
