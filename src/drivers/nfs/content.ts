@@ -30,6 +30,7 @@ import { halvesIn, isEnded, refuseHalfTree } from '../trees/revert.ts';
 import { HIDDEN, type Reached, refuseMissing, type TreeSnapshots, type TreeStorage } from '../trees/snapshots.ts';
 import { nfsFailure } from './failure.ts';
 import { nfsOptions } from './mount-options.ts';
+import { overlaps } from './record.ts';
 import { exportOf, sourceNameOf, sourceOf } from './volume.ts';
 
 /** Longest that one mount may take, in milliseconds, and what its call may take longer. */
@@ -65,7 +66,12 @@ export class NfsContent {
       failure: (thrown, volume, otherwise) => nfsFailure(thrown, sourceNameOf(volume), otherwise),
       describe: sourceNameOf,
     };
-    this.#trees = new TreeContent({ storage, fills: options.fills, reverts: options.reverts, overlap });
+    this.#trees = new TreeContent({
+      storage,
+      fills: options.fills,
+      reverts: options.reverts,
+      overlap: (one, other) => overlaps(sourceOf(one), sourceOf(other)),
+    });
   }
 
   get snapshots(): TreeSnapshots {
@@ -154,8 +160,8 @@ export class NfsContent {
   async forget(volume: DriverVolume, signal: AbortSignal): Promise<void> {
     const { fills, reverts } = this.#options;
     const { uid } = volume;
-    // What is complete has left nothing; the server need not be asked.
-    if (fills.read(uid)?.isComplete === true) fills.remove(uid);
+    // What has its place has left nothing; the server need not be asked.
+    if (fills.read(uid)?.isPlaced === true) fills.remove(uid);
     if (fills.read(uid) === undefined && reverts.begunOf(uid) === undefined) return reverts.forget(uid);
     const forget = ({ tree }: Reached) => this.#trees.forget(volume, tree, signal);
     await this.#reach(volume, `${uid}-forget`, forget, signal);
@@ -223,12 +229,6 @@ export class NfsContent {
       await sleep(LEAVE_MS);
     }
   }
-}
-
-/** One lies in the other, or is the same. */
-function overlap(one: DriverVolume, other: DriverVolume): boolean {
-  const [left, right] = [`${sourceNameOf(one)}/`, `${sourceNameOf(other)}/`];
-  return left.startsWith(right) || right.startsWith(left);
 }
 
 /** Snapshots of other volumes: whoever could mount them could read and change them. */

@@ -14,6 +14,11 @@ export interface NfsRecord {
   readonly totalBytes: string;
 }
 
+/** Where a volume lies on a server. */
+interface NfsPlace extends Pick<NfsRecord, 'server' | 'path'> {
+  readonly subPath?: string | null | undefined;
+}
+
 export function isNfsRecord(value: unknown): value is NfsRecord {
   if (typeof value !== 'object' || value === null) return false;
   const { server, path, subPath, created, ino, fsid, totalBytes } = value as Partial<Record<keyof NfsRecord, unknown>>;
@@ -28,14 +33,15 @@ export function isNfsRecord(value: unknown): value is NfsRecord {
   );
 }
 
-/** The directory of one record lies in that of the other, or is the same. */
-export function overlaps(a: NfsRecord, b: NfsRecord): boolean {
+/** One directory lies in the other, or is the same. */
+export function overlaps(a: NfsPlace, b: NfsPlace): boolean {
   if (a.server !== b.server) return false;
   const [left, right] = [whole(a), whole(b)];
   return left === right || left.startsWith(`${right}/`) || right.startsWith(`${left}/`);
 }
 
-function whole({ path, subPath }: NfsRecord): string {
+/** The export `/` is empty here: every path begins with it. */
+function whole({ path, subPath }: NfsPlace): string {
   const clean = path === '/' ? '' : path;
-  return subPath === null ? clean : `${clean}/${subPath}`;
+  return subPath === null || subPath === undefined ? clean : `${clean}/${subPath}`;
 }

@@ -15,7 +15,15 @@ import {
   type LongCall,
 } from '../driver.ts';
 import type { Reverts } from '../reverts.ts';
-import { type FillContent, type FillRecord, type FillTarget, fillTree, forgetFill, isFilled } from './fill.ts';
+import {
+  type FillContent,
+  type FillRecord,
+  type FillTarget,
+  fillTree,
+  forgetFill,
+  isFilled,
+  isPlaced,
+} from './fill.ts';
 import { forgetRevert, type RevertTarget, refuseHalfTree, revertTree } from './revert.ts';
 import { type Reached, refuseMissing, TreeSnapshots, type TreeStorage } from './snapshots.ts';
 
@@ -42,7 +50,7 @@ export class TreeContent {
     if (content === undefined) throw new DriverError(Reason.InternalError, 'there is nothing to fill the volume with');
     const fill = async ({ tree }: Reached): Promise<void> => {
       const target = this.#fillTarget(volume, tree);
-      if (await isFilled(target, call.signal)) return;
+      if (await isPlaced(target, call.signal)) return;
       // Its names may all lie aside, and it would look empty.
       await refuseHalfTree(this.#options.storage.node, tree, { signal: call.signal });
       await this.#read(volume, content, (from) => fillTree(target, { ...from, mayCreate }, call), call.signal);

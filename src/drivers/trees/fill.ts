@@ -3,7 +3,8 @@
  *
  * Missing: the copy is made beside, and renamed. Empty: it is made inside, and moved up name by name once it is complete. Either
  * way what is not complete has a name of ours, so that a kill leaves nothing that looks like data; and nothing that is there is
- * ever overwritten. A record, made before anything else, says that it was begun, and later that the copy was complete.
+ * ever overwritten. A record, made before anything else, says that it was begun, later that the copy was complete, and last
+ * that it has its place.
  */
 import { basename, dirname, join } from 'node:path';
 import { Reason } from '../../api/reasons.ts';
@@ -23,6 +24,8 @@ const LOST_AND_FOUND = 'lost+found';
 export interface FillRecord {
   /** The copy is complete and on disk; it may not have its name yet. */
   readonly isComplete: boolean;
+  /** It has its name, and nothing else is left of it. */
+  readonly isPlaced?: boolean;
   /** The directory was missing, and made. */
   readonly isMade: boolean;
   /** What people should know of the content; null when all is of one moment. */
@@ -36,8 +39,9 @@ export function fillRecords(stateDir: string): Records<FillRecord> {
 
 function isFillRecord(value: unknown): value is FillRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { isComplete, isMade, note } = value as Partial<Record<keyof FillRecord, unknown>>;
-  return typeof isComplete === 'boolean' && typeof isMade === 'boolean' && (note === null || typeof note === 'string');
+  const { isComplete, isPlaced, isMade, note } = value as Partial<Record<keyof FillRecord, unknown>>;
+  const flags = [isComplete, isMade, isPlaced ?? false];
+  return flags.every((flag) => typeof flag === 'boolean') && (note === null || typeof note === 'string');
 }
 
 /** A directory that is to be filled, of the volume with this UID. */
@@ -60,7 +64,7 @@ export interface FillContent {
 
 export async function fillTree(target: FillTarget, content: FillContent, call: LongCall): Promise<void> {
   const { node, records, uid, tree } = target;
-  if (await isFilled(target, call.signal)) return;
+  if (await isPlaced(target, call.signal)) return;
   const { beside, inside } = unfinishedOf(target);
   const options = { signal: call.signal };
   const names = await namesIn(target, call.signal);
@@ -79,6 +83,14 @@ export async function fillTree(target: FillTarget, content: FillContent, call: L
     await node.call('nameTree', { tree: where, name: complete }, options);
   }
   if (names !== undefined) await node.call('unfoldTree', { tree: held }, options);
+  notePlaced(target);
+}
+
+/** The volume has all of its content. That is noted, so that nobody needs to look for what is left. */
+export async function isPlaced(target: FillTarget, signal: AbortSignal): Promise<boolean> {
+  if (!(await isFilled(target, signal))) return false;
+  notePlaced(target);
+  return true;
 }
 
 /** The volume has all of its content. */
@@ -95,6 +107,11 @@ export async function forgetFill(target: FillTarget, signal: AbortSignal): Promi
   if (records.read(uid) === undefined) return;
   for (const left of leftOf(target)) if (await exists(node, left, signal)) await node.removeTree(left, signal);
   records.remove(uid);
+}
+
+function notePlaced({ records, uid }: FillTarget): void {
+  const record = records.read(uid);
+  if (record?.isComplete === true && record.isPlaced !== true) records.write(uid, { ...record, isPlaced: true });
 }
 
 async function copyTo(

@@ -156,6 +156,42 @@ describe('snapshots of nfs volumes', () => {
     expect(node.entries.map(({ target }) => target)).to.deep.equal(['/run/mounts/.volumes/uid-c']);
   });
 
+  describe('that fill a volume which is given up', () => {
+    const clone = volumeOf('c', 'clone', { content: { from: 'snapshot', snapshot } });
+    const unfinished = '/run/mounts/.volumes/uid-c-forget/.clawstore-fill-uid-c.new';
+
+    beforeEach(async () => {
+      await driver.snapshots.take(snapshot, long());
+      node.trees.add('/run/mounts/.volumes/uid-c-from/.clawstore-snapshots/snap');
+    });
+
+    it('leave nothing on the server when a kill came between the note of the copy and its name', async () => {
+      node.failures.set('nameTree', new NodeError('HelperLost', 'it was killed'));
+      await rejection(driver.fill(clone, long()));
+      node.failures.clear();
+      expect(fillRecords(directory).read('uid-c')).to.include({ isComplete: true });
+      // The same directory of the server, through the mount that removing it makes.
+      node.trees.add(unfinished);
+      driver = driverAgain();
+      node.failures.set('mountNfs', SILENT);
+      expect(await rejection(driver.release(clone, soon()))).to.include({ reason: 'ServerUnreachable' });
+      node.failures.clear();
+      driver = driverAgain();
+      await driver.release(clone, soon());
+      expect(node.trees.has(unfinished)).to.equal(false);
+      expect(fillRecords(directory).read('uid-c')).to.equal(undefined);
+    });
+
+    it('are not looked for on a server that is silent once the content has its place', async () => {
+      node.directories.set('clone', 7n);
+      await driver.fill(clone, long());
+      node.calls.length = 0;
+      node.failures.set('mountNfs', SILENT);
+      await driver.release(clone, soon());
+      expect(node.calls).to.deep.equal([]);
+    });
+  });
+
   describe('that a volume goes back to', () => {
     const restore = { uid: 'restore', name: 'back' };
     const swapped = 'swapTree .volumes/uid-v-revert/dir with revert-restore';
@@ -331,6 +367,16 @@ describe('snapshots of nfs volumes', () => {
     expect(await rejection(driver.provision(inside, soon()))).to.include({ reason: 'InvalidSpec', terminal: true });
     const below = volumeOf('b', 'dir/below', { content: { from: 'volume', volume } });
     expect(await rejection(driver.fill(below, long()))).to.include({ reason: 'DataSourceMismatch', terminal: true });
+    const of = (path: string) => ({ source: { type: 'nfs', server: 's', path, subPath: undefined } }) as const;
+    for (const [one, other] of [
+      ['/', '/x'],
+      ['/x', '/'],
+    ] as const) {
+      const from = volumeOf('whole', undefined, of(other));
+      const into = volumeOf('into', undefined, { ...of(one), content: { from: 'volume', volume: from } });
+      const refused = await rejection(driver.fill(into, long()));
+      expect(refused, `${other} into ${one}`).to.include({ reason: 'DataSourceMismatch', terminal: true });
+    }
   });
 
   it('reads the copies of one mount from the counters of the kernel', () => {
