@@ -57,6 +57,7 @@ export interface StateDir {
   /** What is remembered of volumes that went back to a snapshot. */
   readonly reverts: string;
   readonly revertsBegun: string;
+  readonly revertsCopies: string;
   /** What was read of volumes that are being backed up, and what each had at its last backup. */
   readonly backupReadings: string;
   readonly backupLast: string;
@@ -89,6 +90,7 @@ export function stateDirOf(root: string): StateDir {
     fills: join(root, 'fills'),
     reverts: join(root, 'reverts'),
     revertsBegun: join(root, 'reverts-begun'),
+    revertsCopies: join(root, 'reverts-copies'),
     backupReadings: join(root, 'backup-readings'),
     backupLast: join(root, 'backup-last'),
     engineCache: join(root, ENGINE_CACHE),
@@ -127,7 +129,7 @@ export function isStateDir(root: string): boolean {
 /** What of ours in a state directory may be deleted with it, whatever is in it. */
 export function contentsOf(root: string): readonly string[] {
   const { lockFile, agentLockFile, apiserver, logFile, nodeIdFile, ...rest } = stateDirOf(root);
-  const { pools, nfs, s3, snapshots, snapshotsData, fills, reverts, revertsBegun } = rest;
+  const { pools, nfs, s3, snapshots, snapshotsData, fills, reverts, revertsBegun, revertsCopies } = rest;
   const { backupReadings, backupLast, engineCache, openclaw, sync } = rest;
   const files = [
     lockFile,
@@ -138,7 +140,7 @@ export function contentsOf(root: string): readonly string[] {
     instanceFile(root),
     newInstanceFile(root),
   ];
-  const records = [snapshots, snapshotsData, fills, reverts, revertsBegun, backupReadings, backupLast];
+  const records = [snapshots, snapshotsData, fills, reverts, revertsBegun, revertsCopies, backupReadings, backupLast];
   const directories = [apiserver, pools, nfs, s3, ...records, engineCache, openclaw, sync];
   return [...files, nodeIdFile, `${nodeIdFile}.new`, ...directories];
 }

@@ -267,6 +267,8 @@ export interface VolumeObservation {
   readonly ownedByUs: boolean;
   /** When the storage was made anew, empty, because it had gone with its content: of storage in memory only. */
   readonly emptiedAt?: Date;
+  /** UID of the Restore for which something was copied beside the content, that has not become content. */
+  readonly copyFor?: string | undefined;
 }
 
 /** State of one published target, read from the mount table and the target itself. */
@@ -394,6 +396,11 @@ export interface Driver {
    * @throws DriverError `VolumeInUse`, `DataMissing`, `SnapshotNotReady`, `InsufficientCapacity`, `RevertFailed` …
    */
   revert?(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void>;
+  /**
+   * Removes what was copied for a Restore that is gone (`VolumeObservation.copyFor`), unless the volume has a part of it. Nobody
+   * may go back to anything meanwhile.
+   */
+  tidy?(volume: DriverVolume, signal: AbortSignal): Promise<void>;
   /** Absent where it cannot be read as a whole. */
   readonly reading?: ReadingCalls;
   /** Absent where nothing can be written without a mount. */

@@ -1,7 +1,7 @@
 /**
  * What is remembered of volumes that went back to a snapshot, on the node that did it: by Restore, so that it is never done a
  * second time over what was written since; and by volume while its content is being replaced name by name, so that half of
- * it is never taken for all.
+ * it is never taken for all, and from before a copy is made for that, so that it is found when its Restore is gone.
  */
 import { join } from 'node:path';
 import { Reason } from '../api/reasons.ts';
@@ -17,6 +17,7 @@ import {
 
 const DONE = 'reverts';
 const BEGUN = 'reverts-begun';
+const COPIES = 'reverts-copies';
 
 /** What is noted of a revert, by the UID of its Restore. */
 export interface RevertRecord {
@@ -41,13 +42,34 @@ export interface BegunRevert {
   readonly isInStorage?: boolean;
 }
 
+/** For which Restore a copy lies beside the content of a volume, complete or not; by the UID of the volume. */
+interface CopyRecord {
+  readonly restoreUID: string;
+}
+
 export class Reverts {
   readonly #records: Records<RevertRecord>;
   readonly #begun: Records<BegunRevert>;
+  readonly #copies: Records<CopyRecord>;
 
   constructor(stateDir: string) {
     this.#records = new Records(join(stateDir, DONE), isRevertRecord);
     this.#begun = new Records(join(stateDir, BEGUN), isBegunRevert);
+    this.#copies = new Records(join(stateDir, COPIES), isCopyRecord);
+  }
+
+  /** Something is about to be copied for a Restore. */
+  noteCopy(volumeUID: string, restoreUID: string): void {
+    this.#copies.write(volumeUID, { restoreUID });
+  }
+
+  /** UID of the Restore for which something was copied that has not become content, and has not been removed. */
+  copyOf(volumeUID: string): string | undefined {
+    return this.#copies.read(volumeUID)?.restoreUID;
+  }
+
+  copyIsGone(volumeUID: string): void {
+    this.#copies.remove(volumeUID);
   }
 
   of({ uid }: Pick<DriverRestore, 'uid'>): RevertRecord | undefined {
@@ -112,6 +134,7 @@ export class Reverts {
   /** Forgets what was noted of a volume that is gone. */
   forget(volumeUID: string): void {
     this.#begun.remove(volumeUID);
+    this.#copies.remove(volumeUID);
     for (const [uid, record] of this.#records.all()) if (record.volumeUID === volumeUID) this.#records.remove(uid);
   }
 }
@@ -150,6 +173,10 @@ function isRevertRecord(value: unknown): value is RevertRecord {
     (inode === undefined || (typeof inode === 'string' && /^\d{1,20}$/.test(inode))) &&
     typeof done === 'boolean'
   );
+}
+
+function isCopyRecord(value: unknown): value is CopyRecord {
+  return typeof value === 'object' && value !== null && 'restoreUID' in value && typeof value.restoreUID === 'string';
 }
 
 function isBegunRevert(value: unknown): value is BegunRevert {

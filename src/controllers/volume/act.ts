@@ -1,11 +1,14 @@
 /** What a decided step does. Each is idempotent: the driver may have done it already before a crash. */
 import type { Driver, DriverContent, DriverVolume } from '../../drivers/driver.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Failure } from '../support/failure.ts';
+import { failureOf } from '../support/failure.ts';
 import type { Obstacle } from '../support/holders.ts';
 import { obstacleOf } from '../support/holders.ts';
 import type { JobSpec } from '../support/jobs.ts';
 import { timed } from '../support/operation.ts';
 import type { VolumeStep } from './checks.ts';
+import type { VolumeFacts } from './observe.ts';
 
 /** Carries out a step. */
 export async function actOnVolume(
@@ -18,6 +21,23 @@ export async function actOnVolume(
   // A busy unstage is no trouble here: the storage is merely kept at hand a little longer.
   if (step === 'unstage') await timed(metrics, driver.type, step, () => driver.unstage(volume, signal));
   else await timed(metrics, driver.type, step, () => driver.provision(volume, signal));
+}
+
+/**
+ * Removes what was copied for a Restore that is gone. The volume is as good with it: what it fails with is for an event and
+ * another try.
+ */
+export async function removeCopy(
+  { hasAbandonedCopy, driver, wanted }: VolumeFacts,
+  signal: AbortSignal,
+): Promise<{ readonly tried: boolean; readonly failure: Failure | undefined }> {
+  if (!hasAbandonedCopy || wanted === undefined) return { tried: false, failure: undefined };
+  try {
+    await driver?.tidy?.(wanted, signal);
+    return { tried: true, failure: undefined };
+  } catch (thrown) {
+    return { tried: true, failure: failureOf(thrown, 'RevertFailed', signal) };
+  }
 }
 
 /** The job that makes a volume with its content. What that is made from counts as in use until its end. */

@@ -2,6 +2,7 @@
 import { isTrue } from '../../api/conditions.ts';
 import { FINALIZERS } from '../../api/group.ts';
 import { isDeleting, keyOf, SNAPSHOTS } from '../../api/meta.ts';
+import { isFinished } from '../../api/restore.ts';
 import type { Snapshot } from '../../api/snapshot.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -36,6 +37,8 @@ export interface VolumeFacts {
   readonly lacking: Failure | undefined;
   /** Who reads the storage at the moment: snapshots that are taken, volumes that are made from it. */
   readonly readers: readonly string[];
+  /** Something was copied for a Restore that is gone, or has ended: nobody will go on with it. */
+  readonly hasAbandonedCopy: boolean;
 }
 
 /** Gathers the facts of a volume that is to be kept. */
@@ -54,14 +57,32 @@ export async function observeVolume(
   const shownByMount = mounts.some(({ status }) => isTrue(status?.conditions, 'Mounted'));
   if (!resolution.ok) {
     const nothing = { driver: undefined, wanted: undefined, observation: undefined };
-    return { volume, resolution, ...nothing, wantedByMount, shownByMount, lacking, readers };
+    return { volume, resolution, ...nothing, wantedByMount, shownByMount, lacking, readers, hasAbandonedCopy: false };
   }
   const driver = dependencies.drivers.get(resolution.resolved.type);
   const words = driverVolume(volume, resolution.resolved, dependencies.named);
   const content = facts.content?.ok === true ? facts.content.content : undefined;
   const wanted = content === undefined ? words : { ...words, content: driverContent(content, wordingOf(dependencies)) };
   const observation = await driver?.observeVolume(wanted, signal);
-  return { volume, resolution, driver, wanted, observation, wantedByMount, shownByMount, lacking, readers };
+  const hasAbandonedCopy = readers.length === 0 && isAbandoned(volume, observation?.copyFor, dependencies);
+  return {
+    volume,
+    resolution,
+    driver,
+    wanted,
+    observation,
+    wantedByMount,
+    shownByMount,
+    lacking,
+    readers,
+    hasAbandonedCopy,
+  };
+}
+
+function isAbandoned(volume: Volume, restoreUID: string | undefined, { stores }: AgentDependencies): boolean {
+  if (restoreUID === undefined) return false;
+  const restores = stores.restores.byIndex(BY_VOLUME_UID, volume.metadata.uid ?? '');
+  return !restores.some((restore) => restore.metadata.uid === restoreUID && !isFinished(restore));
 }
 
 /** What is needed to take a volume down, whether or not today's policy would still allow it. */

@@ -20,7 +20,7 @@ import type { JobState, Jobs } from '../support/jobs.ts';
 import { SHORT_WAIT_MS } from '../support/jobs.ts';
 import { progressText } from '../support/progress-text.ts';
 import { tolerateChange } from '../support/writes.ts';
-import { actOnVolume, fillJob, removeVolume } from './act.ts';
+import { actOnVolume, fillJob, removeCopy, removeVolume } from './act.ts';
 import { nextVolumeStep, storageRefusal } from './checks.ts';
 import type { VolumeFacts } from './observe.ts';
 import { assureNoneAwaited, observeRemoval, observeVolume, snapshotsOf } from './observe.ts';
@@ -78,11 +78,17 @@ async function converge(
   let current = volume;
   let facts: VolumeFacts | undefined;
   let failure: Failure | undefined;
+  let left: Failure | undefined;
   let operation: Reason = 'InternalError';
   try {
     for (let taken = 0; taken < MAX_STEPS; taken++) {
       const before = facts?.observation?.stageMount?.id;
       facts = await observeVolume(volume, deps, signal);
+      if (left === undefined) {
+        const removal = await removeCopy(facts, signal);
+        left = removal.failure;
+        if (removal.tried && left === undefined) facts = await observeVolume(volume, deps, signal);
+      }
       // A busy unstage changes nothing; it is tried again when a mount goes.
       if (operation === 'UnmountFailed' && facts.observation?.stageMount?.id === before) {
         failure = storageRefusal(facts);
@@ -108,6 +114,11 @@ async function converge(
   }
   const outcome: VolumeOutcome = failure === undefined ? { kind: 'ready' } : { kind: 'failed', failure };
   await report(current, facts, outcome, deps, context);
+  if (left !== undefined) {
+    const message = `What was copied for a Restore that is gone could not be removed yet: ${left.message}`;
+    deps.events.record(volume, 'Warning', left.reason, message);
+  }
+  if (failure === undefined && left !== undefined) throw retryOf(left);
   if (failure === undefined) return DONE;
   if (failure.stalled || failure.cause === undefined) return { requeueAfterMs: LOOK_AGAIN_MS };
   throw retryOf(failure);

@@ -79,6 +79,14 @@ export class HostPathContent {
     await this.#trees.revert(volume, snapshot, restore, call);
   }
 
+  tidy(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    return this.#trees.tidy(volume, signal);
+  }
+
+  copyFor({ uid }: DriverVolume): string | undefined {
+    return this.#reverts.copyOf(uid);
+  }
+
   /** What a person should read of a volume that is going back. */
   problemOf({ uid }: DriverVolume): VolumeObservation['problem'] {
     return this.#reverts.problemOf(uid);

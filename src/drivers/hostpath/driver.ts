@@ -65,6 +65,7 @@ export function createHostPathDriver(node: HostPathNode, records: Records<Projec
       await content.fill(volume, call);
     },
     revert: (volume, snapshot, restore, call) => content.revert(volume, snapshot, restore, call),
+    tidy: (volume, signal) => content.tidy(volume, signal),
     writing: {
       open: (volume, signal) => open(node, volume, signal),
       flush: (volume, signal) => asDriver(Reason.RestoreFailed, () => syncTo(node, userPath(volume).path, signal)),
@@ -106,7 +107,9 @@ async function observeVolume(
     const provisioned = location !== null && isFilled;
     const limit = location === null ? UNKNOWN : await quota.observe({ volume, ...path }, location, signal);
     const said = note === undefined ? {} : { note };
-    return { ...base, ...said, ...limit, provisioned, staged: provisioned, problem: content.problemOf(volume) };
+    const copyFor = content.copyFor(volume);
+    const problem = content.problemOf(volume);
+    return { ...base, ...said, ...limit, provisioned, staged: provisioned, problem, copyFor };
   } catch (error) {
     const failure = toDriverError(error, Reason.ProvisionFailed);
     // What passes by itself (a helper that is started anew, a disk that does not answer) says nothing of the directory.

@@ -87,6 +87,10 @@ export class NfsContent {
     return this.#trees.revert(volume, snapshot, restore, call);
   }
 
+  tidy(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    return this.#trees.tidy(volume, signal);
+  }
+
   /**
    * Takes up that a revert was left half way by whoever had the directory of a volume before, as that says through any mount
    * of it. This node has no note of that.
@@ -162,7 +166,8 @@ export class NfsContent {
     const { uid } = volume;
     // What has its place has left nothing; the server need not be asked.
     if (fills.read(uid)?.isPlaced === true) fills.remove(uid);
-    if (fills.read(uid) === undefined && reverts.begunOf(uid) === undefined) return reverts.forget(uid);
+    const isReverting = reverts.begunOf(uid) !== undefined || reverts.copyOf(uid) !== undefined;
+    if (fills.read(uid) === undefined && !isReverting) return reverts.forget(uid);
     const forget = ({ tree }: Reached) => this.#trees.forget(volume, tree, signal);
     await this.#reach(volume, `${uid}-forget`, forget, signal);
   }

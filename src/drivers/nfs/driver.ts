@@ -124,6 +124,7 @@ export class NfsDriver implements Driver {
       stageMount,
       problem: (await this.#problemOf(volume, stageMount, staged, signal)) ?? (await this.#halfOf(volume, signal)),
       ownedByUs: record?.created === true,
+      copyFor: this.#reverts.copyOf(volume.uid),
       ...(note === undefined ? {} : { note }),
     };
   }
@@ -162,6 +163,10 @@ export class NfsDriver implements Driver {
       throw new DriverError(Reason.VolumeInUse, message, { terminal: true });
     }
     await this.#content.revert(volume, snapshot, restore, call);
+  }
+
+  tidy(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    return this.#ask(volume, () => this.#content.tidy(volume, signal), Reason.RevertFailed);
   }
 
   readonly reading: ReadingCalls = {

@@ -24,7 +24,7 @@ import {
   isFilled,
   isPlaced,
 } from './fill.ts';
-import { forgetRevert, type RevertTarget, refuseHalfTree, revertTree } from './revert.ts';
+import { forgetRevert, type RevertTarget, refuseHalfTree, revertTree, tidyRevert } from './revert.ts';
 import { type Reached, refuseMissing, TreeSnapshots, type TreeStorage } from './snapshots.ts';
 
 export interface TreeContentOptions {
@@ -78,6 +78,13 @@ export class TreeContent {
     await this.#explained(volume, Reason.RevertFailed, () =>
       this.#reach(volume, `${volume.uid}-revert`, revert, signal),
     );
+  }
+
+  /** Removes what was copied for a Restore that is gone. */
+  async tidy(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { uid } = volume;
+    const tidy = ({ tree }: Reached) => tidyRevert(this.#revertTarget(volume, tree), uid, signal);
+    await this.#explained(volume, Reason.RevertFailed, () => this.#reach(volume, `${uid}-tidy`, tidy, signal));
   }
 
   /** Removes from a directory what never became content of the volume, or is none any more. */

@@ -1,8 +1,8 @@
 /**
  * Puts the content of a snapshot in the place of what a directory has, for drivers whose volumes are directories. The copy is
  * made whole in a directory of ours inside the volume's own, and swapped in there (`swapTree`); what was before goes last.
- * Where one was begun and its Restore is gone, the next one ends it first: it is never built on half of something. That it
- * was begun can be read in the directory itself, so that another node knows it too.
+ * Where names were moved and the Restore is gone, the next one ends that first: it is never built on half of something. That
+ * can be read in the directory itself, so that another node knows it too. Where none was moved, the copy is removed.
  */
 import { isUid } from '../../api/names.ts';
 import { Reason } from '../../api/reasons.ts';
@@ -45,7 +45,7 @@ export async function revertTree(target: RevertTarget, revert: TreeRevert, call:
   const begun = reverts.begunOf(volume.uid);
   if (reverts.of(restore)?.done === true) {
     if (begun?.restoreUID === restore.uid) reverts.takeBack(volume.uid);
-    return await clear(target, restore.uid, call.signal);
+    return await clear(target, volume.uid, restore.uid, call.signal);
   }
   const look = await node.call('lookAtTree', { source: { own: target.tree } }, { signal: call.signal });
   if (look === null) throw new DriverError(Reason.DataMissing, `${target.name} is not there`);
@@ -56,11 +56,11 @@ export async function revertTree(target: RevertTarget, revert: TreeRevert, call:
     if (state === 'none') await revert.read((source) => copyFresh(target, swap, source, revert, call));
     crashPoint('revert.after-clone');
     reverts.begin(restore, volume, snapshot);
-    await swapIn(target, swap, volume.uid, call.signal);
+    await swapIn(target, swap, { volumeUID: volume.uid, restoreUID: restore.uid }, call.signal);
     crashPoint('revert.after-name');
   }
   reverts.finish(restore.uid, volume.uid, snapshot.uid);
-  await clear(target, restore.uid, call.signal);
+  await clear(target, volume.uid, restore.uid, call.signal);
 }
 
 /** Removes what a revert has left that is no content of the volume any more, or never was. */
@@ -68,7 +68,16 @@ export async function forgetRevert(target: RevertTarget, volumeUID: string, sign
   const begun = target.reverts.begunOf(volumeUID);
   // What was moved aside is still the owner's: it is put where it belongs rather than removed.
   if (begun !== undefined) await endOther(target, volumeUID, begun, signal);
+  await tidyRevert(target, volumeUID, signal);
   target.reverts.forget(volumeUID);
+}
+
+/** Removes what was copied for a Restore that is gone, where no name was moved for it. */
+export async function tidyRevert(target: RevertTarget, volumeUID: string, signal: AbortSignal): Promise<void> {
+  const restoreUID = target.reverts.copyOf(volumeUID);
+  if (restoreUID === undefined) return;
+  const state = await target.node.call('swapState', swapOf(target.tree, restoreUID), { signal });
+  if (state !== 'half') await discard(target, volumeUID, restoreUID, signal);
 }
 
 /** The Restores that have left a part of each in a directory, on whatever node, by their UIDs. */
@@ -119,6 +128,7 @@ async function endOthers(
     if (other === restoreUID) continue;
     await endOther(target, volumeUID, { restoreUID: other, snapshotUID: '' }, signal);
   }
+  if (target.reverts.copyOf(volumeUID) !== restoreUID) await tidyRevert(target, volumeUID, signal);
 }
 
 /** Ends what another Restore has begun: all of it is there, or nothing was moved. */
@@ -130,18 +140,41 @@ async function endOther(
 ): Promise<void> {
   const { node, reverts, tree } = target;
   const swap = swapOf(tree, restoreUID);
-  if ((await node.call('swapState', swap, { signal })) !== 'none') await swapIn(target, swap, volumeUID, signal);
+  const state = await node.call('swapState', swap, { signal });
+  // Who gave it up before anything was moved wants what is there.
+  if (state === 'ready') return await discard(target, volumeUID, restoreUID, signal);
+  if (state === 'half') await swapIn(target, swap, { volumeUID, restoreUID }, signal);
   reverts.finish(restoreUID, volumeUID, snapshotUID);
-  await clear(target, restoreUID, signal);
+  await clear(target, volumeUID, restoreUID, signal);
+}
+
+/** Removes new content of which nothing was moved, or what was being made of it: the volume is as it was. */
+async function discard(
+  target: RevertTarget,
+  volumeUID: string,
+  restoreUID: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { node, reverts, tree } = target;
+  const swap = swapOf(tree, restoreUID);
+  // First of all: without new content, what was begun counts as done. And it loses its name before it is removed: half of
+  // it must not be swapped in.
+  if (reverts.begunOf(volumeUID)?.restoreUID === restoreUID) reverts.takeBack(volumeUID);
+  if ((await node.call('swapState', swap, { signal })) === 'ready') {
+    const name = `${swap.fresh}${UNFINISHED}`;
+    await node.call('nameTree', { tree: inHidden(tree, swap.fresh), name }, { signal });
+  }
+  await clear(target, volumeUID, restoreUID, signal);
 }
 
 async function copyFresh(
-  { node, tree }: RevertTarget,
+  { node, tree, reverts }: RevertTarget,
   { fresh }: SwapTree,
   source: TreeSource,
-  { snapshot }: TreeRevert,
+  { snapshot, volume, restore }: TreeRevert,
   call: LongCall,
 ): Promise<void> {
+  reverts.noteCopy(volume.uid, restore.uid);
   const destination = inHidden(tree, `${fresh}${UNFINISHED}`);
   const options = { ...call, deadlineMs: NO_DEADLINE_MS };
   const { changes } = await node.call('copyTree', { source, destination, exclude: HIDDEN }, options);
@@ -154,11 +187,12 @@ async function copyFresh(
 
 /** Not ended by whoever gives the revert up: it takes a moment, and half of it is worse than either end. */
 async function swapIn(
-  { node, reverts, name, tree }: RevertTarget,
+  target: RevertTarget,
   swap: SwapTree,
-  volumeUID: string,
+  { volumeUID, restoreUID }: { readonly volumeUID: string; readonly restoreUID: string },
   signal: AbortSignal,
 ): Promise<void> {
+  const { node, name } = target;
   signal.throwIfAborted();
   const options = { signal: new AbortController().signal, deadlineMs: SWAP_MS };
   try {
@@ -167,13 +201,7 @@ async function swapIn(
     const error = NodeError.from(thrown);
     // Unless a helper died under it, it says itself whether anything was moved.
     if (error.code !== 'HelperLost' && (await node.call('swapState', swap, { signal })) === 'ready') {
-      // First of all: without new content, what was begun counts as done. And it loses its name before it is removed: half of
-      // it must not be swapped in.
-      reverts.takeBack(volumeUID);
-      const given = `${swap.fresh}${UNFINISHED}`;
-      await node.call('nameTree', { tree: inHidden(tree, swap.fresh), name: given }, { signal });
-      await node.removeTree(inHidden(tree, given), signal);
-      await node.call('removeEmptyTree', inHidden(tree), { signal });
+      await discard(target, volumeUID, restoreUID, signal);
       if (error.code === 'MountBelow') {
         const message = `${name} cannot go back: ${error.message}`;
         throw new DriverError(Reason.RevertFailed, message, { terminal: true, cause: thrown });
@@ -183,10 +211,16 @@ async function swapIn(
   }
 }
 
-async function clear({ node, tree }: RevertTarget, restoreUID: string, signal: AbortSignal): Promise<void> {
+async function clear(
+  { node, reverts, tree }: RevertTarget,
+  volumeUID: string,
+  restoreUID: string,
+  signal: AbortSignal,
+): Promise<void> {
   const { fresh, aside } = swapOf(tree, restoreUID);
   for (const name of [`${fresh}${UNFINISHED}`, aside]) await node.removeTree(inHidden(tree, name), signal);
   await node.call('removeEmptyTree', inHidden(tree), { signal });
+  if (reverts.copyOf(volumeUID) === restoreUID) reverts.copyIsGone(volumeUID);
 }
 
 function swapOf(tree: TargetPath, restoreUID: string): SwapTree {

@@ -258,6 +258,59 @@ describe('a restore on its node', () => {
     expect(readyOf(on)).to.match(/^True Reverted/);
   });
 
+  describe('whose copy lies beside the content of the volume', () => {
+    const copied = (...args: Parameters<typeof world>) => {
+      const on = world(...args);
+      on.driver.copies.set('uid-data', 'uid-r');
+      return on;
+    };
+    const volumeReady = (on: AgentWorld) => findCondition(on.volumes.get('team/data')?.status?.conditions, 'Ready');
+
+    it('keeps it until it has ended', async () => {
+      const on = copied();
+      await on.volume();
+      expect(on.driver.calls).to.deep.equal([]);
+    });
+
+    for (const [what, end] of [
+      ['is gone', (on: AgentWorld) => on.restores.delete('team/r')],
+      ['has ended', (on: AgentWorld) => on.add(restore('r', {}, { ...bound, completionTime: '2026-01-01T00:00:01Z' }))],
+      ['is another one by now', (on: AgentWorld) => on.add(restore('r', {}, bound, { uid: 'uid-other' }))],
+    ] as const) {
+      it(`has it removed once it ${what}`, async () => {
+        const on = copied();
+        end(on);
+        await on.volume();
+        expect(on.driver.calls).to.deep.equal(['tidy data']);
+        expect(volumeReady(on)?.status).to.equal('True');
+        await on.volume();
+        expect(on.driver.calls).to.have.length(1);
+      });
+    }
+
+    it('has it left alone while the volume is being read, as by itself until it has ended', async () => {
+      const on = copied();
+      on.restores.delete('team/r');
+      const end = on.uses.begin('uid-data', 'restore "r"');
+      await on.volume();
+      expect(on.driver.calls).to.deep.equal([]);
+      end();
+      await on.volume();
+      expect(on.driver.calls).to.deep.equal(['tidy data']);
+    });
+
+    it('takes nothing from the volume when it cannot be removed, which an event says, and is tried again', async () => {
+      const on = copied();
+      on.restores.delete('team/r');
+      on.driver.failures.set('tidy', new DriverError('ServerUnreachable', 'it is silent'));
+      expect(await on.volume().catch((error: unknown) => error)).to.be.instanceOf(Error);
+      expect(volumeReady(on)?.status).to.equal('True');
+      expect(on.events).to.include('Warning ServerUnreachable Volume/data');
+      await on.volume();
+      expect(on.driver.copies.size).to.equal(0);
+    });
+  });
+
   const refusals: readonly (readonly [what: string, reason: string, arrange: (on: AgentWorld) => void])[] = [
     ['its volume is gone', 'VolumeNotFound', (on) => on.volumes.delete('team/data')],
     ['its snapshot is gone', 'SnapshotNotFound', (on) => on.snapshots.delete('team/s')],

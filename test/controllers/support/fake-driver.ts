@@ -59,6 +59,8 @@ export class FakeDriver implements Driver {
   work: (call: LongCall) => Promise<void> = () => Promise.resolve();
   consistent: SnapshotFacts['consistent'] = { consistent: true, reason: 'FilesystemConsistent', message: '' };
   snapshotBytes: bigint | undefined;
+  /** For which Restores something was copied, by the UID of the volume. */
+  readonly copies = new Map<string, string>();
   /** What a deletion says it kept. */
   kept: string | undefined;
 
@@ -87,6 +89,7 @@ export class FakeDriver implements Driver {
       stageMount: this.staged.has(uid) ? mountEntry(`/stage/${uid}`) : undefined,
       problem: this.problem,
       ownedByUs: this.ownedByUs,
+      copyFor: this.copies.get(uid),
       ...(this.emptied.has(uid) ? { emptiedAt: this.emptied.get(uid) as Date } : {}),
     };
   }
@@ -132,6 +135,11 @@ export class FakeDriver implements Driver {
     const outcome = this.unstageOutcome ?? this.unmountOutcome;
     if (outcome.outcome === 'done') this.staged.delete(volume.uid);
     return outcome;
+  }
+
+  async tidy(volume: DriverVolume): Promise<void> {
+    this.#call('tidy', volume);
+    this.copies.delete(volume.uid);
   }
 
   async delete(volume: DriverVolume): Promise<Deletion> {

@@ -203,6 +203,71 @@ describe('hostPath volumes that go back to a snapshot', function () {
     expect(await problemOf(one)).to.equal(undefined);
   });
 
+  describe('for a Restore that is gone before anything was moved', () => {
+    const hiddenOf = ({ path }: Case) => (existsSync(join(path, HIDDEN)) ? readdirSync(join(path, HIDDEN)) : []);
+    const copyOf = async ({ volume }: Case) => (await driver.observeVolume(volume, soon())).copyFor;
+    const cases = [
+      ['while the copy was made', 'tree.after-copy', (uid: string) => `revert-${uid}.new`],
+      ['when the copy had its name', 'tree.after-rename', (uid: string) => `revert-${uid}`],
+    ] as const;
+
+    async function givenUp(point: CrashPoint): Promise<Case> {
+      const one = await changed();
+      const restarts = await arm(point);
+      await revert(one).catch(() => undefined);
+      await until(() => place.layer.helperRestarts > restarts);
+      return one;
+    }
+
+    for (const [when, point, name] of cases) {
+      it(`${when}: say what lies beside their content, and have nothing of it any more once that is tidied`, async () => {
+        const one = await givenUp(point);
+        expect(hiddenOf(one)).to.deep.equal([name(one.restore.uid)]);
+        expect(await copyOf(one)).to.equal(one.restore.uid);
+        await driver.tidy?.(one.volume, soon());
+        expect(existsSync(join(one.path, HIDDEN))).to.equal(false);
+        expect(await copyOf(one)).to.equal(undefined);
+        expect(contentOf(one.path)).to.deep.equal(NEW);
+        await driver.tidy?.(one.volume, soon());
+      });
+    }
+
+    it('are cleaned by the next Restore, and by their deletion', async () => {
+      const next = await givenUp('tree.after-copy');
+      await driver.revert?.(next.volume, next.snapshot, { uid: 'yet-another', name: 'yet-another' }, long());
+      expect(contentOf(next.path)).to.deep.equal(OLD);
+      expect(existsSync(join(next.path, HIDDEN))).to.equal(false);
+      const deleted = await givenUp('tree.after-copy');
+      await driver.delete(deleted.volume, soon());
+      expect(existsSync(join(deleted.path, HIDDEN))).to.equal(false);
+      expect(contentOf(deleted.path)).to.deep.equal(NEW);
+    });
+
+    for (const [what, end] of [
+      ['tidied', (one: Case) => driver.tidy?.(one.volume, soon())],
+      ['deleted', (one: Case) => driver.delete(one.volume, soon())],
+    ] as const) {
+      it(`although it was noted that they begin: stay as they are when they are ${what}`, async () => {
+        const one = await changed();
+        const killed = { snapshot: one.snapshot, restore: one.restore };
+        await runKilledAgent(REVERT, place.layer, killed, 'revert.after-record');
+        expect(await problemOf(one)).to.equal('RevertIncomplete');
+        await end(one);
+        expect(contentOf(one.path)).to.deep.equal(NEW);
+        expect(await problemOf(one)).to.equal(undefined);
+        expect(existsSync(join(one.path, HIDDEN))).to.equal(false);
+      });
+    }
+
+    it('are not tidied where a part was moved: that is for a Restore to end', async () => {
+      const one = await givenUp('tree.after-aside');
+      await driver.tidy?.(one.volume, soon());
+      expect(await problemOf(one)).to.equal('RevertIncomplete');
+      await driver.revert?.(one.volume, one.snapshot, { uid: 'the-last', name: 'the-last' }, long());
+      expect(contentOf(one.path)).to.deep.equal(OLD);
+    });
+  });
+
   it('are ended by their deletion too, and nothing of ours stays in the directory', async () => {
     const one = await changed();
     const restarts = await arm('tree.after-aside');

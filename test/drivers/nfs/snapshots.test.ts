@@ -219,6 +219,25 @@ describe('snapshots of nfs volumes', () => {
       expect(node.calls).to.not.include(swapped);
     });
 
+    it('leave nothing in its directory where they were not copied to the end and the Restore is gone', async () => {
+      node.failures.set('nameTree', new NodeError('HelperLost', 'it was killed'));
+      await rejection(revert());
+      node.failures.clear();
+      driver = driverAgain();
+      expect(await driver.observeVolume(volume, soon())).to.include({ copyFor: 'restore' });
+      for (const [through, remove] of [
+        ['uid-v-tidy', () => driver.tidy(volume, soon())],
+        ['uid-v-forget', () => driver.release(volume, soon())],
+      ] as const) {
+        new Reverts(directory).noteCopy('uid-v', 'restore');
+        const unfinished = `/run/mounts/.volumes/${through}/dir/.clawstore-snapshots/revert-restore.new`;
+        node.trees.add(unfinished);
+        await remove();
+        expect(node.trees.has(unfinished), through).to.equal(false);
+        expect(new Reverts(directory).copyOf('uid-v')).to.equal(undefined);
+      }
+    });
+
     it('are refused for good while it is in use', async () => {
       await driver.stage(volume, soon());
       node.outcome = { outcome: 'busy', holders: [{ pid: 1, comm: 'writer' }] };
