@@ -65,7 +65,7 @@ export class Reverts {
 
   /** UID of the Restore for which something was copied that has not become content, and has not been removed. */
   copyOf(volumeUID: string): string | undefined {
-    return this.#copies.read(volumeUID)?.restoreUID;
+    return this.#copies.mayHave(volumeUID) ? this.#copies.read(volumeUID)?.restoreUID : undefined;
   }
 
   copyIsGone(volumeUID: string): void {

@@ -119,8 +119,9 @@ export class EmptyDirDriver implements Driver {
     }
   }
 
-  observeVolume(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation> {
-    return this.#medium(volume).observe(volume, stageMountOf(this.#node, volume.uid), signal);
+  async observeVolume(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation> {
+    const seen = await this.#medium(volume).observe(volume, stageMountOf(this.#node, volume.uid), signal);
+    return { ...seen, copyFor: this.#reverts.copyOf(volume.uid) };
   }
 
   async provision(volume: DriverVolume, signal: AbortSignal): Promise<void> {
@@ -203,8 +204,15 @@ export class EmptyDirDriver implements Driver {
   }
 
   revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
-    const reverts = isInMemory(volume) ? this.#memoryReverts : this.#imageReverts;
-    return reverts.revert(volume, snapshot, restore, call);
+    return this.#revertsOf(volume).revert(volume, snapshot, restore, call);
+  }
+
+  tidy(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    return this.#revertsOf(volume).tidy(volume, signal);
+  }
+
+  #revertsOf(volume: DriverVolume): ImageReverts | MemoryReverts {
+    return isInMemory(volume) ? this.#memoryReverts : this.#imageReverts;
   }
 
   readonly writing: WritingCalls = {

@@ -36,6 +36,17 @@ export class ImageReverts {
     return asDriver('RevertFailed', () => this.#revert(volume, snapshot, restore, call));
   }
 
+  /** Removes a clone that did not take the place of the image. */
+  async tidy(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const { node, pools, reverts } = this.#options;
+    const pool = await openPool(pools, volume.pool, 'RevertFailed', signal);
+    const image = imagesOfVolume(pool, volume.uid)[0];
+    if (image === undefined) return;
+    const file = `${image.file}${UNFINISHED}`;
+    await asDriver('RevertFailed', () => node.call('removeImage', { file }, { signal }));
+    reverts.copyIsGone(volume.uid);
+  }
+
   async #revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
     const { pools, medium, snapshots, reverts } = this.#options;
     const { signal } = call;
@@ -45,18 +56,25 @@ export class ImageReverts {
       throw new DriverError('DataMissing', `the image of volume ${volume.name} is not in pool ${volume.pool}`);
     }
     const noted = reverts.of(restore);
-    if (noted?.done === true) return;
+    if (noted?.done === true) return reverts.copyIsGone(volume.uid);
     const isThere = noted?.inode === String(inodeOf(image.file));
-    if (isThere) return reverts.finish(restore.uid, volume.uid, snapshot.uid);
+    if (isThere) return this.#finish(volume, snapshot, restore);
     await this.#unstage(volume, signal);
+    reverts.noteCopy(volume.uid, restore.uid);
     const filesystemBytes = await snapshots.replacement(snapshot, volume, image, call);
     crashPoint('revert.after-clone');
     const inode = inodeOf(`${image.file}${UNFINISHED}`);
     reverts.note(restore, volume, snapshot, inode);
     await this.#replace(image, inode, filesystemBytes, signal);
     crashPoint('revert.after-name');
-    reverts.finish(restore.uid, volume.uid, snapshot.uid);
+    this.#finish(volume, snapshot, restore);
     medium.forget(pool.name);
+  }
+
+  #finish(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore): void {
+    const { reverts } = this.#options;
+    reverts.finish(restore.uid, volume.uid, snapshot.uid);
+    reverts.copyIsGone(volume.uid);
   }
 
   async #replace({ file }: Image, inode: bigint, filesystemBytes: bigint, signal: AbortSignal): Promise<void> {

@@ -7,6 +7,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { crashPoint } from '../../node/crash-points.ts';
 import type { NodeLayer, TargetPath } from '../../node/layer.ts';
+import type { MountEntry } from '../../node/mount-entry.ts';
 import type { DriverRestore, DriverSnapshot, DriverVolume, LongCall } from '../driver.ts';
 import { DriverError } from '../driver.ts';
 import { asDriver } from '../failure.ts';
@@ -37,6 +38,11 @@ export class MemoryReverts {
     return asDriver('RevertFailed', () => this.#revert(volume, snapshot, restore, call));
   }
 
+  /** Removes what was unpacked and is not the data, and gives the tmpfs its size back. */
+  tidy(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    return asDriver('RevertFailed', () => this.#tidy(volume, signal));
+  }
+
   async #revert(volume: DriverVolume, snapshot: DriverSnapshot, restore: DriverRestore, call: LongCall): Promise<void> {
     const { node, medium, snapshots, reverts } = this.#options;
     const { signal } = call;
@@ -50,6 +56,7 @@ export class MemoryReverts {
     refuseMounted(node, volume.name, mount);
     const data = join(mount.target, DATA);
     if (noted === undefined || noted.inode !== String(inodeOf(data))) {
+      reverts.noteCopy(volume.uid, restore.uid);
       const { usedBytes } = await node.statfs(mount.target, signal);
       const size = volume.capacityBytes ?? sizeOf(mount) ?? 0n;
       await medium.resize(mount, size + usedBytes, signal);
@@ -68,9 +75,13 @@ export class MemoryReverts {
 
   /** Removes what was before, and gives the tmpfs its size back. */
   async #tidy(volume: DriverVolume, signal: AbortSignal): Promise<void> {
+    const mount = stageMountOf(this.#options.node, volume.uid);
+    if (mount !== undefined && isMemoryOf(mount, volume)) await this.#tidyIn(mount, volume, signal);
+    this.#options.reverts.copyIsGone(volume.uid);
+  }
+
+  async #tidyIn(mount: MountEntry, volume: DriverVolume, signal: AbortSignal): Promise<void> {
     const { node, medium } = this.#options;
-    const mount = stageMountOf(node, volume.uid);
-    if (mount === undefined || !isMemoryOf(mount, volume)) return;
     const target: TargetPath = stageTarget(node, volume.uid);
     await node.removeTree({ ...target, path: `${target.path}/${FILLING}` }, signal);
     const size = volume.capacityBytes;

@@ -60,7 +60,9 @@ describe('emptyDir volumes that go back to a snapshot', function () {
       await driver.delete(volume, soon());
     }
     expect(readdirSync(pool.directory), 'files of the pool').to.deep.equal([]);
-    expect(readdirSync(join(place.layer.stateDir, 'reverts')), 'notes').to.deep.equal([]);
+    for (const folder of ['reverts', 'reverts-copies']) {
+      expect(readdirSync(join(place.layer.stateDir, folder)), folder).to.deep.equal([]);
+    }
   });
 
   after(async () => {
@@ -209,6 +211,27 @@ describe('emptyDir volumes that go back to a snapshot', function () {
         await until(() => place.layer.helperRestarts > restarts + 1);
         expect(await content(volume)).to.equal(has);
         await driver.revert(volume, snapshot, restore, long());
+        expect(await content(volume)).to.equal('old');
+      });
+    }
+  });
+
+  describe('for a Restore that is gone', () => {
+    for (const [of, changes] of Object.entries({ 'on disk': {}, 'in memory': MEMORY })) {
+      it(`are as they were, with nothing beside them, once that is tidied (${of})`, async () => {
+        const { volume, snapshot, restore } = await changed(changes);
+        expect(await runKilledAgent(REVERT, place.layer, { snapshot, restore }, 'revert.after-clone')).to.equal(
+          'SIGKILL',
+        );
+        expect((await driver.observeVolume(volume, soon())).copyFor).to.equal(restore.uid);
+        await driver.tidy(volume, soon());
+        expect(await content(volume)).to.equal('new');
+        expect(await driver.observeVolume(volume, soon())).to.include({ copyFor: undefined, enforcedBytes: 16n * MIB });
+        expect(readdirSync(pool.directory).filter((name) => name.endsWith('.new'))).to.deep.equal([]);
+        const stage = join(place.layer.mountRoot, '.volumes', volume.uid);
+        if (of === 'in memory') expect(readdirSync(stage)).to.deep.equal(['data']);
+        await driver.tidy(volume, soon());
+        await driver.revert(volume, snapshot, { uid: `${restore.uid}-next`, name: 'next' }, long());
         expect(await content(volume)).to.equal('old');
       });
     }
