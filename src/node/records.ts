@@ -14,8 +14,10 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
+import { mkdir, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { uidSegment } from '../api/names.ts';
+import { syncDirectory } from './sync-directory.ts';
 
 const SUFFIX = '.json';
 
@@ -51,13 +53,32 @@ export class Records<T> {
     const fresh = `${file}.new`;
     const fd = openSync(fresh, 'w', 0o600);
     try {
-      writeSync(fd, `${JSON.stringify(record)}\n`);
+      writeSync(fd, textOf(record));
       fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
     renameSync(fresh, file);
     this.#syncDirectory();
+  }
+
+  /**
+   * The same without holding up whoever else has something to do, for what is written many times at once; on disk when it
+   * resolves. Nobody else may write this record, or remove it, meanwhile.
+   */
+  async save(uid: string, record: T): Promise<void> {
+    const file = this.#file(uid);
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    const fresh = `${file}.new`;
+    const handle = await open(fresh, 'w', 0o600);
+    try {
+      await handle.writeFile(textOf(record));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(fresh, file);
+    await syncDirectory(this.#directory);
   }
 
   remove(uid: string): void {
@@ -96,6 +117,10 @@ export class Records<T> {
       closeSync(fd);
     }
   }
+}
+
+function textOf(record: unknown): string {
+  return `${JSON.stringify(record)}\n`;
 }
 
 function isMissing(error: unknown): boolean {

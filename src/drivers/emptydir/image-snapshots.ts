@@ -167,7 +167,7 @@ export class ImageSnapshots implements MediumSnapshots {
         consistent: consistencyOf(cloned),
       };
       crashPoint('snapshot.before-record');
-      records.write(uid, recordOf(facts, { driver: 'emptyDir', volumeUID: volume.uid, path: file }));
+      await records.save(uid, recordOf(facts, { driver: 'emptyDir', volumeUID: volume.uid, path: file }));
       crashPoint('snapshot.after-record');
       await this.#name(file, null, 'SnapshotFailed');
       crashPoint('snapshot.after-name');

@@ -14,8 +14,9 @@ import type { HelperContext, RequestContext } from '../helper/context.ts';
 import { openBeneath, openRoot } from '../helper/open-beneath.ts';
 import { targetName } from '../helper/target.ts';
 import { NodeError } from '../node-error.ts';
+import { syncDirectory } from '../sync-directory.ts';
 import { type BlockUse, type CloneCalls, loadCloneCalls } from './clone-calls.ts';
-import { allocateAll, commandFailed, exists, isAttached, noSpaceOr, syncDirectory } from './files.ts';
+import { allocateAll, commandFailed, exists, isAttached, noSpaceOr } from './files.ts';
 import { Holds } from './hold.ts';
 import { backingFileOf } from './loop-devices.ts';
 import {

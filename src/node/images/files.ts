@@ -1,6 +1,5 @@
 /** What the operations on image files share. */
 import { fstatSync, ftruncateSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { NodeError } from '../node-error.ts';
 import { type BlockCalls, loadBlockCalls } from './block-calls.ts';
@@ -69,15 +68,6 @@ export function noSpaceOr(thrown: unknown, file: string): NodeError {
     path: file,
     cause: error,
   });
-}
-
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 export function exists(path: string): boolean {

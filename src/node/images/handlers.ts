@@ -17,8 +17,9 @@ import { openBeneath, openRoot } from '../helper/open-beneath.ts';
 import { checkEmpty, makeTarget, setImmutable, targetName } from '../helper/target.ts';
 import type { BindResult, TargetPath } from '../layer.ts';
 import { NodeError } from '../node-error.ts';
+import { syncDirectory } from '../sync-directory.ts';
 import { inTurn } from './clone.ts';
-import { blockCalls, commandFailed, exists, loopsOf, noSpaceOr, setSize, syncDirectory } from './files.ts';
+import { blockCalls, commandFailed, exists, loopsOf, noSpaceOr, setSize } from './files.ts';
 import { backingFileOf, devicePathOf } from './loop-devices.ts';
 import {
   type CreateImage,
