@@ -8,7 +8,6 @@ import type { Snapshot } from '../src/api/snapshot.ts';
 import { CRASH_POINTS } from '../src/node/crash-points.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { isRunning } from '../test/support/harness/daemon.ts';
-import { pathsNamed } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, snapshot, volume } from '../test/support/harness/manifests.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
@@ -60,7 +59,7 @@ describe(`kills while snapshots are taken, ${controlPlaneKind} API server`, func
     await machine.startNode();
   }
 
-  const unfinished = (): readonly string[] => pathsNamed('.new', machine.settings.stateDir);
+  const unfinished = (): readonly string[] => machine.stored('.new');
   const isClean = () =>
     waitFor(() => unfinished().length === 0, { message: 'what was half made to be removed', instead: unfinished });
 
@@ -80,7 +79,7 @@ describe(`kills while snapshots are taken, ${controlPlaneKind} API server`, func
       await remove('look');
       await machine.delete(SNAPSHOTS, keyOf(name));
       await machine.waitGone(SNAPSHOTS, keyOf(name), DEADLINE_MS);
-      expect(pathsNamed(metadata.uid ?? '?', machine.settings.stateDir)).to.deep.equal([]);
+      expect(machine.stored(metadata.uid ?? '?')).to.deep.equal([]);
     });
   }
 
@@ -96,7 +95,7 @@ describe(`kills while snapshots are taken, ${controlPlaneKind} API server`, func
       await machine.waitReady(VOLUME_MOUNTS, keyOf('made'), DEADLINE_MS);
       expect(readFileSync(fileOf('made'), 'utf8')).to.equal(point);
       await remove('made');
-      expect(pathsNamed(metadata.uid ?? '?', machine.settings.stateDir)).to.deep.equal([]);
+      expect(machine.stored(metadata.uid ?? '?')).to.deep.equal([]);
     });
   }
 

@@ -12,7 +12,6 @@ import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { ExitCode } from '../src/cli/exit-code.ts';
 import type { CrashPoint } from '../src/node/crash-points.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
-import { pathsNamed } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, restore, snapshot, volume } from '../test/support/harness/manifests.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
@@ -204,29 +203,52 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
     });
   });
 
+  /** A Restore whose agent was killed at a place, and is dead. */
+  async function killedAt(point: CrashPoint, name: string): Promise<void> {
+    await changed(name);
+    await detach(name);
+    await machine.node.stop();
+    const armed = await machine.startNode({ env: { CLAWSTORE_CRASH_AT: point }, unready: true });
+    await machine.create(restore(ns, name, `${name}-before`));
+    await waitFor(() => armed.exit !== undefined, {
+      message: `the agent to be killed at ${point}`,
+      deadline: 60_000,
+    });
+    await armed.killGroup();
+  }
+
+  /** What is half made for a volume. */
+  async function unfinished(name: string): Promise<readonly string[]> {
+    const { metadata } = await machine.get(VOLUMES, keyOf(name));
+    const files = machine.stored(metadata.uid ?? '?');
+    return files.filter((path) => path.endsWith('.new'));
+  }
+
   for (const point of POINTS) {
     it(`goes on after a kill of the agent, and is done once: ${point}`, async () => {
       const name = point.replaceAll('.', '-');
-      await changed(name);
-      await detach(name);
-      await machine.node.stop();
-      const armed = await machine.startNode({ env: { CLAWSTORE_CRASH_AT: point }, unready: true });
-      await machine.create(restore(ns, name, `${name}-before`));
-      await waitFor(() => armed.exit !== undefined, {
-        message: `the agent to be killed at ${point}`,
-        deadline: 60_000,
-      });
-      await armed.killGroup();
+      await killedAt(point, name);
       await machine.startNode();
       await machine.waitReady<Restore>(RESTORES, keyOf(name), 60_000);
       await attach(name);
       expect(read(name)).to.equal('old');
-      const { metadata } = await machine.get(VOLUMES, keyOf(name));
-      const files = pathsNamed(metadata.uid ?? '?', machine.settings.stateDir);
-      expect(files.filter((path) => path.endsWith('.new'))).to.deep.equal([]);
+      expect(await unfinished(name)).to.deep.equal([]);
       expect(existsSync(fileOf(name))).to.equal(true);
     });
   }
+
+  it('that is deleted while its agent is dead leaves nothing half made, and the volume as it is', async () => {
+    await killedAt('revert.after-clone', 'given-up');
+    expect(await unfinished('given-up')).to.have.length(1);
+    await machine.delete(RESTORES, keyOf('given-up'));
+    await machine.waitGone(RESTORES, keyOf('given-up'));
+    await machine.startNode();
+    await waitFor(async () => (await unfinished('given-up')).length === 0, {
+      message: 'what was half made to be removed',
+    });
+    await attach('given-up');
+    expect(read('given-up')).to.equal('new');
+  });
 
   it('never showed a status that breaks the rules', () => {
     expect(machine.objects.problems).to.deep.equal([]);

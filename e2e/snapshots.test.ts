@@ -10,7 +10,6 @@ import type { StorageNode } from '../src/api/storage-node.ts';
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
-import { pathsNamed } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, snapshot, volume } from '../test/support/harness/manifests.ts';
 import { full } from '../test/support/harness/run.ts';
@@ -213,10 +212,10 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
     const dataSource = { snapshotRef: { name: 'outliving' } };
     await mounted('heir', { emptyDir: {}, capacity: '128Mi', dataSource });
     expect(read('heir')).to.equal('outlives');
-    expect(pathsNamed(metadata.uid ?? '?', machine.settings.stateDir)).not.to.deep.equal([]);
+    expect(machine.stored(metadata.uid ?? '?')).not.to.deep.equal([]);
     await machine.delete(SNAPSHOTS, keyOf('outliving'));
     await machine.waitGone(SNAPSHOTS, keyOf('outliving'));
-    expect(pathsNamed(metadata.uid ?? '?', machine.settings.stateDir)).to.deep.equal([]);
+    expect(machine.stored(metadata.uid ?? '?')).to.deep.equal([]);
     expect(read('heir')).to.equal('outlives');
     await remove('heir');
   });
@@ -251,8 +250,8 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
       'to be taken anew',
     );
     expect(await contentOf('again')).to.equal('after');
-    expect(pathsNamed(first.metadata.uid ?? '?', machine.settings.stateDir)).to.deep.equal([]);
-    expect(pathsNamed(second.metadata.uid ?? '?', machine.settings.stateDir)).not.to.deep.equal([]);
+    expect(machine.stored(first.metadata.uid ?? '?')).to.deep.equal([]);
+    expect(machine.stored(second.metadata.uid ?? '?')).not.to.deep.equal([]);
   });
 
   it('that are deleted while volumes are made from them leave each volume whole', async () => {
@@ -326,7 +325,7 @@ describe(`snapshots, ${controlPlaneKind} API server`, function () {
     await Promise.all(names.slice(6).map((name) => machine.create(snapshot(ns, name, 'original'))));
     await machine.restartWhatEnded();
     for (const name of names) await taken(name);
-    const unfinished = (): readonly string[] => pathsNamed('.new', machine.settings.stateDir);
+    const unfinished = (): readonly string[] => machine.stored('.new');
     await waitFor(() => unfinished().length === 0, {
       message: 'what was half made to be removed',
       instead: unfinished,

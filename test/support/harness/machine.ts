@@ -35,6 +35,7 @@ import { Clawstore, type ClawstoreSettings, clawstore, inOwnNamespaces, type Sta
 import { controlPlaneKind, realControlPlane } from './control-plane.ts';
 import { Daemon } from './daemon.ts';
 import { type ExecResult, run } from './exec.ts';
+import { pathsNamed } from './files.ts';
 import { Kubectl } from './kubectl.ts';
 import { openClass } from './manifests.ts';
 import { loopsBelow, mountsBelow } from './mounts.ts';
@@ -437,6 +438,12 @@ export class Machine {
       }
       for (const key of keys) await this.waitGone(resource, key, deadline);
     }
+  }
+
+  /** Paths on the node's disk with `part` in their name: in its state directory, and in the pools that lie in files there. */
+  stored(part: string): readonly string[] {
+    const pools = join(this.settings.mountRoot, '.pools');
+    return pathsNamed(part, this.settings.stateDir, ...(existsSync(pools) ? [pools] : []));
   }
 
   /** Mounts below the mount root. */
