@@ -11,14 +11,12 @@ import type { NfsSource, Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { backup, ended } from '../test/support/harness/backups.ts';
 import { type Export, Ganesha } from '../test/support/harness/ganesha.ts';
-import { GUEST_DATA, GUEST_MOUNTS, GuestNode } from '../test/support/harness/guest-node.ts';
+import { GUEST_DATA, GUEST_MOUNTS, GuestNode, NFS_MODULES } from '../test/support/harness/guest-node.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, openClass, volume } from '../test/support/harness/manifests.ts';
 import { full } from '../test/support/harness/run.ts';
 import { GuestNetwork } from '../test/support/harness/uml.ts';
 
-/** The NFS client of Debian's User-Mode Linux, in the order in which its modules need each other. */
-const MODULES = ['netfs', 'sunrpc', 'grace', 'lockd', 'nfs', 'dns_resolver', 'nfsv4', 'nfs_acl', 'nfsv3'];
 const GUEST = 'guest';
 /** Of a wait, in milliseconds: a server is looked at every few seconds, and a guest is slow on a busy machine. */
 const LONG_MS = 120_000;
@@ -51,7 +49,7 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
 { cat /etc/hosts; echo '${network.hostAddress} ${SERVER_NAME}'; } >/mnt/hosts
 mount --bind /mnt/hosts /etc/hosts
 export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH`;
-    node = await GuestNode.boot({ name: GUEST, kubeconfig, network, modules: MODULES, prepare });
+    node = await GuestNode.boot({ name: GUEST, kubeconfig, network, modules: NFS_MODULES, prepare });
     await machine.apply(openClass([GUEST_DATA]));
     await node.startAgent();
     await machine.waitReady<StorageNode>(STORAGE_NODES, GUEST, LONG_MS);
@@ -322,7 +320,7 @@ export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH`;
   it('lets a second node mount what the first one owns', async () => {
     const link = await GuestNetwork.create();
     const { kubeconfig } = machine.settings;
-    const second = await GuestNode.boot({ name: 'second', kubeconfig, network: link, modules: MODULES });
+    const second = await GuestNode.boot({ name: 'second', kubeconfig, network: link, modules: NFS_MODULES });
     try {
       await second.startAgent();
       await machine.waitReady<StorageNode>(STORAGE_NODES, 'second', LONG_MS);

@@ -15,6 +15,7 @@ import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconci
 import { DONE } from '../../runtime/reconciler.ts';
 import { startsFromBackup } from '../policy/first-content.ts';
 import { storageObjection } from '../policy/judge-storage.ts';
+import { wantedHostPath } from '../policy/resolve-target.ts';
 import { sourceOf } from '../policy/sources/index.ts';
 import { takenDownFor, wasTakenDown } from '../restore/attached.ts';
 import type { AgentDependencies } from '../support/agent.ts';
@@ -105,9 +106,20 @@ async function refuse(
 ): Promise<Result> {
   const now = context.clock.now();
   if (PASSING.includes(failure.reason) && isFresh(mount, now)) return { requeueAfterMs: untilNotFresh(mount, now) };
-  await report(mount, undefined, { outcome: { kind: 'failed', failure }, observation: undefined }, deps, context);
+  const worked: Worked = { outcome: { kind: 'failed', failure }, observation: lookWithoutAsking(mount, deps) };
+  await report(mount, undefined, worked, deps, context);
   if (failure.cause !== undefined && !failure.stalled) throw retryOf(failure);
   return { requeueAfterMs: LOOK_AGAIN_MS };
+}
+
+/**
+ * What the mount table alone says of a mount that its status takes for made, and that went with a reboot or was taken down.
+ * Only below the mount root: elsewhere the table may know the target by another path.
+ */
+function lookWithoutAsking(mount: VolumeMount, { node }: MountDependencies): MountObservation | undefined {
+  const isSaidToBeThere = mount.spec.hostPath === undefined && isTrue(mount.status?.conditions, 'Mounted');
+  const isGone = isSaidToBeThere && node.table.at(wantedHostPath(mount, node.mountRoot)) === undefined;
+  return isGone ? NOTHING_THERE : undefined;
 }
 
 async function converge(

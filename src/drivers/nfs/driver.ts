@@ -341,7 +341,7 @@ export class NfsDriver implements Driver {
       return await this.#ask(volume, () => this.#node.call('makeDirectory', request, options));
     }
     const found = await this.#ask(volume, () => this.#node.call('findDirectory', { mount, device, path }, options));
-    if (found !== null) return { ...found, created: false };
+    if (found !== null) return { ...found, created: false, adopted: true };
     throw new DriverError(Reason.DataMissing, missing(volume), { terminal: true });
   }
 
@@ -349,7 +349,7 @@ export class NfsDriver implements Driver {
   async #note(
     volume: DriverVolume,
     { entry, fsid }: Pick<NfsMounted, 'entry' | 'fsid'>,
-    found: { readonly created: boolean; readonly ino: bigint } | undefined,
+    found: (Pick<NfsRecord, 'created' | 'adopted'> & { readonly ino: bigint }) | undefined,
     signal: AbortSignal,
   ): Promise<void> {
     const { server, path, subPath } = sourceOf(volume);
@@ -359,6 +359,7 @@ export class NfsDriver implements Driver {
       path,
       subPath: subPath ?? null,
       created: found?.created ?? false,
+      ...(found?.adopted === true ? { adopted: true } : {}),
       ino: found === undefined ? null : String(found.ino),
       fsid,
       totalBytes: String(totalBytes),
@@ -489,7 +490,7 @@ export class NfsDriver implements Driver {
 
   #reasonToKeep(volume: DriverVolume, record: NfsRecord | undefined): string | undefined {
     const name = `"${sourceNameOf(volume)}"`;
-    if (record === undefined) return `this node has no record of having made ${name}.`;
+    if (record === undefined || record.adopted === true) return `this node has no record of having made ${name}.`;
     if (!record.created) return `${name} was there before the volume.`;
     const others = [...this.#records.all()].filter(([uid, other]) => uid !== volume.uid && overlaps(other, record));
     return others.length === 0 ? undefined : `another volume of this node uses ${name} too.`;

@@ -6,6 +6,8 @@ export interface NfsRecord {
   readonly subPath: string | null;
   /** The directory `subPath` did not exist and was made for this volume. */
   readonly created: boolean;
+  /** It was there because the volume had been provisioned before, by another node or with records that are lost: who made it is not known. */
+  readonly adopted?: boolean;
   /** Inode number of that directory, as text: to tell it from another that took its name. */
   readonly ino: string | null;
   /** What the server called the filesystem; null where the kernel does not say. */
@@ -21,12 +23,15 @@ interface NfsPlace extends Pick<NfsRecord, 'server' | 'path'> {
 
 export function isNfsRecord(value: unknown): value is NfsRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { server, path, subPath, created, ino, fsid, totalBytes } = value as Partial<Record<keyof NfsRecord, unknown>>;
+  const { server, path, subPath, created, adopted, ino, fsid, totalBytes } = value as Partial<
+    Record<keyof NfsRecord, unknown>
+  >;
   return (
     typeof server === 'string' &&
     typeof path === 'string' &&
     (subPath === null || typeof subPath === 'string') &&
     typeof created === 'boolean' &&
+    (adopted === undefined || typeof adopted === 'boolean') &&
     (ino === null || typeof ino === 'string') &&
     (fsid === null || typeof fsid === 'string') &&
     typeof totalBytes === 'string'

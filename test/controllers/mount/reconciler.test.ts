@@ -136,11 +136,22 @@ describe('mount on its node', () => {
 
   it('is not taken down when its grant is withdrawn: that is no order', async () => {
     const on = await mounted();
+    on.table.push(mountEntry('/run/mounts/team/m/data'));
     on.add(volume('data', {}, { nodeName: 'a' }));
     await on.mount();
     expect(on.driver.calls).to.deep.equal([]);
     expect(is(on, 'Ready')).to.equal('False WaitingForGrant');
     expect(is(on, 'Mounted')).to.equal('True Mounted');
+  });
+
+  it('is not said to be mounted any more when it went with a reboot and has no grant', async () => {
+    const on = await mounted();
+    on.add(volume('data', {}, { nodeName: 'a' }));
+    await on.mount();
+    expect(on.driver.calls).to.deep.equal([]);
+    expect(is(on, 'Mounted')).to.equal('False WaitingForGrant');
+    expect(statusOf(on)?.phase).to.equal('Mounting');
+    expect(statusOf(on)).to.not.have.any.keys('hostPath', 'source');
   });
 
   it('is not begun on a volume that is being deleted, but healed on it', async () => {

@@ -238,6 +238,16 @@ describe('the nfs driver', () => {
       expect(records.read('uid-v')).to.equal(undefined);
     });
 
+    it('keeps one of which it cannot say whether its earlier owner made it', async () => {
+      node.directories.set('own', 3n);
+      const taken = { ...own, wasProvisioned: true };
+      await driver.provision(taken, soon());
+      await driver.unstage(taken, soon());
+      expect((await driver.delete(taken, soon())).kept).to.include('no record of having made');
+      expect(removals()).to.deep.equal([]);
+      expect(records.read('uid-v')).to.equal(undefined);
+    });
+
     it('keeps one that took the name of the one it made, or is on another filesystem', async () => {
       await driver.provision(own, soon());
       node.directories.set('own', 8n);

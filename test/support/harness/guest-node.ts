@@ -12,6 +12,9 @@ export const GUEST_MOUNTS = '/mnt/mounts';
 /** What hostPath volumes of the guest may use. */
 export const GUEST_DATA = '/mnt/data';
 
+/** The NFS client of Debian's User-Mode Linux, in the order in which its modules need each other. */
+export const NFS_MODULES = ['netfs', 'sunrpc', 'grace', 'lockd', 'nfs', 'dns_resolver', 'nfsv4', 'nfs_acl', 'nfsv3'];
+
 export interface GuestNodeOptions {
   readonly name: string;
   readonly kubeconfig: string;
@@ -81,6 +84,18 @@ exec ${takeCommands(network.guestAddress)}`;
     await waitFor(async () => (await this.exec(['sh', '-c', 'kill -0 "$(cat /mnt/agent.pid)"'])).code !== 0, {
       message: 'the agent in the guest to end',
     });
+  }
+
+  /** What it sends to an address of the host is lost from now on, and nobody is told; all others are reached as before. */
+  async cutFrom(address: string): Promise<void> {
+    const nobody = this.#options.network.unusedAddress;
+    const hardware = '02:00:00:00:00:63';
+    await this.sh(`ip neighbour replace ${nobody} lladdr ${hardware} nud permanent dev vec0
+ip route add ${address}/32 via ${nobody}`);
+  }
+
+  async healTo(address: string): Promise<void> {
+    await this.sh(`ip route delete ${address}/32`);
   }
 
   /** IDs of the guest's mounts by their mount points, below the mount root. */

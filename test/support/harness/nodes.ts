@@ -42,6 +42,16 @@ export async function readsOn(reader: Daemon): Promise<void> {
   );
 }
 
+/**
+ * Waits until a node that was cut off or whose agent was killed counts as lost. Three renewals may fail: with full counts
+ * that is waited for, else the Lease is made short behind the node's back.
+ */
+export async function nodeLost(machine: Machine, name: string): Promise<void> {
+  const lease = { namespace: SYSTEM_NAMESPACE, name: nodeLeaseName(name) };
+  if (!full) await machine.client.patch(LEASES, lease, { spec: { leaseDurationSeconds: 2 } }, { type: 'merge' });
+  await machine.waitCondition(STORAGE_NODES, name, 'Ready', 'Unknown', 'NodeLost', LOST_MS);
+}
+
 export class Nodes {
   /** Control plane and controller, without a node of its own. */
   readonly machine: Machine;
@@ -196,15 +206,9 @@ export class NodeHost {
     await run('ip', ['link', 'set', this.#cable, 'up']);
   }
 
-  /**
-   * Waits until a node that was cut off or whose agent was killed counts as lost. Three renewals may fail: with full counts
-   * that is waited for, else the Lease is made short behind the node's back.
-   */
+  /** Waits until the node, which was cut off or whose agent was killed, counts as lost. */
   async waitLost(): Promise<void> {
-    const lease = { namespace: SYSTEM_NAMESPACE, name: nodeLeaseName(this.name) };
-    const { client } = this.#machine;
-    if (!full) await client.patch(LEASES, lease, { spec: { leaseDurationSeconds: 2 } }, { type: 'merge' });
-    await this.#machine.waitCondition(STORAGE_NODES, this.name, 'Ready', 'Unknown', 'NodeLost', LOST_MS);
+    await nodeLost(this.#machine, this.name);
   }
 
   /** Reads a file of the node again and again, as a workload does, until a read fails; `readsOn` says whether it still does. */

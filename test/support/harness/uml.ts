@@ -22,6 +22,8 @@ export class GuestNetwork {
   readonly device: string;
   readonly hostAddress: string;
   readonly guestAddress: string;
+  /** On the link, and nobody's. */
+  readonly unusedAddress: string;
   #ended = false;
 
   private constructor(number: number) {
@@ -29,6 +31,7 @@ export class GuestNetwork {
     // The range for measurements between networks (RFC 2544): nobody's real one.
     this.hostAddress = `198.18.${number}.1`;
     this.guestAddress = `198.18.${number}.2`;
+    this.unusedAddress = `198.18.${number}.3`;
   }
 
   static async create(): Promise<GuestNetwork> {
