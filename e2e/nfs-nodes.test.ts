@@ -190,7 +190,7 @@ describe('nfs volumes of a node that is lost, on two kernels with an NFS client 
   it('is read on another node when its owner has no power, which finds when it is back that it has it no more', async () => {
     await createOnA('moved', DELETE);
     const doomed = await createOnA('doomed', DELETE);
-    await createOnA('idle', DELETE);
+    const idle = await createOnA('idle', DELETE);
     await a.sh(`for name in moved doomed idle; do echo $name >${GUEST_MOUNTS}/${ns}/$name-a/data/file; done; sync`);
     for (const name of ['doomed-a', 'idle-a']) {
       await machine.delete(VOLUME_MOUNTS, key(name));
@@ -218,7 +218,8 @@ describe('nfs volumes of a node that is lost, on two kernels with an NFS client 
     const before = await b.mounts();
     await a.end();
     a = await bootA();
-    await listsOrphan(doomed.metadata.uid);
+    const { status } = await listsOrphan(doomed.metadata.uid);
+    expect(status?.orphans?.map(({ uid }) => uid)).to.not.include(idle.metadata.uid);
     await machine.waitCondition(VOLUME_MOUNTS, key('moved-a'), 'Mounted', 'False', 'WaitingForGrant', LONG_MS);
     expect([...(await a.mounts()).keys()]).to.deep.equal([]);
     for (const name of ['moved', 'idle']) await handedTo(name, B);

@@ -343,6 +343,8 @@ export interface DriverCapabilities {
 /** A thing on this node that carries a volume's UID: used to list what no object wants any more. */
 export interface DriverLeftover {
   readonly volumeUID: string;
+  /** The volume itself, of storage on a server, which another node may have by now. */
+  readonly volume?: { readonly namespace: string; readonly name: string };
   /** Path a person can look at. */
   readonly path: string;
   readonly bytes: bigint | undefined;

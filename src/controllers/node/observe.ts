@@ -10,6 +10,7 @@ import type { AgentDependencies } from '../support/agent.ts';
 import type { Failure } from '../support/failure.ts';
 import { failureOf } from '../support/failure.ts';
 import { BY_UID } from '../support/indexes.ts';
+import type { AskElsewhere } from './handed-over.ts';
 import type { Orphans } from './orphans.ts';
 import { findOrphans } from './orphans.ts';
 
@@ -32,6 +33,7 @@ export interface ObserveDependencies extends AgentDependencies {
   readonly info: StorageNodeInfo;
   /** What was made under this UID is read for a backup, and goes with that. */
   readonly isBeingRead?: ((uid: string) => boolean) | undefined;
+  readonly elsewhere: AskElsewhere;
 }
 
 /** Asks everything on the node; a part that does not answer is a failure of the node. */
@@ -52,13 +54,18 @@ export async function observeNode(
     }
     const engine = await dependencies.backups?.engine.probe(signal);
     const pools = await dependencies.pools(signal);
+    const isHere = (uid: string) => stores.volumes.byIndex(BY_UID, uid).length > 0 || isBeingRead(uid);
+    const elsewhere = await dependencies.elsewhere(
+      leftovers.filter(({ volumeUID }) => !isHere(volumeUID)),
+      signal,
+    );
     const orphans = findOrphans({
       mountRoot: node.mountRoot,
       mounted: node.table.below(node.mountRoot),
       leftovers,
       snapshots,
       hasMount: (namespace, name) => stores.mounts.get(keyOf({ metadata: { namespace, name } })) !== undefined,
-      hasVolume: (uid) => stores.volumes.byIndex(BY_UID, uid).length > 0 || isBeingRead(uid),
+      hasVolume: (uid) => isHere(uid) || elsewhere.has(uid),
       hasSnapshot: (uid) => stores.snapshots.byIndex(BY_UID, uid).length > 0 || isBeingRead(uid),
     });
     return { facts: { info: dependencies.info, mountRoot: node.mountRoot, drivers, features, engine, pools, orphans } };

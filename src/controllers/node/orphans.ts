@@ -25,6 +25,9 @@ export interface Orphans {
   readonly count: number;
 }
 
+/** Where only the UID is known. */
+const UNKNOWN = { namespace: '', name: '' };
+
 /** Lists what has no object. A mount at a target that a VolumeMount of that name wants is that one's business. */
 export function findOrphans(facts: OrphanFacts): Orphans {
   const byPath = new Map<string, Orphan>();
@@ -34,9 +37,9 @@ export function findOrphans(facts: OrphanFacts): Orphans {
     // The mount table knows no UIDs; the path says which object it was.
     byPath.set(target, { kind: 'VolumeMount', uid: '', ...place, path: target });
   }
-  for (const { volumeUID, path } of facts.leftovers) {
+  for (const { volumeUID, volume: { namespace, name } = UNKNOWN, path } of facts.leftovers) {
     if (facts.hasVolume(volumeUID)) continue;
-    byPath.set(path, { kind: 'Volume', uid: volumeUID, namespace: '', name: '', path });
+    byPath.set(path, { kind: 'Volume', uid: volumeUID, namespace, name, path });
   }
   for (const { snapshotUID, path } of facts.snapshots) {
     if (facts.hasSnapshot(snapshotUID)) continue;

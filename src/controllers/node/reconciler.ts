@@ -1,17 +1,17 @@
 /** This node as a StorageNode: made when it is not there, kept true, written only when something changed. */
 import { API_VERSION, LABELS } from '../../api/group.ts';
 import { STORAGE_NODES } from '../../api/meta.ts';
-import type { NodeFeature, StorageNode, StorageNodeInfo } from '../../api/storage-node.ts';
+import type { NodeFeature, StorageNode } from '../../api/storage-node.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
-import type { AgentDependencies } from '../support/agent.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
 import { BY_UID } from '../support/indexes.ts';
 import { tolerateChange } from '../support/writes.ts';
-import type { PoolReader } from './observe.ts';
+import { askElsewhere } from './handed-over.ts';
+import type { ObserveDependencies } from './observe.ts';
 import { architecture, observeNode } from './observe.ts';
 import { deriveNodeStatus } from './status.ts';
 import { dropUnusedSecrets } from './unused-secrets.ts';
@@ -19,20 +19,20 @@ import { dropUnusedSecrets } from './unused-secrets.ts';
 /** How soon a node that does not answer, or cannot do something just now, is asked again, in milliseconds. */
 const FAILED_RETRY_MS = 5000;
 
-export interface NodeDependencies extends AgentDependencies {
+export interface NodeDependencies extends Omit<ObserveDependencies, 'elsewhere'> {
   readonly client: KubeClient;
   readonly nodes: ReadStore<StorageNode>;
-  readonly info: StorageNodeInfo;
-  readonly pools: PoolReader;
-  readonly isBeingRead?: ((uid: string) => boolean) | undefined;
   readonly features: () => readonly NodeFeature[];
 }
 
+type Dependencies = NodeDependencies & ObserveDependencies;
+
 export function nodeReconciler(dependencies: NodeDependencies): Reconciler {
-  return (key, context) => tolerateChange(() => reconcile(key, dependencies, context));
+  const deps = { ...dependencies, elsewhere: askElsewhere(dependencies.client) };
+  return (key, context) => tolerateChange(() => reconcile(key, deps, context));
 }
 
-async function reconcile(key: string, deps: NodeDependencies, context: ReconcileContext): Promise<Result> {
+async function reconcile(key: string, deps: Dependencies, context: ReconcileContext): Promise<Result> {
   const { signal } = context;
   const node = deps.nodes.get(key) ?? (await create(key, deps, signal));
   const seen = await observeNode(deps, deps.features(), signal);

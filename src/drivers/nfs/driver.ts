@@ -309,8 +309,9 @@ export class NfsDriver implements Driver {
   leftovers(): Promise<readonly DriverLeftover[]> {
     const made = [...this.#records.all()].filter(([, { created }]) => created);
     return Promise.resolve(
-      made.map(([volumeUID, { server, path, subPath }]) => {
-        return { volumeUID, path: `${server}:${path}/${subPath ?? ''}`, bytes: undefined };
+      made.map(([volumeUID, { volume, server, path, subPath }]) => {
+        const where = { path: `${server}:${path}/${subPath ?? ''}`, bytes: undefined };
+        return volume === undefined ? { volumeUID, ...where } : { volumeUID, volume, ...where };
       }),
     );
   }
@@ -355,6 +356,7 @@ export class NfsDriver implements Driver {
     const { server, path, subPath } = sourceOf(volume);
     const { totalBytes } = await this.#ask(volume, () => this.#statfs(entry.target, signal));
     this.#records.write(volume.uid, {
+      volume: { namespace: volume.namespace, name: volume.name },
       server,
       path,
       subPath: subPath ?? null,

@@ -1,6 +1,8 @@
 /** What is remembered of an NFS volume on the node that owns it: what was found, and made, when it was provisioned. */
 
 export interface NfsRecord {
+  /** The volume; records of earlier versions do not say it. */
+  readonly volume?: { readonly namespace: string; readonly name: string };
   readonly server: string;
   readonly path: string;
   readonly subPath: string | null;
@@ -23,10 +25,11 @@ interface NfsPlace extends Pick<NfsRecord, 'server' | 'path'> {
 
 export function isNfsRecord(value: unknown): value is NfsRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { server, path, subPath, created, adopted, ino, fsid, totalBytes } = value as Partial<
+  const { volume, server, path, subPath, created, adopted, ino, fsid, totalBytes } = value as Partial<
     Record<keyof NfsRecord, unknown>
   >;
   return (
+    (volume === undefined || isName(volume)) &&
     typeof server === 'string' &&
     typeof path === 'string' &&
     (subPath === null || typeof subPath === 'string') &&
@@ -36,6 +39,12 @@ export function isNfsRecord(value: unknown): value is NfsRecord {
     (fsid === null || typeof fsid === 'string') &&
     typeof totalBytes === 'string'
   );
+}
+
+function isName(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { namespace, name } = value as Partial<Record<'namespace' | 'name', unknown>>;
+  return typeof namespace === 'string' && typeof name === 'string';
 }
 
 /** One directory lies in the other, or is the same. */

@@ -221,6 +221,7 @@ describe('the nfs driver', () => {
       await driver.provision(own, soon());
       expect(await driver.leftovers()).to.deep.include({
         volumeUID: 'uid-v',
+        volume: { namespace: own.namespace, name: 'v' },
         path: 's:/x/own',
         bytes: undefined,
       });
