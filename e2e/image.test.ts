@@ -11,6 +11,7 @@ import {
   type KubeObjectBase,
   NAMESPACES,
   type ResourceDescriptor,
+  SECRETS,
   STORAGE_NODES,
   VOLUME_CLASSES,
   VOLUME_MOUNTS,
@@ -21,15 +22,18 @@ import type { StorageNode } from '../src/api/storage-node.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { DEFAULT_MOUNT_ROOT } from '../src/cli/settings.ts';
 import { KubeError } from '../src/kube/errors.ts';
+import { isRunning } from '../test/support/harness/daemon.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { overlay } from '../test/support/harness/install-manifests.ts';
 import { InstalledCluster } from '../test/support/harness/installed-cluster.ts';
 import { isReady } from '../test/support/harness/machine.ts';
 import { mount, volume, volumeClass } from '../test/support/harness/manifests.ts';
 import { mountsAt } from '../test/support/harness/mounts.ts';
+import { mountNamespaceOf } from '../test/support/harness/pod.ts';
 import { PodContainer, type PodSpec } from '../test/support/harness/pod-container.ts';
 import { freePort } from '../test/support/harness/ports.ts';
 import { makeDirectory, onEnd } from '../test/support/harness/run.ts';
+import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 const NODE = 'gpu-1';
@@ -96,6 +100,9 @@ describe('the image', function () {
     let pod: KubeObjectBase;
     let controller: PodContainer;
     let agent: PodContainer;
+    let holder: PodContainer;
+    /** The process behind the s3 volume. */
+    let serving: number;
     const specs = new Map<string, PodSpec>();
     let serial = 0;
 
@@ -119,8 +126,10 @@ describe('the image', function () {
         VOLUME_CLASSES,
         volumeClass(DEFAULT_VOLUME_CLASS, {
           allowedNamespaces: {},
-          allowedTypes: ['emptyDir', 'hostPath'],
+          allowedTypes: ['emptyDir', 'hostPath', 's3'],
           allowedHostPathPrefixes: ['/data'],
+          allowedS3Endpoints: ['*'],
+          allowedS3Buckets: ['*'],
         }),
       );
       pod = await cluster.addNode(NODE);
@@ -133,6 +142,8 @@ describe('the image', function () {
       serial += 1;
       const own = join(directory, `${name}-${serial}`);
       mkdirSync(own);
+      const service = spec.serviceAccountName;
+      const token = service === undefined ? undefined : await cluster.tokenOf(SYSTEM_NAMESPACE, service, of);
       return PodContainer.start({
         name: `${name}-${serial}`,
         root,
@@ -147,7 +158,7 @@ describe('the image', function () {
           'status.podIP': '127.0.0.1',
         },
         env: cluster.serverAddress,
-        account: cluster.writeAccount(own, await cluster.tokenOf(SYSTEM_NAMESPACE, spec.serviceAccountName, of)),
+        ...(token === undefined ? {} : { account: cluster.writeAccount(own, token) }),
         host,
         directory: own,
       });
@@ -217,16 +228,51 @@ describe('the image', function () {
       writeFileSync(join(target('image'), 'file'), 'from a workload');
     });
 
+    it('is the mount holder, in whose pod the process of an s3 volume runs', async () => {
+      const server = await S3Server.start();
+      await server.createBucket('shared');
+      holder = await start('clawstore-mount-holder');
+      await cluster.client.create(SECRETS, {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { namespace: 'team', name: 'keys' },
+        stringData: {
+          AWS_ACCESS_KEY_ID: server.root.accessKeyId,
+          AWS_SECRET_ACCESS_KEY: server.root.secretAccessKey,
+        },
+      } as KubeObjectBase);
+      const s3 = { bucket: 'shared', prefix: 'p', endpoint: server.endpoint, credentialsSecretRef: { name: 'keys' } };
+      const { metadata } = await cluster.client.create(VOLUMES, volume('team', 'shared', { s3, nodeName: NODE }));
+      await cluster.client.create(VOLUME_MOUNTS, mount('team', 'shared', 'shared'));
+      await ready(VOLUME_MOUNTS, 'team/shared');
+      writeFileSync(join(target('shared'), 'file'), 'from a workload');
+      await waitFor(async () => (await server.read('shared', 'p/file')) === 'from a workload', {
+        message: 'the file on the server',
+      });
+      const noted = join(host, '/var/lib/clawstore/s3', metadata.uid ?? '', 'process');
+      serving = Number(readFileSync(noted, 'utf8').split(' ')[0]);
+      const own = (await holder.exec('readlink', '/proc/self/ns/mnt')).stdout.trim();
+      expect(mountNamespaceOf(serving)).to.equal(own);
+      expect(own).to.not.equal((await agent.exec('readlink', '/proc/self/ns/mnt')).stdout.trim());
+    });
+
     it('leaves what it has mounted when its pod ends, and the next one goes on with it', async () => {
       const mounted = mountsAt(target('image'));
+      const shared = mountsAt(target('shared'));
       expect(await agent.stop()).to.deep.equal({ code: 0, signal: null });
       expect(mountsAt(target('image'))).to.deep.equal(mounted);
-      expect(readFileSync(join(target('image'), 'file'), 'utf8')).to.equal('from a workload');
+      for (const name of ['image', 'shared'])
+        expect(readFileSync(join(target(name), 'file'), 'utf8'), name).to.equal('from a workload');
       agent = await start('clawstore-agent', pod);
       await cluster.client.create(VOLUMES, volume('team', 'later', { emptyDir: {}, capacity: '32Mi', nodeName: NODE }));
       await ready(VOLUMES, 'team/later');
+      await ready(VOLUME_MOUNTS, 'team/shared');
       expect(mountsAt(target('image'))).to.deep.equal(mounted);
+      expect(mountsAt(target('shared'))).to.deep.equal(shared);
+      expect(isRunning(serving)).to.equal(true);
       for (const [resource, name] of [
+        [VOLUME_MOUNTS, 'shared'],
+        [VOLUMES, 'shared'],
         [VOLUME_MOUNTS, 'data'],
         [VOLUME_MOUNTS, 'image'],
         [VOLUMES, 'data'],
@@ -236,11 +282,12 @@ describe('the image', function () {
         await cluster.client.delete(resource, { namespace: 'team', name });
         await until(resource, `team/${name}`, 'to be gone', (object) => object === undefined);
       }
-      expect(mountsAt(target('image'))).to.deep.equal([]);
+      for (const name of ['image', 'shared']) expect(mountsAt(target(name)), name).to.deep.equal([]);
+      expect(isRunning(serving)).to.equal(false);
       expect(readFileSync(join(host, 'data/file'), 'utf8')).to.equal('from the host');
       for (const { daemon } of [controller, agent])
         expect(daemon.output(), daemon.name).to.not.match(/is forbidden|Forbidden/);
-      for (const container of [controller, agent])
+      for (const container of [controller, agent, holder])
         expect(await container.stop()).to.deep.equal({ code: 0, signal: null });
     });
   });

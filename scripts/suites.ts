@@ -355,7 +355,7 @@ export const SUITES: readonly Suite[] = [
     beside: true,
     // The first time on a machine the base images are made, and all npm packages installed in one of them.
     deadlineSeconds: 900,
-    tools: [...E2E_TOOLS, 'kustomize', 'crun', 'mmdebstrap', 'debian-tree', 'npm'],
+    tools: [...E2E_TOOLS, 'versitygw', 'kustomize', 'crun', 'mmdebstrap', 'debian-tree', 'npm'],
     env: { E2E_CONTROL_PLANE: 'real' },
   },
   {

@@ -25,7 +25,7 @@ interface Security {
 
 /** The part of a pod's spec that is honoured here. */
 export interface PodSpec {
-  readonly serviceAccountName: string;
+  readonly serviceAccountName?: string;
   readonly hostPID?: boolean;
   readonly securityContext?: Security;
   readonly containers: readonly [
@@ -63,8 +63,8 @@ export interface PodOptions {
   /** What the fields of the pod are, e.g. `spec.nodeName`. */
   readonly fields: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;
-  /** Directory with the files of its service account. */
-  readonly account: string;
+  /** Directory with the files of its service account; absent where the pod asks for none. */
+  readonly account?: string;
   /** Where the host paths of its node are; `/dev` is the machine's. */
   readonly host: string;
   /** Empty, for what belongs to this container. */
@@ -72,6 +72,9 @@ export interface PodOptions {
 }
 
 const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+const NO_DEVICES = { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] };
+/** A privileged container has those of its node. */
+const ALL_DEVICES = { destination: '/dev', type: 'bind', source: '/dev', options: ['rbind', 'rprivate'] };
 const PROPAGATION = { Bidirectional: 'rshared', HostToContainer: 'rslave', None: 'rprivate' } as const;
 /** Source: capabilities(7), in the order of their numbers. */
 const CAPABILITIES =
@@ -175,8 +178,10 @@ function runtimeConfig(options: PodOptions): unknown {
       { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'rslave', isPrivileged ? 'rw' : 'ro'] },
       ...(container.volumeMounts.some(({ mountPath }) => mountPath === '/dev')
         ? []
-        : [{ destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] }]),
-      { destination: ACCOUNT, type: 'bind', source: options.account, options: ['rbind', 'ro'] },
+        : [isPrivileged ? ALL_DEVICES : NO_DEVICES]),
+      ...(options.account === undefined
+        ? []
+        : [{ destination: ACCOUNT, type: 'bind', source: options.account, options: ['rbind', 'ro'] }]),
       ...container.volumeMounts.map(({ name, mountPath, mountPropagation = 'None' as const }) => ({
         destination: mountPath,
         type: 'bind',
