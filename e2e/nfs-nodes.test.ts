@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'mocha';
 import type { KubeEvent } from '../src/api/core.ts';
 import { ANNOTATIONS } from '../src/api/group.ts';
 import { EVENTS, type ResourceDescriptor, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
-import type { StorageNode } from '../src/api/storage-node.ts';
+import type { Orphan, StorageNode } from '../src/api/storage-node.ts';
 import type { Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { Ganesha } from '../test/support/harness/ganesha.ts';
@@ -63,6 +63,7 @@ describe('nfs volumes of a node that is lost, on two kernels with an NFS client 
     };
     [a, b] = await Promise.all([bootA(), bootB()]);
     for (const name of [A, B]) await machine.waitReady(STORAGE_NODES, name, LONG_MS);
+    await labelled(A, 'cut', 'off');
     ns = await machine.namespace('lost');
   });
 
@@ -90,14 +91,18 @@ describe('nfs volumes of a node that is lost, on two kernels with an NFS client 
   const createMount = (name: string, volumeName: string, nodeName: string) =>
     machine.create(mount(ns, name, volumeName, { nodeName }));
   const mounted = (name: string) => machine.waitReady<VolumeMount>(VOLUME_MOUNTS, key(name), LONG_MS);
-  /** Makes a volume that node A owns, because it is mounted there first. */
-  const createOnA = async (name: string, spec: VolumeSpec = {}): Promise<Volume> => {
+  /** Makes a volume that node A owns and has mounted: no other node has the label. */
+  const createOnA = async (label: string, name: string, spec: VolumeSpec = {}): Promise<Volume> => {
     await createMount(`${name}-a`, name, A);
-    const made = await create(name, spec);
+    const made = await create(name, { ...spec, nodeSelector: { [label]: 'yes' } });
     await mounted(`${name}-a`);
     expect((await machine.get<Volume>(VOLUMES, key(name))).status?.nodeName).to.equal(A);
     return made;
   };
+  const labelled = (name: string, ...labels: readonly string[]) =>
+    machine.patch(STORAGE_NODES, name, {
+      metadata: { labels: Object.fromEntries(labels.map((label) => [label, 'yes'])) },
+    });
   const handedTo = (name: string, nodeName: string): Promise<Volume> =>
     machine.waitFor<Volume>(
       VOLUMES,
@@ -128,23 +133,24 @@ describe('nfs volumes of a node that is lost, on two kernels with an NFS client 
       },
       { message: `an event that the directory of ${name} is kept` },
     );
-  const listsOrphan = (uid: string | undefined): Promise<StorageNode> =>
+  const listsOrphan = (isIt: (orphan: Orphan) => boolean): Promise<StorageNode> =>
     machine.waitFor<StorageNode>(
       STORAGE_NODES,
       A,
-      (seen) => isReady(seen) && seen.status?.orphans?.some((orphan) => orphan.uid === uid) === true,
-      `to list ${uid}`,
+      (seen) => isReady(seen) && seen.status?.orphans?.some(isIt) === true,
+      'to list what is left on it',
       LONG_MS,
     );
 
   it('hands one over when its owner is cut off, which keeps its mount and takes nothing back', async () => {
-    const { metadata } = await createOnA('shared', { ...DELETE, accessModes: ['ReadWriteMany'] });
+    const { metadata } = await createOnA('cut', 'shared', { ...DELETE, accessModes: ['ReadWriteMany'] });
     await createMount('shared-b', 'shared', B);
     await mounted('shared-b');
     await a.sh(`echo one >${target('shared-a')}/file`);
     expect(await b.sh(`cat ${target('shared-b')}/file`)).to.equal('one\n');
     const before = await a.mounts();
 
+    await labelled(B, 'cut');
     await a.cutFrom(linkB.hostAddress);
     await nodeLost(machine, A);
     expect((await handedTo('shared', B)).metadata.uid).to.equal(metadata.uid);
@@ -171,8 +177,8 @@ describe('nfs volumes of a node that is lost, on two kernels with an NFS client 
     await mounted('next');
     await b.sh(`echo three >>${target('next')}/file`);
     await a.healTo(linkB.hostAddress);
-    const { status } = await listsOrphan(metadata.uid);
-    expect(status?.orphans?.map(({ kind }) => kind).sort()).to.deep.equal(['Volume', 'VolumeMount']);
+    await listsOrphan(({ uid }) => uid === metadata.uid);
+    await listsOrphan(({ kind, path }) => kind === 'VolumeMount' && path === target('shared-a'));
     expect(await a.mounts()).to.deep.equal(before);
     expect(await a.sh(`cat ${target('shared-a')}/file`)).to.equal('one\ntwo\nthree\n');
     expect(content('shared/file')).to.equal('one\ntwo\nthree\n');
@@ -188,14 +194,15 @@ describe('nfs volumes of a node that is lost, on two kernels with an NFS client 
   });
 
   it('is read on another node when its owner has no power, which finds when it is back that it has it no more', async () => {
-    await createOnA('moved', DELETE);
-    const doomed = await createOnA('doomed', DELETE);
-    const idle = await createOnA('idle', DELETE);
+    await createOnA('off', 'moved', DELETE);
+    const doomed = await createOnA('off', 'doomed', DELETE);
+    const idle = await createOnA('off', 'idle', DELETE);
     await a.sh(`for name in moved doomed idle; do echo $name >${GUEST_MOUNTS}/${ns}/$name-a/data/file; done; sync`);
     for (const name of ['doomed-a', 'idle-a']) {
       await machine.delete(VOLUME_MOUNTS, key(name));
       await gone(VOLUME_MOUNTS, name);
     }
+    await labelled(B, 'off');
     await a.guest.cutPower();
     await machine.delete(VOLUMES, key('doomed'));
     await nodeLost(machine, A);
@@ -215,15 +222,17 @@ describe('nfs volumes of a node that is lost, on two kernels with an NFS client 
     await toldOfKeeping('doomed');
     expect(content('doomed/file')).to.equal('doomed\n');
 
-    const before = await b.mounts();
+    const before = (await b.mounts()).get(target('moved-b'));
     await a.end();
     a = await bootA();
-    const { status } = await listsOrphan(doomed.metadata.uid);
+    const { status } = await listsOrphan(({ uid }) => uid === doomed.metadata.uid);
     expect(status?.orphans?.map(({ uid }) => uid)).to.not.include(idle.metadata.uid);
     await machine.waitCondition(VOLUME_MOUNTS, key('moved-a'), 'Mounted', 'False', 'WaitingForGrant', LONG_MS);
     expect([...(await a.mounts()).keys()]).to.deep.equal([]);
     for (const name of ['moved', 'idle']) await handedTo(name, B);
-    expect(await b.mounts()).to.deep.equal(before);
+    expect((await b.mounts()).get(target('moved-b')))
+      .to.equal(before)
+      .and.not.equal(undefined);
     expect(await b.sh(`cat ${target('moved-b')}/file`)).to.equal('moved\nmore\n');
     for (const name of ['doomed', 'idle']) expect(content(`${name}/file`)).to.equal(`${name}\n`);
 
