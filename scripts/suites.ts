@@ -191,7 +191,7 @@ export const SUITES: readonly Suite[] = [
     namespaces: true,
     deadlineSeconds: 900,
     fullDeadlineSeconds: 1800,
-    tools: ['promtool', 'zsh', 'fish'],
+    tools: ['promtool', 'zsh', 'fish', 'sshd'],
   },
   {
     type: 'mocha',

@@ -94,6 +94,7 @@ export type ToolName =
   | 'openclaw'
   | 'npm'
   | 'zsh'
+  | 'sshd'
   | 'fish'
   | 'go';
 
@@ -443,6 +444,39 @@ export const TOOLS: readonly Tool[] = [
     versionArgs: undefined,
     minimum: undefined,
     fromPath: false,
+    always: false,
+  },
+  {
+    // With the client and its keys' maker beside it: usr/bin/ssh, usr/bin/ssh-keygen.
+    name: 'sshd',
+    env: 'SSHD',
+    bundle: {
+      name: 'openssh',
+      source: deb(
+        'bookworm',
+        'openssh-server',
+        'openssh-client',
+        'libwrap0',
+        'libnsl2',
+        'libtirpc3',
+        'libgssapi-krb5-2',
+        'libkrb5-3',
+        'libk5crypto3',
+        'libkrb5support0',
+        'libkeyutils1',
+        'libcom-err2',
+        'libedit2',
+        'libfido2-1',
+        'libcbor0.8',
+        'libbsd0',
+      ),
+    },
+    file: 'usr/sbin/sshd',
+    // It says none when it ends well.
+    versionArgs: undefined,
+    minimum: undefined,
+    fromPath: false,
+    libraries: [`usr/lib/${MULTIARCH}`, `lib/${MULTIARCH}`],
     always: false,
   },
   {

@@ -22,6 +22,7 @@ import type { RunProgram } from '../../src/sync/git.ts';
 import { GitSource, type GitSourceOptions } from '../../src/sync/git-source.ts';
 import { LIMITS, type Reading, SourceError } from '../../src/sync/source.ts';
 import { type GitSpec, parseSource } from '../../src/sync/source-spec.ts';
+import { SshServer } from '../support/harness/ssh-server.ts';
 
 const never = new AbortController().signal;
 let folder: string;
@@ -238,6 +239,24 @@ describe('a Git repository', function () {
     writeFileSync(ssh, '#!/bin/sh\necho "git@git.example: Permission denied (publickey)." >&2\nexit 255\n');
     const refused = await failure(source('#main', { environment }, url).read(never));
     expect(refused.message).to.include('Permission denied (publickey)');
+  });
+
+  it('over ssh is read from a real server by who has its key and knows it, and by nobody else', async () => {
+    const server = await SshServer.start();
+    try {
+      write('a.yaml');
+      const revision = commit();
+      const url = `ssh://root@127.0.0.1:${server.port}${repository}`;
+      const by = (command: string): GitSource => source('#main', { environment: { GIT_SSH_COMMAND: command } }, url);
+      expect(seen(await by(server.client(server.key)).read(never))).to.deep.equal({ 'a.yaml': 'a: 1\n' });
+      expect(await by(server.client(server.key)).read(never)).to.have.property('revision', revision);
+      const stranger = await failure(by(server.client(server.otherKey)).read(never));
+      expect(stranger.message).to.include('Permission denied (publickey)');
+      const impostor = await failure(by(server.client(server.key, 'no_hosts')).read(never));
+      expect(impostor.message).to.include('Host key verification failed');
+    } finally {
+      await server.end();
+    }
   });
 
   it('over HTTP is let in with what the credentials file says, which is shown to nobody', async () => {
