@@ -21,7 +21,7 @@ RUN mkdir -p /packages/@koromix \
       && cp -a "$package/bin/node" "/packages/${package#*/}/bin/"; \
     done
 COPY tsconfig.json LICENSE ./
-COPY scripts/build.ts scripts/
+COPY scripts/build.ts scripts/builtin-imports.ts scripts/
 COPY bin bin
 COPY crds crds
 COPY src src
