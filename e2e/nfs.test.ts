@@ -1,25 +1,36 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import type { VolumeBackup } from '../src/api/backup.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import { ANNOTATIONS } from '../src/api/group.ts';
-import { type ResourceDescriptor, STORAGE_NODES, VOLUME_BACKUPS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
+import {
+  type ResourceDescriptor,
+  SNAPSHOTS,
+  STORAGE_NODES,
+  VOLUME_BACKUPS,
+  VOLUME_MOUNTS,
+  VOLUMES,
+} from '../src/api/meta.ts';
+import type { Snapshot } from '../src/api/snapshot.ts';
 import type { StorageNode } from '../src/api/storage-node.ts';
 import type { NfsSource, Volume, VolumeSpec } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { backup, ended } from '../test/support/harness/backups.ts';
 import { type Export, Ganesha } from '../test/support/harness/ganesha.ts';
 import { GUEST_DATA, GUEST_MOUNTS, GuestNode, NFS_MODULES } from '../test/support/harness/guest-node.ts';
+import { KERNEL_NFS, KERNEL_NFS_MODULES, serveByKernel } from '../test/support/harness/kernel-nfs.ts';
 import { Machine } from '../test/support/harness/machine.ts';
-import { mount, openClass, volume } from '../test/support/harness/manifests.ts';
-import { full } from '../test/support/harness/run.ts';
-import { GuestNetwork } from '../test/support/harness/uml.ts';
+import { mount, openClass, snapshot, volume } from '../test/support/harness/manifests.ts';
+import { full, makeDirectory } from '../test/support/harness/run.ts';
+import { GuestNetwork, makeDisk } from '../test/support/harness/uml.ts';
 
 const GUEST = 'guest';
 /** Of a wait, in milliseconds: a server is looked at every few seconds, and a guest is slow on a busy machine. */
 const LONG_MS = 120_000;
+/** Enough for an XFS. */
+const DISK_MIB = 320;
 const EXPORTS: readonly Export[] = [
   { path: '/files' },
   { path: '/other' },
@@ -31,6 +42,7 @@ const SERVER_NAME = 'nfs.internal';
 
 describe('nfs volumes, on a kernel with an NFS client and a real server', function () {
   this.timeout(300_000);
+  let directory: string;
   let network: GuestNetwork;
   let server: Ganesha;
   let machine: Machine;
@@ -40,16 +52,21 @@ describe('nfs volumes, on a kernel with an NFS client and a real server', functi
   before(async () => {
     network = await GuestNetwork.create();
     server = await Ganesha.create(network.hostAddress);
+    directory = makeDirectory('nfs');
+    const disk = join(directory, 'disk.img');
     [machine] = await Promise.all([
       Machine.start({ separate: true, listen: network.hostAddress }),
       server.start(EXPORTS),
+      makeDisk(disk, DISK_MIB, 'xfs'),
     ]);
     const { kubeconfig } = machine.settings;
     const prepare = `
 { cat /etc/hosts; echo '${network.hostAddress} ${SERVER_NAME}'; } >/mnt/hosts
 mount --bind /mnt/hosts /etc/hosts
-export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH`;
-    node = await GuestNode.boot({ name: GUEST, kubeconfig, network, modules: NFS_MODULES, prepare });
+export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH
+${serveByKernel('/dev/ubda')}`;
+    const modules = [...NFS_MODULES, ...KERNEL_NFS_MODULES];
+    node = await GuestNode.boot({ name: GUEST, kubeconfig, network, modules, disks: [disk], prepare });
     await machine.apply(openClass([GUEST_DATA]));
     await node.startAgent();
     await machine.waitReady<StorageNode>(STORAGE_NODES, GUEST, LONG_MS);
@@ -63,6 +80,7 @@ export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH`;
     await server?.end();
     await machine?.end();
     await network?.end();
+    if (directory !== undefined) rmSync(directory, { recursive: true });
   });
 
   const key = (name: string): string => `${namespace}/${name}`;
@@ -258,6 +276,26 @@ export PATH='${dirname(process.env['RESTIC_0_19'] ?? '')}':$PATH`;
     await provisioned('gone');
   });
 
+  it('says of a snapshot whether the server has copied by itself, and fills a volume from it', async () => {
+    const { address: kernel, port, copies: path } = KERNEL_NFS;
+    const byKernel = [{ server: kernel, path }, { mountOptions: [`port=${port}`] }] as const;
+    const methodOf = async (name: string, source: Partial<NfsSource> = {}, spec: VolumeSpec = {}) => {
+      await createMounted(name, { ...source, subPath: name }, spec);
+      await mounted(name);
+      await node.sh(`head -c 300000 /dev/urandom >${target(name)}/f`);
+      await machine.create(snapshot(namespace, `${name}-then`, name));
+      const { status } = await machine.waitReady<Snapshot>(SNAPSHOTS, key(`${name}-then`), LONG_MS);
+      return status?.method;
+    };
+    const methods = await Promise.all([methodOf('plain'), methodOf('copied', ...byKernel)]);
+    expect(methods).to.deep.equal(['Copy', 'ServerSideCopy']);
+    const [source, spec] = byKernel;
+    const dataSource = { snapshotRef: { name: 'copied-then' } };
+    await createMounted('again', { ...source, subPath: 'again' }, { ...spec, dataSource });
+    await mounted('again');
+    await node.sh(`cmp ${target('copied')}/f ${target('again')}/f`);
+  });
+
   it('adopts everything after a kill of the agent', async () => {
     const before = await node.mounts();
     await node.killAgent();
@@ -372,6 +410,7 @@ find . -type f -print0 | sort -z | xargs -0 sha256sum`);
   for (const [what, file] of [
     ['drivers', 'test/drivers/nfs/contract.guest.ts'],
     ['snapshots', 'test/drivers/nfs/snapshots.guest.ts'],
+    ['snapshots on a server that copies by itself', 'test/drivers/nfs/server-copies.guest.ts'],
     ['repositories of backups', 'test/contract/engine/nfs.guest.ts'],
   ] as const) {
     it(`keeps the contract of ${what}`, async () => {

@@ -16,7 +16,7 @@ import { changesBetween, type Scan, scanTree } from './scan.ts';
 
 /**
  * Not `--preserve=all`, which says nothing when attributes cannot be kept. Where files cannot share blocks, cp copies
- * (within the server, on NFS 4.2, by copy_file_range(2)).
+ * (within the server, on NFS 4.2, by copy_file_range(2); but files with holes, which cp of coreutils 9.1 reads and writes).
  */
 const CP = [
   'cp',

@@ -1,6 +1,6 @@
 /**
  * The nfs driver inside a guest whose kernel has an NFS client (e2e/nfs.test.ts), with a server at NFS_ADDRESS and NFS_PORT
- * that exports /contract.
+ * that exports /contract, and another one in the guest itself.
  */
 import { join } from 'node:path';
 import type { DriverVolume } from '../../../src/drivers/driver.ts';
@@ -12,8 +12,18 @@ import { fillRecords } from '../../../src/drivers/trees/fill.ts';
 import type { NodeLayer } from '../../../src/node/layer.ts';
 import { Records } from '../../../src/node/records.ts';
 
-const server = process.env['NFS_ADDRESS'] ?? '';
-const port = process.env['NFS_PORT'] ?? '';
+/** An export, and the port at which its server listens. */
+export interface ExportAt {
+  readonly server: string;
+  readonly port: string;
+  readonly path: string;
+}
+
+const CONTRACT: ExportAt = {
+  server: process.env['NFS_ADDRESS'] ?? '',
+  port: process.env['NFS_PORT'] ?? '',
+  path: '/contract',
+};
 
 /** @param stateDir Where its notes are: another one is another node, as far as notes go. */
 export function guestDriver(node: NodeLayer, stateDir: string = node.stateDir): NfsDriver {
@@ -26,12 +36,12 @@ export function guestDriver(node: NodeLayer, stateDir: string = node.stateDir): 
   });
 }
 
-export function guestVolume(name: string): DriverVolume {
+export function guestVolume(name: string, { server, port, path }: ExportAt = CONTRACT): DriverVolume {
   return {
     uid: `uid-${name}`,
     namespace: 'ns',
     name,
-    source: { type: 'nfs', server, path: '/contract', subPath: name },
+    source: { type: 'nfs', server, path, subPath: name },
     capacityBytes: undefined,
     capacityPolicy: undefined,
     provisioning: 'Thin',
