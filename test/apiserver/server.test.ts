@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect as connectPlain } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -161,6 +162,29 @@ describe('startApiServer', function () {
     const deep = `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`;
     expect((await ask(VOLUMES, { method: 'POST', body: deep })).code).to.equal(400);
     expect((await ask(VOLUMES)).code).to.equal(200);
+  });
+
+  it('answers who sends a body that is too large when all of it is sent, so that the answer is read', async () => {
+    const { hostname, port } = new URL(server.url);
+    const socket = connectTls({ host: hostname, port: Number(port), ca: server.caPem });
+    try {
+      await once(socket, 'secureConnect');
+      socket.pause();
+      const size = 4 * 1024 * 1024;
+      socket.write(
+        `POST ${VOLUMES} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${server.adminToken}\r\n` +
+          `Content-Type: application/json\r\nContent-Length: ${size}\r\n\r\n `,
+      );
+      // By then it has seen how large the body is to be.
+      for (let turn = 0; turn < 5; turn += 1) expect((await ask(VOLUMES)).code).to.equal(200);
+      await new Promise<void>((resolve, reject) => {
+        socket.write(Buffer.alloc(size - 1, 0x20), (error) => (error ? reject(error) : resolve()));
+      });
+      const [answer] = (await once(socket.resume(), 'data')) as [Buffer];
+      expect(answer.toString()).to.match(/^HTTP\/1\.1 413 [^]*RequestEntityTooLarge/);
+    } finally {
+      socket.destroy();
+    }
   });
 
   it('refuses a list for a text with a format, which a real kube-apiserver lets pass and then never applies to again', async () => {

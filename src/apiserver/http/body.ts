@@ -68,6 +68,37 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
   });
 }
 
+/** What is read of a refused body, and for how long, so that its sender is there to read the answer. */
+const MAX_REST_BYTES = 16 * 1024 * 1024;
+const REST_MS = 2000;
+
+/**
+ * Reads what is left of a body that is refused, and throws it away: a connection that is closed while its client still sends
+ * is reset, and the client may never read why (RFC 9112, 9.6). Resolves when all was read, or more comes than anybody should
+ * be waited for; never rejects.
+ */
+export function passOver(request: IncomingMessage): Promise<void> {
+  const declared = Number(request.headers['content-length'] ?? 0);
+  if (request.complete || request.destroyed || declared > MAX_REST_BYTES) return Promise.resolve();
+  return new Promise((resolve) => {
+    let size = 0;
+    const count = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size > MAX_REST_BYTES) done();
+    };
+    const done = (): void => {
+      clearTimeout(timer);
+      request.off('data', count);
+      resolve();
+    };
+    const timer = setTimeout(done, REST_MS);
+    request.once('end', done);
+    request.once('close', done);
+    request.on('data', count);
+    request.resume();
+  });
+}
+
 /** The media type of a request, without parameters. */
 export function mediaType(request: IncomingMessage): string {
   const header = request.headers['content-type'] ?? '';

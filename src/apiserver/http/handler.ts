@@ -6,7 +6,7 @@ import { isTrue } from '../registry/lists.ts';
 import type { User } from '../registry/request.ts';
 import { pinnedBy } from '../registry/selectors.ts';
 import type { Trail } from './audit.ts';
-import { readBody } from './body.ts';
+import { passOver, readBody } from './body.ts';
 import {
   badRequest,
   forbiddenFor,
@@ -50,11 +50,12 @@ export class Handler {
   /** Handles one request; never throws. */
   handle(request: IncomingMessage, response: ServerResponse): void {
     const warnings: string[] = [];
-    this.#route(request, response, warnings).catch((error: unknown) => {
+    this.#route(request, response, warnings).catch(async (error: unknown) => {
       const status = toStatusError(error);
       if (status.reason === 'InternalError' && status.cause instanceof Error) this.#parts.onError(status.cause);
+      if (!request.complete) await passOver(request);
       // What is left of a refused body must not be taken for the next request.
-      if (!request.complete) response.setHeader('Connection', 'close');
+      if (!request.complete && !response.headersSent) response.setHeader('Connection', 'close');
       if (response.headersSent) response.destroy();
       else sendError(request, response, status, warnings);
     });
