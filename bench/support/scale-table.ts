@@ -10,7 +10,7 @@ const LARGE = { nodes: 1000, volumes: 100_000, volumesBefore: 100_000 } as const
 
 /** One line of the table. */
 interface Line {
-  readonly title: string;
+  readonly title: string | ((steps: readonly Step[]) => string);
   readonly unit: string;
   readonly of: (step: Step) => number;
   /** What it grows with, in a straight line; `nothing`: the last size stands for all. */
@@ -98,6 +98,12 @@ const LINES: readonly Line[] = [
     with: 'nodes',
   },
   {
+    title: (steps) => `${steps.at(-1)?.placeCount ?? 0} volumes without a wish: until all have a node`,
+    unit: 's',
+    of: ({ placedMs }) => placedMs / 1000,
+    with: 'nodes',
+  },
+  {
     title: 'a volume without a wish is placed: controller',
     unit: 'ms of a core',
     of: ({ place, placeCount }) => perObject(place.cpu.controller, placeCount),
@@ -150,7 +156,8 @@ export function writeScaleTable(): void {
   writeBetweenMarks(SCALE, text);
 }
 
-function rowOf({ title, unit, of, with: grows, least = 0 }: Line, steps: readonly Step[]): string {
+function rowOf({ title: named, unit, of, with: grows, least = 0 }: Line, steps: readonly Step[]): string {
+  const title = typeof named === 'string' ? named : named(steps);
   const values = steps.map(of);
   const said = (value: number): string => `${rounded(value)}${unit === '' ? '' : ` ${unit}`}`;
   if (grows === 'nothing') {
