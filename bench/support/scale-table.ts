@@ -142,7 +142,7 @@ export function writeScaleTable(): void {
   const steps = result?.measurement.notes?.['steps'] as readonly Step[] | undefined;
   if (result === undefined || steps === undefined) return;
   const { facts } = result;
-  const rows = LINES.map((line) => rowOf(line, steps));
+  const rows = scaleRows(steps);
   const sizes = steps.map(({ nodes, volumes }) => `${nodes} nodes, ${volumes} volumes`);
   const large = `${LARGE.nodes} nodes, ${LARGE.volumes} volumes`;
   const text = [
@@ -154,6 +154,11 @@ export function writeScaleTable(): void {
     ...rows,
   ].join('\n');
   writeBetweenMarks(SCALE, text);
+}
+
+/** The lines of the table, from what was measured at each size. */
+export function scaleRows(steps: readonly Step[]): readonly string[] {
+  return LINES.map((line) => rowOf(line, steps));
 }
 
 function rowOf({ title: named, unit, of, with: grows, least = 0 }: Line, steps: readonly Step[]): string {
