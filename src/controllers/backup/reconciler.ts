@@ -125,6 +125,11 @@ async function remove(key: string, backup: Backup, deps: Dependencies, context: 
       signal,
     );
   }
+  if (isReadOnly(repositoryOf(backup, deps)) && !isDataDeleted(backup)) {
+    const why =
+      'Its repository is ReadOnly, so that nothing is noted there, and it is listed again while the BackupRepository stays';
+    return await release(backup, why, deps, signal);
+  }
   const clusterID = backup.status?.clusterID ?? clusterIDOf((name) => deps.stores.namespaces.get(name));
   const own = backup.spec.imported === undefined ? clusterID : clusterIDOf((name) => deps.stores.namespaces.get(name));
   if (own === undefined) return { requeueAfterMs: LOOK_AGAIN_MS };
@@ -197,9 +202,22 @@ function accessOf(backup: Backup, deps: Dependencies): RepositoryAccess | { read
     const message = 'The BackupRepository of the backup is not known on this node.';
     return { failure: { reason: 'RepositoryNotReady', message, stalled: false } };
   }
+  if (isReadOnly(repository)) {
+    const message = `BackupRepository "${repository.metadata.name}" is ReadOnly; nothing is written to it, and nothing is removed from it.`;
+    return { failure: { reason: 'InvalidSpec', message, stalled: false } };
+  }
   const namespace = backup.metadata.namespace ?? '';
   const resolution = repositoryAccess(deps, deps.tools, { namespace, location: repository.spec });
   return resolution.ok ? resolution.access : { failure: resolution.refusal };
+}
+
+function isReadOnly(repository: BackupRepository | undefined): boolean {
+  return repository?.spec.accessMode === 'ReadOnly';
+}
+
+/** Its data is to go, and not its object alone. */
+function isDataDeleted({ spec }: Backup): boolean {
+  return spec.imported === undefined && spec.deletionPolicy === 'Delete';
 }
 
 /** The Secret with the password is known not to exist. */

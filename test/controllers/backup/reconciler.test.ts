@@ -41,6 +41,13 @@ class RecordWorld extends BackupWorld {
     );
   }
 
+  readOnly(accessMode: 'ReadOnly' | 'ReadWrite' = 'ReadOnly'): void {
+    const found = this.repositories.get('team/repo');
+    if (found === undefined) throw new Error('the repository is gone');
+    const metadata = { ...found.metadata, resourceVersion: accessMode };
+    this.add({ ...found, metadata, spec: { ...found.spec, accessMode } } as typeof found);
+  }
+
   restart(): void {
     this.#jobs = this.#newJobs();
     this.#reconciler = this.#newReconciler();
@@ -325,6 +332,28 @@ describe('the deletion of a Backup, in its repository', () => {
     of.failure = undefined;
     await of.act();
     expect([left(), of.backups.get('team/b')]).to.deep.equal([[], undefined]);
+  });
+
+  it('writes nothing to a repository that is ReadOnly: not a mark, not a removal', async () => {
+    of.kept('one', 'another');
+    of.document('another');
+    of.readOnly();
+    deleted({ imported: { backupID: ID }, deletionPolicy: 'Retain' }, {}, { backupID: ID, clusterID: 'another' });
+    await of.act();
+    expect([of.calls, of.backups.get('team/b')], 'one that was found').to.deep.equal([[], undefined]);
+    expect(of.events).to.deep.equal(['Warning DataRetained Backup/b']);
+    of.document();
+    deleted({});
+    await of.act();
+    expect([of.calls, of.backups.get('team/b')], 'one that keeps its data').to.deep.equal([[], undefined]);
+    deleted({ deletionPolicy: 'Delete' });
+    await of.act();
+    expect(of.calls, 'one whose data is to go').to.deep.equal([]);
+    const blocked = findCondition(of.backup().conditions, 'DeletionBlocked');
+    expect([blocked?.reason, blocked?.message.includes('ReadOnly')]).to.deep.equal(['InvalidSpec', true]);
+    of.readOnly('ReadWrite');
+    await of.act();
+    expect([left(), of.backups.get('team/b')]).to.deep.equal([['part-one', 'doc-another'], undefined]);
   });
 
   it('lets go when the key does not come back, and when a person says so', async () => {
