@@ -111,9 +111,9 @@ async function advance(
       : { requeueAfterMs: conclusion === 'again' ? SOON_MS : untilDeadline(backup, context) };
   }
   const key = `${backup.metadata.namespace}/${backup.metadata.name}`;
-  const sinceMs = context.clock.now() - (written.get(key) ?? Number.NEGATIVE_INFINITY);
+  const sinceMs = context.clock.monotonic() - (written.get(key) ?? Number.NEGATIVE_INFINITY);
   if (sinceMs < PROGRESS_MS) return { requeueAfterMs: PROGRESS_MS - sinceMs };
-  written.set(key, context.clock.now());
+  written.set(key, context.clock.monotonic());
   await writeStatus(backup, running.status, deps, context);
   return { requeueAfterMs: Math.min(running.lookAgainMs, untilDeadline(backup, context)) };
 }

@@ -85,7 +85,7 @@ interface Memory {
   /** Objects that were made before and after the volumes. */
   first?: ObjectResult;
   last?: ObjectResult;
-  /** When progress was written last. */
+  /** When progress was written last, on the clock that never jumps. */
   writtenAt?: number;
 }
 
@@ -334,7 +334,7 @@ async function report(
   const memory = memoryOf(restore, deps);
   const planned = restore.status?.volumes ?? [];
   const results = resultsOf(planned, states, doneObjects(memory));
-  const now = context.clock.now();
+  const now = context.clock.monotonic();
   const since = now - (memory.writtenAt ?? Number.NEGATIVE_INFINITY);
   const ended = states.filter(({ state }) => state !== 'waiting').length;
   const had = restore.status?.items;

@@ -97,7 +97,7 @@ async function reconcile(key: string, deps: RepositoryBindingDependencies, conte
   await write(current, nodeName, standIn, [], deps, context);
   if (nodeName === undefined) return DONE;
   const backups = deps.backups.byIndex(BY_REPOSITORY, key);
-  await expire(current, backups, deps, context.signal);
+  await expire(current, backups, deps, context);
   return DONE;
 }
 
@@ -180,17 +180,17 @@ async function expire(
   repository: BackupRepository,
   backups: readonly Backup[],
   { client, live, namespaces, events }: RepositoryBindingDependencies,
-  signal: AbortSignal,
+  { clock, signal }: ReconcileContext,
 ): Promise<void> {
   const clusterID = clusterIDOf((name) => namespaces.get(name));
-  const likely = expiredBackups(repository, backups, clusterID);
+  const likely = expiredBackups(repository, backups, clusterID, clock.now());
   if (likely.length === 0) return;
   // One that the cache still shows, and that is gone or not whole any more, would be counted in the place of one that is to be kept.
   const { namespace, name } = repository.metadata;
   const now = await live.get<BackupRepository>(BACKUP_REPOSITORIES, { namespace, name }, signal);
   if (now === undefined || now.metadata.uid !== repository.metadata.uid) return;
   const there = await live.list<Backup>(BACKUPS, { namespace }, signal);
-  const gone = new Set(expiredBackups(now, there, clusterID).map(({ metadata }) => metadata.uid));
+  const gone = new Set(expiredBackups(now, there, clusterID, clock.now()).map(({ metadata }) => metadata.uid));
   for (const backup of likely) {
     if (!gone.has(backup.metadata.uid)) continue;
     const { namespace, name, uid } = backup.metadata;

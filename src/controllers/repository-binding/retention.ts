@@ -5,7 +5,7 @@ import type { BackupRepository } from '../../api/backup-repository.ts';
 import { isTrue } from '../../api/conditions.ts';
 import { LABELS } from '../../api/group.ts';
 import { isDeleting } from '../../api/meta.ts';
-import { expired } from '../schedule/retention.ts';
+import { datedBy, expired } from '../schedule/retention.ts';
 import { isPaused } from '../support/annotations.ts';
 import { isIn } from './users.ts';
 
@@ -17,6 +17,8 @@ export function expiredBackups(
   repository: BackupRepository,
   backups: readonly Backup[],
   clusterID: string | undefined,
+  /** Milliseconds since the epoch. */
+  now: number,
 ): readonly Backup[] {
   const { retention, accessMode } = repository.spec;
   if (retention === undefined || accessMode === 'ReadOnly' || clusterID === undefined) return [];
@@ -33,7 +35,7 @@ export function expiredBackups(
   }
   return [...groups.values()].flatMap((group) => {
     const inOrder = group.sort((a, b) => a.at - b.at || (a.name < b.name ? -1 : 1));
-    return expired(inOrder, retention, 'UTC').map(({ backup }) => backup);
+    return expired(datedBy(inOrder, now), retention, 'UTC').map(({ backup }) => backup);
   });
 }
 

@@ -2,8 +2,9 @@
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import { DEFAULT_READ_DATA_PERCENT } from '../../api/backup-repository.ts';
 import { ANNOTATIONS } from '../../api/group.ts';
+import { isBelievable, timeOf } from '../schedule/status.ts';
 import { timetableOf } from '../schedule/timetable.ts';
-import type { RepositoryState } from './state.ts';
+import type { CareResult, RepositoryState } from './state.ts';
 
 /** How often a repository is listed, in milliseconds. */
 export const SYNC_MS = 300_000;
@@ -17,9 +18,10 @@ const PRUNE_MS = 86_400_000;
 const CARE_RETRY_MS = 1_800_000;
 
 /** When the next look is due. Milliseconds since the epoch; now or earlier: at once. */
-export function nextLook(state: RepositoryState, fingerprint: string): number {
+export function nextLook(state: RepositoryState, fingerprint: string, now: number): number {
   const { looked } = state;
-  if (looked === undefined || state.fingerprint !== fingerprint) return 0;
+  // Later than now: the clock was put back since, and nobody knows how long ago it was.
+  if (looked === undefined || state.fingerprint !== fingerprint || looked.at > now) return 0;
   if (state.isPoked) return looked.at + GATHER_MS;
   if (looked.ok) return looked.at + SYNC_MS;
   return looked.at + Math.min(SYNC_MS, RETRY_MS * 2 ** Math.min(looked.failures - 1, 10));
@@ -29,11 +31,25 @@ export function nextLook(state: RepositoryState, fingerprint: string): number {
  * When space is given back next; undefined: not before something was removed. Nobody else can work meanwhile, so that it is
  * not done to one that was just made or found.
  */
-export function nextPrune({ metadata, spec, status }: BackupRepository, state: RepositoryState): number | undefined {
+export function nextPrune(
+  { metadata, spec, status }: BackupRepository,
+  state: RepositoryState,
+  now: number,
+): number | undefined {
   if (spec.accessMode === 'ReadOnly' || !state.mayPrune || isDamaged(state, status)) return undefined;
-  const failed = state.prune?.failure === undefined ? 0 : state.prune.at + CARE_RETRY_MS;
-  const last = Date.parse(status?.lastPruneTime ?? metadata.creationTimestamp ?? '');
-  return Math.max(failed, Number.isNaN(last) ? 0 : last + PRUNE_MS);
+  const last = lastOf(status?.lastPruneTime ?? metadata.creationTimestamp, now);
+  return Math.max(retryAfter(state.prune, now), last === undefined ? 0 : last + PRUNE_MS);
+}
+
+/** When it was done last; undefined where that says nothing, because the clock was wrong then. */
+function lastOf(time: string | undefined, now: number): number | undefined {
+  const at = timeOf(time);
+  return at === undefined || isBelievable(at, now) ? at : undefined;
+}
+
+/** When what could not be done may be tried again. */
+function retryAfter(done: CareResult<unknown> | undefined, now: number): number {
+  return done?.failure === undefined || done.at > now ? 0 : done.at + CARE_RETRY_MS;
 }
 
 /** When the next check is due; undefined: never. */
@@ -52,11 +68,10 @@ export function nextCheck(
   } catch {
     return undefined;
   }
-  const last = Date.parse(status?.lastCheckTime ?? metadata.creationTimestamp ?? '');
+  const last = lastOf(status?.lastCheckTime ?? metadata.creationTimestamp, now) ?? Number.NEGATIVE_INFINITY;
   const latest = timetable.latest(now);
   const due = latest !== undefined && latest > last ? latest : timetable.next(now);
-  if (due === undefined) return undefined;
-  return state.check?.failure === undefined ? due : Math.max(due, state.check.at + CARE_RETRY_MS);
+  return due === undefined ? undefined : Math.max(due, retryAfter(state.check, now));
 }
 
 export function readDataPercentOf({ spec }: BackupRepository): number {

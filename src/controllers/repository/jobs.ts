@@ -83,7 +83,7 @@ async function lookAround(
       repositoryID: deps.repositories.get(key)?.status?.repositoryID ?? state.found?.id,
       mayMake: repository.spec.accessMode !== 'ReadOnly',
       last: state.found,
-      isLight: state.looked?.ok === true && at - state.openedAt < OPEN_AGAIN_MS,
+      isLight: state.looked?.ok === true && Math.abs(at - state.openedAt) < OPEN_AGAIN_MS,
     };
     const result = await look(
       looking,

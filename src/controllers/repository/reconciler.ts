@@ -104,7 +104,7 @@ async function tend(
   const fingerprint = fingerprintOf(repository, access);
   assertEnded(await looks.settle(key, 0, signal));
   assertEnded(await care.settle(key, 0, signal));
-  if (!looks.has(key) && nextLook(state, fingerprint) <= clock.now()) {
+  if (!looks.has(key) && nextLook(state, fingerprint, clock.now()) <= clock.now()) {
     if (state.fingerprint !== fingerprint) state.openedAt = 0;
     state.fingerprint = fingerprint;
     looks.start(key, lookJob(request, deps, clock));
@@ -121,14 +121,15 @@ async function tend(
   await report(key, repository, state, { kind: 'known' }, url, deps, context);
   if (hasMore) return { requeueAfterMs: SOON_MS };
   const dues = [
-    looks.has(key) ? undefined : nextLook(state, fingerprint),
+    looks.has(key) ? undefined : nextLook(state, fingerprint, clock.now()),
     ...(care.has(key) || state.looked?.ok !== true ? [] : nextCare(key, repository, state, deps, clock.now())),
   ].filter((due) => due !== undefined);
   if (dues.length === 0) return DONE;
   return { requeueAfterMs: Math.min(LONGEST_WAIT_MS, Math.max(SOON_MS, Math.min(...dues) - clock.now())) };
 }
 
-const LONGEST_WAIT_MS = 86_400_000;
+/** The clock on the wall may be set, and no timer follows it: no wait is longer. Milliseconds. */
+const LONGEST_WAIT_MS = 300_000;
 const BUSY_RETRY_MS = 30_000;
 
 /** What did not come from the repository, such as a request to the API server that failed, is tried again with back-off. */
@@ -144,7 +145,9 @@ function nextCare(
   deps: RepositoryDependencies,
   now: number,
 ): readonly number[] {
-  const dues = [nextPrune(repository, state), nextCheck(repository, state, now)].filter((due) => due !== undefined);
+  const dues = [nextPrune(repository, state, now), nextCheck(repository, state, now)].filter(
+    (due) => due !== undefined,
+  );
   return isBusy(key, deps) ? dues.map((due) => Math.max(due, now + BUSY_RETRY_MS)) : dues;
 }
 
@@ -170,7 +173,7 @@ function startCare(
     deps.care.start(key, checkJob(request, deps, clock));
     return;
   }
-  const pruneDue = nextPrune(repository, state);
+  const pruneDue = nextPrune(repository, state, now);
   if (pruneDue !== undefined && pruneDue <= now) deps.care.start(key, pruneJob(request, deps, clock));
 }
 

@@ -76,7 +76,7 @@ function syncTime(next: BackupRepositoryStatus, { repository, state }: Repositor
   const { at } = state.looked;
   const last = status?.lastSyncTime;
   const isNews = next.backupCount !== status?.backupCount || next.sizeBytes !== status?.sizeBytes;
-  if (last !== undefined && !isNews && at - Date.parse(last) < STEP_MS) return last;
+  if (last !== undefined && !isNews && Math.abs(at - Date.parse(last)) < STEP_MS) return last;
   return formatTime(new Date(at));
 }
 

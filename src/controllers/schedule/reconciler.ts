@@ -26,11 +26,11 @@ import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import type { Decision } from './decide.ts';
 import { decide, MOST_COUNTED } from './decide.ts';
-import { expired } from './retention.ts';
+import { datedBy, expired } from './retention.ts';
 import type { Run, RunKind } from './runs.ts';
 import { BY_SCHEDULE, delayOf, runName, runObject, runOf } from './runs.ts';
 import type { ScheduleOutcome } from './status.ts';
-import { deriveScheduleStatus, latestOf, timeOf, unfinished } from './status.ts';
+import { deriveScheduleStatus, isBelievable, latestOf, timeOf, unfinished } from './status.ts';
 import type { Timetable } from './timetable.ts';
 import { TimetableError, timetableOf } from './timetable.ts';
 
@@ -77,7 +77,7 @@ async function reconcile<Template, Child extends KubeObjectBase>(
   const decision = judge(schedule, reading, runs, context.clock.now());
   const started = decision.start === undefined ? [] : await start(schedule, decision.start, runs, deps, context.signal);
   const all = [...runs.filter(({ name }) => !started.some((run) => run.name === name)), ...started];
-  const hasMore = await prune(schedule, all, deps, context.signal);
+  const hasMore = await prune(schedule, all, deps, context);
   await report(schedule, { kind: 'kept', decision }, all, deps, context, decision.start);
   if (hasMore) return { requeueAfterMs: SOON_MS };
   if (decision.lookAgainAt === undefined) return DONE;
@@ -126,18 +126,25 @@ function judge(
   now: number,
 ): Decision {
   const { startingDeadlineSeconds } = spec;
+  const delayMs = delayOf({ metadata, spec } as Schedule<unknown>);
+  const createdAt = timeOf(metadata.creationTimestamp) ?? now;
   return decide({
     timetable,
     now,
-    createdAt: timeOf(metadata.creationTimestamp) ?? now,
-    lastScheduled: latestOf([timeOf(status?.lastScheduleTime), ...runs.map(({ scheduledAt }) => scheduledAt)]),
-    lastMissed: timeOf(status?.lastMissedTime),
-    delayMs: delayOf({ metadata, spec } as Schedule<unknown>),
+    createdAt: isBelievable(createdAt, now) ? createdAt : beforeLatest(timetable, now - delayMs),
+    lastScheduled: latestOf([timeOf(status?.lastScheduleTime), ...runs.map(({ scheduledAt }) => scheduledAt)], now),
+    lastMissed: latestOf([timeOf(status?.lastMissedTime)], now),
+    delayMs,
     startingDeadlineMs: startingDeadlineSeconds === undefined ? undefined : startingDeadlineSeconds * 1000,
     concurrencyPolicy: spec.concurrencyPolicy ?? DEFAULT_CONCURRENCY_POLICY,
     suspended: spec.suspend === true,
     isRunning: unfinished(runs).length > 0,
   });
+}
+
+/** Of a schedule that nobody knows the age of, the latest time is run, and no other is missed. */
+function beforeLatest(timetable: Timetable, now: number): number {
+  return (timetable.latest(now) ?? now) - 1;
 }
 
 /** Makes the run of a time, if it is not there; returns it, or nothing when something else has its name. */
@@ -181,13 +188,13 @@ async function prune<Template, Child extends KubeObjectBase>(
   schedule: Schedule<Template>,
   runs: readonly Run<Child>[],
   deps: ScheduleDependencies<Template, Child>,
-  signal: AbortSignal,
+  { clock, signal }: ReconcileContext,
 ): Promise<boolean> {
   const { failedHistoryLimit = DEFAULT_FAILED_HISTORY_LIMIT } = schedule.spec;
   const alive = runs.filter(({ object }) => !isDeleting(object));
   const failed = alive.filter(({ outcome }) => outcome.state === 'failed').reverse();
-  const likely = unkept(schedule, runs);
-  const old = likely.length === 0 ? [] : await surelyUnkept(schedule, likely, deps, signal);
+  const likely = unkept(schedule, runs, clock.now());
+  const old = likely.length === 0 ? [] : await surelyUnkept(schedule, likely, deps, clock.now(), signal);
   // What has failed has nothing to lose, and may have failed because nobody can reach where it was to be kept.
   const deletions = [
     ...old.map((run) => ({ run, begin: () => expire(run, deps, signal) })),
@@ -211,12 +218,13 @@ async function prune<Template, Child extends KubeObjectBase>(
 function unkept<Child extends KubeObjectBase>(
   { spec: { retention, timeZone = 'UTC' } }: Schedule<unknown>,
   runs: readonly Run<Child>[],
+  now: number,
 ): readonly Run<Child>[] {
   if (retention === undefined) return [];
   const ready = runs.flatMap((run) =>
     run.outcome.state === 'succeeded' && !isDeleting(run.object) ? [{ ...run, at: run.outcome.at }] : [],
   );
-  return expired(ready, retention, timeZone);
+  return expired(datedBy(ready, now), retention, timeZone);
 }
 
 /**
@@ -227,6 +235,7 @@ async function surelyUnkept<Template, Child extends KubeObjectBase>(
   schedule: Schedule<Template>,
   likely: readonly Run<Child>[],
   { kind, live }: ScheduleDependencies<Template, Child>,
+  at: number,
   signal: AbortSignal,
 ): Promise<readonly Run<Child>[]> {
   const { namespace, name, uid } = schedule.metadata;
@@ -235,7 +244,7 @@ async function surelyUnkept<Template, Child extends KubeObjectBase>(
   const objects = await live.list<Child>(kind.runs, { namespace, labelSelector: `${LABELS.schedule}=${name}` }, signal);
   const runs = objects.map((object) => runOf(kind, now, object)).filter((run) => run !== undefined);
   const inOrder = runs.sort((a, b) => a.scheduledAt - b.scheduledAt);
-  const gone = new Set(unkept(now, inOrder).map(({ object }) => object.metadata.uid));
+  const gone = new Set(unkept(now, inOrder, at).map(({ object }) => object.metadata.uid));
   return likely.filter(({ object }) => gone.has(object.metadata.uid));
 }
 
@@ -288,7 +297,7 @@ async function report<Template, Child extends KubeObjectBase>(
   const before = schedule.status;
   const times = [timeOf(before?.lastScheduleTime), startedAt, ...runs.map(({ scheduledAt }) => scheduledAt)];
   const now = new Date(clock.now());
-  const status = deriveScheduleStatus({ schedule, outcome, runs, lastScheduled: latestOf(times), now });
+  const status = deriveScheduleStatus({ schedule, outcome, runs, lastScheduled: latestOf(times, clock.now()), now });
   if (!(await writer.status(kind.schedules, schedule, status, { signal }))) return;
   recordConditionEvents(events, schedule, before?.conditions, status.conditions);
   const missed = outcome.kind === 'kept' ? outcome.decision.missed : undefined;

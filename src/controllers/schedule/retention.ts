@@ -55,6 +55,14 @@ export function expired<T extends Kept>(items: readonly T[], retention: Retentio
   });
 }
 
+/**
+ * Those that can be put in order: what is later than now was dated by a clock that was wrong. It is neither counted nor let go,
+ * because what is made from now on would pass for older, and be deleted in its place.
+ */
+export function datedBy<T extends Kept>(items: readonly T[], now: number): readonly T[] {
+  return items.filter(({ at }) => at <= now);
+}
+
 function rulesOf(retention: Retention): readonly Rule[] {
   const rules: Rule[] = [];
   if (retention.last !== undefined) rules.push({ left: retention.last, last: undefined, period: undefined });

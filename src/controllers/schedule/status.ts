@@ -29,11 +29,9 @@ export function deriveScheduleStatus(facts: ScheduleStatusFacts): ScheduleStatus
   const generation = schedule.metadata.generation ?? 0;
   const before = schedule.status;
   const decision = outcome.kind === 'kept' ? outcome.decision : undefined;
-  const lastSuccessful = latestOf([
-    timeOf(before?.lastSuccessfulTime),
-    ...runs.map((run) => (run.outcome.state === 'succeeded' ? run.outcome.doneAt : undefined)),
-  ]);
-  const lastMissed = decision?.missed?.latest ?? timeOf(before?.lastMissedTime);
+  const successes = runs.map((run) => (run.outcome.state === 'succeeded' ? run.outcome.doneAt : undefined));
+  const lastSuccessful = latestOf([timeOf(before?.lastSuccessfulTime), ...successes], now.getTime());
+  const lastMissed = decision?.missed?.latest ?? latestOf([timeOf(before?.lastMissedTime)], now.getTime());
   const active = unfinished(runs)
     .slice(0, MAX_ACTIVE)
     .map(({ name, object }) => ({ name, uid: object.metadata.uid ?? '' }));
@@ -61,9 +59,20 @@ export function timeOf(text: string | undefined): number | undefined {
   return Number.isNaN(at) ? undefined : at;
 }
 
-/** The latest of times that may be missing. */
-export function latestOf(times: readonly (number | undefined)[]): number | undefined {
-  const known = times.filter((at) => at !== undefined);
+/**
+ * Nothing has happened yet that is later than now by more than this, in milliseconds: the clock was wrong then, and was set
+ * right. What is less far ahead is waited for, so that no time is run twice where the clock is only put back a little.
+ */
+const FARTHEST_AHEAD_MS = 86_400_000;
+
+/** Whether something may have happened then. */
+export function isBelievable(at: number, now: number): boolean {
+  return at <= now + FARTHEST_AHEAD_MS;
+}
+
+/** The latest of times that may be missing, as far as they are to be believed. */
+export function latestOf(times: readonly (number | undefined)[], now: number): number | undefined {
+  const known = times.filter((at) => at !== undefined).filter((at) => isBelievable(at, now));
   return known.length === 0 ? undefined : Math.max(...known);
 }
 

@@ -13,6 +13,7 @@ import { backup, repository } from '../repository/repository-world.ts';
 import { condition, lostNode, storageNode, volumeClass } from '../support/objects.ts';
 import { World } from '../support/world.ts';
 
+const DAY = 86_400_000;
 const RESTIC = [{ name: 'restic', available: true }];
 const S3 = { hostPath: undefined, nodeName: undefined, s3: { bucket: 'backups' } } as never;
 const EVERYTHING = {
@@ -44,6 +45,7 @@ class BindingWorld extends World {
     this.backups.addIndex(BY_REPOSITORY, repositoryOfBackup);
     const cluster = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kube-system', uid: 'cluster-1' } };
     this.add(cluster, volumeClass('default', EVERYTHING), ...objects);
+    this.clock.advanceSync(10 * DAY);
   }
 
   run() {
@@ -227,6 +229,17 @@ describe('retention of a repository', () => {
     const same = three();
     await same.run();
     expect(same.requests).to.include('delete s1 at patched');
+  });
+
+  it('keeps what is made after the clock was put back, and what was made before', async () => {
+    const world = new BindingWorld(
+      given({ retention: { last: 1 } }, ready),
+      storageNode('a'),
+      ...[2, 3, 8, 9].map((day) => backup(`s${day}`, done(day), {}, { labels })),
+    );
+    world.clock.advanceSync(-6 * DAY);
+    await world.run();
+    expect(world.requests.filter((request) => request.startsWith('delete'))).to.deep.equal(['delete s2 at patched']);
   });
 
   it('touches nothing of others, nothing that was found, and nothing while it is not Ready', async () => {

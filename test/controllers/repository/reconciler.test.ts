@@ -428,6 +428,31 @@ describe('the care of a repository', () => {
     expect(world.condition('Ready')).to.equal('True Ready');
   });
 
+  it('goes on when the clock is put back: it is looked at, checked and given space back', async () => {
+    const ahead = '2026-03-01T00:00:00Z';
+    const world = new RepositoryWorld(
+      { check: { schedule: '30 * * * *', readDataPercent: 10 } },
+      { lastCheckTime: ahead, lastPruneTime: ahead, lastSyncTime: ahead },
+    );
+    world.memory.id = 'repository-1';
+    world.memory.backup('b');
+    world.clock.advanceSync(60 * 24 * HOUR);
+    world.memory.fails.set('open', 'Unreachable');
+    await world.run();
+    expect(world.condition('Ready')).to.equal('False ServerUnreachable');
+    world.memory.fails.clear();
+    world.clock.advanceSync(-60 * 24 * HOUR);
+    expect(await world.run(), 'no wait is longer than what a clock may be set').to.be.at.most(5 * MINUTE);
+    await world.run();
+    expect(world.condition('Ready')).to.equal('True Ready');
+    expect(world.memory.calls).to.include.members(['check 10', 'prune']);
+    expect(world.status).to.deep.include({
+      lastSyncTime: '2026-01-01T00:00:00Z',
+      lastCheckTime: '2026-01-01T00:00:00Z',
+      lastPruneTime: '2026-01-01T00:00:00Z',
+    });
+  });
+
   it('takes nothing new while something is damaged, and names it, also after a restart', async () => {
     const world = new RepositoryWorld({ check: { schedule: '30 * * * *' } });
     world.memory.id = 'repository-1';

@@ -196,6 +196,20 @@ describe('the schedule of backups', () => {
     expect(on.deletions).to.deep.equal([]);
   });
 
+  it('keeps what is made after the clock was put back, and what was made before', async () => {
+    const on = new BackupWorld({ retention: { last: 1 } });
+    await on.to('21T05:00:00');
+    await on.succeed('nightly-202601210500');
+    await on.settle();
+    await on.to('01T04:00:00');
+    for (const hour of ['04', '05']) {
+      await on.to(`01T${hour}:00:00`);
+      await on.succeed(`nightly-20260101${hour}00`);
+      await on.settle();
+    }
+    expect(on.names).to.deep.equal(['nightly-202601010500', 'nightly-202601210500']);
+  });
+
   it('deletes thousands in steps, each with its data, and the newest never', async () => {
     const on = new BackupWorld({ retention: { last: 1 }, suspend: true });
     for (let hour = 1; hour <= 1200; hour++) {

@@ -58,6 +58,26 @@ describe('the schedule of snapshots', () => {
     expect(on.writes).to.have.length(1);
   });
 
+  it('goes on when the clock is set right that was far ahead, also where the schedule was made then', async () => {
+    for (const isMadeThen of [false, true]) {
+      const on = new SnapshotWorld({}, isMadeThen ? { creationTimestamp: '2026-01-20T00:00:00Z' } : {});
+      await on.to('20T01:00:00');
+      await on.succeed('nightly-202601200100');
+      await on.settle();
+      expect(on.schedule.status?.lastSuccessfulTime).to.equal('2026-01-20T01:00:00Z');
+      await on.to('01T01:30:00');
+      expect(on.schedule.status).to.deep.include({
+        lastScheduleTime: '2026-01-01T01:00:00Z',
+        nextScheduleTime: '2026-01-01T02:00:00Z',
+      });
+      expect(on.schedule.status, 'nothing has succeeded by then').to.not.have.property('lastSuccessfulTime');
+      await on.succeed('nightly-202601010100');
+      await on.to('01T02:00:00');
+      expect(on.names).to.deep.equal(['nightly-202601010100', 'nightly-202601010200', 'nightly-202601200100']);
+      expect(on.events.filter((event) => event.includes('RunsMissed')).length).to.equal(isMadeThen ? 0 : 1);
+    }
+  });
+
   it('gives the snapshot the template, its own label and annotations, and no owner', async () => {
     const labels = { team: 'ml' };
     const annotations = { why: 'nightly' };
