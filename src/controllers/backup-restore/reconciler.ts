@@ -40,6 +40,7 @@ import type { Writer } from '../support/writes.ts';
 import { tolerateChange } from '../support/writes.ts';
 import type { RestoreContent } from './content.ts';
 import { CONTENT_KEY, unpackContent } from './content.ts';
+import { lackedBy } from './lacking.ts';
 import type { WantedObjects } from './manifests.ts';
 import { restoresObjects, wantedObjects } from './manifests.ts';
 import type { ObjectOrder, ObjectResult } from './objects.ts';
@@ -309,7 +310,20 @@ async function advance(restore: Restore, deps: Dependencies, context: ReconcileC
   if (isWhole && !isCancelled) memory.last ??= await restoreObjects(wanted.last, order, deps.client, signal);
   const leftOut: ObjectResult = { succeeded: 0, failed: [], skipped: wanted.leftOut };
   const results = resultsOf(planned, states, [...doneObjects(memory), leftOut]);
-  return await end(restore, results, verdictOf(restore, states, results, isCancelled), deps, context);
+  const verdict = verdictOf(restore, states, results, isCancelled);
+  if (verdict.kind !== 'succeeded') return await end(restore, results, verdict, deps, context);
+  const lacked = lackedBy(content.document, planned, objectOf(restore, backupID, deps));
+  return await end(restore, results, { ...verdict, message: `${verdict.message}${lacked}` }, deps, context);
+}
+
+/** The Backup that stands for what is restored, if there is one. */
+function objectOf({ metadata }: Restore, backupID: string, { backups }: Dependencies): Backup | undefined {
+  return backups
+    .list()
+    .find(
+      ({ metadata: { namespace }, spec, status }) =>
+        namespace === metadata.namespace && (spec.imported?.backupID ?? status?.backupID) === backupID,
+    );
 }
 
 /** @throws CacheBehind when the repository is there, and the cache does not show it. */

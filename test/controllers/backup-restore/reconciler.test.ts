@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { kstatus } from '../../../src/api/conditions.ts';
 import { RESTORE_UID_ANNOTATION, RESTORED_BY_ANNOTATION } from '../../../src/api/group.ts';
-import type { KubeObjectBase } from '../../../src/api/meta.ts';
+import type { Condition, KubeObjectBase } from '../../../src/api/meta.ts';
 import type { Restore, RestoreSpec } from '../../../src/api/restore.ts';
 import type { Volume, VolumeStatus } from '../../../src/api/volume.ts';
 import { CACHE_BEHIND_MS } from '../../../src/controllers/support/live.ts';
@@ -200,6 +200,28 @@ describe('volumes that a Restore makes', () => {
     const requests = on.requests.length;
     await on.settle();
     expect(on.requests).to.have.length(requests);
+  });
+
+  it('have all of a backup that was not whole itself, and the Restore says so', async () => {
+    const restored = async (isComplete: boolean, ...objects: readonly KubeObjectBase[]): Promise<string> => {
+      const on = await begun({ source: { backupID: 'b-1', repositoryRef: { name: 'repo' } } }, ...objects);
+      await on.read(documentOf([{ ...volumeEntry('data'), isComplete }]));
+      await on.settle();
+      await on.end('data');
+      provision(on, 'data');
+      await on.settle();
+      expect(on.ready).to.match(/^True Restored/);
+      return on.ready;
+    };
+    expect(await restored(true)).to.not.contain('not whole');
+    expect(await restored(false)).to.match(/The backup itself is not whole: something of volume "data" was lacking/);
+    const partly = (...conditions: readonly Condition[]) =>
+      backup('b', { backupID: 'b-1', completionTime: LONG_AGO, conditions: conditions as never });
+    const lacks = condition('DataComplete', 'False', 'VolumesLacking', 'Volume "logs" does not exist.');
+    const allowed = await restored(true, partly(condition('Ready', 'True', 'BackedUpPartly'), lacks));
+    expect(allowed).to.match(/not whole: something was lacking when it was made: Volume "logs" does not exist\.$/);
+    const missing = await restored(true, partly(condition('Ready', 'False', 'BackupDamaged'), lacks));
+    expect(missing, 'what was read back is not damaged').to.not.contain('not whole');
   });
 
   it('do the same after the controller was killed between any two steps', async () => {
