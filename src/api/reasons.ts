@@ -189,6 +189,7 @@ export const REASONS = {
   BackupFoundPartly: 'The backup was found in its repository, and lacks what it was allowed to lack when it was made.',
   BackupDamaged: 'A check of the repository found that the backup cannot be restored wholly.',
   BackupMissing: 'The data of the backup is not in its repository any more.',
+  BackupInUse: 'A Restore, or a new volume, has not got all of the backup yet; the deletion goes on by itself.',
   BackupNotSupported: 'The engine or the kernel of the node cannot do this; the message says what it takes.',
   DirectoryUnusable: 'A directory that is needed is not there or may not be used; the message says why.',
   NoSpace: 'No space, or no quota, is left where it writes; tried again.',

@@ -57,6 +57,11 @@ export const BACKUPS = {
     action:
       'See whether somebody removed it from the repository, or the repository was put back to an older state. If it stays gone, delete the object.',
   },
+  BackupInUse: {
+    affected: 'The deletion of the Backup waits, so that what is being restored from it is not left half done.',
+    action:
+      'Nothing: it goes on when that has ended. `kubectl get restores` shows how far it is; cancel it, or delete it, to go on at once.',
+  },
   BackupNotFound: {
     affected: 'The restore is refused, or waits.',
     action: '`clawstore backup list` shows what there is. Add the repository first if it is of another installation.',

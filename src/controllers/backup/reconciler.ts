@@ -28,6 +28,7 @@ import { repositoryAccess } from '../support/repository-access.ts';
 import { transitName } from '../support/transit.ts';
 import { tolerateChange } from '../support/writes.ts';
 import { Forgetter, type Forgotten } from './forget.ts';
+import { readersOf } from './readers.ts';
 import type { WrittenRecord } from './record.ts';
 import { writeRecord } from './record.ts';
 
@@ -133,9 +134,13 @@ async function remove(key: string, backup: Backup, deps: Dependencies, context: 
   const clusterID = backup.status?.clusterID ?? clusterIDOf((name) => deps.stores.namespaces.get(name));
   const own = backup.spec.imported === undefined ? clusterID : clusterIDOf((name) => deps.stores.namespaces.get(name));
   if (own === undefined) return { requeueAfterMs: LOOK_AGAIN_MS };
-  const outcome = await run(key, backup, 'remove', deps, context, async (access, limit) => {
-    deps.forgotten.set(uid, await deps.forgetter.forget({ backup, clusterID: own, access }, limit));
-  });
+  const readers = isDataDeleted(backup) && !deps.jobs.has(key) ? readersOf(backup, deps.stores) : [];
+  const outcome =
+    readers.length > 0
+      ? ({ kind: 'failed', failure: inUse(readers) } as const)
+      : await run(key, backup, 'remove', deps, context, async (access, limit) => {
+          deps.forgotten.set(uid, await deps.forgetter.forget({ backup, clusterID: own, access }, limit));
+        });
   if (outcome.kind === 'running') return DONE;
   const forgotten = deps.forgotten.get(uid);
   if (outcome.kind === 'done' && forgotten === undefined) return { requeueAfterMs: 0 };
@@ -159,6 +164,15 @@ async function remove(key: string, backup: Backup, deps: Dependencies, context: 
   await tell(backup, keptRecord(backup), blocked, deps, context);
   return again(failure, signal);
 }
+
+/** What was begun with it could not be ended without it: a volume would keep the half that it has. */
+function inUse(readers: readonly string[]): Failure {
+  const named = readers.slice(0, MOST_NAMES).join(', ');
+  const more = readers.length > MOST_NAMES ? ` and ${readers.length - MOST_NAMES} more` : '';
+  return { reason: 'BackupInUse', message: `It is being restored by ${named}${more}.`, stalled: false };
+}
+
+const MOST_NAMES = 5;
 
 type Outcome =
   | { readonly kind: 'done' }

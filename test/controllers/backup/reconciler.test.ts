@@ -3,7 +3,8 @@ import { beforeEach, describe, it } from 'mocha';
 import type { BackupSpec, BackupStatus } from '../../../src/api/backup.ts';
 import { findCondition } from '../../../src/api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
-import type { ObjectMeta } from '../../../src/api/meta.ts';
+import type { KubeObjectBase, ObjectMeta } from '../../../src/api/meta.ts';
+import type { VolumeRestore, VolumeRestoreStatus } from '../../../src/api/volume-restore.ts';
 import { BackupError, type BackupErrorCode } from '../../../src/backup/backup-error.ts';
 import { readTags, tagsOf } from '../../../src/backup/catalogue.ts';
 import type { BackupEngine, RepositoryAccess, SnapshotRecord, Tags } from '../../../src/backup/engine.ts';
@@ -15,7 +16,7 @@ import { KeyedLock } from '../../../src/controllers/support/keyed-lock.ts';
 import { send, transitName } from '../../../src/controllers/support/transit.ts';
 import { Uses } from '../../../src/controllers/support/uses.ts';
 import { BackupWorld, backup, repository } from '../backup-binding/backup-world.ts';
-import { volumeClass } from '../support/objects.ts';
+import { restore, volumeClass, volumeRestore } from '../support/objects.ts';
 
 const ID = 'b-1';
 const COMMON = { backupID: ID, namespace: 'team', scope: 'Volumes', nodeName: 'a' } as const;
@@ -142,6 +143,13 @@ class RecordWorld extends BackupWorld {
       },
     } as Partial<BackupEngine> as BackupEngine;
   }
+}
+
+/** A volume whose first content is that of the backup: no Restore has asked for it. */
+function startsFrom(status: VolumeRestoreStatus, metadata: Partial<ObjectMeta> = {}): VolumeRestore {
+  const part = volumeRestore('part', { backupID: ID }, status, metadata);
+  const { restoreRef: _, ...spec } = part.spec;
+  return { ...part, spec };
 }
 
 const STATUS: BackupStatus = {
@@ -332,6 +340,51 @@ describe('the deletion of a Backup, in its repository', () => {
     of.failure = undefined;
     await of.act();
     expect([left(), of.backups.get('team/b')]).to.deep.equal([[], undefined]);
+  });
+
+  it('waits until nothing restores from it any more, where its data is to go', async () => {
+    const bound = { nodeName: 'a', backupID: ID, repositoryRef: { name: 'repo' }, startTime: '2026-01-01T00:00:00Z' };
+    const readers: readonly (readonly [string, KubeObjectBase, KubeObjectBase])[] = [
+      [
+        'Restore "r"',
+        restore('r', { source: { backupRef: { name: 'b' } } }, bound),
+        restore(
+          'r',
+          { source: { backupRef: { name: 'b' } } },
+          { ...bound, completionTime: '2026-01-01T00:00:00Z' },
+          { resourceVersion: 'ended' },
+        ),
+      ],
+      [
+        'volume "data"',
+        startsFrom({ nodeName: 'a' }),
+        startsFrom({ nodeName: 'a', completionTime: '2026-01-01T00:00:00Z' }, { resourceVersion: 'ended' }),
+      ],
+    ];
+    for (const [named, reading, ended] of readers) {
+      of = new RecordWorld();
+      of.document();
+      of.add(reading);
+      deleted({ deletionPolicy: 'Delete' });
+      await of.act();
+      const blocked = findCondition(of.backup().conditions, 'DeletionBlocked');
+      expect([blocked?.reason, blocked?.message.includes(named)], blocked?.message).to.deep.equal([
+        'BackupInUse',
+        true,
+      ]);
+      expect(of.calls).to.deep.equal([]);
+      of.add(ended);
+      await of.act();
+      expect([left(), of.backups.get('team/b')]).to.deep.equal([[], undefined]);
+    }
+    of.document();
+    of.add(
+      restore('other', {}, { ...bound, backupID: 'b-2' }),
+      startsFrom({ nodeName: 'a' }, { resourceVersion: 'kept' }),
+    );
+    deleted({});
+    await of.act();
+    expect(of.backups.get('team/b'), 'one that keeps its data').to.equal(undefined);
   });
 
   it('writes nothing to a repository that is ReadOnly: not a mark, not a removal', async () => {
