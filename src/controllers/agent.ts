@@ -3,6 +3,7 @@
  * to its node, and writes what it observes.
  */
 
+import { uptime } from 'node:os';
 import type { BackupRepository } from '../api/backup-repository.ts';
 import { isTrue } from '../api/conditions.ts';
 import type { ConfigMap, Namespace, Secret } from '../api/core.ts';
@@ -362,6 +363,7 @@ function backupTools({ engine, node, nodeName, identity = nodeName }: AgentOptio
     engine,
     cacheDirectory: { root: node.stateDir, path: ENGINE_CACHE },
     holder: lockHolder({ identity, nodeName, bootID }),
+    bootedAt: () => Date.now() - uptime() * 1000,
     ownDirectories: [node.stateDir, node.mountRoot],
   };
 }

@@ -71,7 +71,7 @@ async function lookAround(
   { signal }: LongCall,
 ): Promise<void> {
   const { key, repository, state, access, directory, clusterID } = request;
-  const { engine, holder } = deps.tools;
+  const { engine, holder, bootedAt } = deps.tools;
   const at = clock.now();
   state.isPoked = false;
   // What is written down after this is not missed by a list that was begun now.
@@ -91,6 +91,7 @@ async function lookAround(
         engine,
         holder,
         now: () => clock.now(),
+        bootedAt,
         isEngine: isEngineProcess,
         makeDirectory: deps.makeDirectory,
       },

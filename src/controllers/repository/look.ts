@@ -28,6 +28,8 @@ export interface LookDependencies {
   readonly engine: BackupEngine;
   readonly holder: string;
   readonly now: () => number;
+  /** When this machine was started, by the same clock. */
+  readonly bootedAt: () => number;
   readonly isEngine: (pid: number) => boolean;
   readonly makeDirectory: (path: UserPath, signal: AbortSignal) => Promise<void>;
 }
@@ -131,10 +133,11 @@ async function namesBelow(
 async function settleLocks(
   locks: readonly LockRecord[],
   { access }: LookRequest,
-  { engine, holder, now, isEngine }: LookDependencies,
+  { engine, holder, now, bootedAt, isEngine }: LookDependencies,
   signal: AbortSignal,
 ) {
-  const judged = locks.map((lock) => ({ lock, verdict: judgeLock(lock, holder, now(), isEngine) }));
+  const judge = { self: holder, now: now(), bootedAt: bootedAt(), isEngine };
+  const judged = locks.map((lock) => ({ lock, verdict: judgeLock(lock, judge) }));
   const gone = judged.flatMap(({ lock, verdict }) => (verdict === 'gone' ? [lock] : []));
   const stale = judged.flatMap(({ lock, verdict }) => (verdict === 'stale' ? [lock] : []));
   if (gone.length === 0 || access.readOnly === true) return { stale: [...stale, ...gone], removed: [] };

@@ -1,7 +1,7 @@
 /**
  * Who holds a lock in a repository. A lock says the name of a machine and a process ID, which prove nothing on any other
  * machine; ours say the installation and its boot instead, so that the agent of that installation can prove that the holder
- * is gone: it was another boot, or the process has ended. Nobody else can, however old a lock is.
+ * is gone: it was an earlier boot, or the process has ended. Nobody else can, however old a lock is.
  */
 import { readFileSync } from 'node:fs';
 import { shortHash } from '../../api/names.ts';
@@ -35,20 +35,34 @@ export type Verdict =
 /** A live holder renews its lock every five minutes. */
 const STALE_MS = 30 * 60_000;
 
-/** Judges one lock. Pure but for `isEngine`, which says whether a process of this machine is an engine. */
+/** Who judges. Times are milliseconds since the epoch. */
+export interface Judge {
+  /** {@link lockHolder} of this agent. */
+  readonly self: string;
+  readonly now: number;
+  /** When this boot began, by the same clock. */
+  readonly bootedAt: number;
+  /** Whether a process of this machine is an engine. */
+  readonly isEngine: (pid: number) => boolean;
+}
+
+/** Judges one lock. Pure but for `isEngine`. */
 export function judgeLock(
   { holder, pid, time }: Pick<LockRecord, 'holder' | 'pid' | 'time'>,
-  self: string,
-  now: number,
-  isEngine: (pid: number) => boolean,
+  { self, now, bootedAt, isEngine }: Judge,
 ): Verdict {
   const [ours, theirs] = [parts(self), parts(holder)];
-  if (ours !== undefined && theirs !== undefined && ours.installation === theirs.installation) {
-    return ours.boot === theirs.boot && isEngine(pid) ? 'held' : 'gone';
-  }
   const renewed = Date.parse(time);
   // One that cannot be read, as a kill may leave it, has no time.
-  return now - renewed <= STALE_MS ? 'held' : 'stale';
+  const byAge = now - renewed <= STALE_MS ? 'held' : 'stale';
+  if (ours === undefined || theirs === undefined || ours.installation !== theirs.installation) return byAge;
+  if (ours.boot === theirs.boot) return isEngine(pid) ? 'held' : 'gone';
+  // Another boot has renewed it since this one began: a copy of this machine's disk runs somewhere, or the clock was wrong.
+  if (renewed > bootedAt) {
+    if (renewed > now + STALE_MS) return 'stale';
+    if (byAge === 'held') return 'held';
+  }
+  return 'gone';
 }
 
 /** Whether the process runs and is the engine: its ID may be another's by now. */

@@ -13,6 +13,8 @@ export interface BackupTools {
   readonly cacheDirectory: TargetPath;
   /** Who holds the locks of this agent, see {@link lockHolder}. */
   readonly holder: string;
+  /** When this machine was started. Milliseconds since the epoch, by its clock as that is now. */
+  readonly bootedAt: () => number;
   /** State directory and mount root: no repository may lie there. */
   readonly ownDirectories: readonly string[];
 }

@@ -107,6 +107,7 @@ class RecordWorld extends BackupWorld {
         engine: this.engine,
         cacheDirectory: { root: '/var/lib/clawstore', path: 'cache' },
         holder: 'clawstore-a',
+        bootedAt: () => 0,
         ownDirectories: ['/var/lib/clawstore'],
       },
       client: this.client,

@@ -183,10 +183,17 @@ describe('locks of a repository', () => {
     const world = new RepositoryWorld();
     world.memory.id = 'repository-1';
     const other = lockHolder({ identity: 'b_2', nodeName: 'b', bootID: 'boot' });
-    world.memory.locks = [lock('ours', HOLDER, 1), lock('old', other, 45), lock('live', other, 1)];
+    const copy = lockHolder({ identity: 'a_1', nodeName: 'a', bootID: 'boot-of-copy' });
+    world.memory.locks = [
+      lock('ours', HOLDER, 1),
+      lock('old', other, 45),
+      lock('live', other, 1),
+      lock('before', copy, 11),
+      lock('since', copy, 9),
+    ];
     await world.run();
-    expect(world.memory.calls).to.include('removeLocks ours');
-    expect(world.memory.locks.map(({ id }) => id)).to.deep.equal(['old', 'live']);
+    expect(world.memory.calls).to.include('removeLocks ours,before');
+    expect(world.memory.locks.map(({ id }) => id)).to.deep.equal(['old', 'live', 'since']);
     expect(world.condition('Unlocked')).to.equal('False StaleLock');
     expect(world.status.conditions?.find(({ type }) => type === 'Unlocked')?.message).to.contain(other);
     expect(world.condition('Ready')).to.equal('True Ready');

@@ -152,6 +152,7 @@ export class RepositoryWorld extends World {
         engine: this.memory.engine,
         cacheDirectory: { root: '/var/lib/clawstore', path: 'cache' },
         holder: HOLDER,
+        bootedAt: () => this.clock.now() - 600_000,
         ownDirectories: ['/var/lib/clawstore', '/run/mounts'],
       },
       repositories: this.repositories,

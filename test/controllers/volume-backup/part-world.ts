@@ -184,6 +184,7 @@ export class PartWorld extends World {
         engine: this.engine(),
         cacheDirectory: { root: '/var/lib/clawstore', path: 'cache' },
         holder: 'clawstore-a',
+        bootedAt: () => 0,
         ownDirectories: ['/var/lib/clawstore'],
       },
       records: this.records,
