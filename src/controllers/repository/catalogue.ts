@@ -49,34 +49,40 @@ interface Parts {
   document: SnapshotRecord | undefined;
   readonly records: SnapshotRecord[];
   readonly volumes: Set<string>;
-  clusterID: string;
-  namespace: string;
+  readonly backupID: string;
+  readonly clusterID: string;
+  readonly namespace: string;
 }
 
-/** Sorts what there is by backup. What has no tags of ours is nobody's backup, and left alone. */
+/**
+ * Sorts what there is by backup: the same ID of two clusters is two of them. What has no tags of ours is nobody's backup, and
+ * left alone.
+ */
 export function catalogueOf(snapshots: readonly SnapshotRecord[]): Catalogue {
-  const byID = new Map<string, Parts>();
+  const byBackup = new Map<string, Parts>();
   for (const record of snapshots) {
     const tags = readTags(record.tags);
     if (tags === undefined) continue;
-    const parts = byID.get(tags.backupID) ?? {
+    const key = `${tags.clusterID} ${tags.backupID}`;
+    const parts = byBackup.get(key) ?? {
       document: undefined,
       records: [],
       volumes: new Set(),
+      backupID: tags.backupID,
       clusterID: tags.clusterID,
       namespace: tags.namespace,
     };
-    byID.set(tags.backupID, parts);
+    byBackup.set(key, parts);
     parts.records.push(record);
     if (tags.kind === 'volume') parts.volumes.add(tags.volumeName);
     else if (parts.document === undefined || parts.document.time <= record.time) parts.document = record;
   }
   const backups = new Map<string, FoundBackup>();
   const loose: LooseParts[] = [];
-  for (const [backupID, parts] of byID) {
+  for (const parts of byBackup.values()) {
     const found = foundBackup(parts);
-    if (found !== undefined) backups.set(backupID, found);
-    else loose.push(looseParts(backupID, parts));
+    if (found === undefined) loose.push(looseParts(parts));
+    else if ((backups.get(found.backupID)?.time ?? '') <= found.time) backups.set(found.backupID, found);
   }
   return { backups, loose, snapshotIDs: new Set(snapshots.map(({ id }) => id)) };
 }
@@ -104,7 +110,7 @@ function foundBackup({ document, records, volumes }: Parts): FoundBackup | undef
   };
 }
 
-function looseParts(backupID: string, { records, clusterID, namespace }: Parts): LooseParts {
+function looseParts({ records, backupID, clusterID, namespace }: Parts): LooseParts {
   return {
     backupID,
     clusterID,

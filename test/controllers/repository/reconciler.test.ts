@@ -321,6 +321,19 @@ describe('backups in a repository', () => {
     expect(world.ofBackup('mine', 'Stalled')).to.equal('absent');
   });
 
+  it('lack their data where only another cluster has a volume of that ID', async () => {
+    const world = new RepositoryWorld();
+    world.memory.backup('b');
+    const part = world.memory.snapshots.find(({ id }) => id.startsWith('part-'));
+    if (part === undefined) throw new Error('there is no part');
+    const others = { ...part, id: 'part-twin', tags: { ...part.tags, cluster: 'cluster-2' } };
+    world.memory.snapshots = [...world.memory.snapshots.filter((one) => one !== part), others];
+    await world.run();
+    world.adopt('b');
+    await world.run();
+    expect(world.ofBackup('b')).to.equal('False BackupMissing');
+  });
+
   it('that are written down while the repository is listed are not missed', async () => {
     const world = new RepositoryWorld();
     world.memory.id = 'repository-1';
@@ -343,6 +356,10 @@ describe('backups in a repository', () => {
     world.memory.part('known-01234567', 'cluster-1', old);
     world.memory.part('at-work-01234567', 'cluster-1', old);
     world.memory.part('moved-01234567', 'cluster-1', old);
+    // The same ID, of another cluster.
+    const [twin] = world.memory.snapshots;
+    if (twin === undefined) throw new Error('there is no part');
+    world.memory.snapshots.push({ ...twin, id: 'part-twin', tags: { ...twin.tags, cluster: 'cluster-2' } });
     world.add(backup('known', { backupID: 'known-01234567' }));
     // Another repository of the same place has it, or this node's cache does not show it yet; and another one of a name.
     for (const [name, backupID] of [
@@ -361,6 +378,7 @@ describe('backups in a repository', () => {
       'part-known-01234567',
       'part-at-work-01234567',
       'part-moved-01234567',
+      'part-twin',
     ]);
     const reader = new RepositoryWorld({ accessMode: 'ReadOnly' });
     reader.memory.id = 'repository-1';
