@@ -139,6 +139,31 @@ describe('clawstore repository', function () {
     expect(metadata.labels?.[LABELS.managedBy]).to.equal(undefined);
   });
 
+  it('makes no repository where there is none, also where it may write', async () => {
+    const file = join(folder, 'there.key');
+    writeFileSync(file, 'just-a-key\n');
+    const modes: unknown[] = [];
+    place.answer<BackupRepository>(BACKUP_REPOSITORIES, ({ metadata: { name, generation }, spec, status }) => {
+      if (status?.observedGeneration === generation) return undefined;
+      modes.push(spec.accessMode);
+      const stalled = [
+        condition('Ready', 'False', 'RepositoryNotFound'),
+        condition('Stalled', 'True', 'RepositoryNotFound', 'There is none.'),
+      ];
+      const conditions = name === 'absent' ? stalled : [condition('Ready', 'True', 'Ready')];
+      return { observedGeneration: generation, url: URL, lastSyncTime: '2026-01-01T00:00:00Z', conditions };
+    });
+    const absent = await clawstore('repository', 'add', 'absent', URL, '--key-file', file);
+    expect(absent.code, absent.stderr).to.equal(ExitCode.refused);
+    expect(absent.stderr).to.contain('There is none.');
+    expect(modes, 'it was never to be written to').to.deep.equal(['ReadOnly']);
+    const there = await clawstore('repository', 'add', 'there', URL, '--key-file', file);
+    expect(there, there.stderr).to.include({ code: ExitCode.ok });
+    expect(modes, 'not before it was seen').to.deep.equal(['ReadOnly', 'ReadOnly', undefined]);
+    const again = await clawstore('repository', 'add', 'there', URL, '--key-file', file);
+    expect([again.code, modes.length], again.stderr).to.deep.equal([ExitCode.ok, 3]);
+  });
+
   it('says what is wrong with what it is given', async () => {
     const key = join(folder, 'bare.key');
     writeFileSync(key, 'just-a-key\n');

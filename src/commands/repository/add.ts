@@ -24,8 +24,8 @@ export interface AddedRepository {
 }
 
 /**
- * `clawstore repository add`: what a recovery begins with. The URL is that of one repository, as `export-key` gave it out;
- * nothing is made there when it is read only.
+ * `clawstore repository add`: what a recovery begins with. The URL is that of one repository, as `export-key` gave it out.
+ * Nothing is ever made there, whatever the URL: it is opened read only first, and may be written to once it was seen.
  */
 export const repositoryAdd: Command<Params, AddedRepository> = {
   name: 'repository add',
@@ -48,16 +48,24 @@ export const repositoryAdd: Command<Params, AddedRepository> = {
     try {
       await make(params, spec, context);
       const ref = { namespace, name };
-      const ready = await waitFor<BackupRepository, BackupRepository>(
-        client,
-        BACKUP_REPOSITORIES,
-        ref,
-        (object) => {
-          const found = readyOrStalled(object);
-          return found?.status?.lastSyncTime === undefined ? undefined : found;
-        },
-        { signal, timeoutMs },
-      );
+      const open = () =>
+        waitFor<BackupRepository, BackupRepository>(
+          client,
+          BACKUP_REPOSITORIES,
+          ref,
+          (object) => {
+            const found = readyOrStalled(object);
+            return found?.status?.lastSyncTime === undefined ? undefined : found;
+          },
+          { signal, timeoutMs },
+        );
+      let ready = await open();
+      if (!params.readOnly && ready.spec.accessMode === 'ReadOnly') {
+        const body = { metadata: { uid: ready.metadata.uid }, spec: { accessMode: null } };
+        const options = { type: 'merge', fieldManager: FIELD_MANAGERS.commands, signal } as const;
+        await client.patch(BACKUP_REPOSITORIES, ref, body, options);
+        ready = await open();
+      }
       return { repository: name, url: ready.status?.url ?? '', backups: ready.status?.backupCount ?? 0 };
     } catch (thrown) {
       if (thrown instanceof CommandError) throw thrown;
@@ -66,7 +74,7 @@ export const repositoryAdd: Command<Params, AddedRepository> = {
   },
 };
 
-function specOf({ name, url, readOnly, credentials, node }: Params, context: CommandContext): BackupRepositorySpec {
+function specOf({ name, url, credentials, node }: Params, context: CommandContext): BackupRepositorySpec {
   const destination = parseDestination(url);
   if (!destination.ok) throw new CommandError('InvalidParameter', `url: ${destination.problem}`, { field: 'url' });
   const { s3, hostPath, nfs } = destination.source;
@@ -82,7 +90,7 @@ function specOf({ name, url, readOnly, credentials, node }: Params, context: Com
       : { s3: { ...s3, ...(credentials === undefined ? {} : { credentialsSecretRef: { name: credentials } }) } }),
     ...(nodeName === undefined ? {} : { nodeName }),
     encryption: { secretRef: { name: keyName(name) } },
-    ...(readOnly ? { accessMode: 'ReadOnly' } : {}),
+    accessMode: 'ReadOnly',
   };
 }
 
