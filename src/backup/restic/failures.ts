@@ -39,6 +39,8 @@ const BY_WORDS: readonly (readonly [RegExp, BackupErrorCode])[] = [
     /ciphertext verification failed|repository contains errors|does not match, want|not found in repository|invalid data returned|unable to load index|unexpected pack id/i,
     'Damaged',
   ],
+  // What `prune` says before it changes anything.
+  [/packs from index missing in repo|index is not complete|pack size does not match calculated size/i, 'Damaged'],
 ];
 
 const SENTENCES: Partial<Record<BackupErrorCode, string>> = {

@@ -61,6 +61,7 @@ export function nextCheck(
   // Somebody has repaired it, and asks.
   const asked = metadata.annotations?.[ANNOTATIONS.reconcileAt];
   if (asked !== undefined && asked !== state.checkedFor && isDamaged(state, status)) return now;
+  if (state.isSuspect && spec.accessMode !== 'ReadOnly') return retryAfter(state.check, now);
   if (spec.check === undefined) return undefined;
   let timetable: ReturnType<typeof timetableOf>;
   try {

@@ -188,7 +188,12 @@ export function pruneJob(request: JobRequest, deps: RepositoryDependencies, cloc
         state.isPoked = true;
       }
     } catch (thrown) {
-      state.prune = { at, result: undefined, failure: lookFailure(thrown, signal) };
+      const failure = lookFailure(thrown, signal);
+      state.prune = { at, result: undefined, failure };
+      // Which backups that costs, a check says.
+      if (failure.reason === 'RepositoryDamaged') state.isSuspect = true;
+      if (failure.reason === 'RepositoryLocked') return;
+      deps.events.record(repository, 'Warning', failure.reason, `No space could be given back. ${failure.message}`);
     }
   });
 }
@@ -201,6 +206,7 @@ export function checkJob(request: JobRequest, deps: RepositoryDependencies, cloc
     try {
       const result = await deps.tools.engine.check(access, { readDataPercent }, () => undefined, signal);
       state.check = { at, result, failure: undefined };
+      state.isSuspect = false;
       // The backups that it found damaged are told of.
       state.isPoked = true;
       const [type, reason, message] = result.ok

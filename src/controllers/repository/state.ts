@@ -38,6 +38,8 @@ export class RepositoryState {
   mayPrune = true;
   /** Something happened that a look should see. */
   isPoked = false;
+  /** It was seen that something is lacking, and not yet what: it is checked before its time. */
+  isSuspect = false;
   prune: CareResult<PruneSummary> | undefined;
   check: CareResult<CheckResult> | undefined;
   /** The reconcile-at that the last check answered. */

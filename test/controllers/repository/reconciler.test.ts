@@ -511,6 +511,33 @@ describe('the care of a repository', () => {
     expect(world.ofBackup('b')).to.equal('True BackupFound');
   });
 
+  it('says that no space can be given back, and checks at once what lacks data', async () => {
+    const world = new RepositoryWorld();
+    world.memory.id = 'repository-1';
+    world.memory.backup('b');
+    world.memory.fails.set('prune', 'Locked');
+    await world.run();
+    expect(
+      world.events.filter((event) => event.startsWith('Warning')),
+      'there is another day',
+    ).to.deep.equal([]);
+    world.memory.fails.set('prune', 'ServerError');
+    world.clock.advanceSync(31 * MINUTE);
+    await world.run();
+    expect(world.events).to.include('Warning ServerError BackupRepository/r');
+    expect(world.condition('Ready')).to.equal('True Ready');
+    world.memory.fails.set('prune', 'Damaged');
+    world.memory.checked = damaged;
+    world.clock.advanceSync(31 * MINUTE);
+    await world.run();
+    await world.run();
+    expect(world.memory.calls.filter((call) => call.startsWith('check'))).to.deep.equal(['check 5']);
+    expect(world.condition('Ready')).to.equal('False RepositoryDamaged');
+    world.clock.advanceSync(31 * MINUTE);
+    await world.run();
+    expect(world.memory.calls.filter((call) => call.startsWith('check'))).to.have.length(1);
+  });
+
   it('does nothing to what is only read', async () => {
     const world = new RepositoryWorld({ accessMode: 'ReadOnly' });
     world.memory.id = 'repository-1';
