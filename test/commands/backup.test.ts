@@ -546,7 +546,14 @@ describe('the commands of backups', function () {
   });
 
   describe('clawstore backup delete', () => {
+    const repository = (name: string) =>
+      place.create(BACKUP_REPOSITORIES, name, {
+        s3: { bucket: 'backups' },
+        encryption: { secretRef: { name: 'key' } },
+      });
+
     it('deletes the object, and the data as its policy says or as it is told', async () => {
+      await repository('main');
       await add('kept', whole);
       await add('lost', whole, { deletionPolicy: 'Delete' });
       await add('told', whole);
@@ -579,6 +586,23 @@ describe('the commands of backups', function () {
       });
       const error = await call;
       expect([error.code, error.message]).to.deep.equal(['Refused', 'backup delete: policy Delete']);
+    });
+
+    it('never says that data is deleted which nobody can reach', async () => {
+      const lies = (backup: Backup): BackupStatus => ({ ...whole(backup), repositoryRef: { name: 'gone' } });
+      await add('lost', lies, { deletionPolicy: 'Delete' });
+      const remove = (params: object) => runCommand(backupDelete, params, place.context());
+      const error = await failing(remove({ backupId: 'lost', data: 'delete' }));
+      expect([error.code, error.field, error.message.includes('BackupRepository "gone" is gone')]).to.deep.equal([
+        'Refused',
+        'data',
+        true,
+      ]);
+      expect(await place.list(BACKUPS), 'nothing was done').to.have.length(1);
+      expect(await remove({ backupId: 'lost' })).to.include({ deleted: true, data: 'kept' });
+      await add('there', lies, { deletionPolicy: 'Delete' });
+      await repository('gone');
+      expect(await remove({ backupId: 'there', data: 'delete' })).to.include({ data: 'deleted' });
     });
 
     it('says that there is none', async () => {

@@ -1,7 +1,7 @@
 import type { Backup } from '../../api/backup.ts';
 import { findCondition } from '../../api/conditions.ts';
 import { FIELD_MANAGERS } from '../../api/group.ts';
-import { BACKUPS } from '../../api/meta.ts';
+import { BACKUP_REPOSITORIES, BACKUPS } from '../../api/meta.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
@@ -39,7 +39,13 @@ export const backupDelete: Command<Params, DeletedBackup> = {
     },
   },
   async run({ backupId, data }, context) {
-    const backup = await decided(await findBackup(backupId, context), data, context);
+    const found = await findBackup(backupId, context);
+    const unreachable = await goneRepository(found, context);
+    if (unreachable !== undefined && data === 'delete') {
+      const message = `BackupRepository "${unreachable}" is gone, so that the data of the backup cannot be reached: add it again, or delete the object alone with --data keep`;
+      throw new CommandError('Refused', message, { field: 'data' });
+    }
+    const backup = await decided(found, data, context);
     const { client, namespace, signal } = context;
     const { name, uid, resourceVersion } = backup.metadata;
     const ref = { namespace, name };
@@ -55,10 +61,29 @@ export const backupDelete: Command<Params, DeletedBackup> = {
       throw new CommandError('Refused', `backup delete: ${blocked.message}`, { reason: blocked.reason });
     };
     await waitFor<Backup, true>(client, BACKUPS, ref, isGone, context);
-    const isLost = backup.spec.deletionPolicy === 'Delete';
+    const isLost = backup.spec.deletionPolicy === 'Delete' && unreachable === undefined;
     return { backupId: idOf(backup) ?? name, name, deleted: true, data: isLost ? 'deleted' : 'kept' };
   },
 };
+
+/** Name of the repository that the backup lies in, where that is not known here any more: nobody can remove anything from it. */
+async function goneRepository(
+  { spec, status }: Backup,
+  { client, namespace, signal }: CommandContext,
+): Promise<string | undefined> {
+  const name = status?.repositoryRef?.name ?? spec.repositoryRef?.name;
+  if (name === undefined) return undefined;
+  try {
+    await client.get(BACKUP_REPOSITORIES, { namespace, name }, { signal });
+    return undefined;
+  } catch (thrown) {
+    const error = KubeError.from(thrown);
+    if (error.isNotFound) return name;
+    // Whoever may not see it is told by the Backup itself.
+    if (error.isForbidden) return undefined;
+    throw fromKube(error);
+  }
+}
 
 async function decided(backup: Backup, data: Params['data'], context: CommandContext): Promise<Backup> {
   if (data === undefined) return backup;
