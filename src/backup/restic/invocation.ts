@@ -22,6 +22,8 @@ const RUN = /#[0-9a-f]{8}$/;
 const PROGRESS_FPS = '2';
 /** Variables of this process from which the AWS SDKs take what the machine itself is allowed. */
 const AMBIENT = /^(?:AWS_[A-Z0-9_]+|HOME)$/;
+/** Those of them that nobody may read. */
+const AMBIENT_SECRET = /^AWS_(?:ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|CONTAINER_AUTHORIZATION_TOKEN)$/;
 
 export interface Invocation {
   readonly places: readonly EnginePlace[];
@@ -137,12 +139,7 @@ function s3Arguments({ region, forcePathStyle, caBundle }: Extract<RepositoryLoc
 }
 
 function credentialsOf({ credentials }: Extract<RepositoryLocation, { type: 's3' }>): Readonly<Record<string, string>> {
-  if (credentials === undefined) {
-    const ambient = Object.entries(process.env).flatMap(([name, value]) =>
-      AMBIENT.test(name) && value !== undefined ? [[name, value] as const] : [],
-    );
-    return Object.fromEntries(ambient);
-  }
+  if (credentials === undefined) return ambient(AMBIENT);
   const { accessKeyId, secretAccessKey, sessionToken } = credentials;
   return {
     AWS_ACCESS_KEY_ID: accessKeyId,
@@ -151,8 +148,17 @@ function credentialsOf({ credentials }: Extract<RepositoryLocation, { type: 's3'
   };
 }
 
+/** Variables of this process. */
+function ambient(names: RegExp): Readonly<Record<string, string>> {
+  const found = Object.entries(process.env).flatMap(([name, value]) =>
+    names.test(name) && value !== undefined ? [[name, value] as const] : [],
+  );
+  return Object.fromEntries(found);
+}
+
 function secretsOf({ password, location }: RepositoryAccess): readonly string[] {
-  if (location.type !== 's3' || location.credentials === undefined) return [password];
+  if (location.type !== 's3') return [password];
+  if (location.credentials === undefined) return [password, ...Object.values(ambient(AMBIENT_SECRET))];
   const { accessKeyId, secretAccessKey, sessionToken = '' } = location.credentials;
   return [password, secretAccessKey, sessionToken, accessKeyId];
 }
