@@ -292,6 +292,10 @@ for (const version of ['0.14', '0.19'] as const) {
             chmodSync(file, 0o600);
             writeFileSync(file, bytes);
           }
+          if (damage === 'missing') {
+            const pruning = world.engine.prune(repository, {}, () => undefined, soon());
+            expect(await rejection(pruning), 'a prune sees it too').to.include({ code: 'Damaged' });
+          }
           const readDataPercent = damage === 'missing' ? 0 : 100;
           const result = await world.engine.check(repository, { readDataPercent }, () => undefined, soon());
           expect(result.ok).to.equal(false);
