@@ -7,7 +7,7 @@ import type { Backup, BackupConditionType, BackupStatus } from '../../api/backup
 import { hasEnded } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import type { ConditionInput } from '../../api/conditions.ts';
-import { deriveConditions } from '../../api/conditions.ts';
+import { deriveConditions, findCondition } from '../../api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS, hasUidBoundAnnotation } from '../../api/group.ts';
 import { BACKUPS, isDeleting, keyOf } from '../../api/meta.ts';
 import type { Reason } from '../../api/reasons.ts';
@@ -219,6 +219,10 @@ function accessOf(backup: Backup, deps: Dependencies): RepositoryAccess | { read
   if (isReadOnly(repository)) {
     const message = `BackupRepository "${repository.metadata.name}" is ReadOnly; nothing is written to it, and nothing is removed from it.`;
     return { failure: { reason: 'InvalidSpec', message, stalled: false } };
+  }
+  const reachable = findCondition(repository.status?.conditions, 'Reachable');
+  if (reachable?.reason === ('RepositoryReplaced' satisfies Reason)) {
+    return { failure: { reason: 'RepositoryReplaced', message: reachable.message, stalled: false } };
   }
   const namespace = backup.metadata.namespace ?? '';
   const resolution = repositoryAccess(deps, deps.tools, { namespace, location: repository.spec });

@@ -20,7 +20,10 @@ export interface LookRequest {
   readonly mayMake: boolean;
   /** What the last look found, to know what changed. */
   readonly last: LookResult | undefined;
-  /** Its backups are listed, and nothing else: to open a repository costs half a second of a core each time. */
+  /**
+   * Its backups are listed, and nothing else, as long as all are there that were: to open a repository costs half a second
+   * of a core each time.
+   */
   readonly isLight: boolean;
 }
 
@@ -53,7 +56,11 @@ const LIST_MS = 600_000;
 export async function look(request: LookRequest, deps: LookDependencies, signal: AbortSignal): Promise<LookResult> {
   const { access, last, isLight } = request;
   const { engine } = deps;
-  if (isLight && last !== undefined) return { ...last, removedLocks: [], ...(await listed(request, engine, signal)) };
+  if (isLight && last !== undefined) {
+    const found = await listed(request, engine, signal);
+    // Before anything is said of what is lacking: it may be another repository.
+    if (hasAll(found.catalogue, last.catalogue)) return { ...last, removedLocks: [], ...found };
+  }
   const info = await openOrMake(request, deps, signal);
   if (request.repositoryID !== undefined && info.id !== request.repositoryID) {
     throw new RepositoryError(
@@ -147,7 +154,12 @@ async function settleLocks(
 }
 
 function sameContent(a: Catalogue, b: Catalogue): boolean {
-  return a.snapshotIDs.size === b.snapshotIDs.size && [...a.snapshotIDs].every((id) => b.snapshotIDs.has(id));
+  return a.snapshotIDs.size === b.snapshotIDs.size && hasAll(a, b);
+}
+
+/** Whether everything is there that was. */
+function hasAll({ snapshotIDs }: Catalogue, before: Catalogue): boolean {
+  return [...before.snapshotIDs].every((id) => snapshotIDs.has(id));
 }
 
 /** What the engine has no code for. */

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
 import type { BackupSpec, BackupStatus } from '../../../src/api/backup.ts';
+import type { BackupRepository, BackupRepositoryStatus } from '../../../src/api/backup-repository.ts';
 import { findCondition } from '../../../src/api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import type { KubeObjectBase, ObjectMeta } from '../../../src/api/meta.ts';
@@ -16,7 +17,7 @@ import { KeyedLock } from '../../../src/controllers/support/keyed-lock.ts';
 import { send, transitName } from '../../../src/controllers/support/transit.ts';
 import { Uses } from '../../../src/controllers/support/uses.ts';
 import { BackupWorld, backup, repository } from '../backup-binding/backup-world.ts';
-import { restore, volumeClass, volumeRestore } from '../support/objects.ts';
+import { condition, restore, volumeClass, volumeRestore } from '../support/objects.ts';
 
 const ID = 'b-1';
 const COMMON = { backupID: ID, namespace: 'team', scope: 'Volumes', nodeName: 'a' } as const;
@@ -27,6 +28,7 @@ class RecordWorld extends BackupWorld {
   readonly written: { readonly files: readonly string[]; readonly tags: Tags }[] = [];
   failure: BackupErrorCode | undefined;
   secret: Named = { state: 'found', data: { password: 'hunter2' } };
+  #changes = 0;
   readonly engine = this.#newEngine();
   #jobs = this.#newJobs();
   #reconciler = this.#newReconciler();
@@ -43,10 +45,22 @@ class RecordWorld extends BackupWorld {
   }
 
   readOnly(accessMode: 'ReadOnly' | 'ReadWrite' = 'ReadOnly'): void {
+    this.#change(({ spec }) => ({ spec: { ...spec, accessMode } }));
+  }
+
+  /** What the agent has seen of the repository. */
+  reachable(...said: Parameters<typeof condition>): void {
+    const conditions = [condition(...said)] as BackupRepositoryStatus['conditions'];
+    this.#change(({ status }) => ({
+      status: { observedGeneration: 1, ...status, ...(conditions ? { conditions } : {}) },
+    }));
+  }
+
+  #change(change: (object: BackupRepository) => Partial<BackupRepository>): void {
     const found = this.repositories.get('team/repo');
     if (found === undefined) throw new Error('the repository is gone');
-    const metadata = { ...found.metadata, resourceVersion: accessMode };
-    this.add({ ...found, metadata, spec: { ...found.spec, accessMode } } as typeof found);
+    const metadata = { ...found.metadata, resourceVersion: `changed-${(this.#changes += 1)}` };
+    this.add({ ...found, ...change(found), metadata });
   }
 
   restart(): void {
@@ -408,6 +422,18 @@ describe('the deletion of a Backup, in its repository', () => {
     of.readOnly('ReadWrite');
     await of.act();
     expect([left(), of.backups.get('team/b')]).to.deep.equal([['part-one', 'doc-another'], undefined]);
+  });
+
+  it('is none in another repository that has the place of its own', async () => {
+    of.document();
+    of.reachable('Reachable', 'False', 'RepositoryReplaced', 'There is repository 2, and it was 1 before.');
+    deleted({ deletionPolicy: 'Delete' });
+    await of.act();
+    const blocked = findCondition(of.backup().conditions, 'DeletionBlocked');
+    expect([blocked?.reason, of.calls]).to.deep.equal(['RepositoryReplaced', []]);
+    of.reachable('Reachable', 'True', 'Opened');
+    await of.act();
+    expect([left(), of.backups.get('team/b')]).to.deep.equal([[], undefined]);
   });
 
   it('lets go when the key does not come back, and when a person says so', async () => {

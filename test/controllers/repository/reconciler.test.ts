@@ -50,6 +50,29 @@ describe('a repository', () => {
     expect(world.status.repositoryID).to.equal('repository-0');
   });
 
+  it('is not another one that has its place between two looks: nothing is said of what that has and lacks', async () => {
+    const world = new RepositoryWorld();
+    world.memory.id = 'repository-1';
+    world.memory.backup('b');
+    await world.run();
+    world.adopt('b');
+    await world.run();
+    expect(world.ofBackup('b')).to.equal('True BackupFound');
+    const own = world.memory.snapshots;
+    world.memory.id = 'repository-2';
+    world.memory.snapshots = [];
+    world.memory.backup('of-others', 'cluster-2');
+    world.clock.advanceSync(5 * MINUTE);
+    await world.run();
+    expect(world.condition('Ready')).to.equal('False RepositoryReplaced');
+    expect([world.ofBackup('b'), world.backups.get('team/of-others')]).to.deep.equal(['True BackupFound', undefined]);
+    world.memory.id = 'repository-1';
+    world.memory.snapshots = own;
+    world.clock.advanceSync(5 * MINUTE);
+    await world.run();
+    expect([world.condition('Ready'), world.ofBackup('b')]).to.deep.equal(['True Ready', 'True BackupFound']);
+  });
+
   it('is not made for who only reads, nor above others, which are named', async () => {
     const reader = new RepositoryWorld({ accessMode: 'ReadOnly' });
     await reader.run();
