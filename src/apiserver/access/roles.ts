@@ -68,11 +68,8 @@ export const RULES: Readonly<Record<Exclude<Role, 'node'>, readonly Rule[]>> = {
     { verbs: ['*'], groups: ['storage.clawbernetes.io'], resources: ['*'] },
     { verbs: READ, groups: [''], resources: ['namespaces'] },
     // It gathers and restores manifests, makes the keys of repositories, and removes what was on its way.
-    {
-      verbs: [...READ, 'create', 'update', 'patch', 'delete'],
-      groups: [''],
-      resources: ['secrets', 'configmaps'],
-    },
+    { verbs: [...READ, 'create', 'update', 'patch', 'delete'], groups: [''], resources: ['secrets'] },
+    { verbs: [...READ, 'create', 'update'], groups: [''], resources: ['configmaps'] },
     { verbs: [...READ, 'create', 'update', 'patch'], groups: ['coordination.k8s.io'], resources: ['leases'] },
     { verbs: ['create', 'update', 'patch'], groups: ['', 'events.k8s.io'], resources: ['events'] },
     { verbs: READ, groups: ['apiextensions.k8s.io'], resources: ['customresourcedefinitions'] },
