@@ -173,10 +173,15 @@ export function admitNode(node: string, attempt: Attempt, access: NodeAccess): v
   if (resource.group !== GROUP) return;
   const isNode = resource.resource === NODES;
   if (isNode && name !== node) refuse('may write its own StorageNode only');
+  // Or it would be given the volumes of another one, and the Secrets that those name.
+  const { [LABELS.hostname]: hostname = node } = labelsOf(object);
+  if (isNode && subresource === '' && hostname !== node) refuse('may have its own host name only');
   if (old === undefined) {
     if (resource.resource === 'backups') return admitFound(node, object, access, refuse);
     if (!isNode) refuse(`may not create ${resource.resource}`);
     if (!Object.keys(labelsOf(object)).every(isOwnLabel)) refuse('may set the labels of its host name and system only');
+    const more = ['annotations', 'ownerReferences', 'finalizers'].find((field) => metadata[field] !== undefined);
+    if (more !== undefined) refuse(`may not set metadata.${more}`);
     return;
   }
   if (!isNode && nodeNameOf(old) !== node) refuse("may not change another node's objects");

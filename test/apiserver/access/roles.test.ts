@@ -234,6 +234,8 @@ describe('roles', function () {
       await refused(node, `${volume}/status`, { status: { attachments } }, 'may not change status.attachments');
       await refused(node, `${DEFAULT}/volumemounts/mine/status`, { status: { nodeName: null } }, 'status.nodeName');
       await refused(node, `${OURS}/storagenodes/n1`, { metadata: { labels: { gpu: 'a' } } }, 'metadata.labels');
+      const anothers = { metadata: { labels: { 'kubernetes.io/hostname': 'n2' } } };
+      await refused(node, `${OURS}/storagenodes/n1`, anothers, 'may have its own host name only');
       const { body } = await world.admin.ask(volume);
       expect((body['metadata'] as Record<string, unknown>)['labels']).to.equal(undefined);
       expect(body['spec']).to.not.have.property('capacity');
@@ -447,6 +449,9 @@ describe('roles', function () {
       });
       expect(await post(`${OURS}/storagenodes`, storageNode('n4', {}))).to.equal(403);
       expect(await post(`${OURS}/storagenodes`, storageNode('n3', { gpu: 'a' }))).to.equal(403);
+      expect(await post(`${OURS}/storagenodes`, storageNode('n3', { 'kubernetes.io/hostname': 'n1' }))).to.equal(403);
+      const annotated = { apiVersion, kind: 'StorageNode', metadata: { name: 'n3', annotations: { a: 'b' } } };
+      expect(await post(`${OURS}/storagenodes`, annotated)).to.equal(403);
       expect(await post(`${OURS}/storagenodes`, storageNode('n3', { 'kubernetes.io/hostname': 'n3' }))).to.equal(201);
       const lease = (name: string): object => ({
         apiVersion: 'coordination.k8s.io/v1',

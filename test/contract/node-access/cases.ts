@@ -192,6 +192,9 @@ export const CASES: readonly AccessCase[] = [
   may('label its StorageNode with what it is', `${OURS}/storagenodes/n1`, {
     metadata: { labels: { 'kubernetes.io/hostname': 'n1' } },
   }),
+  mayNot('call itself another node', `${OURS}/storagenodes/n1`, {
+    metadata: { labels: { 'kubernetes.io/hostname': 'n2' } },
+  }),
   mayNot('label its StorageNode otherwise', `${OURS}/storagenodes/n1`, { metadata: { labels: { gpu: 'a' } } }),
   mayNot("write another's StorageNode", `${OURS}/storagenodes/n2/status`, { status: { free: '1Gi' } }),
   mayNot("label another's StorageNode", `${OURS}/storagenodes/n2`, {
