@@ -19,7 +19,7 @@ import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { Clawstore, inOwnNamespaces } from '../test/support/harness/clawstore.ts';
 import { realControlPlane } from '../test/support/harness/control-plane.ts';
 import { History } from '../test/support/harness/history.ts';
-import type { Machine } from '../test/support/harness/machine.ts';
+import { isReady, type Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
 import { type NodeHost, Nodes, readsOn } from '../test/support/harness/nodes.ts';
 import { otherVersion } from '../test/support/harness/other-version.ts';
@@ -30,6 +30,11 @@ import { waitFor } from '../test/support/harness/wait.ts';
 const MEMORY = { emptyDir: { medium: 'Memory' }, capacity: '1Mi' } as const;
 const VOLUMES_PER_LEADER = full ? 100 : 10;
 const AGAIN_MS = 120_000;
+/** What the next version's agent says of a Volume besides, in `deriveVolumeStatus` as it is built. */
+const SAYS_MORE = {
+  find: /\{\s*observedGeneration:\s*generation,\s*(?=conditions:\s*deriveConditions\([^)]*\),\s*\.\.\.\s*capacity\s*===)/,
+  replace: '{observedGeneration:generation,ofTheAgent:"99.0.0",',
+};
 
 describe('replacing parts under way, real API server', function () {
   this.timeout(240_000);
@@ -168,7 +173,7 @@ describe('replacing parts under way, real API server', function () {
 
   it('replaces agents one by one by older and newer ones, under readers that see no error', async () => {
     const s3 = { bucket: 'data', prefix: 'rolled', endpoint: server.endpoint, credentialsSecretRef: { name: 'keys' } };
-    const versions = [otherVersion('99.0.0-next'), otherVersion('0.0.1-before')];
+    const versions = [otherVersion('99.0.0-next', SAYS_MORE), otherVersion('0.0.1-before')];
     const readers: Awaited<ReturnType<NodeHost['reader']>>[] = [];
     for (const node of [a, b, c]) {
       const nodeName = node.name;
@@ -187,7 +192,8 @@ describe('replacing parts under way, real API server', function () {
     }
     for (const reader of readers) await readsOn(reader);
     const before = [a, b, c].map((node) => node.mountIds());
-    await addFields();
+    await addField('ofTomorrow');
+    for (const node of [a, b, c]) await writeField(`image-${node.name}`);
 
     for (const [index, node] of [a, b, c].entries()) {
       const binary = versions[index];
@@ -203,12 +209,18 @@ describe('replacing parts under way, real API server', function () {
         'to say its version',
       );
       for (const reader of readers) await readsOn(reader);
+      if (index === 0) await comesBeforeItsField(node);
+      for (const reader of readers) await readsOn(reader);
       // The controller works with it, and it leaves alone what it does not know of.
       await make(`of-${node.name}`, { emptyDir: {}, capacity: '32Mi', nodeName: node.name });
       await machine.waitReady(VOLUME_MOUNTS, key(`of-${node.name}`));
       const { status } = await machine.get<Volume>(VOLUMES, key(`image-${node.name}`));
       expect(status).to.have.property('ofTomorrow', 'kept');
     }
+    // Neither does the controller, of what the newer agent says: it has written to that volume since.
+    const { status } = await machine.get<Volume>(VOLUMES, key(`of-${a.name}`));
+    expect(status?.attachments).to.have.length(1);
+    expect(status).to.have.property('ofTheAgent', '99.0.0');
     [a, b, c].forEach((node, index) => expect(node.mountIds()).to.include.members([...(before[index] ?? [])]));
     for (const reader of readers) {
       await readsOn(reader);
@@ -217,25 +229,46 @@ describe('replacing parts under way, real API server', function () {
     await machine.deleteAll();
   });
 
-  /** The CRDs of a later version: a field more, and a controller that has written it. */
-  async function addFields(): Promise<void> {
+  /** The CRDs of a later version: a field more. */
+  async function addField(field: string): Promise<void> {
     const name = 'volumes.storage.clawbernetes.io';
-    const path = '/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/ofTomorrow';
+    const path = `/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/${field}`;
     const patch = [{ op: 'add', path, value: { type: 'string' } }];
     await machine.client.patch(CUSTOM_RESOURCE_DEFINITIONS, { name }, patch, { type: 'json' });
-    for (const node of [a, b, c]) {
-      const ref = { namespace: ns, name: `image-${node.name}` };
-      const body = { status: { ofTomorrow: 'kept' } };
-      // The API server takes a moment to know of the field.
-      await waitFor(
-        async () => {
-          const options = { type: 'merge', subresource: 'status' } as const;
-          const patched = await machine.client.patch<Volume>(VOLUMES, ref, body, options);
-          return (patched.status as { readonly ofTomorrow?: string } | undefined)?.ofTomorrow === 'kept';
-        },
-        { message: 'the new field' },
-      );
-    }
+  }
+
+  /** What a controller of a later version has written. */
+  async function writeField(name: string): Promise<void> {
+    // The API server takes a moment to know of the field.
+    await waitFor(
+      async () => {
+        const body = { status: { ofTomorrow: 'kept' } };
+        const options = { type: 'merge', subresource: 'status' } as const;
+        const patched = await machine.client.patch<Volume>(VOLUMES, { namespace: ns, name }, body, options);
+        return (patched.status as { readonly ofTomorrow?: string } | undefined)?.ofTomorrow === 'kept';
+      },
+      { message: 'the new field' },
+    );
+  }
+
+  /** An agent that is newer than the CRDs: what it says is refused as a whole, until they are there. */
+  async function comesBeforeItsField(node: NodeHost): Promise<void> {
+    const name = `early-${node.name}`;
+    await make(name, { hostPath: { path: machine.hostDirectory(name) }, nodeName: node.name });
+    await waitFor(() => node.agent.output().includes('ofTheAgent'), {
+      message: 'the API server to refuse what the agent says',
+      instead: () => node.agent.tail(20),
+    });
+    expect(isReady(await machine.get<Volume>(VOLUMES, key(name)))).to.equal(false);
+    await addField('ofTheAgent');
+    await machine.waitFor<Volume>(
+      VOLUMES,
+      key(name),
+      (one) => isReady(one) && (one.status as { readonly ofTheAgent?: string }).ofTheAgent === '99.0.0',
+      'to be what the newer agent says',
+      AGAIN_MS,
+    );
+    await machine.waitReady(VOLUME_MOUNTS, key(name), AGAIN_MS);
   }
 
   it('deletes nothing when etcd is set back, lists what it does not know any more, and adopts what is made again', async () => {
