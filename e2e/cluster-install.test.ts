@@ -306,6 +306,32 @@ describe('a cluster with the product installed', function () {
       }
     });
 
+    it('reaches no server, and no bucket with what the node may', async () => {
+      const specs = {
+        export: { nfs: { server: 'nfs.example.com', path: '/export' }, nodeName: 'gpu-1' },
+        bucket: { s3: { bucket: 'data', endpoint: 'http://127.0.0.1:1' }, nodeName: 'gpu-1' },
+      };
+      for (const [name, spec] of Object.entries(specs)) {
+        await editor.create(VOLUMES, volume('guests', name, spec));
+        await refusedFor(VOLUMES, `guests/${name}`, 'NamespaceNotAllowed');
+      }
+      await editor.create(BACKUP_REPOSITORIES, {
+        apiVersion: API_VERSION,
+        kind: 'BackupRepository',
+        metadata: { namespace: 'guests', name: 'ambient' },
+        spec: { s3: specs.bucket.s3, encryption: { secretRef: { name: 'key' } } },
+      } as KubeObjectBase);
+      await refusedFor(BACKUP_REPOSITORIES, 'guests/ambient', 'NamespaceNotAllowed');
+      for (const [resource, name] of [
+        [BACKUP_REPOSITORIES, 'ambient'],
+        [VOLUMES, 'bucket'],
+        [VOLUMES, 'export'],
+      ] as const) {
+        await editor.delete(resource, { namespace: 'guests', name });
+        await gone(resource, `guests/${name}`);
+      }
+    });
+
     it("reaches no other namespace, and none of what is the cluster's", async () => {
       for (const resource of [VOLUMES, SECRETS, BACKUP_REPOSITORIES])
         expect(await codeOf(editor.list(resource, { namespace: 'team' })), resource.plural).to.equal(403);
