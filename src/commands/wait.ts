@@ -96,7 +96,8 @@ export function fromKube(thrown: unknown): CommandError {
   if (error.status >= 400 && error.status < 500) {
     return new CommandError('Refused', error.message, { reason, cause: error });
   }
-  return new CommandError('Unavailable', `the control plane does not answer: ${error.message}`, {
+  const message = `the control plane does not answer: ${error.message}; see that it runs, then try again`;
+  return new CommandError('Unavailable', message, {
     reason,
     cause: error,
   });

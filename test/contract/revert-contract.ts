@@ -8,7 +8,6 @@ import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type {
   Driver,
-  DriverMount,
   DriverRestore,
   DriverSnapshot,
   DriverVolume,
@@ -18,6 +17,7 @@ import type {
 import { makePlace, type Place, rejection, soon } from '../node/support.ts';
 import type { SubjectContext } from './driver-contract.ts';
 import { filesOf, makeHostileTree } from './hostile-tree.ts';
+import { mountVolume, unmountVolume } from './mounting.ts';
 import type { SnapshotSubject } from './snapshot-contract.ts';
 
 export function describeReverts(
@@ -57,21 +57,8 @@ export function describeReverts(
       expect(notes, 'notes').to.deep.equal([]);
     });
 
-    const mountOf = (volume: DriverVolume): DriverMount => ({
-      uid: `mount-${volume.uid}`,
-      targetRoot: place.layer.mountRoot,
-      targetPath: `ns/${volume.name}/data`,
-      readOnly: false,
-    });
-    const mount = async (volume: DriverVolume): Promise<string> => {
-      await driver.stage(volume, soon());
-      await driver.publish(volume, mountOf(volume), soon());
-      return join(place.layer.mountRoot, mountOf(volume).targetPath);
-    };
-    const unmount = async (volume: DriverVolume): Promise<void> => {
-      expect(await driver.unpublish(volume, mountOf(volume), soon())).to.deep.equal({ outcome: 'done' });
-      expect(await driver.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
-    };
+    const mount = (volume: DriverVolume): Promise<string> => mountVolume(driver, place, volume);
+    const unmount = (volume: DriverVolume): Promise<void> => unmountVolume(driver, place, volume);
     /** Does something with the files of a volume that is mounted nowhere. */
     const within = async <T>(volume: DriverVolume, work: (path: string) => T): Promise<T> => {
       const path = await mount(volume);

@@ -7,9 +7,10 @@ import { linkSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync }
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import type { DriverMount, DriverSnapshot, DriverVolume, LongCall } from '../../../src/drivers/driver.ts';
+import type { DriverSnapshot, DriverVolume, LongCall } from '../../../src/drivers/driver.ts';
 import type { NfsDriver } from '../../../src/drivers/nfs/driver.ts';
 import { filesOf, setAttribute } from '../../contract/hostile-tree.ts';
+import { mountVolume, unmountVolume } from '../../contract/mounting.ts';
 import { makePlace, type Place, soon } from '../../node/support.ts';
 import { KERNEL_NFS, type KernelNfsCounts, kernelNfsCounts } from '../../support/harness/kernel-nfs.ts';
 import { guestDriver, guestVolume } from './guest-support.ts';
@@ -36,21 +37,8 @@ describe('nfs volumes on a server that copies by itself', function () {
   const long = (): LongCall => ({ signal: soon(), onProgress: () => undefined });
   const volumeAt = (path: string, name: string): DriverVolume =>
     guestVolume(name, { server: KERNEL_NFS.address, port: KERNEL_NFS.port, path });
-  const mountOf = ({ uid, name }: DriverVolume): DriverMount => ({
-    uid: `mount-${uid}`,
-    targetRoot: place.layer.mountRoot,
-    targetPath: `ns/${name}/data`,
-    readOnly: false,
-  });
-  const mount = async (volume: DriverVolume): Promise<string> => {
-    await driver.stage(volume, soon());
-    await driver.publish(volume, mountOf(volume), soon());
-    return join(place.layer.mountRoot, mountOf(volume).targetPath);
-  };
-  const unmount = async (volume: DriverVolume): Promise<void> => {
-    expect(await driver.unpublish(volume, mountOf(volume), soon())).to.deep.equal({ outcome: 'done' });
-    expect(await driver.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
-  };
+  const mount = (volume: DriverVolume): Promise<string> => mountVolume(driver, place, volume);
+  const unmount = (volume: DriverVolume): Promise<void> => unmountVolume(driver, place, volume);
   /** What the server has done meanwhile. */
   const during = async (work: () => Promise<unknown>): Promise<KernelNfsCounts> => {
     const was = kernelNfsCounts();
