@@ -283,7 +283,7 @@ describe('the image', function () {
         await until(resource, `team/${name}`, 'to be gone', (object) => object === undefined);
       }
       for (const name of ['image', 'shared']) expect(mountsAt(target(name)), name).to.deep.equal([]);
-      expect(isRunning(serving)).to.equal(false);
+      await waitFor(() => !isRunning(serving), { message: 'the process of the mount to end' });
       expect(readFileSync(join(host, 'data/file'), 'utf8')).to.equal('from the host');
       for (const { daemon } of [controller, agent])
         expect(daemon.output(), daemon.name).to.not.match(/is forbidden|Forbidden/);

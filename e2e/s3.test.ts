@@ -205,7 +205,7 @@ describe('s3 volumes', function () {
     const { key, target } = await mounted();
     writeFileSync(join(target, 'file'), 'kept');
     const [pid, ids] = [await pidOf(key), mountIds(machine.settings.mountRoot)];
-    cgroup?.kill();
+    await cgroup?.kill();
     await machine.node.killGroup();
     expect(isRunning(pid)).to.equal(true);
     expect(readFileSync(join(target, 'file'), 'utf8')).to.equal('kept');
@@ -378,7 +378,7 @@ describe('s3 volumes', function () {
     const done = await machine.command(['down']);
     expect(done.code, done.stderr).to.equal(0);
     expect(await server.read('data', `${prefix}unsent`)).to.equal('unsent');
-    expect(isRunning(pid)).to.equal(false);
+    await waitFor(() => !isRunning(pid), { message: 'the process of the mount to end' });
     await machine.node.exited;
     await machine.startNode();
     await machine.waitReady(VOLUME_MOUNTS, key);

@@ -269,7 +269,7 @@ describe('mounts of S3 volumes', function () {
     process.kill(pid, 'SIGSTOP');
     // The ping of a moment ago still counts for a while.
     await waitFor(async () => !(await driver.observeVolume(volume, soon())).staged, { message: 'it to be given up' });
-    expect(isRunning(pid)).to.equal(false);
+    await waitFor(() => !isRunning(pid), { message: 'the process of the mount to end' });
     await driver.stage(volume, soon());
     await driver.publish(volume, mount, soon());
     expect((await driver.observeMount(volume, mount, soon())).state).to.equal('mounted');

@@ -1,6 +1,7 @@
 /** A cgroup of the test's own: what a container runtime or systemd kills when it stops a unit. Source: cgroups(7). */
-import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isRunning } from './daemon.ts';
 import { mountTable } from './mounts.ts';
 import { type Cleanup, onEnd, runID } from './run.ts';
 import { waitFor } from './wait.ts';
@@ -28,9 +29,13 @@ export class Cgroup {
     writeFileSync(join(this.folder, 'cgroup.procs'), String(pid));
   }
 
-  /** SIGKILL to every process in it, however it was started. */
-  kill(): void {
+  /** SIGKILL to every process in it, however it was started; waits until none of them runs. */
+  async kill(): Promise<void> {
+    const procs = readFileSync(join(this.folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
     writeFileSync(join(this.folder, 'cgroup.kill'), '1');
+    // A process that ends leaves its namespaces and its cgroup before it is a zombie: the process itself is asked.
+    const left = (): readonly number[] => procs.filter(isRunning);
+    await waitFor(() => left().length === 0, { message: `the processes of ${this.folder} to end`, instead: left });
   }
 
   async #remove(): Promise<void> {

@@ -30,7 +30,7 @@ export class Pod {
 
   /** As a runtime ends a pod: SIGKILL to everything in its cgroup, whereupon its namespaces go. */
   async kill(): Promise<void> {
-    this.#cgroup.kill();
+    await this.#cgroup.kill();
     const namespace = this.#namespace;
     await waitFor(() => pids().every((pid) => mountNamespaceOf(pid) !== namespace), {
       message: `the mount namespace of the pod (${namespace}) to be nobody's`,
