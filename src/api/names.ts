@@ -2,7 +2,6 @@
  * Names and what is built from them. A name that reaches a path has passed {@link pathSegment}: nothing that a user types
  * does so unchecked.
  */
-import { createHash } from 'node:crypto';
 
 /** Longest DNS-1123 label (RFC 1123). */
 export const MAX_LABEL = 63;
@@ -95,6 +94,8 @@ export function mountName(volume: string, workloadId: string): string {
 
 /** Returns 10 characters of `0-9a-v` that depend on the whole text. */
 export function shortHash(text: string): string {
+  // The helper, which is started for each run of an engine, has these names too and never needs a hash.
+  const { createHash } = process.getBuiltinModule('node:crypto');
   const digest = createHash('sha256').update(text).digest();
   const bits = digest.readBigUInt64BE(0) >> 14n;
   return bits.toString(32).padStart(HASH_LENGTH, '0');

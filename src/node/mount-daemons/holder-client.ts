@@ -1,6 +1,5 @@
 /** The agent's side of the mount holder. */
 import { closeSync, constants, openSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { NodeError, type NodeErrorWire } from '../node-error.ts';
 import { HOLDER_SOCKET, HOLDER_START, type HolderRequest, pidNamespace } from './holder-protocol.ts';
@@ -45,6 +44,8 @@ function post(
   body: string,
   signal: AbortSignal,
 ): Promise<{ readonly status: number; readonly text: string }> {
+  // Few helpers ever ask a holder, and every one would load this at its start.
+  const { request } = process.getBuiltinModule('node:http');
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' };
     const outgoing = request(

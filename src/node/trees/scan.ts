@@ -5,7 +5,6 @@
  * type, mode, owner, size, links, inode number, both times and path mean that nothing happened in between, but for writes
  * within one tick of the clock (see `settle` in `copy.ts`) and writes through mappings that were dirty already (see there).
  */
-import { createHash } from 'node:crypto';
 import { failureOf, onlyVanished } from './complaints.ts';
 import type { TreeChanges, TreeContent } from './operations.ts';
 import { runOnTree } from './process.ts';
@@ -63,7 +62,8 @@ export function isLater(a: string, b: string): boolean {
 }
 
 class Tally {
-  readonly #hash = createHash('sha256');
+  /** Loaded with the first scan: most helpers end without one. */
+  readonly #hash = process.getBuiltinModule('node:crypto').createHash('sha256');
   readonly #since: ScanOptions['since'];
   readonly #most: number;
   readonly #examples: string[] = [];
