@@ -9,19 +9,19 @@ import { run } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mountsAt } from '../test/support/harness/mounts.ts';
 import { Population, SORTS } from '../test/support/harness/population.ts';
-import { full, seed, seededRandom } from '../test/support/harness/run.ts';
+import { full, seed, seededRandom, shareOf } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
-const ROUNDS = full ? 100 : 10;
+const ROUNDS = full ? 100 : 5;
 const CHANGES = 8;
-/** In ten rounds each at least once; the controller seldom, because its successor waits for the Lease to expire. */
+/** In five rounds each once; the controller seldom, because its successor waits for the Lease to expire. */
 const TURNS = [
   'the agent',
   'agent and helper',
   'the helper',
   'the controller',
-  'the agent',
   'every process of ours',
+  'the agent',
   'the helper',
   'agent and helper',
   'the agent',
@@ -98,7 +98,8 @@ describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, functi
       await population.settle();
     });
 
-    for (const point of POINTS) {
+    // Those of mounts are met in every run by the tests of the node layer.
+    for (const point of shareOf('kills', POINTS)) {
       it(`${point}: everything converges afterwards, and nothing is left when it is deleted`, async () => {
         await machine.node.stop();
         // The mount root is made only where it is not there yet.

@@ -10,6 +10,7 @@ import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { isRunning } from '../test/support/harness/daemon.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, snapshot, volume } from '../test/support/harness/manifests.ts';
+import { shareOf } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 const DEADLINE_MS = 60_000;
@@ -63,7 +64,8 @@ describe(`kills while snapshots are taken, ${controlPlaneKind} API server`, func
   const isClean = () =>
     waitFor(() => unfinished().length === 0, { message: 'what was half made to be removed', instead: unfinished });
 
-  for (const point of POINTS) {
+  // The tests of the node layer and of the drivers meet these places too.
+  for (const point of shareOf('snapshots', POINTS)) {
     it(`${point}: the snapshot is taken afterwards, whole, and the volume can be written to`, async () => {
       const name = point.replaceAll('.', '-');
       writeFileSync(fileOf('data'), point);
@@ -83,7 +85,7 @@ describe(`kills while snapshots are taken, ${controlPlaneKind} API server`, func
     });
   }
 
-  for (const point of OF_FILLING) {
+  for (const point of shareOf('filling', OF_FILLING)) {
     it(`${point}: a volume is made from the other afterwards, whole`, async () => {
       const dataSource = { volumeRef: { name: 'data' } };
       writeFileSync(fileOf('data'), point);

@@ -14,6 +14,7 @@ import type { CrashPoint } from '../src/node/crash-points.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, restore, snapshot, volume } from '../test/support/harness/manifests.ts';
+import { shareOf } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 /** Where the agent is killed while a volume goes back. */
@@ -224,7 +225,7 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
     return files.filter((path) => path.endsWith('.new'));
   }
 
-  for (const point of POINTS) {
+  for (const point of shareOf('reverts', POINTS)) {
     it(`goes on after a kill of the agent, and is done once: ${point}`, async () => {
       const name = point.replaceAll('.', '-');
       await killedAt(point, name);

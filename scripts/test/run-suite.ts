@@ -56,7 +56,10 @@ export async function runSuite(suite: Suite, options: RunOptions): Promise<Outco
     const command = suite.namespaces
       ? [...namespaces(suite), join(import.meta.dirname, 'contained.ts'), results, ...mocha]
       : mocha;
-    const env = { NODE_COMPILE_CACHE: COMPILED, ...tools, ...(suite.namespaces ? contained : {}) };
+    // Who asks for a file or a title wants every case of it, whatever the seed.
+    const isChosen = options.specs !== undefined || options.pattern !== undefined;
+    const chosen = isChosen ? { CLAWSTORE_TEST_CHOSEN: '1' } : {};
+    const env = { NODE_COMPILE_CACHE: COMPILED, ...tools, ...chosen, ...(suite.namespaces ? contained : {}) };
     const exit = await execute(suite, command, env, options);
     const parts: readonly Part[] = suite.namespaces ? ['tests', 'leaks'] : ['tests'];
     return summarize(suite.name, readLines(results), exit, parts);

@@ -8,7 +8,7 @@ import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
 import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
-import { full } from '../../support/harness/run.ts';
+import { shareOf } from '../../support/harness/run.ts';
 import { runKilledAgent } from '../killed-agent.ts';
 
 const REVERT = join(import.meta.dirname, 'revert-volume.ts');
@@ -239,7 +239,7 @@ describe('emptyDir volumes that go back to a snapshot', function () {
 
   describe('when the agent is killed', () => {
     for (const [of, changes] of Object.entries({ 'on disk': {}, 'in memory': MEMORY })) {
-      for (const point of of === 'on disk' || full ? AGENT_POINTS : AGENT_POINTS.slice(1, 3)) {
+      for (const point of shareOf(`agent ${of}`, AGENT_POINTS)) {
         it(`${point}: have all of the old or all of the new, and go back once (${of})`, async () => {
           const { volume, snapshot, restore } = await changed(changes);
           expect(await runKilledAgent(REVERT, place.layer, { snapshot, restore }, point)).to.equal('SIGKILL');

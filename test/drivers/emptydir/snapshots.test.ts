@@ -11,7 +11,7 @@ import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { DEFAULT_POOL, type Pool, type PoolSpace, Pools } from '../../../src/node/pools/pools.ts';
 import { SpaceGuard } from '../../../src/node/pools/space-guard.ts';
 import { end, makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
-import { full } from '../../support/harness/run.ts';
+import { full, shareOf } from '../../support/harness/run.ts';
 import { runKilledAgent } from '../killed-agent.ts';
 import { verifyBlocks } from './numbered-writer.ts';
 
@@ -180,7 +180,8 @@ describe('snapshots of emptyDir volumes', function () {
   });
 
   describe('after a kill of the helper', () => {
-    for (const point of HELPER_POINTS) {
+    // The clone itself is killed at each of these in every run: test/node/images/clone.test.ts.
+    for (const point of shareOf('helper', HELPER_POINTS)) {
       it(`${point}: are whole or not there, nothing is left frozen, and the next attempt takes them`, async () => {
         const { volume, path } = await inUse(320n * MIB);
         writeFileSync(join(path, 'file'), 'content');
@@ -200,7 +201,7 @@ describe('snapshots of emptyDir volumes', function () {
       });
     }
 
-    for (const point of FILL_POINTS) {
+    for (const point of shareOf('fill', FILL_POINTS)) {
       it(`${point}: a volume that was being filled is whole or not there`, async () => {
         const { volume, path } = await inUse(320n * MIB);
         writeFileSync(join(path, 'file'), 'content');
@@ -217,7 +218,7 @@ describe('snapshots of emptyDir volumes', function () {
 
   describe('after a kill of the agent', () => {
     for (const medium of ['', 'Memory'] as const) {
-      for (const point of AGENT_POINTS) {
+      for (const point of shareOf(`agent ${medium}`, AGENT_POINTS)) {
         it(`${point}, medium "${medium}": are whole or not there, and nothing half is left`, async () => {
           const { volume, path } = await inUse(16n * MIB, { source: { type: 'emptyDir', medium } });
           writeFileSync(join(path, 'file'), 'content');

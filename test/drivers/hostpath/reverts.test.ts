@@ -18,7 +18,7 @@ import { HIDDEN } from '../../../src/drivers/trees/snapshots.ts';
 import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
-import { full } from '../../support/harness/run.ts';
+import { full, shareOf } from '../../support/harness/run.ts';
 import { runKilledAgent } from '../killed-agent.ts';
 import { hostPathDriver, hostPathVolume } from './support.ts';
 
@@ -173,7 +173,7 @@ describe('hostPath volumes that go back to a snapshot', function () {
   });
 
   describe('when the agent is killed', () => {
-    for (const [point, then] of AGENT_POINTS) {
+    for (const [point, then] of shareOf('agent', AGENT_POINTS)) {
       it(`${point}: have all of the ${then}, and go back once`, async () => {
         const one = await changed();
         expect(

@@ -28,3 +28,10 @@ export class SeededRandom {
     return list[this.between(0, list.length - 1)] as T;
   }
 }
+
+/** Of every `of` calls one after another it is true once, at a place that follows from the seed. */
+export function seededTurns(seed: number, purpose: string, of: number): () => boolean {
+  const first = new SeededRandom(seed, `turns of ${purpose}`).between(0, of - 1);
+  let place = 0;
+  return () => place++ % of === first;
+}

@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach } from 'mocha';
-import { SeededRandom } from './random.ts';
+import { SeededRandom, seededTurns } from './random.ts';
 
 /** Something that is ended after the last test, the latest first. */
 export type Cleanup = () => Promise<void> | void;
@@ -27,6 +27,21 @@ export const seed = Number(required('CLAWSTORE_SEED'));
 /** Random choices that `CLAWSTORE_SEED` repeats; `purpose` keeps those of different tests apart. */
 export function seededRandom(purpose: string): SeededRandom {
   return new SeededRandom(seed, purpose);
+}
+
+/**
+ * Says of one case after another whether this run has it, which is so of a share, by the seed another one each time: over
+ * a few runs each is met. Of all of them with full counts, and when tests are chosen by file or title. `purpose` keeps
+ * lists apart, so that no case comes with the same cases of others alone.
+ */
+export function turns(purpose: string, of = 2): () => boolean {
+  const isAll = full || process.env['CLAWSTORE_TEST_CHOSEN'] === '1';
+  return isAll ? () => true : seededTurns(seed, purpose, of);
+}
+
+/** Of cases that show the same thing at many places those that this run has. */
+export function shareOf<T>(purpose: string, cases: readonly T[], of = 2): readonly T[] {
+  return cases.filter(turns(purpose, of));
 }
 
 /** Makes a new directory below the run's own. */
