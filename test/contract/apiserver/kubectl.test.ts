@@ -7,11 +7,12 @@ import type { ToolName } from '../../../scripts/tools.ts';
 import { Daemon } from '../../support/harness/daemon.ts';
 import type { ExecResult } from '../../support/harness/exec.ts';
 import { Kubectl } from '../../support/harness/kubectl.ts';
-import { full, makeDirectory } from '../../support/harness/run.ts';
+import { full, makeDirectory, shareOf } from '../../support/harness/run.ts';
 import { waitFor } from '../../support/harness/wait.ts';
 import { SERVERS } from './servers.ts';
 
-const TOOLS: readonly ToolName[] = ['kubectl', 'kubectl-1.29', 'kubectl-1.31', 'kubectl-1.36'];
+const OLD: readonly ToolName[] = ['kubectl-1.29', 'kubectl-1.31'];
+const TOOLS: readonly ToolName[] = ['kubectl', ...shareOf('old kubectl', OLD), 'kubectl-1.36'];
 
 const manifest = (name: string, capacity: string): string => `apiVersion: storage.clawbernetes.io/v1alpha1
 kind: Volume
