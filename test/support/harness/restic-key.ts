@@ -40,6 +40,28 @@ export function cheapen(repository: string, password: string): void {
   }
 }
 
+/** Gives a repository in a directory, the copy of another one, an ID of its own: caches go by it. */
+export function giveOwnID(repository: string, password: string): void {
+  const [name = ''] = readdirSync(join(repository, 'keys'));
+  const file = JSON.parse(readFileSync(join(repository, 'keys', name), 'utf8')) as KeyFile;
+  const { encrypt: secret, mac } = read<MasterKey>(derive(file, password), Buffer.from(file.data, 'base64'));
+  const bytes = (text: string): Buffer => Buffer.from(text, 'base64');
+  const master = { encrypt: bytes(secret), macK: bytes(mac.k), macR: bytes(mac.r) };
+  const path = join(repository, 'config');
+  const config = { ...read<object>(master, readFileSync(path)), id: randomBytes(32).toString('hex') };
+  writeFileSync(path, encrypt(master, Buffer.from(JSON.stringify(config))));
+}
+
+/** What a key file hides, as restic's `doc/design` has it. */
+interface MasterKey {
+  readonly encrypt: string;
+  readonly mac: { readonly k: string; readonly r: string };
+}
+
+function read<T>(keys: Keys, data: Buffer): T {
+  return JSON.parse(decrypt(keys, data).toString('utf8')) as T;
+}
+
 interface Keys {
   readonly encrypt: Buffer;
   readonly macK: Buffer;

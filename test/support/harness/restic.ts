@@ -1,8 +1,10 @@
 /** restic as a person runs it: on repositories of the product, and as somebody else who uses them. */
+import { cpSync, rmSync } from 'node:fs';
 import type { CatalogueTags } from '../../../src/backup/catalogue.ts';
 import { tagsOf } from '../../../src/backup/catalogue.ts';
 import { type ExecResult, exec, run } from './exec.ts';
-import { cheapen } from './restic-key.ts';
+import { cheapen, giveOwnID } from './restic-key.ts';
+import { makeDirectory, onEnd } from './run.ts';
 
 function program(): string {
   const path = process.env['RESTIC_0_19'];
@@ -12,6 +14,17 @@ function program(): string {
 
 /** What the product does with a repository passes. */
 const ALWAYS = ['--no-cache', '--retry-lock=2m'];
+
+/** By password: restic takes two seconds of a core for a key, and all that is in a new repository besides is its ID. */
+const templates = new Map<string, Promise<string>>();
+
+async function makeTemplate(password: string): Promise<string> {
+  const path = makeDirectory('restic-template');
+  onEnd(() => rmSync(path, { recursive: true }));
+  await new Restic(path, password).run('init');
+  cheapen(path, password);
+  return path;
+}
 
 export class Restic {
   readonly env: Readonly<Record<string, string>>;
@@ -31,8 +44,11 @@ export class Restic {
 
   /** Makes a repository in a directory, with a key that opens at once. */
   async makeCheap(): Promise<void> {
-    await this.run('init');
-    cheapen(this.env['RESTIC_REPOSITORY'] ?? '', this.env['RESTIC_PASSWORD'] ?? '');
+    const { RESTIC_REPOSITORY: path = '', RESTIC_PASSWORD: password = '' } = this.env;
+    const template = templates.get(password) ?? makeTemplate(password);
+    templates.set(password, template);
+    cpSync(await template, path, { recursive: true });
+    giveOwnID(path, password);
   }
 
   /** IDs of all snapshots. */
