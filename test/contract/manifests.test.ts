@@ -7,8 +7,9 @@ import { ExitCode } from '../../src/cli/exit-code.ts';
 import { exec } from '../support/harness/exec.ts';
 import { Kubectl } from '../support/harness/kubectl.ts';
 import { type DaemonSet, MOUNT_HOLDER_MANIFEST } from '../support/harness/mount-holder-manifest.ts';
-import { RealControlPlane } from '../support/harness/real-control-plane.ts';
+import type { RealControlPlane } from '../support/harness/real-control-plane.ts';
 import { makeDirectory } from '../support/harness/run.ts';
+import { endSharedPlane, sharedPlane } from './shared-planes.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const MANIFESTS = join(import.meta.dirname, '../../manifests');
@@ -20,12 +21,12 @@ describe('manifests for a cluster, at a real kube-apiserver', function () {
   const home = makeDirectory('manifests');
 
   before(async () => {
-    plane = await RealControlPlane.start();
+    plane = await sharedPlane('crds');
     kubectl = await Kubectl.for(plane.kubeconfig, home);
   });
 
   after(async () => {
-    await plane?.end();
+    await endSharedPlane('crds');
     rmSync(home, { recursive: true });
   });
 

@@ -1,6 +1,6 @@
 /**
  * What the admission policies for controllers say. That a real API server reads them the same way:
- * test/contract/controller-access.test.ts.
+ * test/contract/access/controller-access.test.ts.
  */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';

@@ -11,9 +11,9 @@ import { systemClock } from '../../../src/telemetry/clock.ts';
 import { createLogger } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 import { Client, SECRET, SECRET_BASE64, World } from '../../apiserver/access/support.ts';
-import { RealControlPlane } from '../../support/harness/real-control-plane.ts';
 import { onEnd } from '../../support/harness/run.ts';
 import { waitFor } from '../../support/harness/wait.ts';
+import { endSharedPlane, sharedPlane } from '../shared-planes.ts';
 import { type AccessCase, CASES, fillForCases } from './cases.ts';
 
 /** Objects, a node's client, and the way out. */
@@ -31,8 +31,7 @@ async function embedded(): Promise<Server> {
 
 /** What the manifests install, and of the controllers those that grant what nodes may read. */
 async function real(): Promise<Server> {
-  const plane = await RealControlPlane.start('installed');
-  onEnd(() => plane.end());
+  const plane = await sharedPlane('installed');
   const config = parse(readFileSync(plane.kubeconfig, 'utf8')) as {
     readonly clusters: readonly { readonly cluster: { readonly server: string } }[];
     readonly users: readonly { readonly user: { readonly token: string } }[];
@@ -55,6 +54,7 @@ async function real(): Promise<Server> {
       await client.close();
       await node.close();
       await admin.close();
+      await endSharedPlane('installed');
     },
   };
 }

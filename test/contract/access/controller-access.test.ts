@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { parse } from 'yaml';
-import { type Answer, Client } from '../apiserver/access/support.ts';
-import { WRITE_CASES, type WriteCase, type WrittenObject } from '../support/controller-access-cases.ts';
-import { RealControlPlane } from '../support/harness/real-control-plane.ts';
-import { waitFor } from '../support/harness/wait.ts';
+import { type Answer, Client } from '../../apiserver/access/support.ts';
+import { WRITE_CASES, type WriteCase, type WrittenObject } from '../../support/controller-access-cases.ts';
+import type { RealControlPlane } from '../../support/harness/real-control-plane.ts';
+import { waitFor } from '../../support/harness/wait.ts';
+import { sharedPlane } from '../shared-planes.ts';
 
 interface RoleRef {
   readonly kind: string;
@@ -21,7 +22,7 @@ describe('the controllers, at a real API server', function () {
   let controller: Client;
 
   before(async () => {
-    plane = await RealControlPlane.start('installed');
+    plane = await sharedPlane('installed');
     const config = parse(readFileSync(plane.kubeconfig, 'utf8')) as {
       readonly users: readonly { readonly user: { readonly token: string } }[];
     };
@@ -33,7 +34,6 @@ describe('the controllers, at a real API server', function () {
   after(async () => {
     await controller?.close();
     await admin?.close();
-    await plane?.end();
   });
 
   const collection = (resource: string, namespace: string): string =>

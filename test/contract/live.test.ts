@@ -3,21 +3,21 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { findCondition, isTrue } from '../../../src/api/conditions.ts';
-import { API_VERSION } from '../../../src/api/group.ts';
-import { NAMESPACES, SNAPSHOTS, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../../../src/api/meta.ts';
-import type { Snapshot } from '../../../src/api/snapshot.ts';
-import type { StorageNode } from '../../../src/api/storage-node.ts';
-import type { Volume, VolumeSpec } from '../../../src/api/volume.ts';
-import type { VolumeMount, VolumeMountSpec } from '../../../src/api/volume-mount.ts';
-import type { KubeClient } from '../../../src/kube/client.ts';
-import { connect } from '../../../src/kube/rest-client.ts';
-import type { Live, Write } from '../../controllers/support/live.ts';
-import { counting, eventually, gone, startLive } from '../../controllers/support/live.ts';
-import type { Place } from '../../node/support.ts';
-import { makePlace, mountsAt } from '../../node/support.ts';
-import type { RealServer } from './real-server.ts';
-import { startRealServer } from './real-server.ts';
+import { findCondition, isTrue } from '../../src/api/conditions.ts';
+import { API_VERSION } from '../../src/api/group.ts';
+import { NAMESPACES, SNAPSHOTS, STORAGE_NODES, VOLUME_CLASSES, VOLUME_MOUNTS, VOLUMES } from '../../src/api/meta.ts';
+import type { Snapshot } from '../../src/api/snapshot.ts';
+import type { StorageNode } from '../../src/api/storage-node.ts';
+import type { Volume, VolumeSpec } from '../../src/api/volume.ts';
+import type { VolumeMount, VolumeMountSpec } from '../../src/api/volume-mount.ts';
+import type { KubeClient } from '../../src/kube/client.ts';
+import { loadConfig } from '../../src/kube/config.ts';
+import { connect } from '../../src/kube/rest-client.ts';
+import type { Live, Write } from '../controllers/support/live.ts';
+import { counting, eventually, gone, startLive } from '../controllers/support/live.ts';
+import type { Place } from '../node/support.ts';
+import { makePlace, mountsAt } from '../node/support.ts';
+import { sharedPlane } from './shared-planes.ts';
 
 const namespace = 'team';
 const NODE = 'node-a';
@@ -25,7 +25,6 @@ const MIB = 1024 ** 2;
 
 describe('controllers and agent, on a real kube-apiserver with real mounts', function () {
   this.timeout(90_000);
-  let server: RealServer;
   let admin: KubeClient;
   let place: Place;
   let live: Live;
@@ -33,8 +32,10 @@ describe('controllers and agent, on a real kube-apiserver with real mounts', fun
   let client: KubeClient;
 
   before(async () => {
-    [server, place] = await Promise.all([startRealServer(), makePlace()]);
-    admin = connect(server.config);
+    const [{ kubeconfig }, made] = await Promise.all([sharedPlane('crds'), makePlace()]);
+    place = made;
+    const config = await loadConfig({ kubeconfig });
+    admin = connect(config);
     await admin.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
     await admin.create(VOLUME_CLASSES, {
       apiVersion: API_VERSION,
@@ -42,7 +43,7 @@ describe('controllers and agent, on a real kube-apiserver with real mounts', fun
       metadata: { name: 'default' },
       spec: { allowedNamespaces: {}, allowedTypes: ['hostPath', 'emptyDir'], allowedHostPathPrefixes: [place.data] },
     });
-    ({ client, writes } = counting(connect(server.config)));
+    ({ client, writes } = counting(connect(config)));
     live = startLive(client, place, NODE);
     await eventually<StorageNode>(admin, STORAGE_NODES, { name: NODE }, ready);
   });
@@ -51,7 +52,6 @@ describe('controllers and agent, on a real kube-apiserver with real mounts', fun
     await live?.stop();
     await client?.close();
     await admin?.close();
-    await server?.stop();
     for (const target of place?.layer.table.below(place.layer.mountRoot) ?? []) execFileSync('umount', [target.target]);
     expect(await place?.dispose()).to.deep.equal([]);
   });
