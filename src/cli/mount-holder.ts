@@ -1,6 +1,7 @@
 /** `clawstore mount-holder`: what outlives the agent where the runtime kills its whole pod. */
 import { startMountHolder } from '../node/mount-daemons/holder.ts';
 import { NodeError } from '../node/node-error.ts';
+import { untilAborted } from '../telemetry/clock.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { CliError, ExitCode } from './exit-code.ts';
 import { requireMountPrivilege } from './preflight.ts';
@@ -27,10 +28,7 @@ export async function mountHolder({ stateDir, mountRoot, logLevel }: Settings): 
     throw code === 'InvalidRequest' ? new CliError(ExitCode.usage, `--mount-root: ${message}`) : thrown;
   });
   log.info({ stateDir: root }, 'started');
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  await untilAborted(signal);
   await holder.close();
   return ExitCode.ok;
 }

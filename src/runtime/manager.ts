@@ -5,7 +5,7 @@
 import type { KubeClient, KubeObjectBase, ResourceDescriptor, Selection } from '../kube/client.ts';
 import type { LeaderElector } from '../kube/leader-election.ts';
 import type { Clock } from '../telemetry/clock.ts';
-import { systemClock } from '../telemetry/clock.ts';
+import { systemClock, untilAborted } from '../telemetry/clock.ts';
 import { HealthChecks } from '../telemetry/health.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -170,7 +170,7 @@ export class Manager {
       const ends = await Promise.allSettled(tasks);
       const failed = ends.find((end) => end.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
-      if (!stop.signal.aborted) await aborted(stop.signal);
+      if (!stop.signal.aborted) await untilAborted(stop.signal);
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
@@ -194,11 +194,4 @@ async function failFast(task: Promise<void>, others: AbortController): Promise<v
     others.abort(thrown);
     throw thrown;
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -1,6 +1,7 @@
 /** When events are written: a moment after what they tell of, and at the latest at the stop. */
 import type { EventRecorder } from '../../kube/events.ts';
 import type { Runnable } from '../../runtime/manager.ts';
+import { untilAborted } from '../../telemetry/clock.ts';
 
 /** Events of a burst wait so long, in milliseconds: nobody reads them sooner, and statuses come first. */
 export const EVENTS_GATHER_MS = 1000;
@@ -10,11 +11,7 @@ export function eventCloser(name: string, recorder: Pick<EventRecorder, 'close'>
   return {
     name,
     async run(signal) {
-      if (!signal.aborted) {
-        await new Promise<void>((resolve) => {
-          signal.addEventListener('abort', () => resolve(), { once: true });
-        });
-      }
+      await untilAborted(signal);
       await recorder.close();
     },
   };

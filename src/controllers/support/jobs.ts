@@ -9,7 +9,7 @@ import type { Runnable } from '../../runtime/manager.ts';
 import type { ChannelSource } from '../../runtime/source.ts';
 import { channelSource } from '../../runtime/source.ts';
 import type { Clock, Timer } from '../../telemetry/clock.ts';
-import { abortReason, sleep } from '../../telemetry/clock.ts';
+import { abortReason, sleep, untilAborted } from '../../telemetry/clock.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import type { Uses } from './uses.ts';
 
@@ -116,11 +116,7 @@ export class Jobs {
     return {
       name,
       run: async (signal) => {
-        if (!signal.aborted) {
-          await new Promise<void>((resolve) => {
-            signal.addEventListener('abort', () => resolve(), { once: true });
-          });
-        }
+        await untilAborted(signal);
         for (const job of this.#jobs.values()) job.abort('the agent stops');
         await Promise.all(
           [...this.#jobs.values()].map((job) => job.settle(END_WAIT_MS, AbortSignal.timeout(END_WAIT_MS))),
