@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { makePrivateDirectory, writePrivate } from '../apiserver/storage/private-file.ts';
 import type { AnyCommand } from '../commands/registry.ts';
-import type { FeatureSource } from '../controllers/agent.ts';
+import type { FeatureSource } from '../controllers/node/wire.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { exposedCommands } from '../openclaw/exposed.ts';
 import { GatewayNode } from '../openclaw/gateway-node.ts';

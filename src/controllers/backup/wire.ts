@@ -3,33 +3,15 @@ import type { Backup } from '../../api/backup.ts';
 import { hasEnded } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import { BACKUPS, isDeleting, keyOf } from '../../api/meta.ts';
-import type { KubeClient, Selection } from '../../kube/client.ts';
 import { sameValue } from '../../kube/field-diff.ts';
 import type { Manager } from '../../runtime/manager.ts';
-import type { Cache } from '../../runtime/source.ts';
 import type { Delta } from '../../runtime/store.ts';
-import type { Clock } from '../../telemetry/clock.ts';
-import type { AgentDependencies } from '../support/agent.ts';
-import type { JobsOptions } from '../support/jobs.ts';
+import type { BackupAgentWiring } from '../support/agent-wiring.ts';
 import { Jobs } from '../support/jobs.ts';
-import type { NamedDataWatch } from '../support/named-data.ts';
 import { conditionsDiffer, ordersDiffer } from '../support/relevance.ts';
-import type { BackupTools } from '../support/repository-access.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
 import { backupReconciler } from './reconciler.ts';
-
-export interface BackupWiring {
-  readonly dependencies: AgentDependencies;
-  readonly tools: BackupTools;
-  readonly repositories: Cache<BackupRepository>;
-  readonly named: NamedDataWatch;
-  /** Objects of this node, or all. */
-  readonly own: Selection;
-  readonly client: KubeClient;
-  readonly clock: Clock;
-  readonly jobs: Omit<JobsOptions, 'name'>;
-}
 
 /** Documents that are written at once: each is a short run of the engine. */
 const RECORDS_AT_ONCE = 4;
@@ -37,8 +19,9 @@ const RECORDS_AT_ONCE = 4;
 const REMOVALS_AT_ONCE = 1_000;
 const RECONCILES_AT_ONCE = 16;
 
-export function addBackups(manager: Manager, wiring: BackupWiring): void {
-  const { dependencies, tools, repositories, named, own, client, clock } = wiring;
+export function addBackups(manager: Manager, wiring: BackupAgentWiring): void {
+  const { dependencies, tools, caches, named, own, client, clock } = wiring;
+  const { repositories } = caches;
   const backups = manager.cache<Backup>(BACKUPS, own);
   const jobs = new Jobs({ ...wiring.jobs, name: 'backup', concurrency: atOnce });
   const waiting = (): string[] =>

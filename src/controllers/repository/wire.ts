@@ -1,25 +1,17 @@
 /** The agent's controller of BackupRepositories, and what queues their keys. */
 import type { Backup, VolumeBackup } from '../../api/backup.ts';
 import { hasEnded } from '../../api/backup.ts';
-import type { BackupRepository } from '../../api/backup-repository.ts';
-import type { Namespace } from '../../api/core.ts';
 import { FIELD_MANAGERS, FINALIZERS } from '../../api/group.ts';
-import { BACKUP_REPOSITORIES, BACKUPS, NAMESPACES, VOLUME_BACKUPS, VOLUME_CLASSES } from '../../api/meta.ts';
-import type { VolumeClass } from '../../api/volume-class.ts';
-import type { KubeClient, Selection } from '../../kube/client.ts';
-import { sameValue } from '../../kube/field-diff.ts';
+import { BACKUPS, VOLUME_BACKUPS } from '../../api/meta.ts';
 import type { NodeLayer } from '../../node/layer.ts';
 import type { Manager } from '../../runtime/manager.ts';
 import type { Delta } from '../../runtime/store.ts';
-import type { Clock } from '../../telemetry/clock.ts';
-import type { AgentDependencies } from '../support/agent.ts';
+import type { BackupAgentWiring } from '../support/agent-wiring.ts';
 import { BY_REPOSITORY, repositoryOfBackup } from '../support/indexes.ts';
 import { Jobs } from '../support/jobs.ts';
 import { KeyedLock } from '../support/keyed-lock.ts';
-import type { NamedDataWatch } from '../support/named-data.ts';
 import { backupMentions, repositoryMentions } from '../support/named-data.ts';
-import { concernsAgent } from '../support/relevance.ts';
-import type { BackupTools } from '../support/repository-access.ts';
+import { concernsAgent, policyDiffers } from '../support/relevance.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
 import { createWriter } from '../support/writes.ts';
@@ -27,24 +19,16 @@ import { careAtOnce, looksAtOnce } from './jobs.ts';
 import { repositoryReconciler } from './reconciler.ts';
 import type { RepositoryState } from './state.ts';
 
-export interface RepositoryOptions {
-  readonly client: KubeClient;
-  readonly clock: Clock;
-  readonly dependencies: AgentDependencies & { readonly named: NamedDataWatch };
-  readonly tools: BackupTools;
+export interface RepositoryWiring extends BackupAgentWiring {
   readonly node: Pick<NodeLayer, 'ensureUserPath'>;
-  /** Objects of this node, or all. */
-  readonly own: Selection;
 }
 
-export function addRepositoryController(manager: Manager, options: RepositoryOptions): void {
-  const { client, clock, dependencies, tools, node, own } = options;
-  const { named, uses, nodeName } = dependencies;
-  const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES, own);
+export function addRepositories(manager: Manager, wiring: RepositoryWiring): void {
+  const { dependencies, tools, caches, named, own, client, clock, node } = wiring;
+  const { repositories, namespaces, classes } = caches;
+  const { uses, nodeName } = dependencies;
   const backups = manager.cache<Backup>(BACKUPS, own);
   const parts = manager.cache<VolumeBackup>(VOLUME_BACKUPS, own);
-  const namespaces = manager.cache<Namespace>(NAMESPACES);
-  const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
   backups.store.addIndex(BY_REPOSITORY, repositoryOfBackup);
   named.follow(repositories, repositoryMentions);
   named.follow(backups, backupMentions);
@@ -74,8 +58,8 @@ export function addRepositoryController(manager: Manager, options: RepositoryOpt
       deltaSource(repositories, (delta) => (concernsAgent(delta, FINALIZERS.repository) ? [{ key: delta.key }] : [])),
       deltaSource(backups, (delta) => poked(delta)),
       deltaSource(parts, () => []),
-      deltaSource(classes, (delta) => (differs(delta) ? all() : [])),
-      deltaSource(namespaces, (delta) => (differs(delta) ? all() : [])),
+      deltaSource(classes, (delta) => (policyDiffers(delta) ? all() : [])),
+      deltaSource(namespaces, (delta) => (policyDiffers(delta) ? all() : [])),
       looks.source,
       care.source,
       named.source('named-data-of-repositories', () => repositories.store.keys()),
@@ -104,11 +88,3 @@ export function addRepositoryController(manager: Manager, options: RepositoryOpt
 const REPOSITORIES_AT_ONCE = 16;
 /** Many backups may come and go together. */
 const GATHERED = { afterMs: 200 } as const;
-
-function differs(delta: Delta<VolumeClass> | Delta<Namespace>): boolean {
-  if (delta.type !== 'updated') return delta.type === 'deleted' || !delta.initial;
-  const { old, object } = delta;
-  return (
-    old.metadata.generation !== object.metadata.generation || !sameValue(old.metadata.labels, object.metadata.labels)
-  );
-}

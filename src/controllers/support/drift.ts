@@ -11,9 +11,11 @@ import type { MountTable, MountTableChange } from '../../node/layer.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
 import { isAtOrBelow } from '../../node/mount-entry.ts';
 import { mountsDiffer } from '../../node/mount-table.ts';
+import type { Runnable } from '../../runtime/manager.ts';
 import type { ChannelSource } from '../../runtime/source.ts';
 import { channelSource } from '../../runtime/source.ts';
 import type { ReadStore } from '../../runtime/store.ts';
+import { untilAborted } from '../../telemetry/clock.ts';
 import { BY_TARGET, BY_UID, BY_VOLUME } from './indexes.ts';
 
 /** Drift goes before everything else: a workload is looking at a bare directory. */
@@ -55,6 +57,17 @@ export class DriftWatch {
   run(signal: AbortSignal): void {
     const stop = this.#table.onChange((change) => this.#onChange(change));
     signal.addEventListener('abort', stop, { once: true });
+  }
+
+  /** Listens until the stop. */
+  runnable(): Runnable {
+    return {
+      name: 'drift',
+      run: (signal) => {
+        this.run(signal);
+        return untilAborted(signal);
+      },
+    };
   }
 
   /**

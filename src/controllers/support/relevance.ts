@@ -4,8 +4,11 @@
  * by the resync.
  */
 import { findCondition } from '../../api/conditions.ts';
+import type { Namespace } from '../../api/core.ts';
 import type { ConditionedStatus, KubeObjectBase } from '../../api/meta.ts';
+import type { StorageNode } from '../../api/storage-node.ts';
 import type { Volume } from '../../api/volume.ts';
+import type { VolumeClass } from '../../api/volume-class.ts';
 import { sameValue } from '../../kube/field-diff.ts';
 import type { Delta } from '../../runtime/store.ts';
 import { annotationsDiffer, hasFinalizer } from './annotations.ts';
@@ -50,4 +53,19 @@ export function conditionsDiffer(old: Placed, object: Placed, types: readonly st
     const after = findCondition(object.status?.conditions, type);
     return before?.status !== after?.status || before?.reason !== after?.reason;
   });
+}
+
+/** What a class allows, or whom it is for, changed; not that one was there at the start. */
+export function policyDiffers(delta: Delta<VolumeClass> | Delta<Namespace>): boolean {
+  if (delta.type !== 'updated') return delta.type === 'deleted' || !delta.initial;
+  const { old, object } = delta;
+  return (
+    old.metadata.generation !== object.metadata.generation || !sameValue(old.metadata.labels, object.metadata.labels)
+  );
+}
+
+/** Whether a node came or went, was lost or is back. */
+export function lossDiffers(delta: Delta<StorageNode>): boolean {
+  const saysLost = ({ status }: StorageNode) => findCondition(status?.conditions, 'Ready')?.reason === 'NodeLost';
+  return delta.type !== 'updated' || saysLost(delta.old) !== saysLost(delta.object);
 }

@@ -34,6 +34,9 @@ export function deltaSource<T extends KubeObjectBase>(
   };
 }
 
+/** How often the node itself and the space its volumes use are looked at, in milliseconds. */
+export const LOOK_MS = 60_000;
+
 /** How often everything is looked at although nothing said so, in milliseconds. */
 export const RESYNC_MS = 600_000;
 

@@ -4,38 +4,23 @@ import { hasEnded } from '../../api/backup.ts';
 import { isTrue } from '../../api/conditions.ts';
 import { keyOf, VOLUME_BACKUPS } from '../../api/meta.ts';
 import type { Volume } from '../../api/volume.ts';
-import type { Selection } from '../../kube/client.ts';
 import type { Manager } from '../../runtime/manager.ts';
 import type { Cache } from '../../runtime/source.ts';
 import { channelSource } from '../../runtime/source.ts';
 import type { Delta } from '../../runtime/store.ts';
-import type { Clock } from '../../telemetry/clock.ts';
-import type { Logger } from '../../telemetry/log.ts';
-import type { AgentDependencies } from '../support/agent.ts';
+import type { BackupAgentWiring } from '../support/agent-wiring.ts';
 import { BY_UID, uidOf } from '../support/indexes.ts';
-import type { JobsOptions } from '../support/jobs.ts';
 import { Jobs } from '../support/jobs.ts';
-import type { NamedDataWatch } from '../support/named-data.ts';
 import { workMentions } from '../support/named-data.ts';
 import { conditionsDiffer, ordersDiffer } from '../support/relevance.ts';
-import type { BackupTools } from '../support/repository-access.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
 import { Leftovers } from './leftovers.ts';
 import { volumeBackupReconciler } from './reconciler.ts';
 import type { ReadingRecords } from './records.ts';
 
-export interface VolumeBackupWiring {
-  readonly dependencies: AgentDependencies;
-  readonly tools: BackupTools;
-  readonly volumes: Cache<Volume>;
-  readonly named: NamedDataWatch;
+export interface VolumeBackupWiring extends BackupAgentWiring {
   readonly records: ReadingRecords;
-  /** Objects of this node, or all. */
-  readonly own: Selection;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly jobs: Omit<JobsOptions, 'name'>;
 }
 
 /** The controller gives a node as many as it can take; this only bounds what a mistake of it would do. */
@@ -43,7 +28,7 @@ const READ_AT_ONCE = 4;
 const CONCURRENCY = 16;
 
 export function addVolumeBackups(manager: Manager, wiring: VolumeBackupWiring): void {
-  const { dependencies, tools, volumes, named, records, own, clock, log } = wiring;
+  const { dependencies, tools, caches, named, records, own, clock, log } = wiring;
   const parts = manager.cache<VolumeBackup>(VOLUME_BACKUPS, own);
   parts.store.addIndex(BY_UID, uidOf);
   named.follow(parts, workMentions);
@@ -71,7 +56,7 @@ export function addVolumeBackups(manager: Manager, wiring: VolumeBackupWiring): 
     reconcile: volumeBackupReconciler({ ...dependencies, parts: parts.store, tools, records, leftovers, jobs }),
     sources: [
       deltaSource(parts, partKeys),
-      deltaSource(volumes, (delta) => (concerns(delta) ? waitingFor(delta, parts) : [])),
+      deltaSource(caches.volumes, (delta) => (concerns(delta) ? waitingFor(delta, parts) : [])),
       jobs.source,
       swept,
       named.source('named-data-of-volume-backups', unfinished),

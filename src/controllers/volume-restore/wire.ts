@@ -2,23 +2,13 @@
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import { keyOf } from '../../api/meta.ts';
 import type { Restore } from '../../api/restore.ts';
-import type { Snapshot } from '../../api/snapshot.ts';
-import type { Volume } from '../../api/volume.ts';
-import type { VolumeMount } from '../../api/volume-mount.ts';
-import type { VolumeRestore } from '../../api/volume-restore.ts';
-import type { KubeClient } from '../../kube/client.ts';
 import type { Manager } from '../../runtime/manager.ts';
-import type { Cache } from '../../runtime/source.ts';
 import type { Delta, ReadStore } from '../../runtime/store.ts';
-import type { Clock } from '../../telemetry/clock.ts';
 import { awaitsReading, restoreReadingReconciler } from '../restore-reading/reconciler.ts';
-import type { AgentDependencies } from '../support/agent.ts';
-import type { JobsOptions } from '../support/jobs.ts';
+import type { BackupAgentWiring } from '../support/agent-wiring.ts';
 import { Jobs } from '../support/jobs.ts';
-import type { NamedDataWatch } from '../support/named-data.ts';
 import { workMentions } from '../support/named-data.ts';
 import { ordersDiffer } from '../support/relevance.ts';
-import type { BackupTools } from '../support/repository-access.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
 import { accessResolver } from './access.ts';
@@ -31,30 +21,11 @@ import {
 } from './keys.ts';
 import { volumeRestoreReconciler } from './reconciler.ts';
 
-export interface RestoreCaches {
-  readonly volumes: Cache<Volume>;
-  readonly mounts: Cache<VolumeMount>;
-  readonly snapshots: Cache<Snapshot>;
-  readonly restores: Cache<Restore>;
-  readonly volumeRestores: Cache<VolumeRestore>;
-  readonly repositories: Cache<BackupRepository>;
-}
-
-export interface RestoreWiring {
-  readonly dependencies: AgentDependencies;
-  readonly tools: BackupTools;
-  readonly caches: RestoreCaches;
-  readonly named: NamedDataWatch;
-  readonly client: KubeClient;
-  readonly clock: Clock;
-  readonly jobs: Omit<JobsOptions, 'name'>;
-}
-
 /** Restores at once on a node: each reads and writes as fast as it can. */
 const RESTORES_AT_ONCE = 2;
 const CONCURRENCY = 16;
 
-export function addBackupRestores(manager: Manager, wiring: RestoreWiring): void {
+export function addBackupRestores(manager: Manager, wiring: BackupAgentWiring): void {
   const { dependencies, tools, caches, named, client, clock } = wiring;
   const { stores, nodeName } = dependencies;
   const { volumes, mounts, snapshots, restores, volumeRestores, repositories } = caches;
