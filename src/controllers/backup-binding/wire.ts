@@ -2,47 +2,24 @@
 import type { Backup, VolumeBackup } from '../../api/backup.ts';
 import { hasEnded } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
-import type { Namespace } from '../../api/core.ts';
 import type { DestinationDefaults } from '../../api/destination-defaults.ts';
 import { FIELD_MANAGERS, FINALIZERS } from '../../api/group.ts';
-import {
-  BACKUP_REPOSITORIES,
-  BACKUPS,
-  isDeleting,
-  keyOf,
-  NAMESPACES,
-  STORAGE_NODES,
-  VOLUME_BACKUPS,
-  VOLUME_CLASSES,
-  VOLUMES,
-} from '../../api/meta.ts';
+import { isDeleting, keyOf, VOLUME_BACKUPS } from '../../api/meta.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
 import type { Volume } from '../../api/volume.ts';
-import type { VolumeClass } from '../../api/volume-class.ts';
-import type { KubeClient } from '../../kube/client.ts';
-import type { EventSink } from '../../kube/events.ts';
 import { sameValue } from '../../kube/field-diff.ts';
 import type { Manager } from '../../runtime/manager.ts';
 import type { Delta, ReadStore } from '../../runtime/store.ts';
-import type { Clock } from '../../telemetry/clock.ts';
-import type { Metrics } from '../../telemetry/metrics.ts';
+import type { ControllerWiring } from '../support/controller-wiring.ts';
 import { liveFrom } from '../support/live.ts';
 import { conditionsDiffer, ordersDiffer, wasTakenOver } from '../support/relevance.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
-import type { Writer } from '../support/writes.ts';
 import { createWriter } from '../support/writes.ts';
 import { addPartIndexes, backupOf } from './dependencies.ts';
 import { backupBindingReconciler } from './reconciler.ts';
 
-export interface BackupBindingOptions {
-  readonly client: KubeClient;
-  readonly writer: Writer;
-  readonly events: EventSink;
-  readonly metrics: Metrics;
-  readonly clock: Clock;
-  readonly leaderOnly: boolean;
-  readonly isLost: (nodeName: string) => boolean;
+export interface BackupBindingWiring extends ControllerWiring {
   readonly destinations: readonly DestinationDefaults[];
 }
 
@@ -51,15 +28,10 @@ const AT_ONCE = 8;
 /** Of those that wait for their turn. */
 const NEXT = { priority: -10 } as const;
 
-export function addBackupBinding(manager: Manager, options: BackupBindingOptions): void {
-  const { client, writer, events, metrics, clock, leaderOnly, isLost, destinations } = options;
-  const backups = manager.cache<Backup>(BACKUPS);
+export function addBackupBinding(manager: Manager, wiring: BackupBindingWiring): void {
+  const { caches, client, writer, events, metrics, clock, leaderOnly, isLost, destinations } = wiring;
+  const { backups, repositories, volumes, nodes, classes, namespaces } = caches;
   const parts = manager.cache<VolumeBackup>(VOLUME_BACKUPS);
-  const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES);
-  const volumes = manager.cache<Volume>(VOLUMES);
-  const nodes = manager.cache<StorageNode>(STORAGE_NODES);
-  const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
-  const namespaces = manager.cache<Namespace>(NAMESPACES);
   addPartIndexes(parts.store);
   manager.addController({
     name: 'backup-binding',

@@ -2,52 +2,30 @@
 import type { Backup } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
 import { isTrue } from '../../api/conditions.ts';
-import { BACKUP_REPOSITORIES, BACKUPS, keyOf } from '../../api/meta.ts';
+import { keyOf } from '../../api/meta.ts';
 import type { Restore } from '../../api/restore.ts';
 import { isFinished } from '../../api/restore.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
 import type { Volume } from '../../api/volume.ts';
-import type { VolumeMount } from '../../api/volume-mount.ts';
 import type { VolumeRestore } from '../../api/volume-restore.ts';
 import { hasRestoreEnded } from '../../api/volume-restore.ts';
-import type { KubeClient } from '../../kube/client.ts';
-import type { EventSink } from '../../kube/events.ts';
 import type { Manager } from '../../runtime/manager.ts';
-import type { Cache } from '../../runtime/source.ts';
 import type { Delta, ReadStore } from '../../runtime/store.ts';
-import type { Clock } from '../../telemetry/clock.ts';
-import type { Metrics } from '../../telemetry/metrics.ts';
 import { wasProvisioned } from '../policy/resolve-volume.ts';
+import { restoresOfNode } from '../restore-binding/keys.ts';
+import type { ControllerWiring } from '../support/controller-wiring.ts';
 import { BY_VOLUME_UID } from '../support/indexes.ts';
 import { liveFrom } from '../support/live.ts';
 import { conditionsDiffer, grantsDiffer, ordersDiffer } from '../support/relevance.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
-import type { Writer } from '../support/writes.ts';
 import { volumeRestoreBindingReconciler } from '../volume-restore-binding/reconciler.ts';
 import { firstContentReconciler } from './first-content.ts';
 import { backupRestoreReconciler } from './reconciler.ts';
 
-export interface RestoreControllersOptions {
-  readonly volumes: Cache<Volume>;
-  readonly mounts: Cache<VolumeMount>;
-  readonly nodes: Cache<StorageNode>;
-  readonly restores: Cache<Restore>;
-  readonly volumeRestores: Cache<VolumeRestore>;
-  readonly isLost: (nodeName: string) => boolean;
-  readonly client: KubeClient;
-  readonly writer: Writer;
-  readonly events: EventSink;
-  readonly metrics: Metrics;
-  readonly clock: Clock;
-  readonly leaderOnly: boolean;
-}
-
-export function addRestoreControllers(manager: Manager, options: RestoreControllersOptions): void {
-  const { volumes, mounts, nodes, restores, volumeRestores, isLost, client, writer, events, clock, leaderOnly } =
-    options;
-  const backups = manager.cache<Backup>(BACKUPS);
-  const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES);
+export function addRestoreControllers(manager: Manager, wiring: ControllerWiring): void {
+  const { caches, isLost, client, writer, events, metrics, clock, leaderOnly } = wiring;
+  const { volumes, mounts, nodes, restores, volumeRestores, backups, repositories } = caches;
   const stores = {
     volumes: volumes.store,
     mounts: mounts.store,
@@ -66,7 +44,7 @@ export function addRestoreControllers(manager: Manager, options: RestoreControll
       live: liveFrom(client),
       writer,
       events,
-      metrics: options.metrics,
+      metrics,
     }),
     leaderOnly,
     sources: [
@@ -142,14 +120,6 @@ function restoresInto(
     const restore = restores.get(key);
     return restore === undefined || isFinished(restore) ? [] : [{ key }];
   });
-}
-
-function restoresOfNode(delta: Delta<StorageNode>, restores: ReadStore<Restore>): Wanted[] {
-  if (delta.type === 'updated' && !conditionsDiffer(delta.old, delta.object, ['Ready'])) return [];
-  return restores
-    .list()
-    .filter((restore) => restore.status?.nodeName === delta.key && !isFinished(restore))
-    .map((restore) => ({ key: keyOf(restore) }));
 }
 
 /** Those that wait for a repository to get a node, or for its node to read. */

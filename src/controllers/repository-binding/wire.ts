@@ -1,57 +1,25 @@
 /** The controller of BackupRepositories, and what queues their keys. */
 import type { Backup, VolumeBackup } from '../../api/backup.ts';
 import type { BackupRepository } from '../../api/backup-repository.ts';
-import type { Namespace } from '../../api/core.ts';
 import { FINALIZERS } from '../../api/group.ts';
-import {
-  BACKUP_REPOSITORIES,
-  BACKUPS,
-  keyOf,
-  NAMESPACES,
-  RESTORES,
-  STORAGE_NODES,
-  VOLUME_BACKUPS,
-  VOLUME_CLASSES,
-  VOLUME_RESTORES,
-} from '../../api/meta.ts';
-import type { Restore } from '../../api/restore.ts';
+import { keyOf, VOLUME_BACKUPS } from '../../api/meta.ts';
 import type { StorageNode } from '../../api/storage-node.ts';
-import type { VolumeClass } from '../../api/volume-class.ts';
-import type { VolumeRestore } from '../../api/volume-restore.ts';
-import type { KubeClient } from '../../kube/client.ts';
-import type { EventSink } from '../../kube/events.ts';
 import { sameValue } from '../../kube/field-diff.ts';
 import type { Manager } from '../../runtime/manager.ts';
 import { cacheSource } from '../../runtime/source.ts';
 import type { Delta } from '../../runtime/store.ts';
-import type { Clock } from '../../telemetry/clock.ts';
+import type { ControllerWiring } from '../support/controller-wiring.ts';
 import { BY_NODE, BY_REPOSITORY, nodeOf, repositoryOfBackup } from '../support/indexes.ts';
 import { liveFrom } from '../support/live.ts';
 import { conditionsDiffer, ordersDiffer, wasTakenOver } from '../support/relevance.ts';
 import type { Wanted } from '../support/sources.ts';
 import { deltaSource, RESYNC_MS, resyncSource } from '../support/sources.ts';
-import type { Writer } from '../support/writes.ts';
 import { repositoryBindingReconciler } from './reconciler.ts';
 
-export interface RepositoryBindingOptions {
-  readonly client: KubeClient;
-  readonly writer: Writer;
-  readonly events: EventSink;
-  readonly clock: Clock;
-  readonly leaderOnly: boolean;
-  readonly isLost: (nodeName: string) => boolean;
-}
-
-export function addRepositoryBinding(manager: Manager, options: RepositoryBindingOptions): void {
-  const { client, writer, events, clock, leaderOnly, isLost } = options;
-  const repositories = manager.cache<BackupRepository>(BACKUP_REPOSITORIES);
-  const backups = manager.cache<Backup>(BACKUPS);
+export function addRepositoryBinding(manager: Manager, wiring: ControllerWiring): void {
+  const { caches, client, writer, events, clock, leaderOnly, isLost } = wiring;
+  const { repositories, backups, restores, volumeRestores, nodes, classes, namespaces } = caches;
   const volumeBackups = manager.cache<VolumeBackup>(VOLUME_BACKUPS);
-  const restores = manager.cache<Restore>(RESTORES);
-  const volumeRestores = manager.cache<VolumeRestore>(VOLUME_RESTORES);
-  const nodes = manager.cache<StorageNode>(STORAGE_NODES);
-  const classes = manager.cache<VolumeClass>(VOLUME_CLASSES);
-  const namespaces = manager.cache<Namespace>(NAMESPACES);
   repositories.store.addIndex(BY_NODE, nodeOf);
   backups.store.addIndex(BY_REPOSITORY, repositoryOfBackup);
   const waiting = (): Wanted[] =>
