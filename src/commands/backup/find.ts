@@ -2,7 +2,7 @@
 import type { Backup } from '../../api/backup.ts';
 import { BACKUPS } from '../../api/meta.ts';
 import { isSubdomain } from '../../api/names.ts';
-import { KubeError } from '../../kube/errors.ts';
+import { getIfPresent } from '../../kube/get-if-present.ts';
 import type { CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
 import { fromKube } from '../wait.ts';
@@ -25,10 +25,9 @@ export async function findBackup(backupId: string, context: CommandContext): Pro
 async function named(name: string, { client, namespace, signal }: CommandContext): Promise<Backup | undefined> {
   if (!isSubdomain(name)) return undefined;
   try {
-    return await client.get<Backup>(BACKUPS, { namespace, name }, { signal });
+    return await getIfPresent(client, BACKUPS, { namespace, name }, { signal });
   } catch (thrown) {
-    if (!KubeError.from(thrown).isNotFound) throw fromKube(thrown);
-    return undefined;
+    throw fromKube(thrown);
   }
 }
 

@@ -23,7 +23,7 @@ import type { Volume } from '../../api/volume.ts';
 import type { VolumeClass } from '../../api/volume-class.ts';
 import { MANIFESTS_DIRECTORY, manifestName } from '../../backup/catalogue.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import { KubeError } from '../../kube/errors.ts';
+import { getIfPresent } from '../../kube/get-if-present.ts';
 import type { Files } from '../support/packages.ts';
 
 /** In an order in which they can be made. */
@@ -81,14 +81,10 @@ export async function gatherManifests(backup: Pick<Backup, 'metadata'>, gatherin
   return { files: new Map(objects.map((object) => [pathOf(object), textOf(cleaned(object))])), missing };
 
   async function read<T extends KubeObjectBase>(resource: ResourceDescriptor, name: string): Promise<T | undefined> {
-    try {
-      const object = await client.get<T>(resource, { namespace, name }, { signal });
-      return { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind };
-    } catch (thrown) {
-      if (!KubeError.from(thrown).isNotFound) throw thrown;
-      missing.push(`${resource.kind} "${name}"`);
-      return undefined;
-    }
+    const object = await getIfPresent<T>(client, resource, { namespace, name }, { signal });
+    if (object !== undefined) return { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind };
+    missing.push(`${resource.kind} "${name}"`);
+    return undefined;
   }
 }
 

@@ -4,6 +4,7 @@ import type { KubeObjectBase } from '../../api/meta.ts';
 import type { ConflictPolicy } from '../../api/restore.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
+import { getIfPresent } from '../../kube/get-if-present.ts';
 import type { LeftOut, WantedObject } from './manifests.ts';
 import { objectStep, replaced } from './manifests.ts';
 
@@ -98,17 +99,10 @@ async function write(
   }
 }
 
-async function find(
+function find(
   { resource, object }: WantedObject,
   client: ObjectClient,
   signal: AbortSignal,
 ): Promise<KubeObjectBase | undefined> {
-  const { name, namespace } = object.metadata;
-  try {
-    return await client.get<KubeObjectBase>(resource, { name, namespace }, { signal });
-  } catch (thrown) {
-    const error = KubeError.from(thrown);
-    if (error.isNotFound) return undefined;
-    throw error;
-  }
+  return getIfPresent(client, resource, object.metadata, { signal });
 }

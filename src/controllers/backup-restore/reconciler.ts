@@ -23,6 +23,7 @@ import { hasRestoreEnded } from '../../api/volume-restore.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { EventSink } from '../../kube/events.ts';
+import { getIfPresent } from '../../kube/get-if-present.ts';
 import type { ReconcileContext, Reconciler, Result } from '../../runtime/reconciler.ts';
 import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
@@ -463,16 +464,12 @@ async function contentOf(
 ): Promise<RestoreContent | undefined> {
   const memory = memoryOf(restore, deps);
   if (memory.content !== undefined) return memory.content;
+  const { namespace } = restore.metadata;
   const name = restore.status?.manifestSecretRef?.name ?? '';
-  try {
-    const secret = await deps.client.get<Secret>(SECRETS, { namespace: restore.metadata.namespace, name }, { signal });
-    const content = await unpackContent(secret.data?.[CONTENT_KEY]);
-    if (content !== undefined) memory.content = content;
-    return content;
-  } catch (thrown) {
-    if (KubeError.from(thrown).isNotFound) return undefined;
-    throw thrown;
-  }
+  const secret = await getIfPresent<Secret>(deps.client, SECRETS, { namespace, name }, { signal });
+  const content = secret === undefined ? undefined : await unpackContent(secret.data?.[CONTENT_KEY]);
+  if (content !== undefined) memory.content = content;
+  return content;
 }
 
 function wantedOf(

@@ -8,6 +8,7 @@ import { nodeLeaseName, SYSTEM_NAMESPACE } from '../../api/group.ts';
 import { LEASES } from '../../api/meta.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
+import { getIfPresent } from '../../kube/get-if-present.ts';
 import type { Clock } from '../../telemetry/clock.ts';
 import { sleep } from '../../telemetry/clock.ts';
 import type { Logger } from '../../telemetry/log.ts';
@@ -33,18 +34,9 @@ export interface ClaimOptions {
 }
 
 /** Returns the node's Lease, or undefined when there is none. */
-export async function readNodeLease(
-  client: KubeClient,
-  nodeName: string,
-  signal: AbortSignal,
-): Promise<Lease | undefined> {
+export function readNodeLease(client: KubeClient, nodeName: string, signal: AbortSignal): Promise<Lease | undefined> {
   const ref = { namespace: SYSTEM_NAMESPACE, name: nodeLeaseName(nodeName) };
-  try {
-    return await client.get<Lease>(LEASES, ref, { signal, timeoutMs: ATTEMPT_MS });
-  } catch (thrown) {
-    if (KubeError.from(thrown).isNotFound) return undefined;
-    throw thrown;
-  }
+  return getIfPresent(client, LEASES, ref, { signal, timeoutMs: ATTEMPT_MS });
 }
 
 /** Says whether the name is free for `identity`: nobody's, ours, or given up. */

@@ -12,6 +12,7 @@ import { isSubdomain, shortHash } from '../../api/names.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { EventSink } from '../../kube/events.ts';
+import { getIfPresent } from '../../kube/get-if-present.ts';
 import type { Writer } from '../support/writes.ts';
 import { backupStatus, idOf, isRecorded, saysLost } from './backup-status.ts';
 import type { Catalogue, FoundBackup } from './catalogue.ts';
@@ -141,10 +142,11 @@ async function stands(
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
-    return idOf(await client.get<Backup>(BACKUPS, { namespace, name }, { signal })) === backupID;
+    const object = await getIfPresent<Backup>(client, BACKUPS, { namespace, name }, { signal });
+    return object !== undefined && idOf(object) === backupID;
   } catch (thrown) {
     const error = KubeError.from(thrown);
-    if (error.isNotFound || error.isForbidden) return false;
+    if (error.isForbidden) return false;
     throw error;
   }
 }

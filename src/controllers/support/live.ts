@@ -7,6 +7,7 @@ import type { KubeObjectBase, ResourceDescriptor } from '../../api/meta.ts';
 import { isDeleting } from '../../api/meta.ts';
 import type { KubeClient, ObjectRef, Selection } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
+import { getIfPresent } from '../../kube/get-if-present.ts';
 
 /** Asks the API server, never a cache. */
 export interface Live {
@@ -26,18 +27,7 @@ export interface Live {
 
 export function liveFrom(client: Pick<KubeClient, 'get' | 'listPages'>): Live {
   return {
-    async get<T extends KubeObjectBase>(
-      resource: ResourceDescriptor,
-      { namespace, name }: ObjectRef,
-      signal: AbortSignal,
-    ) {
-      try {
-        return await client.get<T>(resource, { namespace, name }, { signal });
-      } catch (thrown) {
-        if (KubeError.from(thrown).isNotFound) return undefined;
-        throw thrown;
-      }
-    },
+    get: (resource, ref, signal) => getIfPresent(client, resource, ref, { signal }),
     async list<T extends KubeObjectBase>(resource: ResourceDescriptor, selection: Selection, signal: AbortSignal) {
       const objects: T[] = [];
       for await (const { items } of client.listPages<T>(resource, { ...selection, limit: PAGE, signal })) {

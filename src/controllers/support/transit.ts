@@ -10,6 +10,7 @@ import { BACKUPS, SECRETS } from '../../api/meta.ts';
 import { shortHash } from '../../api/names.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { KubeError } from '../../kube/errors.ts';
+import { getIfPresent } from '../../kube/get-if-present.ts';
 import type { Files } from './packages.ts';
 import { pack, packageCount, unpack } from './packages.ts';
 
@@ -110,16 +111,11 @@ function indexOf(name: string): number {
   return Number(name.slice(name.lastIndexOf('-') + 1));
 }
 
-async function read(
-  { metadata }: Named,
+function read(
+  { metadata: { namespace } }: Named,
   name: string,
   client: Pick<KubeClient, 'get'>,
   signal: AbortSignal,
 ): Promise<Secret | undefined> {
-  try {
-    return await client.get<Secret>(SECRETS, { namespace: metadata.namespace, name }, { signal });
-  } catch (thrown) {
-    if (KubeError.from(thrown).isNotFound) return undefined;
-    throw thrown;
-  }
+  return getIfPresent(client, SECRETS, { namespace, name }, { signal });
 }
