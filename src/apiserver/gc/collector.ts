@@ -1,7 +1,9 @@
 import type { Resource } from '../kinds/resource.ts';
 import type { Clock } from '../registry/clock.ts';
 import { type Deletes, FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from '../registry/deletes.ts';
+import { KeyQueue } from '../registry/key-queue.ts';
 import type { WriteContext } from '../registry/request.ts';
+import { systemContext } from '../registry/system-context.ts';
 import type { Writes } from '../registry/writes.ts';
 import { isObject, type JsonObject } from '../schema/json-value.ts';
 import type { Change, Collection } from '../storage/collection.ts';
@@ -19,9 +21,6 @@ export interface CollectorOptions {
   readonly onError: (error: Error) => void;
 }
 
-/** The user in whose name the server itself works. */
-export const SYSTEM_USER = { name: 'system:apiserver', groups: ['system:masters'] };
-
 /**
  * Deletes what depends on objects that are gone, as kube-controller-manager's garbage collector does: dependents whose
  * owners are all absent go in the background, unless one is of a kind that is not served here; an owner that is deleted in the foreground waits for the dependents that
@@ -33,14 +32,13 @@ export class GarbageCollector {
   readonly #byCollection = new Map<Collection, Resource>();
   /** Every kind that is served, as `APIVERSION KIND`. */
   readonly #kinds: ReadonlySet<string>;
-  readonly #queue = new Set<string>();
+  readonly #queue: KeyQueue;
   readonly #unsubscribe: () => void;
-  #scheduled = false;
-  #closed = false;
 
   constructor(options: CollectorOptions) {
     this.#options = options;
     this.#owners = new OwnerIndex(options.store);
+    this.#queue = new KeyQueue({ work: (uid) => this.#process(uid), onError: options.onError });
     this.#kinds = new Set(options.resources.map(({ apiVersion, kind }) => `${apiVersion} ${kind}`));
     for (const resource of options.resources) {
       if (resource.view === undefined) this.#byCollection.set(resource.collection, resource);
@@ -52,7 +50,7 @@ export class GarbageCollector {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#queue.close();
     this.#unsubscribe();
   }
 
@@ -61,14 +59,14 @@ export class GarbageCollector {
       this.#owners.update(change);
       const uid = uidOf(change.item);
       if (change.type === 'DELETED') {
-        for (const dependent of this.#owners.dependents(uid)) this.#add(dependent);
+        for (const dependent of this.#owners.dependents(uid)) this.#queue.add(dependent);
         // An owner in the foreground may have waited for this one.
-        for (const owner of ownersOf(change.item)) if (this.#owners.exists(owner.uid)) this.#add(owner.uid);
+        for (const owner of ownersOf(change.item)) if (this.#owners.exists(owner.uid)) this.#queue.add(owner.uid);
       } else {
         this.#consider(change.item);
         if (change.previous !== undefined && change.item.metadata['ownerReferences'] !== undefined) {
           for (const owner of ownersOf(change.previous))
-            if (isWaiting(this.#owners.item(owner.uid))) this.#add(owner.uid);
+            if (isWaiting(this.#owners.item(owner.uid))) this.#queue.add(owner.uid);
         }
       }
     }
@@ -76,35 +74,7 @@ export class GarbageCollector {
 
   #consider(item: Item): void {
     const { metadata } = item;
-    if (metadata['ownerReferences'] !== undefined || isWaiting(item)) this.#add(uidOf(item));
-  }
-
-  #add(uid: string): void {
-    this.#queue.add(uid);
-    if (this.#scheduled || this.#closed) return;
-    this.#scheduled = true;
-    setImmediate(() => this.#run());
-  }
-
-  /** Works off a bounded part of the queue, so that requests are answered between. */
-  #run(): void {
-    this.#scheduled = false;
-    if (this.#closed) return;
-    let left = 100;
-    for (const uid of this.#queue) {
-      this.#queue.delete(uid);
-      try {
-        this.#process(uid);
-      } catch (error) {
-        this.#options.onError(error as Error);
-      }
-      left -= 1;
-      if (left === 0) break;
-    }
-    if (this.#queue.size > 0) {
-      this.#scheduled = true;
-      setImmediate(() => this.#run());
-    }
+    if (metadata['ownerReferences'] !== undefined || isWaiting(item)) this.#queue.add(uidOf(item));
   }
 
   #process(uid: string): void {
@@ -157,7 +127,7 @@ export class GarbageCollector {
       const found = this.#owners.item(dependent);
       if (found === undefined) continue;
       if (ownersOf(found).some((owner) => owner.uid === uid && owner.blockOwnerDeletion)) blocked = true;
-      if (found.metadata['deletionTimestamp'] === undefined) this.#add(dependent);
+      if (found.metadata['deletionTimestamp'] === undefined) this.#queue.add(dependent);
     }
     if (!blocked) this.#dropFinalizer(uid, item, FOREGROUND_FINALIZER);
   }
@@ -168,14 +138,7 @@ export class GarbageCollector {
   }
 
   #context(): WriteContext {
-    return {
-      user: SYSTEM_USER,
-      dryRun: false,
-      fieldValidation: 'Ignore',
-      fieldManager: 'clawstore-garbage-collector',
-      warnings: [],
-      clock: this.#options.clock,
-    };
+    return systemContext('clawstore-garbage-collector', this.#options.clock);
   }
 
   #delete(uid: string, item: Item, propagationPolicy: 'Background' | 'Foreground'): void {

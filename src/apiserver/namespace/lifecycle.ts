@@ -1,9 +1,10 @@
-import { SYSTEM_USER } from '../gc/collector.ts';
 import type { Resource } from '../kinds/resource.ts';
 import { NAMESPACE_FINALIZER } from '../kinds/strategies.ts';
 import { type Clock, timestamp } from '../registry/clock.ts';
 import type { Deletes } from '../registry/deletes.ts';
+import { KeyQueue } from '../registry/key-queue.ts';
 import type { WriteContext } from '../registry/request.ts';
+import { systemContext } from '../registry/system-context.ts';
 import type { Writes } from '../registry/writes.ts';
 import { isObject, type JsonObject } from '../schema/json-value.ts';
 import type { Change } from '../storage/collection.ts';
@@ -40,17 +41,16 @@ export class NamespaceLifecycle {
   readonly #resource: Resource;
   /** Namespaced resources, by stage. */
   readonly #stages: readonly (readonly Resource[])[];
-  readonly #queue = new Set<string>();
+  readonly #queue: KeyQueue;
   readonly #unsubscribe: () => void;
   #terminating = new Set<string>();
-  #scheduled = false;
-  #closed = false;
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
     const found = options.resources.find(({ group, resource }) => group === '' && resource === 'namespaces');
     if (found === undefined) throw new TypeError('namespaces are not served');
     this.#resource = found;
+    this.#queue = new KeyQueue({ work: (name) => this.#process(name), onError: options.onError });
     const namespaced = options.resources.filter((resource) => resource.namespaced && resource.view === undefined);
     const staged = STAGES.map((names) => namespaced.filter(({ resource }) => names.includes(resource)));
     const others = namespaced.filter((resource) => !staged.some((stage) => stage.includes(resource)));
@@ -65,7 +65,7 @@ export class NamespaceLifecycle {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#queue.close();
     this.#unsubscribe();
   }
 
@@ -80,10 +80,10 @@ export class NamespaceLifecycle {
       if (collection === this.#resource.collection) {
         if (type === 'DELETED') {
           this.#terminating.delete(item.key);
-          if (ALWAYS.includes(item.key)) this.#add(item.key);
+          if (ALWAYS.includes(item.key)) this.#queue.add(item.key);
         } else this.#consider(item);
       } else if (this.#terminating.size > 0 && type === 'DELETED' && this.#terminating.has(item.namespace)) {
-        this.#add(item.namespace);
+        this.#queue.add(item.namespace);
       }
     }
   }
@@ -91,40 +91,16 @@ export class NamespaceLifecycle {
   #consider(item: Item): void {
     if (item.metadata['deletionTimestamp'] === undefined) return;
     this.#terminating.add(item.key);
-    this.#add(item.key);
+    this.#queue.add(item.key);
   }
 
-  #add(name: string): void {
-    this.#queue.add(name);
-    if (this.#scheduled || this.#closed) return;
-    this.#scheduled = true;
-    setImmediate(() => this.#run());
-  }
-
-  #run(): void {
-    this.#scheduled = false;
-    if (this.#closed) return;
-    const names = [...this.#queue];
-    this.#queue.clear();
-    for (const name of names) {
-      try {
-        if (this.#resource.collection.get(name) === undefined && ALWAYS.includes(name)) this.#ensure(name);
-        else this.#terminate(name);
-      } catch (error) {
-        this.#options.onError(error as Error);
-      }
-    }
+  #process(name: string): void {
+    if (this.#resource.collection.get(name) === undefined && ALWAYS.includes(name)) this.#ensure(name);
+    else this.#terminate(name);
   }
 
   #context(): WriteContext {
-    return {
-      user: SYSTEM_USER,
-      dryRun: false,
-      fieldValidation: 'Ignore',
-      fieldManager: 'kube-apiserver',
-      warnings: [],
-      clock: this.#options.clock,
-    };
+    return systemContext('kube-apiserver', this.#options.clock);
   }
 
   #terminate(name: string): void {
