@@ -26,6 +26,7 @@ import {
   type WritingCalls,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
+import { lackingFeature } from '../lacking.ts';
 import { Reverts } from '../reverts.ts';
 import { snapshotDirectory, snapshotRecords } from '../snapshot-record.ts';
 import { pathOf, stageMountOf } from '../stage.ts';
@@ -41,8 +42,6 @@ import { MemorySnapshots } from './memory-snapshots.ts';
 import { EmptyDirReading } from './reading.ts';
 import { Room } from './room.ts';
 import { dataDirectory, type Medium } from './stage.ts';
-
-const NEEDED_FEATURES: readonly string[] = ['Koffi', 'BindMounts'];
 
 const NO_POOL_REASONS: Readonly<Record<string, string>> = {
   NoSpace: 'InsufficientCapacity',
@@ -93,7 +92,7 @@ export class EmptyDirDriver implements Driver {
   }
 
   async capabilities(signal: AbortSignal): Promise<DriverCapabilities> {
-    const lacking = this.#node.features.find(({ name, available }) => NEEDED_FEATURES.includes(name) && !available);
+    const lacking = lackingFeature(this.#node);
     if (lacking !== undefined) {
       return { supported: false, reason: 'KernelFeatureMissing', message: lacking.message, features: [] };
     }

@@ -23,6 +23,7 @@ import {
   type VolumeObservation,
 } from '../driver.ts';
 import { asDriver, toDriverError } from '../failure.ts';
+import { lackingFeature } from '../lacking.ts';
 import { openInPlace } from '../reading.ts';
 import { judgeTarget, refuseOthers, targetOf } from '../target-state.ts';
 import { lookInside, syncTo } from '../writing.ts';
@@ -34,8 +35,6 @@ import { formerPath, hostPathOf, mayCreate, userPath } from './volume.ts';
 /** What the driver needs of the node layer. */
 export type HostPathNode = ContentNode &
   Pick<NodeLayer, 'features' | 'mountRoot' | 'bindUserPath' | 'observeTarget' | 'unmount'>;
-
-const NEEDED_FEATURES = ['Koffi', 'UserPaths', 'BindMounts'];
 
 /** @param records What is remembered of the projects that limit directories. */
 export function createHostPathDriver(node: HostPathNode, records: Records<ProjectRecord>): Driver {
@@ -87,7 +86,7 @@ export function createHostPathDriver(node: HostPathNode, records: Records<Projec
 }
 
 function capabilities(node: HostPathNode, quota: DirectoryQuota): DriverCapabilities {
-  const lacking = node.features.find(({ name, available }) => NEEDED_FEATURES.includes(name) && !available);
+  const lacking = lackingFeature(node, ['UserPaths']);
   const features = [quota.feature()];
   if (lacking === undefined) return { supported: true, reason: Reason.Supported, message: '', features };
   return { supported: false, reason: Reason.KernelFeatureMissing, message: lacking.message, features };

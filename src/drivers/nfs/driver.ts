@@ -29,6 +29,7 @@ import {
   type WritingCalls,
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
+import { lackingFeature } from '../lacking.ts';
 import type { Reverts } from '../reverts.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
 import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
@@ -52,8 +53,6 @@ const SYNC_MS = 20_000;
 const MARGIN_MS = 4_000;
 /** As Kubernetes makes them: any user of the workload may write. */
 const DIRECTORY_MODE = 0o777;
-
-const NEEDED_FEATURES = ['Koffi', 'BindMounts'];
 
 /** What the driver needs of the node layer. */
 export type NfsNode = Pick<
@@ -97,7 +96,7 @@ export class NfsDriver implements Driver {
       },
     ];
     const no = (reason: Reason, message: string) => ({ supported: false, reason, message, features });
-    const lacking = this.#node.features.find(({ name, available }) => NEEDED_FEATURES.includes(name) && !available);
+    const lacking = lackingFeature(this.#node);
     if (lacking !== undefined) return no(Reason.KernelFeatureMissing, lacking.message);
     const { kernel, command } = await asDriver(Reason.HelperUnavailable, () => {
       return this.#node.call('probeNfs', null, { signal });

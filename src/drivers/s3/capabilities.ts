@@ -5,8 +5,8 @@ import type { NodeLayer } from '../../node/layer.ts';
 import { findProgram } from '../../node/programs.ts';
 import type { DriverCapabilities } from '../driver.ts';
 import { asDriver } from '../failure.ts';
+import { lackingFeature } from '../lacking.ts';
 
-const NEEDED_FEATURES: readonly string[] = ['Koffi', 'BindMounts'];
 const MINIMUM = [1, 68] as const;
 
 export class Capabilities {
@@ -21,7 +21,7 @@ export class Capabilities {
     const lacks = (reason: Reason, message: string): DriverCapabilities => {
       return { supported: false, reason, message, features: [] };
     };
-    const lacking = this.#node.features.find(({ name, available }) => NEEDED_FEATURES.includes(name) && !available);
+    const lacking = lackingFeature(this.#node);
     if (lacking !== undefined) return lacks(Reason.KernelFeatureMissing, lacking.message);
     if (statSync('/dev/fuse', { throwIfNoEntry: false }) === undefined) {
       return lacks(Reason.KernelFeatureMissing, 'there is no /dev/fuse: load the kernel module fuse');
