@@ -38,6 +38,7 @@ import {
   unfinishedSnapshotsOf,
 } from './image-store.ts';
 import { type MediumSnapshots, NOT_THERE } from './medium-snapshots.ts';
+import { OneAtATime } from './one-at-a-time.ts';
 import type { Room } from './room.ts';
 
 /** Longer than any copy takes; its own signal ends it. */
@@ -62,7 +63,7 @@ export interface ImageSnapshotsOptions {
 export class ImageSnapshots implements MediumSnapshots {
   readonly #options: ImageSnapshotsOptions;
   /** UIDs of what is being made now: what a look finds of it is no leaving. */
-  readonly #busy = new Set<string>();
+  readonly #work = new OneAtATime();
   readonly #used = new Map<string, { readonly at: number; readonly bytes: Promise<bigint | undefined> }>();
 
   constructor(options: ImageSnapshotsOptions) {
@@ -78,11 +79,11 @@ export class ImageSnapshots implements MediumSnapshots {
   }
 
   take(snapshot: DriverSnapshot, call: LongCall): Promise<void> {
-    return this.#alone(snapshot.uid, 'SnapshotFailed', () => this.#take(snapshot, call));
+    return this.#work.run(snapshot.uid, 'SnapshotFailed', () => this.#take(snapshot, call));
   }
 
   async delete({ uid, volume }: DriverSnapshot, signal: AbortSignal): Promise<void> {
-    await this.#alone(uid, 'DeleteFailed', async () => {
+    await this.#work.run(uid, 'DeleteFailed', async () => {
       const pool = await this.#pool(volume, signal);
       for (const file of snapshotFilesOf(pool, uid, volume.uid)) {
         await asDriver('DeleteFailed', () => this.#options.node.call('removeImage', { file }, { signal }));
@@ -113,7 +114,7 @@ export class ImageSnapshots implements MediumSnapshots {
 
   /** Makes the image of a volume from another; there already = nothing is done but growing. */
   fill(volume: DriverVolume, content: DriverContent, call: LongCall): Promise<void> {
-    return this.#alone(volume.uid, 'CloneFailed', async () => {
+    return this.#work.run(volume.uid, 'CloneFailed', async () => {
       const { node, medium } = this.#options;
       const pool = await openPool(this.#options.pools, volume.pool, 'CloneFailed', call.signal);
       if (imagesOfVolume(pool, volume.uid).length === 0) {
@@ -185,7 +186,7 @@ export class ImageSnapshots implements MediumSnapshots {
    * @returns the size of its filesystem, bytes.
    */
   replacement(snapshot: DriverSnapshot, volume: DriverVolume, image: Image, call: LongCall): Promise<bigint> {
-    return this.#alone(volume.uid, 'RevertFailed', async () => {
+    return this.#work.run(volume.uid, 'RevertFailed', async () => {
       const pool = await this.#pool(volume, call.signal);
       const source = await this.#source({ from: 'snapshot', snapshot }, call.signal);
       if (source.filesystem !== image.name.filesystem) {
@@ -323,27 +324,13 @@ export class ImageSnapshots implements MediumSnapshots {
   async #sweep(pool: Pool, signal: AbortSignal): Promise<void> {
     const { node, records } = this.#options;
     for (const { name, file } of unfinishedSnapshotsOf(pool)) {
-      if (this.#busy.has(name.snapshotUID)) continue;
+      if (this.#work.has(name.snapshotUID)) continue;
       await asDriver('DeleteFailed', () => node.call('removeImage', { file }, { signal }));
     }
     const there = new Set(readdirSync(pool.directory).map((entry) => join(pool.directory, entry)));
     for (const [uid, { driver, path }] of records.all()) {
       const isOfPool = driver === 'emptyDir' && path.startsWith(`${pool.directory}/`);
-      if (isOfPool && !there.has(path) && !this.#busy.has(uid)) records.remove(uid);
-    }
-  }
-
-  async #alone<T>(
-    uid: string,
-    otherwise: 'SnapshotFailed' | 'CloneFailed' | 'DeleteFailed' | 'RevertFailed',
-    work: () => Promise<T>,
-  ): Promise<T> {
-    if (this.#busy.has(uid)) throw new DriverError('Busy', `something is done with ${uid} already`);
-    this.#busy.add(uid);
-    try {
-      return await asDriver(otherwise, work);
-    } finally {
-      this.#busy.delete(uid);
+      if (isOfPool && !there.has(path) && !this.#work.has(uid)) records.remove(uid);
     }
   }
 

@@ -28,6 +28,7 @@ import { factsOf, recordOf, type SnapshotRecord } from '../snapshot-record.ts';
 import { pathOf, stageMountOf, stageTarget } from '../stage.ts';
 import { type MediumSnapshots, NOT_THERE } from './medium-snapshots.ts';
 import { isMemoryOf, type MemoryMedium, sizeOf } from './memory-medium.ts';
+import { OneAtATime } from './one-at-a-time.ts';
 import { DATA } from './stage.ts';
 
 const SUFFIX = '.tar';
@@ -67,7 +68,7 @@ interface Source {
 
 export class MemorySnapshots implements MediumSnapshots {
   readonly #options: MemorySnapshotsOptions;
-  readonly #busy = new Set<string>();
+  readonly #work = new OneAtATime();
 
   constructor(options: MemorySnapshotsOptions) {
     this.#options = options;
@@ -81,11 +82,11 @@ export class MemorySnapshots implements MediumSnapshots {
   }
 
   take(snapshot: DriverSnapshot, call: LongCall): Promise<void> {
-    return this.#alone(snapshot.uid, 'SnapshotFailed', () => this.#take(snapshot, call));
+    return this.#work.run(snapshot.uid, 'SnapshotFailed', () => this.#take(snapshot, call));
   }
 
   async delete({ uid }: DriverSnapshot, signal: AbortSignal): Promise<void> {
-    await this.#alone(uid, 'DeleteFailed', async () => {
+    await this.#work.run(uid, 'DeleteFailed', async () => {
       await this.#remove(this.#fileOf(uid), signal);
       this.#options.records.remove(uid);
     });
@@ -99,20 +100,20 @@ export class MemorySnapshots implements MediumSnapshots {
       const [uid = '', rest] = splitAt(entry, SUFFIX);
       if (rest === undefined) continue;
       const file = join(directory, `${uid}${SUFFIX}`);
-      if (rest === UNFINISHED && !this.#busy.has(uid)) await this.#remove(file, signal);
+      if (rest === UNFINISHED && !this.#work.has(uid)) await this.#remove(file, signal);
       if (rest !== '') continue;
       there.add(file);
       found.push({ snapshotUID: uid, path: file, bytes: allocatedBytesOf(file) });
     }
     for (const [uid, { driver, path }] of records.all()) {
       const isOurs = driver === 'emptyDir' && path.startsWith(`${directory}/`);
-      if (isOurs && !there.has(path) && !this.#busy.has(uid)) records.remove(uid);
+      if (isOurs && !there.has(path) && !this.#work.has(uid)) records.remove(uid);
     }
     return found;
   }
 
   fill(volume: DriverVolume, content: DriverContent, call: LongCall): Promise<void> {
-    return this.#alone(volume.uid, 'CloneFailed', async () => {
+    return this.#work.run(volume.uid, 'CloneFailed', async () => {
       const { node, medium } = this.#options;
       const { capacityBytes = 0n } = volume;
       const seen = await medium.observe(volume, stageMountOf(node, volume.uid), call.signal);
@@ -182,7 +183,7 @@ export class MemorySnapshots implements MediumSnapshots {
 
   /** Unpacks a snapshot beside the data of a volume, under the name {@link FILLING}, in place of what a kill left there. */
   unpack(volume: DriverVolume, snapshot: DriverSnapshot, mount: MountEntry, call: LongCall): Promise<void> {
-    return this.#alone(volume.uid, 'RevertFailed', async () => {
+    return this.#work.run(volume.uid, 'RevertFailed', async () => {
       const source = this.#source({ from: 'snapshot', snapshot });
       await this.#unpackTo(volume, source, mount, call, 'RevertFailed');
     });
@@ -278,20 +279,6 @@ export class MemorySnapshots implements MediumSnapshots {
 
   async #remove(file: string, signal: AbortSignal): Promise<void> {
     await asDriver('DeleteFailed', () => this.#options.node.call('removeImage', { file }, { signal }));
-  }
-
-  async #alone<T>(
-    uid: string,
-    otherwise: 'SnapshotFailed' | 'CloneFailed' | 'RevertFailed' | 'DeleteFailed',
-    work: () => Promise<T>,
-  ): Promise<T> {
-    if (this.#busy.has(uid)) throw new DriverError('Busy', `something is done with ${uid} already`);
-    this.#busy.add(uid);
-    try {
-      return await asDriver(otherwise, work);
-    } finally {
-      this.#busy.delete(uid);
-    }
   }
 
   #fileOf(uid: string): string {
