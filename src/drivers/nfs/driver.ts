@@ -32,25 +32,18 @@ import { asDriver } from '../failure.ts';
 import { lackingFeature } from '../lacking.ts';
 import type { Reverts } from '../reverts.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
-import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
+import { inUse, pathOf, stageMountOf, stageTarget } from '../stage.ts';
 import { judgeTarget, refuseOthers, targetOf, type WantedMount } from '../target-state.ts';
 import type { FillRecord } from '../trees/fill.ts';
 import { lookInside, refuseMounted, syncTo } from '../writing.ts';
 import { NfsContent, refuseHidden } from './content.ts';
-import { DeadServers } from './dead-servers.ts';
-import { nfsFailure, unreachable } from './failure.ts';
+import { nfsFailure } from './failure.ts';
 import { nfsOptions } from './mount-options.ts';
 import { type NfsRecord, overlaps } from './record.ts';
+import { NfsServers, PROBE_MS } from './servers.ts';
+import { NfsStage, unmounted } from './stage.ts';
 import { capacityOf, isExport, recordOf, sourceNameOf, sourceOf } from './volume.ts';
 
-/** Longest that one mount may take, resolving the name included, in milliseconds. */
-const MOUNT_MS = 8_000;
-/** Longest that a server may take to answer a look, in milliseconds. */
-const PROBE_MS = 5_000;
-/** Longest that one attempt to write out what is in memory may take before an unmount, in milliseconds. */
-const SYNC_MS = 20_000;
-/** A call's own deadline ends after what it runs. */
-const MARGIN_MS = 4_000;
 /** As Kubernetes makes them: any user of the workload may write. */
 const DIRECTORY_MODE = 0o777;
 
@@ -74,7 +67,8 @@ export class NfsDriver implements Driver {
   readonly type = 'nfs';
   readonly #node: NfsNode;
   readonly #records: Records<NfsRecord>;
-  readonly #dead: DeadServers;
+  readonly #servers: NfsServers;
+  readonly #stage: NfsStage;
   readonly #content: NfsContent;
   readonly #reverts: Reverts;
 
@@ -83,7 +77,8 @@ export class NfsDriver implements Driver {
     this.#records = records;
     this.#reverts = reverts;
     this.#content = new NfsContent({ node, snapshots, fills, reverts });
-    this.#dead = new DeadServers(now);
+    this.#servers = new NfsServers(node, now);
+    this.#stage = new NfsStage(node, this.#servers);
   }
 
   async capabilities(signal: AbortSignal): Promise<DriverCapabilities> {
@@ -132,12 +127,12 @@ export class NfsDriver implements Driver {
     refuseUnusable(volume);
     if (recordOf(this.#records, volume) !== undefined) return;
     const { subPath } = sourceOf(volume);
-    const { entry, fsid } = await this.#mountNew(volume, signal);
+    const { entry, fsid } = await this.#stage.mountNew(volume, signal);
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, signal);
     // The node that had it before may have been lost in the middle of a revert.
     if (found?.created !== true) {
       const options = { signal, deadlineMs: PROBE_MS };
-      await this.#ask(volume, () => this.#content.takeUpHalf(volume, this.#dataOf(volume), options));
+      await this.#servers.ask(volume, () => this.#content.takeUpHalf(volume, this.#dataOf(volume), options));
     }
     await this.#note(volume, { entry, fsid }, found, signal);
   }
@@ -148,7 +143,7 @@ export class NfsDriver implements Driver {
     if (volume.wasProvisioned) throw new DriverError(Reason.DataMissing, missing(volume), { terminal: true });
     const { isMade } = await this.#content.fill(volume, call);
     const { subPath } = sourceOf(volume);
-    const { entry, fsid } = await this.#mountNew(volume, call.signal);
+    const { entry, fsid } = await this.#stage.mountNew(volume, call.signal);
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, call.signal);
     await this.#note(volume, { entry, fsid }, found && { ...found, created: isMade }, call.signal);
   }
@@ -165,7 +160,7 @@ export class NfsDriver implements Driver {
   }
 
   tidy(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    return this.#ask(volume, () => this.#content.tidy(volume, signal), Reason.RevertFailed);
+    return this.#servers.ask(volume, () => this.#content.tidy(volume, signal), Reason.RevertFailed);
   }
 
   readonly reading: ReadingCalls = {
@@ -176,30 +171,30 @@ export class NfsDriver implements Driver {
   /** What was written by others meanwhile is the server's affair: it is exported to whomever. */
   readonly writing: WritingCalls = {
     open: async (volume, signal) => {
-      await this.#renew(volume, signal);
+      await this.#stage.renew(volume, signal);
       const stage = stageMountOf(this.#node, volume.uid);
       refuseMounted(this.#node, volume.name, stage);
-      const look = await this.#ask(volume, () => lookInside(this.#node, { own: this.#dataOf(volume) }, signal));
+      const look = await this.#servers.ask(volume, () => lookInside(this.#node, { own: this.#dataOf(volume) }, signal));
       return { ...look, device: stage?.device };
     },
     flush: (volume, signal) =>
-      this.#ask(volume, () => syncTo(this.#node, pathOf(stageTarget(this.#node, volume.uid)), signal)),
+      this.#servers.ask(volume, () => syncTo(this.#node, pathOf(stageTarget(this.#node, volume.uid)), signal)),
   };
 
   async stage(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    await this.#mount(volume, signal);
+    await this.#stage.mount(volume, signal);
   }
 
   async observeMount(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<MountObservation> {
     const target = targetOf(mount);
     try {
       const request = { target, own: this.#dataOf(volume) };
-      const seen = await this.#ask(volume, () => {
+      const seen = await this.#servers.ask(volume, () => {
         return this.#node.call('observeTarget', request, { signal, deadlineMs: PROBE_MS });
       });
       const judged = judgeTarget(seen, wantedOf(volume, mount));
       if (judged.state !== 'mounted' && judged.state !== 'stale') return judged;
-      const trouble = await this.#trouble(volume, pathOf(target), signal);
+      const trouble = await this.#servers.trouble(volume, pathOf(target), signal);
       if (trouble === undefined) return judged;
       const state = trouble.reason === Reason.StaleHandle ? 'stale' : 'unresponsive';
       return { ...judged, state, source: sourceNameOf(volume), message: trouble.message, reason: trouble.reason };
@@ -211,10 +206,10 @@ export class NfsDriver implements Driver {
   }
 
   async publish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<void> {
-    await this.#renew(volume, signal);
+    await this.#stage.renew(volume, signal);
     // On whatever node: only the one that was lost may have a note of it.
     const options = { signal, deadlineMs: PROBE_MS };
-    await this.#ask(volume, () => this.#content.refuseHalf(this.#dataOf(volume), options));
+    await this.#servers.ask(volume, () => this.#content.refuseHalf(this.#dataOf(volume), options));
     const { attributes } = nfsOptions(volume.mountOptions);
     const request = {
       source: this.#dataOf(volume),
@@ -223,7 +218,7 @@ export class NfsDriver implements Driver {
       options: attributes,
     };
     await bindOrReplace({
-      bind: () => this.#ask(volume, () => this.#node.bindOwn(request, signal)),
+      bind: () => this.#servers.ask(volume, () => this.#node.bindOwn(request, signal)),
       observe: () => this.observeMount(volume, mount, signal),
       unpublish: () => this.unpublish(volume, mount, signal),
     });
@@ -244,19 +239,8 @@ export class NfsDriver implements Driver {
     });
   }
 
-  async unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome> {
-    const entry = stageMountOf(this.#node, volume.uid);
-    if (entry !== undefined && !isExport(entry, volume)) {
-      throw new DriverError(Reason.MountCovered, `${entry.source} is mounted over the storage of the volume`);
-    }
-    const isLast = !this.#node.table.current().some(({ id, device }) => device === entry?.device && id !== entry.id);
-    // The last unmount of a filesystem waits for what is still in memory, however long that takes, and a kill would
-    // lose it. So it is written out first, by a call that may fail.
-    if (entry !== undefined && isLast) {
-      const isDead = await this.#sync(volume, entry, signal);
-      if (isDead) return await unmounted(volume, () => this.#cutOff(volume, entry, signal));
-    }
-    return await unmounted(volume, () => unmountStage(this.#node, volume.uid, signal));
+  unstage(volume: DriverVolume, signal: AbortSignal): Promise<UnmountOutcome> {
+    return this.#stage.unstage(volume, signal);
   }
 
   async delete(volume: DriverVolume, signal: AbortSignal): Promise<Deletion> {
@@ -266,7 +250,7 @@ export class NfsDriver implements Driver {
       await this.release(volume, signal);
       return { kept };
     }
-    const { entry, fsid } = await this.#mountNew(volume, signal);
+    const { entry, fsid } = await this.#stage.mountNew(volume, signal);
     const { device, target } = entry;
     const user = this.#node.table.current().find((other) => other.device === device && other.id !== entry.id);
     if (user !== undefined) {
@@ -274,13 +258,13 @@ export class NfsDriver implements Driver {
     }
     const mount = stageTarget(this.#node, volume.uid);
     const path = record.subPath;
-    const found = await this.#ask(volume, () => {
+    const found = await this.#servers.ask(volume, () => {
       return this.#node.call('findDirectory', { mount, device, path }, { signal, deadlineMs: PROBE_MS });
     });
     const isOurs = found !== null && String(found.ino) === record.ino && fsid === record.fsid;
-    await this.#ask(volume, () => this.#content.forget(volume, signal), Reason.DeleteFailed);
+    await this.#servers.ask(volume, () => this.#content.forget(volume, signal), Reason.DeleteFailed);
     if (isOurs) {
-      await this.#ask(volume, () => this.#node.removeTree({ root: target, path }, signal), Reason.DeleteFailed);
+      await this.#servers.ask(volume, () => this.#node.removeTree({ root: target, path }, signal), Reason.DeleteFailed);
     }
     this.#records.remove(volume.uid);
     const outcome = await this.unstage(volume, signal);
@@ -293,7 +277,7 @@ export class NfsDriver implements Driver {
 
   async release(volume: DriverVolume, signal: AbortSignal): Promise<void> {
     const { uid } = volume;
-    await this.#ask(volume, () => this.#content.forget(volume, signal), Reason.DeleteFailed);
+    await this.#servers.ask(volume, () => this.#content.forget(volume, signal), Reason.DeleteFailed);
     // What was made and is kept stays known: somebody may look for it.
     if (this.#records.read(uid)?.created !== true) this.#records.remove(uid);
   }
@@ -301,7 +285,7 @@ export class NfsDriver implements Driver {
   async usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined> {
     const entry = stageMountOf(this.#node, volume.uid);
     if (entry === undefined || !isExport(entry, volume)) return undefined;
-    const { usedBytes, totalBytes } = await this.#ask(volume, () => this.#statfs(entry.target, signal));
+    const { usedBytes, totalBytes } = await this.#servers.statfs(volume, entry.target, signal);
     return { usedBytes, totalBytes };
   }
 
@@ -315,32 +299,17 @@ export class NfsDriver implements Driver {
     );
   }
 
-  /** The mount of the stage step, made if it is not there. Nothing is ever mounted over something else. */
-  async #mount(volume: DriverVolume, signal: AbortSignal): Promise<MountEntry> {
-    const present = stageMountOf(this.#node, volume.uid);
-    if (present !== undefined && isExport(present, volume)) return present;
-    return (await this.#mountNew(volume, signal)).entry;
-  }
-
-  async #mountNew(volume: DriverVolume, signal: AbortSignal): Promise<NfsMounted> {
-    const { server, path } = sourceOf(volume);
-    const { client } = nfsOptions(volume.mountOptions);
-    const target = stageTarget(this.#node, volume.uid);
-    const request = { server, path, target, options: client, timeoutMs: MOUNT_MS };
-    return await this.#ask(volume, () => {
-      return this.#node.call('mountNfs', request, { signal, deadlineMs: MOUNT_MS + MARGIN_MS });
-    });
-  }
-
   /** Makes the volume's own directory, or finds it; one that was there before and is gone is not made anew. */
   async #directory(volume: DriverVolume, { device }: MountEntry, path: string, signal: AbortSignal) {
     const mount = stageTarget(this.#node, volume.uid);
     const options = { signal, deadlineMs: PROBE_MS };
     if (!volume.wasProvisioned) {
       const request = { mount, device, path, mode: DIRECTORY_MODE };
-      return await this.#ask(volume, () => this.#node.call('makeDirectory', request, options));
+      return await this.#servers.ask(volume, () => this.#node.call('makeDirectory', request, options));
     }
-    const found = await this.#ask(volume, () => this.#node.call('findDirectory', { mount, device, path }, options));
+    const found = await this.#servers.ask(volume, () =>
+      this.#node.call('findDirectory', { mount, device, path }, options),
+    );
     if (found !== null) return { ...found, created: false, adopted: true };
     throw new DriverError(Reason.DataMissing, missing(volume), { terminal: true });
   }
@@ -353,7 +322,7 @@ export class NfsDriver implements Driver {
     signal: AbortSignal,
   ): Promise<void> {
     const { server, path, subPath } = sourceOf(volume);
-    const { totalBytes } = await this.#ask(volume, () => this.#statfs(entry.target, signal));
+    const { totalBytes } = await this.#servers.statfs(volume, entry.target, signal);
     this.#records.write(volume.uid, {
       volume: { namespace: volume.namespace, name: volume.name },
       server,
@@ -365,47 +334,6 @@ export class NfsDriver implements Driver {
       fsid,
       totalBytes: String(totalBytes),
     });
-  }
-
-  /** A stage whose handle the server does not know any more gives way to a new one, once nothing uses it. */
-  async #renew(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    const entry = await this.#mount(volume, signal);
-    const trouble = await this.#trouble(volume, entry.target, signal);
-    if (trouble === undefined) return;
-    if (trouble.reason !== Reason.StaleHandle) throw trouble;
-    const outcome = await this.unstage(volume, signal);
-    if (outcome.outcome !== 'done') {
-      const message = `${trouble.message}; it is mounted anew when nothing uses the old mount (${inUse(outcome)})`;
-      throw new DriverError(Reason.StaleHandle, message);
-    }
-    await this.#mount(volume, signal);
-  }
-
-  /**
-   * Writes out what is in memory. @returns true when the server is dead and a person permits to lose it.
-   * @throws DriverError `ServerUnreachable` when nobody does.
-   */
-  async #sync(volume: DriverVolume, { target }: MountEntry, signal: AbortSignal): Promise<boolean> {
-    try {
-      await this.#ask(volume, () => {
-        return this.#node.call('syncFilesystem', { path: target }, { signal, deadlineMs: SYNC_MS });
-      });
-      return false;
-    } catch (thrown) {
-      if (signal.aborted || !(thrown instanceof DriverError)) throw thrown;
-      // A server that does not know the handle takes nothing any more: there is nothing to wait for.
-      if (thrown.reason === Reason.StaleHandle) return false;
-      if (thrown.reason === Reason.ServerUnreachable && volume.mayLoseData) return true;
-      throw thrown;
-    }
-  }
-
-  /** Takes the last mount down without its server; what is in memory is lost, as a person has permitted. */
-  #cutOff({ uid }: DriverVolume, { id }: MountEntry, signal: AbortSignal): Promise<UnmountOutcome> {
-    return this.#node.unmount(
-      { target: stageTarget(this.#node, uid), mountId: id, scope: 'device', force: true },
-      signal,
-    );
   }
 
   async #problemOf(
@@ -425,12 +353,12 @@ export class NfsDriver implements Driver {
       const message = `${entry.source} is mounted over the storage of the volume`;
       return { reason: Reason.MountCovered, message, terminal: false };
     }
-    const trouble = await this.#trouble(volume, entry.target, signal);
+    const trouble = await this.#servers.trouble(volume, entry.target, signal);
     if (trouble !== undefined) return { reason: trouble.reason, message: trouble.message, terminal: false };
     const { subPath } = sourceOf(volume);
     if (subPath === undefined) return undefined;
     const isMissing =
-      (await this.#trouble(volume, pathOf(this.#dataOf(volume)), signal))?.reason === Reason.DataMissing;
+      (await this.#servers.trouble(volume, pathOf(this.#dataOf(volume)), signal))?.reason === Reason.DataMissing;
     const isMade = volume.wasProvisioned || recordOf(this.#records, volume) !== undefined;
     return isMissing && isMade ? { reason: Reason.DataMissing, message: missing(volume), terminal: false } : undefined;
   }
@@ -439,42 +367,12 @@ export class NfsDriver implements Driver {
   async #halfOf(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation['problem']> {
     if (this.#reverts.begunOf(volume.uid) === undefined) return undefined;
     try {
-      await this.#ask(volume, () => this.#content.forgetEnded(volume, signal));
+      await this.#servers.ask(volume, () => this.#content.forgetEnded(volume, signal));
     } catch (thrown) {
       // What is known last stands as long as the server cannot be asked.
       if (signal.aborted) throw thrown;
     }
     return this.#reverts.problemOf(volume.uid);
-  }
-
-  /** Asks the server for a path of the export; undefined when it answers as it should. */
-  async #trouble(volume: DriverVolume, path: string, signal: AbortSignal): Promise<DriverError | undefined> {
-    try {
-      await this.#ask(volume, () => this.#statfs(path, signal), Reason.DataMissing);
-      return undefined;
-    } catch (thrown) {
-      if (signal.aborted || !(thrown instanceof DriverError)) throw thrown;
-      return thrown;
-    }
-  }
-
-  #statfs(path: string, signal: AbortSignal) {
-    return this.#node.call('statfs', { path }, { signal, deadlineMs: PROBE_MS });
-  }
-
-  /** Runs something that asks the server, unless it is known not to answer, and remembers whether it did. */
-  async #ask<T>(volume: DriverVolume, question: () => Promise<T>, otherwise: Reason = Reason.MountFailed): Promise<T> {
-    const server = serverOf(volume);
-    if (this.#dead.isDead(server)) throw unreachable(sourceNameOf(volume));
-    try {
-      const answer = await question();
-      this.#dead.answered(server);
-      return answer;
-    } catch (thrown) {
-      const failure = nfsFailure(thrown, sourceNameOf(volume), otherwise);
-      if (failure.reason === Reason.ServerUnreachable) this.#dead.died(server);
-      throw failure;
-    }
   }
 
   /** What the mount table alone can say of a target whose server did not answer. */
@@ -506,19 +404,6 @@ export class NfsDriver implements Driver {
 
   #attributes(volume: DriverVolume): readonly string[] {
     return nfsOptions(volume.mountOptions).attributes;
-  }
-}
-
-/** Volumes with other options (a port, a version) may well be answered where these are not. */
-function serverOf(volume: DriverVolume): string {
-  return [sourceOf(volume).server, ...nfsOptions(volume.mountOptions).client].join(' ');
-}
-
-async function unmounted(volume: DriverVolume, unmount: () => Promise<UnmountOutcome>): Promise<UnmountOutcome> {
-  try {
-    return await unmount();
-  } catch (thrown) {
-    throw nfsFailure(thrown, sourceNameOf(volume), Reason.UnmountFailed);
   }
 }
 
