@@ -38,8 +38,8 @@ describe(`admission, ${controlPlaneKind} API server`, function () {
   for (const test of ADMISSION_CASES) {
     it(test.name, async () => {
       const resource = resourceOf(test.object.kind);
-      await prepare(client, resource, test);
       try {
+        await prepare(client, resource, test);
         await check(client, resource, test);
       } finally {
         const ref = { ...scopeOf(resource), name: test.object.metadata.name };

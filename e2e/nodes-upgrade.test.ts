@@ -290,7 +290,7 @@ describe('replacing parts under way, real API server', function () {
     await filled('kept', image);
     await machine.create(volume(ns, 'deleted', image));
     await machine.waitReady(VOLUMES, key('deleted'));
-    plane.backUp();
+    await plane.backUp();
     await machine.delete(VOLUMES, key('deleted'));
     await machine.waitGone(VOLUMES, key('deleted'));
     await filled('young', hostPath('young'));

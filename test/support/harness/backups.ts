@@ -15,7 +15,7 @@ import type { S3Server } from './s3-server.ts';
 import { waitFor } from './wait.ts';
 
 const PASSWORD = 'of the tests';
-const REPOSITORY_MS = 90_000;
+const REPOSITORY_MS = 150_000;
 
 /** Puts the engine where the product looks for it. */
 export function useRestic(): void {
@@ -100,7 +100,7 @@ export async function makeRepositoryIn(
 }
 
 /** Waits until nothing acts for a Backup any more. */
-export function ended(machine: Machine, key: string, deadline = 90_000): Promise<Backup> {
+export function ended(machine: Machine, key: string, deadline = 150_000): Promise<Backup> {
   return machine.waitFor<Backup>(BACKUPS, key, hasEnded, 'to have ended', deadline);
 }
 
@@ -133,7 +133,8 @@ export class BareRepository {
 
   restic(...args: readonly string[]): string {
     const environment = { PATH: process.env['PATH'], HOME: this.#directory };
-    return execFileSync('restic', ['-r', this.#url, '--no-cache', ...args], {
+    // The product may be looking at it just now.
+    return execFileSync('restic', ['-r', this.#url, '--no-cache', '--retry-lock=2m', ...args], {
       encoding: 'utf8',
       env: { ...environment, ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -179,6 +180,6 @@ export async function deleteBackups(machine: Machine, namespace: string): Promis
   for (const resource of [BACKUPS, BACKUP_REPOSITORIES]) {
     const { items } = await machine.client.list(resource, { namespace });
     for (const { metadata } of items) await machine.delete(resource, `${namespace}/${metadata.name}`);
-    for (const { metadata } of items) await machine.waitGone(resource, `${namespace}/${metadata.name}`, 60_000);
+    for (const { metadata } of items) await machine.waitGone(resource, `${namespace}/${metadata.name}`, 150_000);
   }
 }

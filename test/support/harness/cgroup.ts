@@ -31,11 +31,19 @@ export class Cgroup {
 
   /** SIGKILL to every process in it, however it was started; waits until none of them runs. */
   async kill(): Promise<void> {
-    const procs = readFileSync(join(this.folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
+    const procs = new Set(this.#members());
     writeFileSync(join(this.folder, 'cgroup.kill'), '1');
     // A process that ends leaves its namespaces and its cgroup before it is a zombie: the process itself is asked.
-    const left = (): readonly number[] => procs.filter(isRunning);
+    const left = (): readonly number[] => {
+      // Some may have been forked since the first look.
+      for (const pid of this.#members()) procs.add(pid);
+      return [...procs].filter(isRunning);
+    };
     await waitFor(() => left().length === 0, { message: `the processes of ${this.folder} to end`, instead: left });
+  }
+
+  #members(): readonly number[] {
+    return readFileSync(join(this.folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
   }
 
   async #remove(): Promise<void> {

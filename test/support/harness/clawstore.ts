@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Daemon } from './daemon.ts';
 import { type ExecResult, exec } from './exec.ts';
 import { freePort, listens } from './ports.ts';
-import { waitFor } from './wait.ts';
+import { Hopeless, waitFor } from './wait.ts';
 
 export const CLAWSTORE = join(import.meta.dirname, '../../../bin/clawstore');
 
@@ -33,7 +33,9 @@ export interface StartOptions {
   readonly unready?: boolean;
 }
 
-const READY_MS = 60_000;
+const READY_MS = 120_000;
+/** Of a request to its metrics and health server, which answers in milliseconds when it has a processor. */
+const ANSWER_MS = 30_000;
 const START_ATTEMPTS = 3;
 const LOOPBACK = '127.0.0.1';
 
@@ -113,7 +115,7 @@ export class Clawstore extends Daemon {
   /** Asks its metrics and health server. */
   async http(path: string): Promise<{ readonly status: number; readonly text: string; readonly type: string }> {
     const response = await fetch(`http://${this.#address}:${this.metricsPort}${path}`, {
-      signal: AbortSignal.timeout(5000),
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
     return { status: response.status, text: await response.text(), type: response.headers.get('content-type') ?? '' };
   }
@@ -136,8 +138,8 @@ export class Clawstore extends Daemon {
 }
 
 /** A process that ended instead of becoming ready. */
-export class StartError extends Error {
-  override readonly name = 'StartError';
+export class StartError extends Hopeless {
+  override readonly name: string = 'StartError';
 }
 
 /** Runs a command of the binary to its end. */

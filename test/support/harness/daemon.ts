@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { showOnFailure } from './run.ts';
+import { Hopeless, waitFor } from './wait.ts';
 
 export interface Exit {
   readonly code: number | null;
@@ -19,7 +20,9 @@ export interface DaemonOptions {
   readonly cwd?: string;
 }
 
-const STOP_DEADLINE_MS = 30_000;
+const STOP_DEADLINE_MS = 90_000;
+/** For what a kill cannot end at once: a process whose request a hung filesystem has not answered. */
+const LEFT_MS = 5000;
 const TAIL_LINES = 60;
 
 export class Daemon {
@@ -66,11 +69,11 @@ export class Daemon {
     return this.#exit;
   }
 
-  /** @throws Error with the end of its log when it has ended. */
+  /** @throws Hopeless with the end of its log when it has ended. */
   assertRunning(): void {
     if (this.#exit === undefined) return;
     const how = this.#exit.signal ?? `exit code ${this.#exit.code}`;
-    throw new Error(`${this.name} has ended (${how}):\n${this.tail()}`);
+    throw new Hopeless(`${this.name} has ended (${how}):\n${this.tail()}`);
   }
 
   /** The last lines of its output. */
@@ -109,7 +112,7 @@ export class Daemon {
     await this.exited;
   }
 
-  /** SIGKILL to it and every process of its group. */
+  /** SIGKILL to it and every process of its group; what they held is free afterwards. */
   async killGroup(): Promise<void> {
     this.#isAskedToEnd = true;
     try {
@@ -118,6 +121,9 @@ export class Daemon {
       // The whole group has ended already.
     }
     await this.exited;
+    // The others are nobody's children here and may take a moment longer to let go of locks, ports and mounts.
+    const left = (): boolean => runningInGroup(this.pid).length > 0;
+    await waitFor(() => !left(), { deadline: LEFT_MS, message: `the group of ${this.name} to end` }).catch(() => false);
   }
 
   /** Processes that it started and that still run. */
@@ -133,30 +139,57 @@ export class Daemon {
 
 /** Direct children of a process. Source: `/proc/PID/task/TID/children`, proc_tid_children(5). */
 export function childrenOf(pid: number): readonly number[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
-      readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
-    );
-  } catch {
-    return [];
-  }
+  return entriesOf(`/proc/${pid}/task`).flatMap((tid) =>
+    textOf(`/proc/${pid}/task/${tid}/children`).trim().split(' ').filter(Boolean).map(Number),
+  );
+}
+
+/** Processes of a group that run. Source: proc_pid_stat(5), pgrp. */
+function runningInGroup(group: number): readonly number[] {
+  const pids = entriesOf('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => {
+    const stat = textOf(`/proc/${pid}/stat`);
+    const [state = 'X', , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(pgrp) === group && !DEAD.includes(state);
+  });
 }
 
 /** The command line with NUL after each argument; empty when the process is gone. */
 export function commandLine(pid: number): string {
+  return textOf(`/proc/${pid}/cmdline`);
+}
+
+/** Says whether a process runs (a zombie does not). */
+export function isRunning(pid: number): boolean {
+  const stat = textOf(`/proc/${pid}/stat`);
+  return stat !== '' && !DEAD.includes(stat.charAt(stat.lastIndexOf(')') + 2));
+}
+
+/** Says whether a process that was sent SIGSTOP does nothing any more: each of its threads stops on its own. */
+export function isStopped(pid: number): boolean {
+  const tids = entriesOf(`/proc/${pid}/task`);
+  return tids.every((tid) => {
+    const stat = textOf(`/proc/${pid}/task/${tid}/stat`);
+    return stat === '' || ['T', ...DEAD].includes(stat.charAt(stat.lastIndexOf(')') + 2));
+  });
+}
+
+/** States of processes that are only waited for by their parents. */
+const DEAD: readonly string[] = ['Z', 'X'];
+
+/** Empty when the process, or the thread, is gone. */
+function textOf(file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch {
     return '';
   }
 }
 
-/** Says whether a process runs (a zombie does not). */
-export function isRunning(pid: number): boolean {
+function entriesOf(directory: string): readonly string[] {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return !['Z', 'X'].includes(stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3));
+    return readdirSync(directory);
   } catch {
-    return false;
+    return [];
   }
 }

@@ -5,7 +5,7 @@ export interface ExecOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Given on standard input. */
   readonly input?: string;
-  /** Milliseconds until it is killed. */
+  /** Milliseconds until it is killed; generous when absent, because it only decides how long a failure takes. */
   readonly deadline?: number;
   readonly cwd?: string;
 }
@@ -16,7 +16,7 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 180_000;
 
 /** Never throws for how the program ends; 128 stands for a signal. @throws Error when it cannot be started. */
 export function exec(command: string, args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {

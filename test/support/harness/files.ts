@@ -1,5 +1,5 @@
 /** What writers and readers see of a filesystem. */
-import { closeSync, openSync, readdirSync, statfsSync, statSync, writeSync } from 'node:fs';
+import { closeSync, type Dirent, openSync, readdirSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MIB = 1024 * 1024;
@@ -43,13 +43,24 @@ export function allocatedBytes(file: string): number {
   return statSync(file).blocks * 512;
 }
 
-/** Every path below the directories whose name has `part` in it. */
+/** Every path below the directories whose name has `part` in it; what goes while this looks may be among them or not. */
 export function pathsNamed(part: string, ...directories: readonly string[]): readonly string[] {
   return directories.flatMap((directory) =>
-    readdirSync(directory, { recursive: true, withFileTypes: true })
-      .filter(({ name }) => name.includes(part))
-      .map((entry) => join(entry.parentPath, entry.name)),
+    entriesOf(directory).flatMap((entry) => {
+      const path = join(directory, entry.name);
+      const own = entry.name.includes(part) ? [path] : [];
+      return entry.isDirectory() ? [...own, ...pathsNamed(part, path)] : own;
+    }),
   );
+}
+
+function entriesOf(directory: string): readonly Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return [];
+    throw error;
+  }
 }
 
 function codeOf(error: unknown): string {

@@ -11,7 +11,7 @@ import { waitFor } from './wait.ts';
 
 const VOLATILE = join(import.meta.dirname, '../../../e2e/tools/power-cut/volatile-server.ts');
 const PORT = 6443;
-const READY_MS = 60_000;
+const READY_MS = 180_000;
 const LISTENS = 'listening on';
 const ENDED = 'server: ended with';
 

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import type { ExecResult } from './exec.ts';
 
 const PORT = 7000;
+/** A guest is slow on a busy machine. */
+const COMMAND_MS = 90_000;
 /** What the guest's console shows when it takes commands. */
 export const TAKES_COMMANDS = 'guest: takes commands';
 
@@ -21,18 +23,24 @@ export class GuestShell {
   }
 
   /** Runs a command in the guest. Never throws for how it ends. */
-  exec(argv: readonly [string, ...string[]], deadline = 20_000): Promise<ExecResult> {
+  exec(argv: readonly [string, ...string[]], deadline = COMMAND_MS): Promise<ExecResult> {
     return new Promise((resolve, reject) => {
       const socket = connect(PORT, this.#address);
       let text = '';
       socket.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
       });
-      socket.setTimeout(deadline + 20_000, () =>
+      socket.setTimeout(deadline + 60_000, () =>
         socket.destroy(new Error(`${argv.join(' ')}: no answer of the guest`)),
       );
       socket.once('error', reject);
-      socket.once('close', () => (text === '' ? undefined : resolve(JSON.parse(text) as ExecResult)));
+      socket.once('close', () => {
+        try {
+          resolve(JSON.parse(text) as ExecResult);
+        } catch {
+          reject(new Error(`${argv.join(' ')}: the guest broke off after ${JSON.stringify(text)}`));
+        }
+      });
       socket.end(JSON.stringify({ argv, deadline }));
     });
   }

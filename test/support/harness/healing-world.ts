@@ -131,7 +131,8 @@ export class HealingWorld {
       message: `${path} to be written`,
     });
     const cache = join(this.machine.settings.stateDir, 's3');
-    await waitFor(async () => (await exec('grep', ['-rlE', '"Dirty": ?true', cache])).code !== 0, {
+    // 1 = found nothing; 2 = something went while it looked, which says nothing.
+    await waitFor(async () => (await exec('grep', ['-rlE', '"Dirty": ?true', cache])).code === 1, {
       message: `${name} to have sent what was written`,
     });
   }

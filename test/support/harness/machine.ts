@@ -303,6 +303,14 @@ export class Machine {
     if (this.#node?.exit !== undefined) await this.startNode();
   }
 
+  /** Starts the controller again if it has ended because it could not renew its Lease in time, as whoever runs it does. */
+  async restartLostLeader(): Promise<void> {
+    const controller = this.#controller;
+    if (controller?.exit === undefined || controller.exit.signal !== null) return;
+    if (!/lease|leadership/i.test(controller.tail(10))) controller.assertRunning();
+    await this.startController();
+  }
+
   /** What the controller that was killed has promised to wait; with full counts its successor waits that long. */
   async #shortenLease(): Promise<void> {
     const ref = { namespace: SYSTEM_NAMESPACE, name: CONTROLLER_LEASE };
@@ -330,31 +338,37 @@ export class Machine {
     return mountTarget(this.settings.mountRoot, namespace, name);
   }
 
-  create<T extends KubeObjectBase>(object: T): Promise<T> {
-    return this.client.create(resourceOf(object), object, { fieldValidation: 'Strict' });
+  /** Resolves when the watch shows it too: no wait is satisfied by what an earlier object of that name was. */
+  async create<T extends KubeObjectBase>(object: T): Promise<T> {
+    const resource = resourceOf(object);
+    return this.seen(resource, await this.client.create(resource, object, { fieldValidation: 'Strict' }));
   }
 
-  /** Server-side apply, taking fields over. */
-  apply<T extends KubeObjectBase>(object: T): Promise<T> {
+  /** Server-side apply, taking fields over; resolves when the watch shows it too. */
+  async apply<T extends KubeObjectBase>(object: T): Promise<T> {
     const { namespace, name } = object.metadata;
-    return this.client.patch(resourceOf(object), { namespace, name }, object, {
-      type: 'apply',
-      force: true,
-      fieldManager: FIELD_MANAGERS.up,
-    });
+    const resource = resourceOf(object);
+    const options = { type: 'apply', force: true, fieldManager: FIELD_MANAGERS.up } as const;
+    return this.seen(resource, await this.client.patch(resource, { namespace, name }, object, options));
   }
 
   /** Merge patch; resolves when the watch shows it too, so that no wait is satisfied by what was before. */
-  async patch<T extends KubeObjectBase>(resource: ResourceDescriptor, key: string, body: unknown): Promise<T> {
-    const patched = await this.client.patch<T>(resource, refOf(key), body, { type: 'merge' });
-    const { uid, generation = 0 } = patched.metadata;
-    await this.waitFor(
-      resource,
-      key,
-      ({ metadata }) => metadata.uid === uid && (metadata.generation ?? 0) >= generation,
-      `to be seen in generation ${generation}`,
-    );
-    return patched;
+  async patch<T extends KubeObjectBase>(
+    resource: ResourceDescriptor,
+    key: string,
+    body: unknown,
+    options: { readonly subresource?: 'status' } = {},
+  ): Promise<T> {
+    return this.seen(resource, await this.client.patch<T>(resource, refOf(key), body, { type: 'merge', ...options }));
+  }
+
+  /** Waits until the watch has come to an answer of the API server. Returns the answer. */
+  async seen<T extends KubeObjectBase>(resource: ResourceDescriptor, answer: T): Promise<T> {
+    const version = Number(answer.metadata.resourceVersion);
+    await waitFor(() => this.objects.hasReached(resource, version), {
+      message: `the watch to show version ${version} of ${resource.kind} ${answer.metadata.name}`,
+    });
+    return answer;
   }
 
   /** Reads it from the API server. */
@@ -407,13 +421,15 @@ export class Machine {
     return present(matches(object), what);
   }
 
-  /** Waits until the API server has it no more. */
+  /** Waits until the API server has it no more, nor the watch. */
   async waitGone(resource: ResourceDescriptor, key: string, deadline?: number): Promise<void> {
+    const shown = this.objects.latest(resource, key)?.metadata.uid;
+    const isShown = (): boolean => shown !== undefined && this.objects.latest(resource, key)?.metadata.uid === shown;
     await waitFor(
       async () =>
         await this.get(resource, key).then(
           () => false,
-          (error: unknown) => KubeError.from(error).isNotFound,
+          (error: unknown) => KubeError.from(error).isNotFound && !isShown(),
         ),
       {
         message: `${resource.kind} ${key} to be gone`,
@@ -424,7 +440,7 @@ export class Machine {
   }
 
   /** Deletes every schedule, restore, backup, mount, snapshot, volume and repository of the machine's namespaces and waits until they are gone. */
-  async deleteAll(deadline = 60_000): Promise<void> {
+  async deleteAll(deadline = 120_000): Promise<void> {
     for (const resource of IN_THIS_ORDER) {
       const keys: string[] = [];
       for (const namespace of ['default', ...this.#namespaces]) {
@@ -509,7 +525,6 @@ export class Machine {
       for (const target of mounts.toReversed()) await run('umount', ['-l', target]).catch(() => '');
     }
     const released = await waitFor(() => loopsBelow(this.directory).length === 0, {
-      deadline: 5000,
       message: 'loop devices',
     }).catch(() => false);
     if (!released) {

@@ -23,6 +23,8 @@ export class ObjectLog {
   readonly #stop = new AbortController();
   readonly #objects = new Map<string, Seen>();
   readonly #deleted = new Map<string, number>();
+  /** By kind, the version of the whole store up to which everything was seen. */
+  readonly #reached = new Map<string, number>();
   readonly #problems = new Map<string, string>();
   readonly #loops: readonly Promise<void>[];
   #versions = 0;
@@ -40,6 +42,11 @@ export class ObjectLog {
   /** The version of the whole store with which it was gone, to compare with others; undefined when nobody saw it go. */
   deletedAt(resource: ResourceDescriptor, key: string): number | undefined {
     return this.#deleted.get(`${resource.kind} ${key}`);
+  }
+
+  /** Says whether everything of a kind was seen that happened up to this version of the whole store. */
+  hasReached(resource: ResourceDescriptor, version: number): boolean {
+    return (this.#reached.get(resource.kind) ?? -1) >= version;
   }
 
   /** How many versions of objects were looked at. */
@@ -61,12 +68,14 @@ export class ObjectLog {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        const { items, resourceVersion } = await this.#client.list<Seen>(resource, { signal, timeoutMs: 5000 });
+        const { items, resourceVersion } = await this.#client.list<Seen>(resource, { signal, timeoutMs: 30_000 });
         this.#replace(resource, items);
+        // A control plane that was set back gives its versions out anew: the last word counts, not the highest.
+        this.#reached.set(resource.kind, Number(resourceVersion));
         for await (const event of this.#client.watch<Seen>(resource, { signal, resourceVersion })) {
-          if (event.type === 'BOOKMARK') continue;
           if (event.type === 'DELETED') this.#drop(resource, event.object);
-          else this.#take(resource, event.object);
+          else if (event.type !== 'BOOKMARK') this.#take(resource, event.object);
+          this.#reached.set(resource.kind, Number(event.object.metadata.resourceVersion));
         }
       } catch {
         // The API server may be away, or its history: that is what many tests are about.

@@ -11,11 +11,11 @@ import { pathsNamed } from './files.ts';
 import { isReady, type Machine } from './machine.ts';
 import { mount, volume } from './manifests.ts';
 import { loopsBelow, mountsAt, mountsBelow } from './mounts.ts';
-import { waitFor } from './wait.ts';
+import { Hopeless, waitFor } from './wait.ts';
 
 export type Sort = 'host' | 'memory' | 'image';
 export const SORTS: readonly Sort[] = ['host', 'memory', 'image'];
-const SETTLE_MS = 60_000;
+const SETTLE_MS = 150_000;
 
 export class Population {
   readonly #machine: Machine;
@@ -165,8 +165,8 @@ async function persist<T>(act: () => Promise<T>, settled?: 'isAlreadyExists' | '
 }
 
 /** An answer that trying again does not change. */
-class Fatal extends Error {
-  override readonly name = 'Fatal';
+class Fatal extends Hopeless {
+  override readonly name: string = 'Fatal';
   constructor(cause: KubeError) {
     super(cause.message, { cause });
   }

@@ -1,7 +1,7 @@
 /** Free ports, and who listens on one. */
 import { randomInt } from 'node:crypto';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { createServer, type ListenOptions, type Server } from 'node:net';
 
 /**
  * Where they are looked for: below the ports that Linux gives to outgoing connections (32768 and up), so that no client
@@ -10,15 +10,15 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 const [FIRST, LAST] = [20_000, 32_000];
 const TRIES = 100;
 
-/** Ports that nobody listened on a moment ago; see {@link listens} for being sure afterwards. */
+/**
+ * Ports that nobody listened on a moment ago, and that no other test in this network namespace is given while this process
+ * lives: those of a server that is not started yet, or stopped in between, are not another's meanwhile. See {@link listens}
+ * for being sure afterwards.
+ */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers: Server[] = [];
-  try {
-    while (servers.length < count) servers.push(await holdOne());
-    return servers.map((server) => (server.address() as AddressInfo).port);
-  } finally {
-    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  }
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await reserveOne());
+  return ports;
 }
 
 /** One free port. */
@@ -27,20 +27,36 @@ export async function freePort(): Promise<number> {
   return port ?? 0;
 }
 
-async function holdOne(): Promise<Server> {
+async function reserveOne(): Promise<number> {
   for (let attempt = 1; ; attempt += 1) {
-    const server = createServer();
-    const held = new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(randomInt(FIRST, LAST), '127.0.0.1', resolve);
-    });
+    const port = randomInt(FIRST, LAST);
     try {
-      await held;
-      return server;
+      // An abstract socket is known in its network namespace, as the port is, and goes with its process (unix(7)).
+      const reservation = await listen({ path: `\0clawstore-test-port-${port}` });
+      reservation.unref();
+      await close(
+        await listen({ port, host: '127.0.0.1' }).catch(async (error: unknown) => {
+          await close(reservation);
+          throw error;
+        }),
+      );
+      return port;
     } catch (error) {
       if (attempt === TRIES || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     }
   }
+}
+
+function listen(where: ListenOptions): Promise<Server> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => resolve(server));
+  });
+}
+
+function close(server: Server): Promise<unknown> {
+  return new Promise((resolve) => server.close(resolve));
 }
 
 const LISTEN = '0A';

@@ -19,7 +19,7 @@ export interface Sample {
   readonly value: readonly [time: number, value: string];
 }
 
-const READY_MS = 30_000;
+const READY_MS = 90_000;
 
 export class Prometheus {
   readonly #daemon: Daemon;

@@ -4,12 +4,15 @@ import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { toolPath } from '../../../scripts/tools.ts';
-import { OUR_RESOURCES } from '../../../src/api/meta.ts';
+import { API_VERSION, SYSTEM_NAMESPACE } from '../../../src/api/group.ts';
+import { OUR_RESOURCES, VOLUME_CLASSES } from '../../../src/api/meta.ts';
 import { GROUP_OF, type Role, userOf } from '../../../src/apiserver/access/roles.ts';
 import { issueClientPair, type KeyPair, readAuthority, servingPair } from '../../../src/apiserver/pki/certificates.ts';
+import type { KubeClient } from '../../../src/kube/client.ts';
 import { loadConfig } from '../../../src/kube/config.ts';
+import { KubeError } from '../../../src/kube/errors.ts';
 import { connect } from '../../../src/kube/rest-client.ts';
-import { Daemon } from './daemon.ts';
+import { Daemon, isStopped } from './daemon.ts';
 import { INSTALL_BASE } from './install-manifests.ts';
 import { Kubectl } from './kubectl.ts';
 import { freePorts, listens } from './ports.ts';
@@ -17,7 +20,7 @@ import { makeDirectory } from './run.ts';
 import { waitFor } from './wait.ts';
 
 const CRDS = join(import.meta.dirname, '../../../crds');
-const READY_MS = 90_000;
+const READY_MS = 180_000;
 const LOOPBACK = '127.0.0.1';
 
 interface Ports {
@@ -134,13 +137,14 @@ export class RealControlPlane {
   }
 
   /** Keeps what is stored, for `restore`; there is one backup. */
-  backUp(): void {
+  async backUp(): Promise<void> {
     const etcd = this.#etcd?.pid ?? 0;
     const backup = this.#file('etcd-backup');
     rmSync(backup, { recursive: true, force: true });
     // As a snapshot of its disk would be: nothing changes in the middle of it.
     process.kill(etcd, 'SIGSTOP');
     try {
+      await waitFor(() => isStopped(etcd), { message: 'every thread of etcd to stop' });
       cpSync(this.#file('etcd'), backup, { recursive: true });
     } finally {
       process.kill(etcd, 'SIGCONT');
@@ -253,8 +257,8 @@ export class RealControlPlane {
       await waitFor(
         async () => {
           api.assertRunning();
-          const ready = await client.raw({ path: '/readyz', timeoutMs: 2000 });
-          const defaults = await client.raw({ path: '/api/v1/namespaces/default', timeoutMs: 2000 });
+          const ready = await client.raw({ path: '/readyz', timeoutMs: 15_000 });
+          const defaults = await client.raw({ path: '/api/v1/namespaces/default', timeoutMs: 15_000 });
           return ready.text === 'ok' && defaults.status === 200;
         },
         { deadline: READY_MS, message: 'kube-apiserver to be ready', instead: () => api.tail(10) },
@@ -284,7 +288,19 @@ export class RealControlPlane {
     const kubectl = await Kubectl.for(this.kubeconfig, this.#directory);
     await kubectl.run(['apply', '--server-side', ...this.#manifests]);
     const names = OUR_RESOURCES.map(({ plural, group }) => `crd/${plural}.${group}`);
-    await kubectl.run(['wait', '--for=condition=Established', '--timeout=60s', ...names]);
+    await kubectl.run(['wait', '--for=condition=Established', '--timeout=150s', ...names]);
+    const client = connect(await loadConfig({ kubeconfig: this.kubeconfig }));
+    try {
+      await waitFor(() => isServed(client), { deadline: READY_MS, message: 'our kinds to be served' });
+      if (this.#manifests.includes(INSTALL_BASE)) {
+        await waitFor(() => isGranted(client), {
+          deadline: READY_MS,
+          message: 'the rights of the manifests to be known',
+        });
+      }
+    } finally {
+      await client.close();
+    }
   }
 
   async #start(name: 'etcd' | 'kube-apiserver' | 'kube-controller-manager', args: readonly string[]): Promise<Daemon> {
@@ -307,4 +323,43 @@ export class RealControlPlane {
   #file(name: string): string {
     return join(this.#directory, name);
   }
+}
+
+/** A fresh CRD is served a moment before it is stored: until then creations are answered with 404 or 429. */
+async function isServed(client: KubeClient): Promise<boolean> {
+  for (const resource of OUR_RESOURCES) await client.list(resource, { limit: 1 });
+  // Without a spec: never stored.
+  const probe = { apiVersion: API_VERSION, kind: VOLUME_CLASSES.kind, metadata: { name: 'probe' } };
+  return KubeError.from(await client.create(VOLUME_CLASSES, probe).catch((thrown: unknown) => thrown)).isInvalid;
+}
+
+const ACCOUNTS = 'system:serviceaccounts:clawstore-nodes';
+const LEASES = { group: 'coordination.k8s.io', resource: 'leases', namespace: SYSTEM_NAMESPACE };
+/** One of each binding of the manifests: what is granted is known to the authorizer a moment after it is stored. */
+const GRANTED = [
+  [`system:serviceaccount:${SYSTEM_NAMESPACE}:clawstore-controller`, { resource: 'namespaces', verb: 'list' }],
+  [`system:serviceaccount:${SYSTEM_NAMESPACE}:clawstore-controller`, { ...LEASES, verb: 'update' }],
+  [
+    `system:serviceaccount:${SYSTEM_NAMESPACE}:clawstore-agent`,
+    { resource: 'serviceaccounts', subresource: 'token', namespace: 'clawstore-nodes', verb: 'create' },
+  ],
+  ['', { group: 'storage.clawbernetes.io', resource: 'volumes', verb: 'list' }],
+  ['', { ...LEASES, verb: 'update' }],
+] as const;
+
+async function isGranted(client: KubeClient): Promise<boolean> {
+  for (const [user, resourceAttributes] of GRANTED) {
+    const { text } = await client.raw({
+      method: 'POST',
+      path: '/apis/authorization.k8s.io/v1/subjectaccessreviews',
+      body: {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SubjectAccessReview',
+        spec: { ...(user === '' ? { groups: [ACCOUNTS] } : { user }), resourceAttributes },
+      },
+    });
+    if ((JSON.parse(text) as { readonly status?: { readonly allowed?: boolean } }).status?.allowed !== true)
+      return false;
+  }
+  return true;
 }

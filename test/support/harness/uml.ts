@@ -11,7 +11,7 @@ import { run } from './exec.ts';
 import { makeDirectory, onEnd, runID } from './run.ts';
 import { waitFor } from './wait.ts';
 
-const BOOT_MS = 60_000;
+const BOOT_MS = 180_000;
 /** What the prologue says when the script's turn comes. */
 const UP = 'guest: up';
 const ENDED = 'guest: the script ended with';

@@ -10,14 +10,23 @@ export interface WaitOptions {
   readonly instead?: () => unknown;
 }
 
-/** Deadline of a wait that says nothing else, in milliseconds. */
-export const DEFAULT_DEADLINE_MS = 30_000;
+/** What is waited for cannot come any more: thrown by what is asked, it ends the wait at once. */
+export class Hopeless extends Error {
+  override readonly name: string = 'Hopeless';
+}
+
+/**
+ * Deadline of a wait that says nothing else, in milliseconds. Below the minute after which some storage is looked at without
+ * an event: what is to follow from an event is not to be shown by that.
+ */
+export const DEFAULT_DEADLINE_MS = 50_000;
 const FIRST_PAUSE_MS = 5;
 const LAST_PAUSE_MS = 100;
 
 /**
  * Asks until the answer is neither undefined nor false.
  * @throws Error with the message, the last error of `ask` as its cause, when the deadline passes.
+ * @throws Hopeless as `ask` has thrown it.
  */
 export async function waitFor<T>(
   ask: () => T | Promise<T>,
@@ -31,6 +40,7 @@ export async function waitFor<T>(
       if (answer !== undefined && answer !== false) return answer as Exclude<T, undefined | false>;
       cause = undefined;
     } catch (thrown) {
+      if (thrown instanceof Hopeless) throw thrown;
       cause = thrown;
     }
     if (performance.now() > end) {
