@@ -16,7 +16,7 @@ function addresses(): readonly string[] {
 }
 
 describe('where the API server listens', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let stateDir: string;
   let server: ApiServer | undefined;
   beforeEach(() => {

@@ -16,7 +16,7 @@ const crdsDir = join(import.meta.dirname, '../../crds');
 const VOLUMES = '/apis/storage.clawbernetes.io/v1alpha1/namespaces/default/volumes';
 
 describe('startApiServer', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let stateDir: string;
   let server: ApiServer;
   let agent: Agent;

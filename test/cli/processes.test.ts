@@ -9,7 +9,7 @@ import { end, until } from '../node/support.ts';
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 
 describe('clawstore controller, as a process of its own', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const dir = mkdtempSync(join(tmpdir(), 'clawstore-processes-'));
   const kubeconfig = join(dir, 'kubeconfig');
   const children: ChildProcess[] = [];

@@ -11,7 +11,7 @@ import { bareEnvironment } from './bare-environment.ts';
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 
 describe('the command line', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let folder: string;
 
   const clawstore = (...args: readonly string[]) => {

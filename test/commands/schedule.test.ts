@@ -16,7 +16,7 @@ import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { CommandServer, failing, type Place } from './command-server.ts';
 
 describe('the commands of schedules, with their controller', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const stop = new AbortController();
   let server: CommandServer;
   let controller: Promise<void>;

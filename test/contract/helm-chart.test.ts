@@ -100,7 +100,7 @@ const WORKLOADS = [
 ] as const;
 
 describe('the Helm chart', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const home = makeDirectory('helm');
   let helm: Helm;
   const rendered = async (values: readonly string[] = [], ...args: readonly string[]): Promise<ByKey> =>

@@ -21,7 +21,7 @@ export function describeReading(
   make: (context: SubjectContext) => Promise<ReadingSubject> | ReadingSubject,
 ): void {
   describe(`reading contract: ${name}`, function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     let place: Place;
     let subject: ReadingSubject;
     let driver: Driver;

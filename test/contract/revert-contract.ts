@@ -25,7 +25,7 @@ export function describeReverts(
   make: (context: SubjectContext) => Promise<SnapshotSubject> | SnapshotSubject,
 ): void {
   describe(`revert contract: ${name}`, function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     let place: Place;
     let subject: SnapshotSubject;
     let driver: Driver;

@@ -57,7 +57,7 @@ export function describeSnapshots(
   make: (context: SubjectContext) => Promise<SnapshotSubject> | SnapshotSubject,
 ): void {
   describe(`snapshot contract: ${name}`, function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     let place: Place;
     let subject: SnapshotSubject;
     let driver: Driver;

@@ -84,7 +84,7 @@ describe('kubeconfig', () => {
   });
 
   it('leaves exec plugins to client-node', async function () {
-    this.timeout(30_000);
+    this.timeout(120_000);
     const plugin = join(dir, 'plugin.sh');
     const credential = {
       apiVersion: 'client.authentication.k8s.io/v1',

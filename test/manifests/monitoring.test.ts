@@ -28,7 +28,7 @@ async function storedNames(): Promise<ReadonlySet<string>> {
 }
 
 describe('the alerts', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   it('are rules that Prometheus accepts', async () => {
     const { code, stdout, stderr } = await exec(await toolPath('promtool'), ['check', 'rules', RULES_FILE]);

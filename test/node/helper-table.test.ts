@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import { HelperTable, type TableDelta } from '../../src/node/helper/table.ts';
 
 describe('mount table of the helper', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let directory: string;
   let file: string;
   let deltas: TableDelta[];

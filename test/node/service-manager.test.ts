@@ -14,7 +14,7 @@ socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die $!; bind($s, pack_sockaddr_un($path
 print "bound\\n"; while (defined recv($s, my $text, 65536, 0)) { last if $text eq "end"; print "[$text]\\n" }`;
 
 describe('the service manager', function () {
-  this.timeout(20_000);
+  this.timeout(120_000);
   let folder: string;
   let receiver: ChildProcess | undefined;
 

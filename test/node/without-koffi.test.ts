@@ -6,7 +6,7 @@ import { forkHelper } from '../../src/node/fork-helper.ts';
 import { copyOfMounts, end, makePlace, mountsAt, type Place, rejection, soon } from './support.ts';
 
 describe('node layer without koffi', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
 
   before(async () => {

@@ -16,7 +16,7 @@ if (process.argv[2] === 'exit') process.exit(Number(process.argv[3]));
 `;
 
 describe('the launcher bin/clawstore', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let root = '';
   let pkg = '';
 

@@ -71,7 +71,7 @@ describe('the cache of test servers', () => {
   });
 
   describe('scripts/tools.ts', function () {
-    this.timeout(30_000);
+    this.timeout(120_000);
 
     /** A program that says it is etcd of that version. */
     function fakeEtcd(folder: string, version: string): string {

@@ -24,7 +24,7 @@ function volume(index: number): unknown {
 }
 
 describe(`the API server with ${COUNT} volumes and ${WATCHERS} watchers`, function () {
-  this.timeout(full ? 900_000 : 120_000);
+  this.timeout(full ? 900_000 : 240_000);
   let stateDir: string;
   let server: ServerProcess;
   let client: Client;

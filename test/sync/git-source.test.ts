@@ -71,7 +71,7 @@ const failure = async (work: Promise<unknown>): Promise<SourceError> => {
 };
 
 describe('a Git repository', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'clawstore-git-'));

@@ -23,7 +23,7 @@ const event = (host: string, about: object, name = 'e'): object => ({
 const aboutVolume = (name: string): object => ({ apiVersion, kind: 'Volume', namespace: 'default', name });
 
 describe('roles', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let world: World;
   let viewer: Client;
   let node: Client;

@@ -32,7 +32,7 @@ async function writeAndKill(file: string, lines: number): Promise<Acknowledged[]
 }
 
 describe('Store and a killed process', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let directory: string;
 
   beforeEach(() => {

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 const ACKNOWLEDGED = 25;
 
 describe('the store, seen by strace', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'clawstore-fsync-'));

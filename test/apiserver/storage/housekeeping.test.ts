@@ -13,7 +13,7 @@ const PADDING = 'x'.repeat(8000);
 const LIMITS: HistoryLimits = { changes: 400, bytes: 2 * MIB };
 
 describe('Housekeeping', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let directory: string;
   let clock: FakeClock;
   let store: Store;

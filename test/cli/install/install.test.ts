@@ -19,7 +19,7 @@ import { ExitCode } from '../../../src/cli/exit-code.ts';
 const LAUNCHER = join(import.meta.dirname, '../../../bin/clawstore');
 
 describe('clawstore install', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let folder: string;
   let unitDir: string;
   let file: string;

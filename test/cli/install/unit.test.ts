@@ -81,7 +81,7 @@ describe('the systemd unit', () => {
   });
 
   describe('as systemd reads it', function () {
-    this.timeout(30_000);
+    this.timeout(120_000);
     let folder: string;
     before(() => {
       folder = mkdtempSync(join(tmpdir(), 'clawstore-unit-'));

@@ -34,7 +34,7 @@ for (const { name: serverName, start } of SERVERS) {
   // What one kubectl does on the real server is enough to show that the expectations are right.
   for (const tool of serverName === 'real' && !full ? TOOLS.slice(0, 1) : TOOLS) {
     describe(`${tool} and the ${serverName} API server`, function () {
-      this.timeout(90_000);
+      this.timeout(120_000);
       const ns = `typed-${tool.replace(/\W/g, '-')}`;
       let directory: string;
       let kubectl: Kubectl;

@@ -9,7 +9,7 @@ const MERGE = 'application/merge-patch+json';
 
 for (const { name, start } of SERVERS) {
   describe(`garbage collection and namespaces of the ${name} API server`, function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     let server: RunningServer;
     let client: RawClient;
     let namespace: string;

@@ -16,7 +16,7 @@ const NEWEST: readonly ResticVersion[] = ['0.19'];
 
 for (const version of VERSIONS) {
   describe(`engine contract: restic ${version}`, function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     let place: Place;
     let world: EngineWorld;
     let shared: RepositoryAccess & { readonly path: string };

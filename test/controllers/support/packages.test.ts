@@ -9,7 +9,7 @@ function asSecret(data: Readonly<Record<string, string>>): Secret {
 }
 
 describe('a package of files', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const files = new Map([
     ['a.json', '{"ä": 1}'],
     ['large', randomBytes(1_300_000).toString('base64')],

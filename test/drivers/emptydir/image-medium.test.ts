@@ -14,7 +14,7 @@ import { skipBecause } from '../../support/skip.ts';
 const MIB = 1024n * 1024n;
 
 describe('an emptyDir volume on disk', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let pools: Pools;
   let pool: Pool;

@@ -13,7 +13,7 @@ const MIB = 1024n * 1024n;
 const NOW = Date.parse('2026-01-02T03:04:05Z');
 
 describe('an emptyDir volume in memory', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let medium: Medium;
   const volume: DriverVolume = {

@@ -9,7 +9,7 @@ import { DEFAULT_POOL, Pools } from '../../../src/node/pools/pools.ts';
 import { makePlace, type Place, soon } from '../../node/support.ts';
 
 describe('reading emptyDir volumes', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let pools: Pools;
   let driver: EmptyDirDriver;

@@ -9,7 +9,7 @@ import { makePlace, mountsBelow, type Place, rejection, soon } from '../../node/
 import { hostPathDriver, hostPathVolume } from './support.ts';
 
 describe('hostPath driver', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let place: Place;
   let driver: Driver;
 

@@ -16,7 +16,7 @@ describeReading('hostPath', ({ layer, data }) => ({
 }));
 
 describe('reading hostPath volumes', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
 
   before(async () => {

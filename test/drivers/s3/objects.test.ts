@@ -20,7 +20,7 @@ const UID = 'uid-1';
 const SKEW_MS = 20 * 60_000;
 
 describe('objects of an S3 volume', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let server: S3Server;
   let serial = 0;
 

@@ -12,7 +12,7 @@ const MANY = 3_000;
 const PAGE = 4_096;
 
 describe('the state of a tree', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let top: string;
   let count = 0;
