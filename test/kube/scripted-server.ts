@@ -5,8 +5,9 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { KubeObjectBase, ResourceDescriptor } from '../../src/kube/client.ts';
+import { freePort } from '../support/harness/ports.ts';
 
 export const WIDGETS: ResourceDescriptor = {
   group: 'example.com',
@@ -83,8 +84,12 @@ export class ScriptedServer {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
     });
-    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
-    this.#port = (server.address() as AddressInfo).port;
+    // One that no outgoing connection is given, so that it can be opened again.
+    if (this.#port === 0) this.#port = await freePort();
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.#port, '127.0.0.1', resolve);
+    });
     this.#server = server;
   }
 
@@ -257,11 +262,11 @@ export const drop: Fault = (_request, response) => {
   response.socket?.resetAndDestroy();
 };
 
-/** Waits until `condition` holds. @throws Error after five seconds. */
+/** Waits until `condition` holds. @throws Error after half a minute. */
 export async function until(condition: () => boolean, what = 'the condition'): Promise<void> {
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 30_000;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`${what} did not come true in 5 s`);
+    if (performance.now() > deadline) throw new Error(`${what} did not come true in 30 s`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

@@ -13,6 +13,7 @@ import {
 } from '@openclaw/gateway-protocol';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { until } from '../node/support.ts';
+import { freePort } from '../support/harness/ports.ts';
 
 export interface ConnectParams {
   readonly client: Readonly<Record<string, string>>;
@@ -77,7 +78,9 @@ export class ScriptedGateway {
     server.on('connection', (socket) => this.#serve(socket));
   }
 
-  static async start(script: Script = {}, port = 0): Promise<ScriptedGateway> {
+  /** @param given one that it has had before; else one that no outgoing connection is given, so that it can be had again. */
+  static async start(script: Script = {}, given?: number): Promise<ScriptedGateway> {
+    const port = given ?? (await freePort());
     const server = new WebSocketServer({ host: '127.0.0.1', port, autoPong: script.silent !== true });
     await once(server, 'listening');
     return new ScriptedGateway(server, script);

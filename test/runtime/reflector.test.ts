@@ -11,8 +11,10 @@ import type { Metrics } from '../../src/telemetry/metrics.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import type { Fault, Widget } from '../kube/scripted-server.ts';
 import { drop, eventLine, json, ScriptedServer, status, until, WIDGETS } from '../kube/scripted-server.ts';
+import { waitFor } from '../support/harness/wait.ts';
 
-const FAST: ReflectorTuning = { backoff: { initialMs: 5, maxMs: 20 }, initialIdleMs: 100, healthyMs: 50 };
+/** Quick to try again, and no quicker to give up than a busy machine allows. */
+const FAST: ReflectorTuning = { backoff: { initialMs: 5, maxMs: 20 }, initialIdleMs: 60_000, healthyMs: 50 };
 
 describe('Reflector', () => {
   let server: ScriptedServer;
@@ -103,7 +105,7 @@ describe('Reflector', () => {
   it('lists when the server ignores sendInitialEvents and never ends the initial events', async () => {
     server.watchList = 'ignore';
     server.put('a');
-    const reflector = run();
+    const reflector = run({ initialIdleMs: 100 });
     await synced(reflector);
     await follows(reflector, 'b');
     expect(server.kinds()).to.deep.equal(['watchlist', 'list', 'watch']);
@@ -139,7 +141,7 @@ describe('Reflector', () => {
     await synced(reflector);
     server.compact();
     server.bookmark();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // On the same connection, after the bookmark.
     server.endWatches();
     await follows(reflector, 'a');
     expect(await transitions('expired')).to.equal(0);
@@ -302,8 +304,7 @@ describe('Reflector', () => {
     const reflector = run();
     await synced(reflector);
     await server.stop();
-    await until(() => server.watchers === 0);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await waitFor(async () => (await transitions('unreachable')) > 0, { message: 'the reflector to find nobody' });
     server.remove('a');
     await server.start();
     await until(() => reflector.store.size === 0, 'the deletion');
@@ -332,14 +333,16 @@ describe('Reflector', () => {
   });
 
   it('does not spin when watches end at once', async () => {
-    const reflector = run({ backoff: { initialMs: 20, maxMs: 200, random: () => 0 } });
+    const reflector = run({ backoff: { initialMs: 20, maxMs: 200, random: () => 0 }, healthyMs: 60_000 });
     await synced(reflector);
     for (let count = 0; count < 100; count++) {
       server.faults.watch.push((_request, response) => response.writeHead(200).end());
     }
     server.endWatches();
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(server.kinds().length).to.be.below(10);
+    const started = performance.now();
+    await until(() => server.kinds().length === 8, 'seven watches');
+    // 20 + 40 + 80 + 4 * 100 before the last of them; none before the first when the one that was ended was an old one.
+    expect(performance.now() - started).to.be.at.least(500);
   });
 
   it('ends its watch and its connection when it is stopped', async () => {
