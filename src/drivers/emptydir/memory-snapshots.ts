@@ -39,6 +39,8 @@ const LONG_MS = 7 * 24 * 3_600_000;
 const DEADLINE_MS = 60_000;
 const PROGRESS_MS = 500;
 const STAT_BLOCK = 512n;
+/** The last write into a filesystem that gets full is cut short, and tar(1) gives no reason for that. */
+const FULL = /: (?:No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes?)$/m;
 /** Programs that read what others may write to. */
 const READS: ReadonlySet<string> = new Set(['tar', 'bash']);
 
@@ -255,8 +257,9 @@ export class MemorySnapshots implements MediumSnapshots {
       const options = { signal: call.signal, deadlineMs: LONG_MS };
       const { status, stderr } = await asDriver(otherwise, () => node.call('run', { argv: [...argv] }, options));
       if (status === 0 || (status === CHANGED && READS.has(argv[0]))) return status;
-      const message = `${argv[0]}: ${stderr.trim().split('\n').slice(-3).join('; ')}`;
-      throw new DriverError(/No space left/.test(stderr) ? 'InsufficientCapacity' : otherwise, message);
+      const said = stderr.trim().split('\n').slice(-3).join('; ');
+      if (FULL.test(stderr)) throw new DriverError('InsufficientCapacity', `there is no room for the copy (${said})`);
+      throw new DriverError(otherwise, `${argv[0]}: ${said}`);
     } finally {
       clearInterval(timer);
     }
