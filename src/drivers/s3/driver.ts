@@ -55,6 +55,8 @@ export interface S3DriverOptions {
   readonly hungMs?: number;
   /** How often servers are asked whether they still answer, in milliseconds. */
   readonly watchMs?: number;
+  /** How long a snapshot, a copy or a backup waits for what was written to reach the server, in milliseconds. */
+  readonly flushMs?: number;
 }
 
 export class S3Driver implements Driver {
@@ -72,7 +74,7 @@ export class S3Driver implements Driver {
   /** Runs while somebody listens. */
   #watch: Watch | undefined;
 
-  constructor(node: NodeLayer, { hungMs, watchMs = WATCH_MS }: S3DriverOptions = {}) {
+  constructor(node: NodeLayer, { hungMs, watchMs = WATCH_MS, flushMs }: S3DriverOptions = {}) {
     this.#node = node;
     this.#watchMs = watchMs;
     this.#capabilities = new Capabilities(node);
@@ -88,6 +90,7 @@ export class S3Driver implements Driver {
         return locationOf(volume);
       },
       pending: ({ uid }, signal) => this.#processes.unsent(uid, signal),
+      flushMs,
     });
     this.reading = new S3Reading({
       node,

@@ -126,9 +126,9 @@ export class Processes {
 
   /** What this node has of a volume that the server has not, and where it may have been written. */
   async unsent(uid: string, signal: AbortSignal) {
-    const left = (await this.isRunning(uid, signal)) ? [] : this.#unsentFiles(uid);
-    const pending = left.length > 0 ? pendingOf(left) : await this.pending(uid, signal);
-    if (pending === undefined) return undefined;
+    // A process that has ended, also while it was waited for, says nothing of what it has not sent: its notes do.
+    const pending = (await this.pending(uid, signal)) ?? pendingOf(this.#unsentFiles(uid));
+    if (pending.files === 0) return undefined;
     return { ...pending, targets: this.binds(uid).map(({ target }) => target) };
   }
 

@@ -43,6 +43,8 @@ export interface S3SnapshotsOptions {
     volume: DriverVolume,
     signal: AbortSignal,
   ) => Promise<(PendingUpload & { readonly targets: readonly string[] }) | undefined>;
+  /** How long uploads are waited for, in milliseconds. */
+  readonly flushMs?: number | undefined;
 }
 
 export class S3Snapshots implements SnapshotCalls {
@@ -232,7 +234,7 @@ export class S3Snapshots implements SnapshotCalls {
       const message = `${name} is not taken: the volume is also mounted by ${elsewhere.join(', ')}, and what was written there may not have reached the server; unmount it there first`;
       throw new DriverError(Reason.UploadPending, message);
     }
-    const deadline = performance.now() + FLUSH_MS;
+    const deadline = performance.now() + (this.#options.flushMs ?? FLUSH_MS);
     for (;;) {
       const left = await this.#options.pending(volume, signal);
       if (left === undefined) return;

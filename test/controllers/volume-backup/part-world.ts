@@ -17,7 +17,7 @@ import { Uses } from '../../../src/controllers/support/uses.ts';
 import { Leftovers } from '../../../src/controllers/volume-backup/leftovers.ts';
 import { volumeBackupReconciler } from '../../../src/controllers/volume-backup/reconciler.ts';
 import { readingRecords } from '../../../src/controllers/volume-backup/records.ts';
-import type { Driver, OpenedForReading } from '../../../src/drivers/driver.ts';
+import type { Driver, DriverError, OpenedForReading } from '../../../src/drivers/driver.ts';
 import type { Result } from '../../../src/runtime/reconciler.ts';
 import { Store } from '../../../src/runtime/store.ts';
 import { silentLogger } from '../../../src/telemetry/log.ts';
@@ -47,6 +47,8 @@ export class PartWorld extends World {
   readonly requests: BackupRequest[] = [];
   secret: Named = { state: 'found', data: { password: 'hunter2' } };
   opened: Partial<OpenedForReading> = {};
+  /** Why the driver does not open the volume. */
+  unopened: DriverError | undefined;
   summary: () => Promise<BackupSummary> = () => Promise.resolve(SUMMARY);
   stored: SnapshotRecord[] = [];
   #jobs: Jobs;
@@ -199,6 +201,7 @@ export class PartWorld extends World {
       reading: {
         read: async (_volume, { uid }, work) => {
           this.calls.push(`open ${uid}`);
+          if (this.unopened !== undefined) throw this.unopened;
           try {
             return await work({
               directory: { own: { root: '/srv', path: 'data' } },

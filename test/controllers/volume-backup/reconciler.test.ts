@@ -4,6 +4,7 @@ import { findCondition } from '../../../src/api/conditions.ts';
 import { BackupError } from '../../../src/backup/backup-error.ts';
 import type { BackupSummary } from '../../../src/backup/engine.ts';
 import { hasShrunk } from '../../../src/controllers/volume-backup/judge.ts';
+import { DriverError } from '../../../src/drivers/driver.ts';
 import { condition, volume } from '../support/objects.ts';
 import { PartWorld, SUMMARY } from './part-world.ts';
 
@@ -177,6 +178,21 @@ describe('a VolumeBackup', () => {
     of.summary = () => Promise.reject(new BackupError('WrongPassword', 'wrong'));
     await of.settle();
     expect([said('Stalled'), of.status().completionTime !== undefined]).to.deep.equal(['True WrongPassword', true]);
+  });
+
+  it('is tried again while what was written has not reached the server of the volume, until its deadline', async () => {
+    of.unopened = new DriverError('UploadPending', '3 files (7 bytes) have not reached the server');
+    await of.settle();
+    expect([said('Reconciling'), of.status().completionTime]).to.deep.equal(['True UploadPending', undefined]);
+    expect(findCondition(of.status().conditions, 'Ready')?.message).to.include('3 files (7 bytes)');
+    await of.clock.advance(86_400_000);
+    await of.settle();
+    expect([said('Stalled'), of.status().completionTime !== undefined]).to.deep.equal(['True DeadlineExceeded', true]);
+    expect(of.calls).not.to.include('backup');
+    of.unopened = undefined;
+    of.add(of.part({ deadline: '2026-01-03T00:00:00Z' }, {}, 'q'));
+    await of.settle('q');
+    expect(findCondition(of.status('q').conditions, 'Ready')?.status).to.equal('True');
   });
 
   it('is refused where the repository lies in the volume', async () => {
