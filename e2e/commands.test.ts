@@ -79,6 +79,16 @@ describe(`clawstore invoke, ${controlPlaneKind} API server`, function () {
     expect(again.answer).to.deep.equal(answer);
   });
 
+  it('names the parameter that a mount cannot have', async () => {
+    const wrong = { mountPath: 'data', workloadId: 'w 1' };
+    for (const [field, value] of Object.entries(wrong)) {
+      const params = { volumeId: 'data', workloadId: 'w1', mountPath: '/data', [field]: value };
+      const { code, answer } = await invoke('volume.mount', params);
+      expect(answer['error'], JSON.stringify(answer)).to.deep.include({ code: 'InvalidParameter', field });
+      expect(code).to.equal(2);
+    }
+  });
+
   it('lists the volumes with counts that sum to the total', async () => {
     const { code, answer } = await invoke('volume.list', {});
     expect(code).to.equal(0);
@@ -157,7 +167,17 @@ describe(`clawstore invoke, ${controlPlaneKind} API server`, function () {
       ['volume.create', { name: 'a', accessMode: 'RWX' }, 2, 'accessMode'],
       ['volume.create', { name: 'a', colour: 'red' }, 2, 'colour'],
       ['volume.create', { name: 'a', path: '/data' }, 2, 'path'],
+      ['volume.create', { name: 'a', storageClass: 'No!' }, 2, 'storageClass'],
+      ['volume.create', { name: 'a', type: 'hostpath', path: 'data' }, 2, 'path'],
+      ['volume.create', { name: 'a', type: 'nfs', server: 'A B', path: '/d' }, 2, 'server'],
+      ['volume.create', { name: 'a', type: 'nfs', server: 'a', path: '/d/' }, 2, 'path'],
+      ['volume.create', { name: 'a', type: 's3', bucket: 'A!' }, 2, 'bucket'],
+      ['volume.create', { name: 'a', type: 's3', bucket: 'abc', prefix: 'a/../b' }, 2, 'prefix'],
+      ['volume.create', { name: 'a', type: 's3', bucket: 'abc', endpoint: 'ftp://a' }, 2, 'endpoint'],
+      ['volume.create', { name: 'a', type: 's3', bucket: 'abc', region: 'A B' }, 2, 'region'],
+      ['volume.create', { name: 'a', type: 's3', bucket: 'abc', credentialsSecret: 'A B' }, 2, 'credentialsSecret'],
       ['volume.mount', { volumeId: 'nowhere', workloadId: 'w', mountPath: '/d' }, 1, 'volumeId'],
+      ['volume.mount', { volumeId: '..', workloadId: 'w', mountPath: '/d' }, 2, 'volumeId'],
       ['volume.mount', { volumeId: 'a', mountPath: '/d' }, 2, 'workloadId'],
       ['volume.unmount', { volumeId: 'nowhere' }, 1, 'volumeId'],
       ['volume.delete', { volumeId: 'nowhere' }, 1, 'volumeId'],

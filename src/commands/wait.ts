@@ -65,6 +65,15 @@ export async function waitFor<T extends Conditioned, R>(
 }
 
 /**
+ * Returns the object if it is still the one of this UID; `what` names it in the error.
+ * @throws CommandError `NotFound` when it was deleted, whatever has its name by now.
+ */
+export function sameOrGone<T extends Conditioned>(object: T | undefined, uid: string | undefined, what: string): T {
+  if (object !== undefined && object.metadata.uid === uid) return object;
+  throw new CommandError('NotFound', `${what} was deleted while we waited`);
+}
+
+/**
  * Returns the object when it is Ready for its present generation, undefined while it is not.
  * @throws CommandError `Stalled` when it needs a person, `NotFound` when it is gone.
  */
@@ -90,7 +99,8 @@ export function fromKube(thrown: unknown): CommandError {
   const reason = error.reason;
   if (error.isNotFound) return new CommandError('NotFound', error.message, { reason, cause: error });
   if (error.isAlreadyExists) return new CommandError('AlreadyExists', error.message, { reason, cause: error });
-  if (error.status === 400 || error.status === 422) {
+  // What is no name was not even sent.
+  if (error.status === 400 || error.status === 422 || error.reason === 'Configuration') {
     return new CommandError('InvalidParameter', error.message, { reason, cause: error });
   }
   if (error.status >= 400 && error.status < 500) {

@@ -29,7 +29,8 @@ export function objectPath(resource: ResourceDescriptor, ref: ObjectRef, subreso
 
 /** A name as one path segment; a name that would change the path is refused rather than sent. */
 function segment(name: string): string {
-  if (name === '' || name === '.' || name === '..') {
+  // A lone half of a character is no text that can be sent.
+  if (name === '' || name === '.' || name === '..' || !name.isWellFormed()) {
     throw new KubeError({ reason: 'Configuration', message: `${JSON.stringify(name)} is not a name` });
   }
   return encodeURIComponent(name);

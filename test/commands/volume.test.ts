@@ -192,6 +192,26 @@ describe('volume.mount', () => {
     expect(error.message).to.include('is mounted on node b');
   });
 
+  it('takes what is left out for what stands for it, when the same is asked for again', async () => {
+    const there = (readOnly?: boolean) =>
+      mount(mountName('data', 'w'), { mountPath: '/data', ...(readOnly === undefined ? {} : { readOnly }) }, MOUNTED);
+    const again = (accessModes: NonNullable<VolumeSpec['accessModes']>, one: VolumeMount, readOnly?: boolean) => {
+      const { context } = world({ volumes: [volume('data', { accessModes })], mounts: [one] });
+      return runCommand(volumeMount, { ...params, ...(readOnly === undefined ? {} : { readOnly }) }, context);
+    };
+    for (const answer of [
+      await again(['ReadWriteOnce'], there(), false),
+      await again(['ReadWriteOnce'], there(false)),
+      await again(['ReadOnlyMany'], there(), true),
+      await again(['ReadOnlyMany'], there(true)),
+    ]) {
+      expect(answer).to.deep.include({ success: true });
+    }
+    const other = await failing(again(['ReadWriteOnce'], there(), true));
+    expect(other.code).to.equal('AlreadyExists');
+    expect(other.message).to.include('readOnly=false');
+  });
+
   it('mounts where the volume is when no node is meant', async () => {
     const { context, objects } = world({ volumes: [volume('data')], nodeName: ANYWHERE });
     expect(await runCommand(volumeMount, params, context)).to.deep.include({ hostPath: '/mnt/data' });
@@ -215,6 +235,40 @@ describe('volume.mount', () => {
     expect(error.code).to.equal('Unavailable');
     expect(error.message).to.include('ECONNREFUSED');
   });
+});
+
+describe('a volume that is waited for', () => {
+  const other = { name: 'data', type: 'hostpath', path: '/srv/x' };
+
+  it('is not taken for another that has its name meanwhile', async () => {
+    const { context, objects } = world({ volumeStatus: { observedGeneration: 0 } });
+    const watch = async function* (): AsyncGenerator {
+      const { metadata, spec } = objects.get('volumes/data') as Volume;
+      const replaced = volume('data', spec, READY);
+      yield { type: 'MODIFIED', object: { ...replaced, metadata: { ...metadata, uid: 'another' } } };
+    };
+    const client = { ...context.client, watch } as unknown as KubeClient;
+    const error = await failing(runCommand(volumeCreate, other, { ...context, client }));
+    expect(error.code).to.equal('NotFound');
+    expect(error.message).to.equal('volume.create: volume "data" was deleted while we waited');
+  });
+});
+
+describe('names that no volume can have', () => {
+  for (const volumeId of ['..', '.', 'a/b', 'a b', 'A', '\ud800', 'ä', 'x'.repeat(100_000), 'a,metadata.name=b']) {
+    it(`are named as what is wrong: ${JSON.stringify(volumeId.slice(0, 20))}`, async () => {
+      const { context } = world({});
+      for (const work of [
+        runCommand(volumeMount, { volumeId, workloadId: 'w', mountPath: '/d' }, context),
+        runCommand(volumeUnmount, { volumeId }, context),
+        runCommand(volumeDelete, { volumeId }, context),
+      ]) {
+        const error = await failing(work);
+        expect([error.code, error.field]).to.deep.equal(['InvalidParameter', 'volumeId']);
+        expect(error.message.length).to.be.below(500);
+      }
+    });
+  }
 });
 
 describe('volume.unmount and volume.delete', () => {

@@ -7,7 +7,7 @@ import { volumeTypeOf } from '../../api/volume.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
-import { fromKube, readyOrStalled, waitFor } from '../wait.ts';
+import { fromKube, readyOrStalled, sameOrGone, waitFor } from '../wait.ts';
 import { capacityOf, MAX_SIZE_GIB } from './capacity.ts';
 
 /** The types of the command, with what is theirs alone: parameters, and the source that they make. */
@@ -136,16 +136,18 @@ export const volumeCreate: Command<Params, CreatedVolume> = {
     checkName(params.name);
     checkOfSomeTypes(params);
     const spec = specOf(params, context);
-    const created = await createOrCompare(params, spec, context);
+    const { volume, isNew } = await createOrCompare(params, spec, context);
+    const { uid } = volume.metadata;
     try {
-      const ref = { namespace: context.namespace, name: params.name };
-      await waitFor<Volume, Volume>(context.client, VOLUMES, ref, readyOrStalled, {
-        ...context,
-        pending: 'volume.create: still making it',
-      });
+      await waitFor<Volume, Volume>(
+        context.client,
+        VOLUMES,
+        { namespace: context.namespace, name: params.name },
+        (object) => readyOrStalled(sameOrGone(object, uid, `volume.create: volume "${params.name}"`)),
+        { ...context, pending: 'volume.create: still making it' },
+      );
     } catch (thrown) {
-      if (created !== undefined && thrown instanceof CommandError && thrown.code === 'Stalled')
-        await takeBack(created, context);
+      if (isNew && thrown instanceof CommandError && thrown.code === 'Stalled') await takeBack(volume, context);
       throw thrown;
     }
     const { name, type, sizeGb, accessMode } = params;
@@ -213,8 +215,12 @@ async function takeBack({ metadata: { namespace, name, uid } }: Volume, context:
   }
 }
 
-/** Returns the volume when it was made by this call, undefined when the same one was there. */
-async function createOrCompare(params: Params, spec: VolumeSpec, context: CommandContext): Promise<Volume | undefined> {
+/** Makes the volume, or returns the same one that was there. */
+async function createOrCompare(
+  params: Params,
+  spec: VolumeSpec,
+  context: CommandContext,
+): Promise<{ readonly volume: Volume; readonly isNew: boolean }> {
   const { client, namespace, signal } = context;
   const volume: Volume = {
     apiVersion: API_VERSION,
@@ -223,7 +229,8 @@ async function createOrCompare(params: Params, spec: VolumeSpec, context: Comman
     spec,
   };
   try {
-    return await client.create(VOLUMES, volume, { fieldManager: FIELD_MANAGERS.commands, signal });
+    const made = await client.create(VOLUMES, volume, { fieldManager: FIELD_MANAGERS.commands, signal });
+    return { volume: made, isNew: true };
   } catch (thrown) {
     const error = KubeError.from(thrown);
     if (!error.isAlreadyExists) throw fromKube(error);
@@ -233,7 +240,7 @@ async function createOrCompare(params: Params, spec: VolumeSpec, context: Comman
         throw fromKube(cause);
       });
     refuseOther(params.name, existing, spec);
-    return undefined;
+    return { volume: existing, isNew: false };
   }
 }
 

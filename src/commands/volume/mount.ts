@@ -1,12 +1,12 @@
 import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
 import { VOLUME_MOUNTS } from '../../api/meta.ts';
 import { mountName } from '../../api/names.ts';
-import { accessModeOf } from '../../api/volume.ts';
+import { accessModeOf, type Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
 import { KubeError } from '../../kube/errors.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
-import { fromKube, readyOrStalled, waitFor } from '../wait.ts';
+import { fromKube, readyOrStalled, sameOrGone, waitFor } from '../wait.ts';
 import { getVolume } from './mounts-of.ts';
 
 interface Params {
@@ -53,12 +53,12 @@ export const volumeMount: Command<Params, MountedVolume> = {
         { field: 'readOnly' },
       );
     }
-    const mount = await createOrCompare(params, context);
+    const { name, uid } = (await createOrCompare(params, volume, context)).metadata;
     const ready = await waitFor<VolumeMount, VolumeMount>(
       context.client,
       VOLUME_MOUNTS,
-      { namespace: context.namespace, name: mount.metadata.name },
-      readyOrStalled,
+      { namespace: context.namespace, name },
+      (object) => readyOrStalled(sameOrGone(object, uid, `volume.mount: mount "${name}"`)),
       { ...context, pending: 'volume.mount: still mounting' },
     );
     const { volumeId, workloadId, mountPath } = params;
@@ -66,7 +66,7 @@ export const volumeMount: Command<Params, MountedVolume> = {
   },
 };
 
-async function createOrCompare(params: Params, context: CommandContext): Promise<VolumeMount> {
+async function createOrCompare(params: Params, volume: Volume, context: CommandContext): Promise<VolumeMount> {
   const { client, namespace, nodeName, signal } = context;
   const name = mountName(params.volumeId, params.workloadId);
   const mount: VolumeMount = {
@@ -96,11 +96,14 @@ async function createOrCompare(params: Params, context: CommandContext): Promise
     .catch((cause: unknown) => {
       throw fromKube(cause);
     });
+  // What is left out means the same as what stands for it.
+  const isReadOnly = ({ readOnly = accessModeOf(volume.spec) === 'ReadOnlyMany' }: Pick<Params, 'readOnly'>): boolean =>
+    readOnly;
   const differs = (() => {
     if (existing.metadata.deletionTimestamp !== undefined) return 'that mount is being taken down';
     if (existing.spec.mountPath !== params.mountPath) return `is mounted at ${existing.spec.mountPath}`;
-    if (existing.spec.readOnly !== params.readOnly)
-      return `is mounted with readOnly=${existing.spec.readOnly ?? 'unset'}`;
+    if (isReadOnly(existing.spec) !== isReadOnly(params))
+      return `is mounted with readOnly=${isReadOnly(existing.spec)}`;
     const { nodeName: there = existing.status?.nodeName } = existing.spec;
     if (nodeName !== undefined && there !== undefined && there !== nodeName) return `is mounted on node ${there}`;
     return undefined;

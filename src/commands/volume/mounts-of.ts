@@ -1,4 +1,5 @@
 import { VOLUME_MOUNTS, VOLUMES } from '../../api/meta.ts';
+import { isSubdomain, MAX_SUBDOMAIN } from '../../api/names.ts';
 import { compareText } from '../../api/order.ts';
 import type { Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -7,9 +8,13 @@ import type { CommandContext } from '../command.ts';
 import { CommandError } from '../command-error.ts';
 import { fromKube } from '../wait.ts';
 
-/** Returns the volume a caller named in a parameter (`field`), or throws `NotFound`. */
+/** Returns the volume a caller named in a parameter (`field`), or throws `InvalidParameter` or `NotFound`. */
 export async function getVolume(name: string, context: CommandContext, field = 'volumeId'): Promise<Volume> {
   const { client, namespace, signal } = context;
+  if (!isSubdomain(name)) {
+    const message = `parameter "${field}" is ${JSON.stringify(name.slice(0, MAX_SUBDOMAIN))}, which is not a name that a volume can have`;
+    throw new CommandError('InvalidParameter', message, { field });
+  }
   try {
     return await client.get<Volume>(VOLUMES, { namespace, name }, { signal });
   } catch (thrown) {
