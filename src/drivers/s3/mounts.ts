@@ -16,7 +16,7 @@ import { stageMountOf, stageTarget } from '../stage.ts';
 import { judgeTarget, refuseOthers, targetOf } from '../target-state.ts';
 import { FS_TYPE, sourceOf } from './engine.ts';
 import type { Processes } from './processes.ts';
-import { locationOf, requireMaterial } from './volume.ts';
+import { locationOf, missingOf, requireMaterial } from './volume.ts';
 
 export class Mounts {
   readonly #node: NodeLayer;
@@ -95,10 +95,14 @@ export class Mounts {
 
   async unpublish(volume: DriverVolume, mount: DriverMount, signal: AbortSignal): Promise<UnmountOutcome> {
     const outcome = await this.#unbind(volume, mount, signal);
+    const { uid } = volume;
     // Another mount of the volume goes on writing: its own unmount will wait.
-    if (outcome.outcome !== 'done' || volume.mayLoseData || this.#processes.binds(volume.uid).length > 0)
-      return outcome;
-    return (await this.#processes.pending(volume.uid, signal)) ?? outcome;
+    if (outcome.outcome !== 'done' || volume.mayLoseData || this.#processes.binds(uid).length > 0) return outcome;
+    // Once the mount is gone, nobody looks for what was left by a process that died, or by a machine without power. Where
+    // the credentials are gone for good nobody can send it: it stays in the cache, and the namespace may go.
+    const isLeft = this.#processes.hasUnsent(uid) && !(await this.#processes.isRunning(uid, signal));
+    if (isLeft && missingOf(volume)?.confirmed !== true) await this.#start(volume, signal);
+    return (await this.#processes.pending(uid, signal)) ?? outcome;
   }
 
   async #start(volume: DriverVolume, signal: AbortSignal): Promise<void> {

@@ -24,6 +24,7 @@ import { forkHelper } from '../../../src/node/fork-helper.ts';
 import type { S3Location } from '../../../src/s3/location.ts';
 import { copyOfMounts, end, makePlace, mountsBelow, type Place, rejection, soon } from '../../node/support.ts';
 import { commandLine, isRunning } from '../../support/harness/daemon.ts';
+import { run } from '../../support/harness/exec.ts';
 import { mountTable } from '../../support/harness/mounts.ts';
 import { S3Proxy } from '../../support/harness/s3-proxy.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
@@ -293,13 +294,41 @@ describe('mounts of S3 volumes', function () {
     await writtenWhileAway(target, { left: 'left' });
     process.kill(pidOf(volume), 'SIGKILL');
     await waitFor(() => !isRunning(pidOf(volume)), { message: 'the process to end' });
-    expect(await unmount(volume, mount)).to.deep.equal({ outcome: 'done' });
-    const outcome = await driver.unstage(volume, soon());
     // How much of it had been noted before the kill is a matter of luck.
-    expect(outcome).to.deep.include({ outcome: 'upload-pending', files: 1 });
+    expect(await unmount(volume, mount)).to.deep.include({ outcome: 'upload-pending', files: 1 });
+    process.kill(pidOf(volume), 'SIGKILL');
+    await waitFor(() => !isRunning(pidOf(volume)), { message: 'the next process to end' });
+    expect(await driver.unstage(volume, soon())).to.deep.include({ outcome: 'upload-pending', files: 1 });
     await server.up();
     await waitFor(async () => (await driver.unstage(volume, soon())).outcome === 'done', { message: 'the upload' });
     expect(await server.read('data', `${prefix}left`)).to.equal('left');
+  });
+
+  it('sends what a machine without power left before it calls an unmount done', async () => {
+    const { volume, mount, target, prefix } = await setUp();
+    await writtenWhileAway(target, { left: 'left' });
+    process.kill(pidOf(volume), 'SIGKILL');
+    await waitFor(() => !isRunning(pidOf(volume)), { message: 'the process to end' });
+    // As after a boot: nothing is mounted, and nobody will mount it again.
+    for (const path of [target, join(layer.mountRoot, '.volumes', volume.uid)]) await run('umount', ['-l', path]);
+    await waitFor(() => layer.table.below(layer.mountRoot).every(({ target: at }) => !at.includes(volume.uid)), {
+      message: 'the table to show it',
+    });
+    expect(await unmount(volume, mount)).to.deep.include({ outcome: 'upload-pending', files: 1 });
+    await server.up();
+    await waitFor(async () => (await unmount(volume, mount)).outcome === 'done', { message: 'the upload' });
+    expect(await server.read('data', `${prefix}left`)).to.equal('left');
+  });
+
+  it('lets a mount go whose files nobody can send, because the credentials are gone', async () => {
+    const { volume, mount, target } = await setUp();
+    await writtenWhileAway(target, { left: 'left' });
+    process.kill(pidOf(volume), 'SIGKILL');
+    await waitFor(() => !isRunning(pidOf(volume)), { message: 'the process to end' });
+    const source = { ...volume.source, missing: { message: 'the Secret is gone', confirmed: true } };
+    const gone = { ...volume, source } as DriverVolume;
+    expect(await driver.unpublish(gone, mount, soon())).to.deep.equal({ outcome: 'done' });
+    expect((await driver.leftovers()).map(({ volumeUID }) => volumeUID)).to.include(volume.uid);
   });
 
   it('sends a file whose note a kill left empty, and sets one aside of which parts may be missing', async () => {
