@@ -17,6 +17,10 @@ export type RestoreSaid =
   | { readonly kind: 'lost'; readonly message: string }
   | { readonly kind: 'paused' };
 
+export function failedBy(reason: Reason, message: string): RestoreSaid {
+  return { kind: 'failed', reason, message };
+}
+
 /** What the controller decides once and keeps; each is written as it was. */
 export type RestoreDecisions = Pick<
   RestoreStatus,
