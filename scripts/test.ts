@@ -65,6 +65,13 @@ async function provideTools(suites: readonly Suite[]): Promise<void> {
   await toolEnvironment([...names]).catch((error: unknown) => console.error(`tools: ${String(error)}`));
 }
 
+/** What tests start of the sources hundreds of times, in one file. A run within a run has that of the outer one. */
+async function provideHelper(suites: readonly Suite[]): Promise<void> {
+  // Coverage is counted in the sources themselves.
+  const isWanted = suites.some(({ kind }) => kind !== 'lint') && process.env['NODE_V8_COVERAGE'] === undefined;
+  if (isWanted) process.env['CLAWSTORE_BUILT_HELPER'] ??= await (await import('./test/built-helper.ts')).buildHelper();
+}
+
 function report(outcomes: readonly Outcome[]): void {
   const failures = outcomes.flatMap(({ suite, failures: list }) => list.map((failure) => ({ suite, ...failure })));
   const skips = outcomes.flatMap(({ suite, skips: list }) => list.map((skip) => ({ suite, ...skip })));
@@ -96,6 +103,7 @@ async function main(): Promise<Outcome[]> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
 
   await provideTools(suites);
+  await provideHelper(suites);
   const options = { root, full, seed, specs, pattern: values.grep, signal: stop.signal };
   const outcomes = [
     ...(await runInLanes(suites, (suite, output) => runSuite(suite, { ...options, output }), stop.signal)),

@@ -19,10 +19,11 @@ const SMALL = ['--max-old-space-size=128', '--max-semi-space-size=2'];
 /** More than the four of Node: what must be quick (a thaw) never queues behind what waits for disks. */
 const THREADS = '16';
 
-/** The built helper beside the bundle, or its source. */
+/** The built helper beside the bundle. From the sources: the one that the runner of tests has built of them, or they. */
 function helperFile(): string {
   const built = fileURLToPath(new URL('./helper.js', import.meta.url));
-  return existsSync(built) ? built : fileURLToPath(new URL('./helper/main.ts', import.meta.url));
+  if (existsSync(built)) return built;
+  return process.env['CLAWSTORE_BUILT_HELPER'] ?? fileURLToPath(new URL('./helper/main.ts', import.meta.url));
 }
 
 /**
