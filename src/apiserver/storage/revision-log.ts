@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { lostCommits } from './wal-check.ts';
 
 /** One change on disk: the whole object, or null when it was deleted. */
 export interface LogRow {
@@ -42,6 +43,7 @@ export class RevisionLog {
    * Throws StorageError when it is damaged or of a newer version.
    */
   constructor(file: string, synchronous: Synchronous = 'FULL', firstRevision = 0) {
+    refuseLoss(file);
     try {
       this.#db = new DatabaseSync(file);
       // A new file takes `auto_vacuum` only before anything is written to it, and WAL mode is written to it.
@@ -60,12 +62,7 @@ export class RevisionLog {
       this.#inode = statSync(file, { bigint: true }).ino;
       this.#insert = this.#db.prepare('INSERT INTO log VALUES(?, ?, ?)');
     } catch (cause) {
-      if (cause instanceof StorageError) throw cause;
-      const why = (cause as Error).message;
-      const hint = isDamage(cause)
-        ? '; put a copy of it back, or move it and what has its name with -wal and -shm away: objects are then gone, while mounts and data stay and are listed as orphans'
-        : '';
-      throw new StorageError(`cannot open the database ${file}: ${why}${hint}`, { cause });
+      throw cannotOpen(file, cause);
     }
   }
 
@@ -108,10 +105,25 @@ export class RevisionLog {
     return Math.max((row?.['head'] as number | null) ?? 0, this.#get('head') ?? 0);
   }
 
-  /** All rows in the order of their revisions. */
+  /** Looks whether the database is whole, as far as SQLite can tell. Throws StorageError. */
+  check(): void {
+    let found: unknown;
+    try {
+      found = this.#db.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
+    } catch (cause) {
+      throw cannotOpen(this.#file, cause);
+    }
+    if (found !== 'ok') throw damaged(this.#file, String(found).replaceAll(/\s+/g, ' '));
+  }
+
+  /** All rows in the order of their revisions. Throws StorageError for one that cannot be read. */
   *rows(): Generator<LogRow> {
-    for (const row of this.#db.prepare('SELECT revision, key, value FROM log ORDER BY revision').iterate()) {
-      yield { revision: row['revision'] as number, key: row['key'] as string, value: row['value'] as string | null };
+    try {
+      for (const row of this.#db.prepare('SELECT revision, key, value FROM log ORDER BY revision').iterate()) {
+        yield { revision: row['revision'] as number, key: row['key'] as string, value: row['value'] as string | null };
+      }
+    } catch (cause) {
+      throw cannotOpen(this.#file, cause);
     }
   }
 
@@ -159,6 +171,30 @@ export class RevisionLog {
       throw new StorageError(`cannot commit: ${(cause as Error).message}`, { cause });
     }
   }
+}
+
+/** Throws StorageError where SQLite would drop what was acknowledged, and make it impossible to find out. */
+function refuseLoss(file: string): void {
+  const wal = `${file}-wal`;
+  const lost = lostCommits(wal);
+  if (lost === undefined) return;
+  const { at, commits } = lost;
+  throw new StorageError(
+    `cannot open the database ${file}: its write-ahead log is damaged at byte ${at}, and ${commits} later commits would be lost; put a copy of the database back, or go on without them: truncate -s ${at} ${wal}`,
+  );
+}
+
+function cannotOpen(file: string, cause: unknown): StorageError {
+  const why = (cause as Error).message;
+  if (isDamage(cause)) return damaged(file, why, cause);
+  return new StorageError(`cannot open the database ${file}: ${why}`, { cause });
+}
+
+/** What is said of a database that is not what was written. */
+export function damaged(file: string, why: string, cause?: unknown): StorageError {
+  const hint =
+    'put a copy of it back, or move it and what has its name with -wal and -shm away: objects are then gone, while mounts and data stay and are listed as orphans';
+  return new StorageError(`cannot open the database ${file}: ${why}; ${hint}`, { cause });
 }
 
 /** Says whether SQLite means the content of the file: SQLITE_CORRUPT or SQLITE_NOTADB (https://sqlite.org/rescode.html). */

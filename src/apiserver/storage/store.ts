@@ -1,8 +1,8 @@
-import type { JsonObject } from '../schema/json-value.ts';
+import { isObject, type JsonObject } from '../schema/json-value.ts';
 import { type Change, Collection } from './collection.ts';
 import { Committer } from './committer.ts';
 import { Item } from './item.ts';
-import { type LogRow, RevisionLog, StorageError, type Synchronous } from './revision-log.ts';
+import { damaged, type LogRow, RevisionLog, StorageError, type Synchronous } from './revision-log.ts';
 
 /** How a store keeps its data. */
 export interface StoreOptions {
@@ -50,16 +50,18 @@ export class Store {
   #inFlight: Batch | undefined;
   #broken: Error | undefined;
 
-  /** Opens the database and reads all of it. Throws StorageError. */
+  /** Opens the database and reads all of it. Throws StorageError, also when it is not what was written. */
   constructor(options: StoreOptions) {
     this.#onError = options.onError ?? (() => {});
     const log = new RevisionLog(options.file, options.synchronous, options.firstRevision);
     try {
+      log.check();
       this.#compacted = log.compacted;
       // Revision 0 means "any" to clients, so the first state is 1.
       this.#revision = Math.max(1, log.head);
       this.#committed = this.#revision;
       this.#load(log);
+      this.#checkObjects(options.file);
     } finally {
       log.close();
     }
@@ -82,6 +84,15 @@ export class Store {
       collection.apply({ type, revision, item: new Item(rest, revision, value), previous, collection });
     }
     for (const collection of this.#collections.values()) collection.compact(this.#compacted);
+  }
+
+  /** What SQLite cannot see: a page that is whole, with something else in it. All objects are parsed soon anyway. */
+  #checkObjects(file: string): void {
+    for (const collection of this.#collections.values()) {
+      for (const item of collection.values()) {
+        if (!isAsWritten(item)) throw damaged(file, `${collection.name}/${item.key} is not as it was written`);
+      }
+    }
   }
 
   /** The newest revision in memory. Answers carry it only after {@link durable}. */
@@ -228,6 +239,18 @@ export class Store {
       await this.durable()?.catch(() => {});
     }
     await this.#committer.close();
+  }
+}
+
+/** An object says its name and its revision, as the row does that it is in. */
+function isAsWritten(item: Item): boolean {
+  try {
+    const { metadata } = item;
+    return (
+      isObject(metadata) && metadata['name'] === item.name && metadata['resourceVersion'] === String(item.revision)
+    );
+  } catch {
+    return false;
   }
 }
 
