@@ -804,10 +804,22 @@ const snapshots: readonly AdmissionCase[] = [
     PATTERN,
   ),
   refused(
+    'refuses to hold writers for longer than can be counted',
+    snapshot({ ...snapshotSpec, freezeTimeout: '9999999999s' }),
+    'spec.freezeTimeout',
+    PATTERN,
+  ),
+  refused(
     'refuses a ttl of less than a minute',
     snapshot({ ...snapshotSpec, ttl: '59s' }),
     'spec.ttl',
     'must be between 1m and 876000h',
+  ),
+  refused(
+    'refuses a ttl of nothing in many digits',
+    snapshot({ ...snapshotSpec, ttl: '0000000000s' }),
+    'spec.ttl',
+    PATTERN,
   ),
   snapshotUpdate(
     'keeps the volume of a snapshot',
@@ -915,6 +927,13 @@ const schedules: readonly AdmissionCase[] = [
     'Unsupported value',
   ),
   refused('refuses a jitter of more than a day', scheduleWith({ jitter: '25h' }), 'spec.jitter', 'must be at most 24h'),
+  refused('refuses a jitter that can never pass', scheduleWith({ jitter: '9999999999h' }), 'spec.jitter', PATTERN),
+  refused(
+    'refuses a ttl of too many digits in a template',
+    scheduleWith({ template: { spec: { ...snapshotSpec, ttl: '0000000000s' } } }),
+    'spec.template.spec.ttl',
+    PATTERN,
+  ),
   refused('refuses a jitter without a unit', scheduleWith({ jitter: '10' }), 'spec.jitter', PATTERN),
   refused(
     'refuses a deadline that nothing can meet',

@@ -126,6 +126,12 @@ export const BACKUP_CASES: readonly AdmissionCase[] = [
     IMPORTED,
   ),
   refused(
+    'refuses a ttl of a Backup of nothing in many digits',
+    backup({ destination, ttl: '0000000000s' }),
+    'spec.ttl',
+    'should match',
+  ),
+  refused(
     'refuses a ttl of seconds',
     backup({ destination, ttl: '30s' }),
     'spec.ttl',

@@ -90,7 +90,7 @@ export function backupCreateDetailed(onBackup: OnBackup): Command<DetailedParams
         repository: { type: 'string', description: 'Name of the BackupRepository.', minLength: 1 },
         name: { type: 'string', description: 'Name of the backup; without it one with the time in it.', minLength: 1 },
         volumes: { type: 'array', description: 'Names of the volumes; without it all.', items: { type: 'string' } },
-        ttl: { type: 'string', description: 'Delete it when it is older, e.g. 720h.', pattern: '^[0-9]+(s|m|h)$' },
+        ttl: { type: 'string', description: 'Delete it when it is older, e.g. 720h.', pattern: '^[0-9]{1,9}(s|m|h)$' },
         deletionPolicy: { type: 'string', description: 'What becomes of its data.', enum: ['Delete', 'Retain'] },
         onPartial: { type: 'string', description: 'What it is if something is lacking.', enum: ['Fail', 'Allow'] },
         bandwidth: { type: 'string', description: 'Bytes a second at most, e.g. 10Mi.', minLength: 1 },

@@ -65,7 +65,7 @@ export const snapshotCreate: Command<Params, CreatedSnapshot> = {
         description: 'Name of the snapshot; without it one with the time in it.',
         minLength: 1,
       },
-      ttl: { type: 'string', description: 'Delete it when it is older, e.g. 72h.', pattern: '^[0-9]+(s|m|h)$' },
+      ttl: { type: 'string', description: 'Delete it when it is older, e.g. 72h.', pattern: '^[0-9]{1,9}(s|m|h)$' },
       consistency: { type: 'string', description: 'What is demanded.', enum: ['Crash', 'Filesystem'] },
     },
   },
