@@ -12,7 +12,7 @@ import { waitFor } from '../test/support/harness/wait.ts';
 const NAMESPACE = 'admission';
 
 describe(`admission, ${controlPlaneKind} API server`, function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let api: Api;
   let client: KubeClient;
 

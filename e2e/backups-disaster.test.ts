@@ -10,6 +10,7 @@ import { filesOf, makeHostileTree } from '../test/contract/hostile-tree.ts';
 import { openAtOnce, useRestic } from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
+import { waitFor } from '../test/support/harness/wait.ts';
 
 const DEADLINE_MS = 180_000;
 const TIMEOUT = ['--timeout', '170'] as const;
@@ -51,9 +52,12 @@ describe('after a disaster', function () {
   });
 
   after(async () => {
-    await fresh?.end();
-    await lost?.restartWhatEnded();
-    await lost?.end();
+    try {
+      await fresh?.end();
+    } finally {
+      await lost?.restartWhatEnded();
+      await lost?.end();
+    }
   });
 
   it('all backups are listed, from the URL and the key alone', async () => {
@@ -62,7 +66,9 @@ describe('after a disaster', function () {
     const added = await fresh.command(add, { deadline: DEADLINE_MS });
     expect(added.code, added.stderr).to.equal(0);
     expect(JSON.parse(added.stdout)).to.include({ backups: 1 });
-    const { items } = await fresh.client.list<Backup>(BACKUPS, { namespace: 'default' });
+    const list = async () => (await fresh.client.list<Backup>(BACKUPS, { namespace: 'default' })).items;
+    await waitFor(async () => (await list()).length > 0, { message: 'the backup to be an object' });
+    const items = await list();
     expect(items).to.have.length(1);
     const found = await fresh.waitReady<Backup>(BACKUPS, `default/${items[0]?.metadata.name}`, DEADLINE_MS);
     expect(found.status?.backupID).to.equal(backupId);

@@ -28,7 +28,7 @@ import { S3Server } from '../test/support/harness/s3-server.ts';
 const PASSWORD = 'of the repository';
 
 describe('a backup and two nodes', function () {
-  this.timeout(240_000);
+  this.timeout(300_000);
   let machine: Machine;
   let server: S3Server;
   let ns: string;
@@ -70,6 +70,7 @@ describe('a backup and two nodes', function () {
   });
 
   after(async () => {
+    if (machine === undefined) return;
     for (const resource of [BACKUPS, BACKUP_REPOSITORIES]) {
       const { items } = await machine.client.list(resource, { namespace: ns });
       for (const { metadata } of items) await machine.delete(resource, `${ns}/${metadata.name}`);

@@ -3,15 +3,14 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import type { BackupSpec } from '../src/api/backup.ts';
 import type { BackupRepository } from '../src/api/backup-repository.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import type { Secret } from '../src/api/core.ts';
-import { API_VERSION } from '../src/api/group.ts';
+import { ANNOTATIONS, API_VERSION } from '../src/api/group.ts';
 import {
   BACKUP_REPOSITORIES,
-  BACKUPS,
   RESTORES,
   SECRETS,
   SNAPSHOT_SCHEDULES,
@@ -22,15 +21,15 @@ import {
 } from '../src/api/meta.ts';
 import type { Restore, RestoreSpec } from '../src/api/restore.ts';
 import { isFinished } from '../src/api/restore.ts';
-import type { Volume } from '../src/api/volume.ts';
 import type { VolumeRestore } from '../src/api/volume-restore.ts';
 import { filesOf, makeHostileTree } from '../test/contract/hostile-tree.ts';
-import { backup, ended, makeRepository, useRestic } from '../test/support/harness/backups.ts';
+import { backup, deleteBackups, ended, makeRepository, useRestic } from '../test/support/harness/backups.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, snapshotSchedule, volume } from '../test/support/harness/manifests.ts';
+import { waitFor } from '../test/support/harness/wait.ts';
 
 describe('restores from backups', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
   let repository: Pick<BackupSpec, 'repositoryRef'>;
@@ -42,13 +41,12 @@ describe('restores from backups', function () {
     repository = await makeRepository(machine, ns);
   });
 
+  afterEach(() => machine.restartWhatEnded());
+
   after(async () => {
-    for (const resource of [BACKUPS, BACKUP_REPOSITORIES]) {
-      const { items } = await machine.client.list(resource, { namespace: ns });
-      for (const { metadata } of items) await machine.delete(resource, `${ns}/${metadata.name}`);
-      for (const { metadata } of items) await machine.waitGone(resource, `${ns}/${metadata.name}`);
-    }
-    await machine?.end();
+    if (machine === undefined) return;
+    await deleteBackups(machine, ns);
+    await machine.end();
   });
 
   const keyOf = (name: string): string => `${ns}/${name}`;
@@ -112,10 +110,14 @@ describe('restores from backups', function () {
     expect(made.status?.items).to.deep.equal({ succeeded: 1, failed: 0, skipped: 0 });
     const { items } = await machine.client.list<VolumeRestore>(VOLUME_RESTORES, { namespace: ns });
     expect(items[0]?.status?.files?.total).to.be.greaterThan(10);
-    const { items: secrets } = await machine.client.list(SECRETS, { namespace: ns });
-    expect(secrets.map(({ metadata }) => metadata.name).filter((name) => name.startsWith('restore-'))).to.deep.equal(
-      [],
-    );
+    const transit = async (): Promise<readonly string[]> => {
+      const { items: secrets } = await machine.client.list(SECRETS, { namespace: ns });
+      return secrets.map(({ metadata }) => metadata.name).filter((name) => name.startsWith('restore-'));
+    };
+    await waitFor(async () => (await transit()).length === 0, {
+      message: 'what went between controller and agent to be gone',
+      instead: transit,
+    });
   });
 
   it('fill a volume that names the backup as its dataSource', async () => {
@@ -238,7 +240,7 @@ describe('restores from backups', function () {
       keyOf((await partOf('large')).metadata.name),
       ({ status }) => status?.startTime !== undefined,
       'to have begun',
-      60_000,
+      120_000,
     );
     await machine.node.killGroup();
     await machine.startNode();
@@ -247,23 +249,21 @@ describe('restores from backups', function () {
     expect(filesOf(await attach('again'), [])).to.deep.equal(wanted);
   });
 
-  async function partOf(restoreName: string): Promise<VolumeRestore> {
-    const until = performance.now() + 60_000;
-    for (;;) {
-      const { items } = await machine.client.list<VolumeRestore>(VOLUME_RESTORES, { namespace: ns });
-      const part = items.find(({ spec }) => spec.restoreRef?.name === restoreName);
-      if (part !== undefined) return part;
-      if (performance.now() > until) throw new Error('there is no VolumeRestore');
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+  function partOf(restoreName: string): Promise<VolumeRestore> {
+    return waitFor(
+      async () => {
+        const { items } = await machine.client.list<VolumeRestore>(VOLUME_RESTORES, { namespace: ns });
+        return items.find(({ spec }) => spec.restoreRef?.name === restoreName);
+      },
+      { message: `a VolumeRestore of ${restoreName}`, deadline: 120_000 },
+    );
   }
 
   it('say how much is needed where the volume is too small', async () => {
     const dataSource = { backupRef: { name: 'large', volumeName: 'large' } };
     await machine.create(volume(ns, 'small', { emptyDir: {}, capacity: '64Mi', dataSource }));
-    await machine.waitCondition(VOLUMES, keyOf('small'), 'Stalled', 'True', 'RestoreFailed');
-    const { status } = await machine.get<Volume>(VOLUMES, keyOf('small'));
-    expect(findCondition(status?.conditions, 'Stalled')?.message).to.include('240Mi');
+    const { message } = await machine.waitCondition(VOLUMES, keyOf('small'), 'Stalled', 'True', 'RestoreFailed');
+    expect(message).to.include('240Mi');
   });
 
   it('bring objects back with their volumes, and what uses these last', async () => {
@@ -290,6 +290,7 @@ describe('restores from backups', function () {
     const made = await ended(machine, keyOf('objects'));
     expect(findCondition(made.status?.conditions, 'Ready')?.status, JSON.stringify(made.status)).to.equal('True');
     await machine.delete(SNAPSHOT_SCHEDULES, keyOf('adopted'));
+    await machine.waitGone(SNAPSHOT_SCHEDULES, keyOf('adopted'));
     await machine.delete(VOLUMES, keyOf('adopted'));
     await machine.waitGone(VOLUMES, keyOf('adopted'));
     const over = await restored('objects', { source: { backupRef: { name: 'objects' } } });
@@ -312,6 +313,11 @@ describe('restores from backups', function () {
       const name = items[0]?.spec.encryption.secretRef.name ?? '';
       secret = await machine.client.get<Secret>(SECRETS, { namespace: ns, name });
       await setPassword(Buffer.from('wrong').toString('base64'));
+      // The agent knows of it when it says so of the repository.
+      const annotations = { [ANNOTATIONS.reconcileAt]: 'with another key' };
+      const repositoryKey = keyOf(items[0]?.metadata.name ?? '');
+      await machine.patch(BACKUP_REPOSITORIES, repositoryKey, { metadata: { annotations } });
+      await machine.waitCondition(BACKUP_REPOSITORIES, repositoryKey, 'Stalled', 'True', 'WrongPassword', 120_000);
     });
 
     after(() => setPassword(secret.data?.['password'] ?? ''));

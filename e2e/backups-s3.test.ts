@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import type { Backup, VolumeBackup } from '../src/api/backup.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import { API_VERSION } from '../src/api/group.ts';
@@ -24,7 +24,7 @@ import { S3Server } from '../test/support/harness/s3-server.ts';
 const PASSWORD = 'correct horse';
 
 describe('backups and buckets', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let machine: Machine;
   let server: S3Server;
   let ns: string;
@@ -55,6 +55,10 @@ describe('backups and buckets', function () {
       spec: { s3: { ...place('kept', 'backups') }, encryption: { secretRef: { name: 'key' } } },
     } as never);
     await machine.waitReady(BACKUP_REPOSITORIES, `${ns}/bucket`, 60_000);
+  });
+
+  afterEach(async () => {
+    if (!server.isUp) await server.up();
   });
 
   after(async () => {

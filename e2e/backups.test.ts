@@ -1,6 +1,6 @@
 /** Backups into a directory, restored with restic alone. */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
@@ -19,11 +19,14 @@ import {
   openAtOnce,
   useRestic,
 } from '../test/support/harness/backups.ts';
+import { pathsNamed } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume, volumeClass } from '../test/support/harness/manifests.ts';
+import { unmount } from '../test/support/harness/mounts.ts';
+import { waitFor } from '../test/support/harness/wait.ts';
 
 describe('backups', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
   let destination: string;
@@ -79,8 +82,8 @@ describe('backups', function () {
     const id = made.status?.backupID ?? '';
     expect(filesOf(repository.restoreVolume(id, 'hostile'), [])).to.deep.equal(filesOf(path, []));
     expect(filesOf(repository.restoreVolume(id, 'image'), [])).to.deep.equal(filesOf(machine.target(ns, 'image'), []));
-    const seen = await machine.get<Volume>(VOLUMES, keyOf('image'));
-    expect(seen.status?.lastBackupTime).to.equal(made.status?.startTime);
+    const isTold = ({ status }: Volume): boolean => status?.lastBackupTime === made.status?.startTime;
+    await machine.waitFor<Volume>(VOLUMES, keyOf('image'), isTold, 'to tell of its backup');
     const { items } = await machine.client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace: ns });
     expect(items.map(({ status }) => status?.method ?? '').toSorted()).to.deep.equal(['InPlace', 'Snapshot']);
     await openAtOnce(machine, ns, made);
@@ -88,13 +91,15 @@ describe('backups', function () {
 
   it('leave nothing on the node', async () => {
     const { items: parts } = await machine.client.list<VolumeBackup>(VOLUME_BACKUPS, { namespace: ns });
-    for (const { metadata } of parts) {
-      const found = execFileSync('find', [machine.directory, '-name', `*${metadata.uid}*`], { encoding: 'utf8' });
-      expect(found).to.equal('');
-    }
-    expect(readdirSync(join(machine.settings.stateDir, 'backup-readings'))).to.deep.equal([]);
-    const { items } = await machine.client.list<Secret>(SECRETS, { namespace: ns });
-    expect(items.map(({ metadata }) => metadata.name).filter((name) => name.startsWith('backup-'))).to.deep.equal([]);
+    const left = async (): Promise<readonly string[]> => {
+      const { items } = await machine.client.list<Secret>(SECRETS, { namespace: ns });
+      return [
+        ...parts.flatMap(({ metadata }) => pathsNamed(metadata.uid ?? '?', machine.directory)),
+        ...readdirSync(join(machine.settings.stateDir, 'backup-readings')),
+        ...items.map(({ metadata }) => metadata.name).filter((name) => name.startsWith('backup-')),
+      ];
+    };
+    await waitFor(async () => (await left()).length === 0, { message: 'nothing to be left', instead: left });
   });
 
   it('of everything have the manifests too, with the Secrets that they name and without the key', async () => {
@@ -153,7 +158,7 @@ describe('backups', function () {
     const mountDisk = () => execFileSync('mount', ['-o', 'loop,errors=continue', disk, path]);
     mountDisk();
     for (const name of ['sound', 'damaged']) writeFileSync(join(path, name), name);
-    execFileSync('umount', [path]);
+    await unmount(path);
     execFileSync('debugfs', ['-w', '-R', 'set_inode_field damaged checksum 1', disk], { stdio: 'ignore' });
     mountDisk();
     try {
@@ -169,17 +174,18 @@ describe('backups', function () {
         'False FilesSkipped',
       ]);
     } finally {
-      execFileSync('umount', [path]);
+      await unmount(path);
     }
   });
 
   it('are no success when files are written while they are read, unless that is allowed, and name them', async () => {
     const path = await directory('busy');
     for (let index = 0; index < 200; index += 1) writeFileSync(join(path, `still-${index}`), 'content');
-    const writer = spawn('sh', ['-c', 'while :; do date >> "$1/log"; sleep 0.05; done', 'sh', path], {
+    const writer = spawn('sh', ['-c', 'while :; do echo line >> "$1/log"; sleep 0.02; done', 'sh', path], {
       detached: true,
     });
     try {
+      await waitFor(() => existsSync(join(path, 'log')), { message: 'the writer to be at work' });
       const failed = await run('busy', of('busy'));
       expect([said(failed, 'Ready'), said(failed, 'DataComplete')]).to.deep.equal([
         'False ChangedDuringRead',

@@ -1,6 +1,7 @@
 /** The product on a cluster as its manifests install it, and what its users and a thief of tokens can do there. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
 import type { Role } from '../src/api/core.ts';
@@ -34,7 +35,7 @@ type Conditioned = KubeObjectBase & { readonly status?: ConditionedStatus };
 const NODES = ['gpu-1', 'gpu-2'] as const;
 
 describe('a cluster with the product installed', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let cluster: InstalledCluster;
   let host: string;
   let controller: Daemon;
@@ -64,7 +65,7 @@ describe('a cluster with the product installed', function () {
       pods.set(name, pod);
       agents.set(name, await cluster.startAgent(pod, name, '--host-path-allow', host));
     }
-    for (const name of NODES) await ready(STORAGE_NODES, name, 45_000);
+    for (const name of NODES) await ready(STORAGE_NODES, name, 120_000);
   });
 
   const refOf = (key: string): { readonly namespace?: string; readonly name: string } => {
@@ -81,7 +82,7 @@ describe('a cluster with the product installed', function () {
     key: string,
     what: string,
     holds: (object: T) => boolean,
-    deadline = 60_000,
+    deadline = 120_000,
   ): Promise<T> =>
     (await waitFor(
       async () => {
@@ -108,7 +109,7 @@ describe('a cluster with the product installed', function () {
     );
   const gone = (resource: ResourceDescriptor, key: string): Promise<true> =>
     waitFor(async () => (await latest(resource, key)) === undefined, {
-      deadline: 60_000,
+      deadline: 120_000,
       message: `${resource.kind} ${key} to be gone`,
       instead: () => latest(resource, key),
     });
@@ -179,6 +180,9 @@ describe('a cluster with the product installed', function () {
     // A Role that somebody has widened is put right.
     const wider = { rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['get'] }] };
     await cluster.client.patch(ROLES, { namespace: 'team', name: 'clawstore:node:gpu-1' }, wider, { type: 'merge' });
+    await until<Role>(ROLES, 'team/clawstore:node:gpu-1', 'to be put right', ({ rules }) =>
+      isDeepStrictEqual(rules, role.rules),
+    );
     await waitFor(async () => (await codeOf(first.get(SECRETS, { namespace: 'team', name: 'others' }))) === 403, {
       message: 'the Role to be put right',
     });

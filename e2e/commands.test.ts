@@ -13,7 +13,7 @@ import { mountsAt } from '../test/support/harness/mounts.ts';
 const GIB = 1024 ** 3;
 
 describe(`clawstore invoke, ${controlPlaneKind} API server`, function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
 
@@ -27,7 +27,7 @@ describe(`clawstore invoke, ${controlPlaneKind} API server`, function () {
   });
 
   const invoke = (command: string, params: unknown, ...args: readonly string[]) =>
-    machine.invoke(command, params, '--invoke-namespace', ns, ...args);
+    machine.invoke(command, params, '--invoke-namespace', ns, '--timeout', '120', ...args);
 
   it('creates a volume and answers when it is ready', async () => {
     const { code, answer } = await invoke('volume.create', {
@@ -90,6 +90,13 @@ describe(`clawstore invoke, ${controlPlaneKind} API server`, function () {
   });
 
   it('lists the volumes with counts that sum to the total', async () => {
+    // The controller counts what is mounted after it was mounted.
+    await machine.waitFor<Volume>(
+      VOLUMES,
+      `${ns}/data`,
+      ({ status }) => status?.phase === 'Attached',
+      'to be Attached',
+    );
     const { code, answer } = await invoke('volume.list', {});
     expect(code).to.equal(0);
     const count = (key: string): number => Number(answer[key]);

@@ -71,7 +71,7 @@ function sample(name: string): ContainerBind {
 }
 
 describe('containers', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let machine: Machine;
   let server: S3Server;
   let ns: string;

@@ -12,7 +12,7 @@ import { mount, volume } from '../test/support/harness/manifests.ts';
 import { mountIds } from '../test/support/harness/mounts.ts';
 
 describe('a backup of the embedded control plane', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
   let file: string;

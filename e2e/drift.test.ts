@@ -2,21 +2,22 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import { VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { Volume } from '../src/api/volume.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import { readInstance } from '../src/cli/state-dir.ts';
+import { clawstoreCommand } from '../test/support/harness/clawstore.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
-import { isRunning } from '../test/support/harness/daemon.ts';
+import { Daemon, isRunning } from '../test/support/harness/daemon.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume } from '../test/support/harness/manifests.ts';
-import { mountIds, mountsAt, mountsBelow } from '../test/support/harness/mounts.ts';
+import { mountIds, mountsAt, mountsBelow, unmount } from '../test/support/harness/mounts.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
   /** Mounts that every test finds Ready: VolumeMount name → host path. */
@@ -38,6 +39,9 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     await allReady();
     for (const path of targets.values()) writeFileSync(join(path, 'file'), path);
   });
+
+  // What a test has stopped it may not have started again.
+  afterEach(() => machine.restartWhatEnded());
 
   after(async () => {
     await machine?.end();
@@ -68,13 +72,14 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     it(`mounts again what was unmounted behind our back, with its files (${name})`, async () => {
       const path = pathOf(name);
       const count = restarts(name);
-      await run('umount', [path]);
+      await unmount(path);
       // The kernel may give the new mount the ID of the old one.
       await waitFor(() => mountsAt(path).length === 1, { message: `${path} to be mounted again` });
       expect(readFileSync(join(path, 'file'), 'utf8')).to.equal(path);
       await waitFor(() => restarts(name) === count + 1, { message: 'the restart to be counted' });
       await machine.waitReady(VOLUME_MOUNTS, `${ns}/${name}`);
-      expect(await machine.node.metric('clawstore_mount_remounts_total')).to.be.greaterThan(0);
+      const remounts = () => machine.node.metric('clawstore_mount_remounts_total');
+      await waitFor(async () => (await remounts()) > 0, { message: 'the metric of the remounts' });
     });
   }
 
@@ -82,7 +87,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     const path = pathOf('host');
     // The directory below the mount is immutable: removing it takes an intention.
     await machine.node.stop('SIGTERM');
-    await run('umount', [path]);
+    await unmount(path);
     await run('chattr', ['-i', path]);
     rmdirSync(path);
     await machine.startNode();
@@ -105,7 +110,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
           .at(-1),
       ).to.equal('tmpfs');
     } finally {
-      await run('umount', [path]);
+      await unmount(path);
     }
     await machine.waitReady(VOLUME_MOUNTS, `${ns}/host`);
     expect(mountsAt(path).map(({ id }) => id)).to.deep.equal([ours?.id]);
@@ -157,7 +162,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
 
   it('repairs at the start what was unmounted while nobody looked', async () => {
     await machine.node.stop();
-    await run('umount', [pathOf('memory')]);
+    await unmount(pathOf('memory'));
     await machine.startNode();
     await waitFor(() => mountsAt(pathOf('memory')).length === 1, { message: 'the mount to be back' });
     expect(readFileSync(join(pathOf('memory'), 'file'), 'utf8')).to.equal(pathOf('memory'));
@@ -166,8 +171,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
 
   it('gets a new helper when the helper is killed, and goes on', async () => {
     const before = mountIds(machine.settings.mountRoot);
-    const helper = machine.node.helperPid() ?? 0;
-    expect(helper).to.be.greaterThan(0);
+    const helper = await waitFor(() => machine.node.helperPid(), { message: 'a helper' });
     process.kill(helper, 'SIGKILL');
     await waitFor(() => !isRunning(helper) && machine.node.helperPid() !== undefined, { message: 'a new helper' });
     await machine.create(mount(ns, 'afterwards', 'host'));
@@ -178,14 +182,23 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
   });
 
   it('lets one process alone run on a state directory and on a mount root', async () => {
-    const second = await machine.command([machine.node.part, '--timeout', '5'].slice(0, 1), { deadline: 8000 });
-    if (machine.node.part === 'up') {
-      // It attaches to the running one until it is ended; here, by the deadline.
-      expect(second.stdout).to.include(String(machine.node.pid));
-      expect(readInstance(machine.settings.stateDir)?.pid).to.equal(machine.node.pid);
+    const { part, pid } = machine.node;
+    if (part === 'up') {
+      // It attaches to the running one until it is ended.
+      const [command = '', ...args] = clawstoreCommand(machine.settings, [part]);
+      const second = new Daemon({ name: 'second', command, args, logFile: join(machine.directory, 'second.log') });
+      try {
+        const attaches = (): boolean => second.output().includes(`(pid ${pid})`);
+        await waitFor(attaches, { message: 'the second to attach', instead: () => second.output() });
+        second.assertRunning();
+      } finally {
+        await second.killGroup();
+      }
+      expect(readInstance(machine.settings.stateDir)?.pid).to.equal(pid);
     } else {
+      const second = await machine.command([part]);
       expect(second.code).to.equal(1);
-      expect(second.stderr).to.include(String(machine.node.pid));
+      expect(second.stderr).to.include(String(pid));
     }
     expect(machine.node.exit).to.equal(undefined);
     await allReady();
@@ -242,7 +255,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     mkdirSync(join(directory, 'inside'), { recursive: true });
     const holder = machine.hold(join(directory, 'inside'));
     try {
-      const { code, stderr } = await machine.command(['down', '--timeout', '10']);
+      const { code, stderr } = await machine.command(['down', '--timeout', '40']);
       expect(code).to.equal(4);
       expect(stderr).to.include(directory).and.to.include(String(holder.pid));
       expect(mountsAt(directory)).to.have.length(1);
@@ -256,7 +269,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
 
   it('ends with an error, and leaves nothing running, when it cannot start', async () => {
     const settings = { ...machine.settings, kubeconfig: join(machine.directory, 'nowhere') };
-    const { code, stderr } = await machine.command(['agent'], { deadline: 20_000, settings });
+    const { code, stderr } = await machine.command(['agent'], { settings });
     expect(code, stderr).to.equal(5);
     expect(stderr).to.include('nowhere');
   });
@@ -277,7 +290,7 @@ describe(`drift and restarts, ${controlPlaneKind} API server`, function () {
     const { stateDir } = machine.settings;
     await run('mount', ['--bind', stateDir, stateDir]);
     await run('mount', ['-o', 'remount,bind,ro', stateDir]);
-    return () => run('umount', [stateDir]);
+    return () => unmount(stateDir);
   }
 
   /** resourceVersion by object: what a write would change. */

@@ -11,14 +11,14 @@ import { run } from '../test/support/harness/exec.ts';
 import { fill } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume, volumeClass } from '../test/support/harness/manifests.ts';
-import { mountsAt, mountsBelow } from '../test/support/harness/mounts.ts';
+import { mountsAt, mountsBelow, unmount } from '../test/support/harness/mounts.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 const MIB = 1024 * 1024;
 const DISK_MIB = 1536;
 
 describe(`a full disk, ${controlPlaneKind} API server`, function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
   let disk: string;
@@ -32,7 +32,7 @@ describe(`a full disk, ${controlPlaneKind} API server`, function () {
         await run('truncate', ['-s', `${DISK_MIB}M`, image]);
         await run('mkfs.ext4', ['-q', '-F', '-m', '0', image]);
         await run('mount', ['-o', 'loop', image, join(directory, 'disk')]);
-        return () => run('umount', [join(directory, 'disk')]);
+        return () => unmount(join(directory, 'disk'));
       },
     });
     disk = join(machine.directory, 'disk');
@@ -60,25 +60,30 @@ describe(`a full disk, ${controlPlaneKind} API server`, function () {
     return new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 128)));
   }
 
+  const filler = (): string => join(disk, 'filler');
+
   it('lets a Thick volume be written to its end while the disk is full', async () => {
-    const filler = join(disk, 'filler');
-    expect(fill(filler, 2 * DISK_MIB * MIB).code).to.equal('ENOSPC');
     try {
+      expect(fill(filler(), 2 * DISK_MIB * MIB).code).to.equal('ENOSPC');
       expect(await write(join(machine.target(ns, 'thick'), 'big'), 32)).to.equal(0);
       expect(readFileSync(join(machine.target(ns, 'thick'), 'before'), 'utf8')).to.equal('thick');
       await machine.waitReady(VOLUME_MOUNTS, `${ns}/thick`);
     } finally {
-      rmSync(filler);
+      rmSync(filler());
     }
   });
 
   it('loses nothing of a Thin volume, and lets its writer go on when there is room again', async () => {
-    const filler = join(disk, 'filler');
-    expect(fill(filler, 2 * DISK_MIB * MIB).code).to.equal('ENOSPC');
     const target = machine.target(ns, 'thin');
-    const writing = write(join(target, 'big'), 32);
-    const early = await Promise.race([writing, delay(3000, undefined)]);
-    rmSync(filler);
+    let writing: Promise<number> | undefined;
+    let early: number | undefined;
+    try {
+      expect(fill(filler(), 2 * DISK_MIB * MIB).code).to.equal('ENOSPC');
+      writing = write(join(target, 'big'), 32);
+      early = await Promise.race([writing, delay(3000, undefined)]);
+    } finally {
+      rmSync(filler());
+    }
     const code = early ?? (await writing);
     // An honest ENOSPC is allowed, a filesystem that shut itself down is not.
     if (code !== 0) expect(await write(join(target, 'again'), 16)).to.equal(0);
@@ -91,9 +96,8 @@ describe(`a full disk, ${controlPlaneKind} API server`, function () {
 
   it('does not provision on a full disk, says why, and goes on when there is room', async () => {
     const free = statfsSync(disk);
-    const filler = join(disk, 'filler');
-    expect(fill(filler, 2 * DISK_MIB * MIB).code).to.equal('ENOSPC');
     try {
+      expect(fill(filler(), 2 * DISK_MIB * MIB).code).to.equal('ENOSPC');
       const capacity = `${DISK_MIB}Mi`;
       await machine.create(volume(ns, 'waiting', { emptyDir: {}, capacity, volumeClassName: 'disk-thick' }));
       const { message } = await machine.waitCondition(
@@ -106,7 +110,7 @@ describe(`a full disk, ${controlPlaneKind} API server`, function () {
       expect(message).to.not.equal('');
       await machine.create(volume(ns, 'small', { emptyDir: {}, capacity: '128Mi', volumeClassName: 'disk-thick' }));
     } finally {
-      rmSync(filler);
+      rmSync(filler());
     }
     await waitFor(() => statfsSync(disk).bavail >= free.bavail / 2, { message: 'the space to be free again' });
     await machine.waitReady(VOLUMES, `${ns}/small`, 120_000);

@@ -13,13 +13,13 @@ import { mount, snapshot, volume } from '../test/support/harness/manifests.ts';
 import { shareOf } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 const POINTS = CRASH_POINTS.filter((point) => /^(clone|snapshot)\./.test(point));
 /** Those that are passed when a volume is made from another one, whose writers are held for it. */
 const OF_FILLING = POINTS.filter((point) => point.startsWith('clone.'));
 
 describe(`kills while snapshots are taken, ${controlPlaneKind} API server`, function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
 
@@ -52,9 +52,9 @@ describe(`kills while snapshots are taken, ${controlPlaneKind} API server`, func
   async function killedAt(point: string, work: () => Promise<unknown>): Promise<void> {
     await machine.node.stop();
     const armed = await machine.startNode({ env: { CLAWSTORE_CRASH_AT: point } });
-    const helper = armed.helperPid();
+    const helper = await waitFor(() => armed.helperPid(), { message: 'a helper' });
     await work();
-    const isDead = (): boolean => armed.exit !== undefined || (helper !== undefined && !isRunning(helper));
+    const isDead = (): boolean => armed.exit !== undefined || !isRunning(helper);
     await waitFor(isDead, { message: `${point} to be reached`, deadline: DEADLINE_MS });
     await armed.killGroup();
     await machine.startNode();

@@ -38,7 +38,7 @@ const KINDS = [VOLUMES, VOLUME_MOUNTS, SNAPSHOTS, SNAPSHOT_SCHEDULES, BACKUP_SCH
 const NAME = 'team';
 
 describe('Flux', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let machine: Machine;
   let flux: Flux;
   let repository: GitRepository;
@@ -84,7 +84,8 @@ describe('Flux', function () {
     spec: {
       interval: '10m',
       retryInterval: '2s',
-      timeout: '60s',
+      // Only so that what never gets healthy ends.
+      timeout: '150s',
       path: './',
       prune: true,
       deletionPolicy: 'WaitForTermination',
@@ -100,7 +101,7 @@ describe('Flux', function () {
         const { items } = await machine.client.list(KUSTOMIZATIONS, { namespace: system });
         return items.every(({ metadata }) => metadata.name !== name);
       },
-      { deadline: 90_000, message: `Kustomization ${name} to be gone`, instead: () => flux.controller.tail(20) },
+      { deadline: 200_000, message: `Kustomization ${name} to be gone`, instead: () => flux.controller.tail(20) },
     );
   };
   const publish = async (message: string, files: Readonly<Record<string, string | undefined>>): Promise<string> =>
@@ -195,7 +196,7 @@ spec:
     });
     const { reason, message } = await flux.failed(NAME, revision);
     expect(reason).to.equal('HealthCheckFailed');
-    // Not after the timeout of a minute: Stalled is "Failed" for kstatus, which nobody waits for.
+    // Not after the timeout: Stalled is "Failed" for kstatus, which nobody waits for.
     expect(message).to.match(/failed early due to stalled resources/);
     expect(message).to.include(`Volume/${ns}/outside`);
     expect(existsSync('/opt/not-lent')).to.equal(false);

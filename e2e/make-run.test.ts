@@ -7,7 +7,7 @@ import { CLAWSTORE } from '../test/support/harness/clawstore.ts';
 import { Daemon } from '../test/support/harness/daemon.ts';
 import { type ExecResult, exec } from '../test/support/harness/exec.ts';
 import { CHECKOUT, FreshHost, MOUNT_ROOT, STATE_DIR } from '../test/support/harness/fresh-host.ts';
-import { loopsBelow, mountIds, mountsAt, mountsBelow } from '../test/support/harness/mounts.ts';
+import { loopsBelow, mountIds, mountsAt, mountsBelow, unmount } from '../test/support/harness/mounts.ts';
 import { freePort } from '../test/support/harness/ports.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
@@ -18,7 +18,7 @@ const TARGETS = ['cache-trainer', 'datasets-loader', 'datasets-trainer', 'scratc
 const READY = /VolumeMount default\/scratch-trainer: Mounted, Ready/;
 
 describe('make run', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   this.bail(true); // each goes on from where the one before it left the machine
   let host: FreshHost;
   let serial = 0;
@@ -42,10 +42,10 @@ describe('make run', function () {
         daemon.assertRunning();
         return READY.test(daemon.output());
       },
-      { deadline: 60_000, message: 'the samples to be Ready', instead: () => daemon.tail() },
+      { deadline: 150_000, message: 'the samples to be Ready', instead: () => daemon.tail() },
     );
   const once = (env: Readonly<Record<string, string | undefined>> = {}): Promise<ExecResult> =>
-    exec(RUN, [], { env: { ...host.env, RUN_ONCE: '1', ...env }, deadline: 120_000 });
+    exec(RUN, [], { env: { ...host.env, RUN_ONCE: '1', ...env }, deadline: 200_000 });
   const clawstore = (...args: readonly string[]): Promise<ExecResult> => exec(CLAWSTORE, args, { env: host.env });
   const said = ({ code, stdout, stderr }: ExecResult): string => `exit code ${code}:\n${stderr}${stdout}`;
 
@@ -132,7 +132,7 @@ describe('make run', function () {
     expect(await waitFor(operations, { message: 'every mount to be looked at' })).to.equal(0);
     expect(mountIds(MOUNT_ROOT)).to.deep.equal(before);
     // The counter does count: one that is taken away is mounted again.
-    expect((await exec('umount', [TARGETS[1] ?? ''])).code).to.equal(0);
+    await unmount(TARGETS[1] ?? '');
     await waitFor(async () => (await operations()) === 1, { message: 'one mount operation', instead: operations });
     await daemon.stop('SIGINT');
   });
@@ -160,10 +160,7 @@ describe('make run', function () {
   });
 
   it('does not call Ready what was unmounted while it did not run', async () => {
-    for (const target of TARGETS.slice(1)) {
-      const { code } = await exec('umount', [target]);
-      expect(code).to.equal(0);
-    }
+    for (const target of TARGETS.slice(1)) await unmount(target);
     const result = await once();
     expect(result.code, said(result)).to.equal(0);
     for (const target of TARGETS) expect(mountsAt(target), target).to.have.length(1);
@@ -211,7 +208,11 @@ describe('make run', function () {
   });
 
   it('with RUN_ONCE=1 exits 1 and names what is not Ready and why', async () => {
-    const result = await once({ CLAWSTORE_HOST_PATH_ALLOW: '/mnt', RUN_TIMEOUT: '5' });
+    let result = await once({ CLAWSTORE_HOST_PATH_ALLOW: '/mnt', RUN_TIMEOUT: '5' });
+    // All the time that it is given passes; what is well needs some of it.
+    if (/not ready: .*(scratch|cache)/.test(result.stderr)) {
+      result = await once({ CLAWSTORE_HOST_PATH_ALLOW: '/mnt', RUN_TIMEOUT: '60' });
+    }
     expect(result.code, said(result)).to.equal(1);
     expect(result.stderr).to.match(/^clawstore: not ready: Volume default\/datasets: HostPathNotAllowed: .*\/mnt/m);
     expect(result.stderr).to.not.match(/not ready: .*(scratch|cache)/);
@@ -231,7 +232,11 @@ describe('make run', function () {
     const down = await clawstore('down');
     expect(down.code, said(down)).to.equal(0);
     expect(mountsBelow(MOUNT_ROOT).map(({ target }) => target)).to.deep.equal([]);
-    expect(loopsBelow(STATE_DIR)).to.deep.equal([]);
+    // The kernel lets a loop device go a moment after its last mount.
+    await waitFor(() => loopsBelow(STATE_DIR).length === 0, {
+      message: 'no loop device to be left',
+      instead: () => loopsBelow(STATE_DIR),
+    });
     expect(readdirSync(STATE_DIR)).to.include('pools');
     const unasked = await clawstore('down', '--purge');
     expect(unasked.code, said(unasked)).to.equal(2);

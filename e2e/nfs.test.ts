@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import type { VolumeBackup } from '../src/api/backup.ts';
 import { findCondition } from '../src/api/conditions.ts';
 import { ANNOTATIONS } from '../src/api/group.ts';
@@ -71,6 +71,11 @@ ${serveByKernel('/dev/ubda')}`;
     await node.startAgent();
     await machine.waitReady<StorageNode>(STORAGE_NODES, GUEST, LONG_MS);
     namespace = await machine.namespace('nfs');
+  });
+
+  // What a test has ended it may not have started again.
+  afterEach(async () => {
+    if (!server.isUp) await server.start();
   });
 
   after(async () => {

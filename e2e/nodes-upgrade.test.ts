@@ -37,7 +37,7 @@ const SAYS_MORE = {
 };
 
 describe('replacing parts under way, real API server', function () {
-  this.timeout(240_000);
+  this.timeout(300_000);
   let machine: Machine;
   let server: S3Server;
   let ns: string;
@@ -147,7 +147,9 @@ describe('replacing parts under way, real API server', function () {
       }
       [a, b, c].forEach((node, index) => expect(node.mountIds()).to.include.members([...(before[index] ?? [])]));
     } finally {
+      first.signal('SIGCONT');
       await second.killGroup();
+      await machine.restartWhatEnded();
     }
     await machine.deleteAll();
   });

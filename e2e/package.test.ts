@@ -16,7 +16,7 @@ const INSTALL_MS = 500_000;
 const PLAIN_PATH = '/usr/local/bin:/usr/bin:/bin';
 
 describe('the npm package', function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let folder: string;
   let bin: string;
 
@@ -84,7 +84,7 @@ describe('the npm package', function () {
           server.assertRunning();
           return existsSync(kubeconfig) && (await kubectl.try(['get', '--raw', '/readyz'])).code === 0;
         },
-        { deadline: 60_000, message: 'the installed API server to be ready', instead: () => server.tail() },
+        { deadline: 150_000, message: 'the installed API server to be ready', instead: () => server.tail() },
       );
       const listed = await kubectl.try(['clawstore', 'volume', 'list'], { env, cwd: '/' });
       expect([listed.code, listed.stdout, listed.stderr]).to.deep.equal([

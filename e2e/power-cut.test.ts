@@ -28,7 +28,7 @@ async function workUntilPowerCut(server: GuestServer, writes: AcknowledgedWrites
 }
 
 describe('a guest whose power is cut', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let directory: string;
   before(() => {
     directory = makeDirectory('power');
@@ -65,7 +65,7 @@ for (const { filesystem, cuts } of full
     ] as const)
   : ([{ filesystem: 'ext4', cuts: 3 }] as const)) {
   describe(`an API server on ${filesystem} whose power is cut`, function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     const random = seededRandom(`power-cut-${filesystem}`);
     const writes = new AcknowledgedWrites(random);
     let server: GuestServer;
@@ -111,7 +111,7 @@ for (const { filesystem, cuts } of full
 }
 
 describe('an API server that does not wait for its disk', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
 
   it('loses acknowledged writes: the test above can fail', async () => {
     const random = seededRandom('power-cut-volatile');

@@ -15,7 +15,7 @@ import { full } from '../test/support/harness/run.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 describe(`refusals, ${controlPlaneKind} API server`, function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
   let serial = 0;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import type { Backup } from '../src/api/backup.ts';
 import type { BackupRepository, BackupRepositorySpec } from '../src/api/backup-repository.ts';
 import type { Namespace } from '../src/api/core.ts';
@@ -10,7 +10,7 @@ import { ANNOTATIONS, API_VERSION, LABELS } from '../src/api/group.ts';
 import { BACKUP_REPOSITORIES, BACKUPS, NAMESPACES, SECRETS } from '../src/api/meta.ts';
 import { lockHolder } from '../src/controllers/support/lock-holder.ts';
 import { useRestic } from '../test/support/harness/backups.ts';
-import { Daemon } from '../test/support/harness/daemon.ts';
+import { childrenOf, Daemon } from '../test/support/harness/daemon.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { type Alert, Prometheus } from '../test/support/harness/prometheus.ts';
 import { Restic } from '../test/support/harness/restic.ts';
@@ -20,10 +20,10 @@ import { RULES_FILE } from '../test/support/monitoring.ts';
 
 const PASSWORD = 'correct-horse-battery';
 /** Each look starts restic a few times, and to make a key that opens slowly takes seconds of a core. */
-const DEADLINE_MS = 120_000;
+const DEADLINE_MS = 180_000;
 
 describe('backup repositories', function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
   let machine: Machine;
   let ns: string;
   let serial = 0;
@@ -181,11 +181,10 @@ describe('backup repositories', function () {
     const bootID = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     const id = readFileSync(join(machine.settings.stateDir, 'node-id'), 'utf8').trim();
     const { nodeName } = machine.settings;
-    const ours = lockHolder({ identity: `${nodeName}_${id}`, nodeName, bootID });
+    const own = lockHolder({ identity: `${nodeName}_${id}`, nodeName, bootID });
     const held: Daemon[] = [];
-    // Each waits for its input, with a lock in the repository.
-    const hold = async (host: string): Promise<Daemon> => {
-      const before = (await restic.locks()).length;
+    // Each waits for its input, with a lock in the repository. The product has some of its own for as long as it looks.
+    const hold = async (host: string): Promise<{ readonly daemon: Daemon; readonly lock: string }> => {
       const script = `hostname ${host} && sleep 1000 | exec "$RESTIC" --no-cache backup --stdin`;
       const env = { ...restic.env, RESTIC: process.env['RESTIC_0_19'] ?? '' };
       const logFile = join(machine.directory, `lock-${(serial += 1)}.log`);
@@ -198,24 +197,29 @@ describe('backup repositories', function () {
         env: { ...process.env, ...env },
       });
       held.push(daemon);
-      await waitFor(async () => (await restic.locks()).length > before, { message: 'a lock', deadline: DEADLINE_MS });
-      return daemon;
+      const lock = await waitFor(
+        async () => {
+          daemon.assertRunning();
+          const pids = childrenOf(daemon.pid);
+          for (const id of await restic.locks()) if (pids.includes((await restic.pidOfLock(id)) ?? 0)) return id;
+          return undefined;
+        },
+        { message: 'a lock', deadline: DEADLINE_MS, instead: () => daemon.tail() },
+      );
+      return { daemon, lock };
     };
     try {
-      const killed = await hold(ours);
-      const [left] = await restic.locks();
+      const { daemon: killed, lock: left } = await hold(own);
       await killed.killGroup();
-      await hold(ours);
-      await hold('workstation');
-      expect(await restic.locks())
-        .to.have.length(3)
-        .and.include(left);
+      const { lock: living } = await hold(own);
+      const { lock: theirs } = await hold('workstation');
+      expect(await restic.locks()).to.include.members([left, living, theirs]);
       await poke(name);
-      await waitFor(async () => !(await restic.locks()).includes(left ?? ''), {
+      await waitFor(async () => !(await restic.locks()).includes(left), {
         message: 'the lock to go',
         deadline: DEADLINE_MS,
       });
-      expect(await restic.locks()).to.have.length(2);
+      expect(await restic.locks()).to.include.members([living, theirs]);
     } finally {
       for (const daemon of held) await daemon.killGroup();
     }
@@ -360,6 +364,9 @@ describe('backup repositories', function () {
         metadata: { namespace: ns, name: 'keys' },
         stringData: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
       } as never);
+    });
+    afterEach(async () => {
+      if (!server.isUp) await server.up();
     });
     after(() => server.end());
 

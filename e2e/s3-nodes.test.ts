@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { expect } from 'chai';
-import { before, beforeEach, describe, it } from 'mocha';
+import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import { SECRETS, STORAGE_NODES, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { VolumeMount } from '../src/api/volume-mount.ts';
 import type { Machine } from '../test/support/harness/machine.ts';
@@ -10,10 +10,10 @@ import { type NodeHost, Nodes } from '../test/support/harness/nodes.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
-const NODE_LOST_MS = 90_000;
+const NODE_LOST_MS = 150_000;
 
 describe('an s3 volume on two nodes', function () {
-  this.timeout(240_000);
+  this.timeout(300_000);
   let nodes: Nodes;
   let machine: Machine;
   let server: S3Server;
@@ -51,6 +51,15 @@ describe('an s3 volume on two nodes', function () {
       await machine.create(mount(ns, name, 'both', { nodeName: node.name }));
     }
     for (const name of ['here', 'there']) await machine.waitReady(VOLUME_MOUNTS, `${ns}/${name}`);
+  });
+
+  // What a test has not come to.
+  afterEach(async () => {
+    for (const node of [here, there]) {
+      await node.heal();
+      if (!node.isRunning) await node.restart();
+    }
+    await machine.deleteAll();
   });
 
   const s3Mounts = (node: NodeHost): readonly string[] =>

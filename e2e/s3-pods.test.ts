@@ -18,7 +18,7 @@ import { waitFor } from '../test/support/harness/wait.ts';
 const HELD = ['--mount-holder', 'on'];
 
 describe('s3 volumes of an agent in a pod', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let nodes: Nodes;
   let machine: Machine;
   let server: S3Server;
@@ -48,6 +48,9 @@ describe('s3 volumes of an agent in a pod', function () {
   });
 
   afterEach(async () => {
+    // What a test has killed it may not have started again.
+    if (holder.exit !== undefined) await startHolderPod();
+    if (!node.isRunning) await startAgentPod();
     await machine.deleteAll();
   });
 

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import { RESTORES, SNAPSHOTS, VOLUME_MOUNTS, VOLUMES } from '../src/api/meta.ts';
 import type { Restore } from '../src/api/restore.ts';
 import type { Snapshot } from '../src/api/snapshot.ts';
@@ -26,7 +26,7 @@ const POINTS: readonly CrashPoint[] = [
 ];
 
 describe(`going back to a snapshot, ${controlPlaneKind} API server`, function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
 
@@ -38,6 +38,9 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
   after(async () => {
     await machine?.end();
   });
+
+  // What a test has killed it may not have started again.
+  afterEach(() => machine.restartWhatEnded());
 
   const keyOf = (name: string): string => `${ns}/${name}`;
   const fileOf = (name: string): string => join(machine.target(ns, name), 'file');
@@ -92,7 +95,7 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
     await changed('data');
     await detach('data');
     await machine.kubectl.apply([restore(ns, 'back', 'data-before')]);
-    await machine.kubectl.run(['wait', '-n', ns, '--for=condition=Ready', '--timeout=60s', 'crs/back']);
+    await machine.kubectl.run(['wait', '-n', ns, '--for=condition=Ready', '--timeout=120s', 'crs/back']);
     await attach('data');
     expect(read('data')).to.equal('old');
     const { status } = await machine.get<Restore>(RESTORES, keyOf('back'));
@@ -198,7 +201,7 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
       } finally {
         holder.kill('SIGKILL');
       }
-      await machine.waitReady<Restore>(RESTORES, keyOf('held'), 60_000);
+      await machine.waitReady<Restore>(RESTORES, keyOf('held'), 120_000);
       await machine.waitReady<VolumeMount>(VOLUME_MOUNTS, keyOf('held'));
       expect(read('held')).to.equal('old');
     });
@@ -213,7 +216,7 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
     await machine.create(restore(ns, name, `${name}-before`));
     await waitFor(() => armed.exit !== undefined, {
       message: `the agent to be killed at ${point}`,
-      deadline: 60_000,
+      deadline: 150_000,
     });
     await armed.killGroup();
   }
@@ -230,10 +233,13 @@ describe(`going back to a snapshot, ${controlPlaneKind} API server`, function ()
       const name = point.replaceAll('.', '-');
       await killedAt(point, name);
       await machine.startNode();
-      await machine.waitReady<Restore>(RESTORES, keyOf(name), 60_000);
+      await machine.waitReady<Restore>(RESTORES, keyOf(name), 120_000);
       await attach(name);
       expect(read(name)).to.equal('old');
-      expect(await unfinished(name)).to.deep.equal([]);
+      await waitFor(async () => (await unfinished(name)).length === 0, {
+        message: 'what was half made to be removed',
+        instead: () => unfinished(name),
+      });
       expect(existsSync(fileOf(name))).to.equal(true);
     });
   }

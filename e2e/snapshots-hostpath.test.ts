@@ -11,7 +11,7 @@ import { Machine } from '../test/support/harness/machine.ts';
 import { mount, snapshot, volume } from '../test/support/harness/manifests.ts';
 
 describe(`snapshots of hostPath volumes, ${controlPlaneKind} API server`, function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
 
@@ -35,7 +35,7 @@ describe(`snapshots of hostPath volumes, ${controlPlaneKind} API server`, functi
     await machine.create(mount(ns, 'source', 'source'));
     await machine.waitReady(VOLUME_MOUNTS, keyOf('source'));
     await machine.create(snapshot(ns, 'first', 'source'));
-    const { status, metadata } = await machine.waitReady<Snapshot>(SNAPSHOTS, keyOf('first'), 60_000);
+    const { status, metadata } = await machine.waitReady<Snapshot>(SNAPSHOTS, keyOf('first'), 120_000);
     expect(status?.method).to.be.oneOf(['Copy', 'ReflinkTree']);
     expect(findCondition(status?.conditions, 'ContentConsistent')).to.include({ status: 'True', reason: 'Unchanged' });
     writeFileSync(join(path, 'deep/file'), 'second');
@@ -44,7 +44,7 @@ describe(`snapshots of hostPath volumes, ${controlPlaneKind} API server`, functi
     const dataSource = { snapshotRef: { name: 'first' } };
     await machine.create(volume(ns, 'clone', { hostPath: { path: clone, type: 'DirectoryOrCreate' }, dataSource }));
     await machine.create(mount(ns, 'clone', 'clone'));
-    await machine.waitReady(VOLUME_MOUNTS, keyOf('clone'), 60_000);
+    await machine.waitReady(VOLUME_MOUNTS, keyOf('clone'), 120_000);
     expect(readFileSync(join(machine.target(ns, 'clone'), 'deep/file'), 'utf8')).to.equal('first');
     expect(readdirSync(copies())).to.deep.equal([metadata.uid]);
     expect(readdirSync(machine.host).filter((name) => name.startsWith('.'))).to.deep.equal([]);

@@ -11,13 +11,13 @@ import { run } from '../test/support/harness/exec.ts';
 import { allocatedBytes, codeFrom, fill, pathsNamed, sizeOf } from '../test/support/harness/files.ts';
 import { Machine } from '../test/support/harness/machine.ts';
 import { mount, volume, volumeClass } from '../test/support/harness/manifests.ts';
-import { mountsAt } from '../test/support/harness/mounts.ts';
+import { mountsAt, unmount } from '../test/support/harness/mounts.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 
 const MIB = 1024 * 1024;
 
 describe(`volumes, ${controlPlaneKind} API server`, function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let machine: Machine;
   let ns: string;
   let serial = 0;
@@ -96,7 +96,7 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
         await remove(key);
         expect(readFileSync(join(directory, 'inner/file'), 'utf8')).to.equal('inner');
       } finally {
-        await run('umount', [join(directory, 'inner')]);
+        await unmount(join(directory, 'inner'));
       }
     });
 
@@ -188,7 +188,9 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
       expect(pathsNamed(uid, ...where)).to.not.deep.equal([]);
       await remove(key);
       expect(pathsNamed(uid, ...where)).to.deep.equal([]);
-      expect(await run('losetup', ['-l', '-n', '-O', 'BACK-FILE'])).to.not.include(uid);
+      // The kernel lets a loop device go a moment after its last mount.
+      const devices = () => run('losetup', ['-l', '-n', '-O', 'BACK-FILE']);
+      await waitFor(async () => !(await devices()).includes(uid), { message: 'no loop device', instead: devices });
     });
 
     it('is kept when it is to be retained, and is then listed as an orphan', async () => {
@@ -240,8 +242,8 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
         'InsufficientCapacity',
       );
       expect(message).to.not.equal('');
-      const { status } = await machine.get<Volume>(VOLUMES, `${ns}/too-big`);
-      expect(status?.phase).to.equal('Pending');
+      const isPending = ({ status }: Volume): boolean => status?.phase === 'Pending';
+      await machine.waitFor<Volume>(VOLUMES, `${ns}/too-big`, isPending, 'to be Pending');
       await machine.delete(VOLUMES, `${ns}/too-big`);
       await machine.waitGone(VOLUMES, `${ns}/too-big`);
     });
@@ -257,7 +259,7 @@ describe(`volumes, ${controlPlaneKind} API server`, function () {
       expect(codeFrom(() => writeFileSync(join(view, 'data/early'), 'lost'))).to.equal('EPERM');
       expect(readdirSync(join(view, 'data'))).to.deep.equal([]);
     } finally {
-      await run('umount', [view]);
+      await unmount(view);
     }
   });
 

@@ -74,7 +74,7 @@ export class Flux {
     await kubectl.apply(['GitRepository', 'OCIRepository', 'Bucket'].map(standIn), '--server-side');
     const crds = ['gitrepositories', 'ocirepositories', 'buckets'].map((plural) => `crd/${plural}.${SOURCE_GROUP}`);
     const all = [...crds, `crd/kustomizations.${KUSTOMIZE_GROUP}`];
-    await kubectl.run(['wait', '--for=condition=Established', '--timeout=60s', ...all]);
+    await kubectl.run(['wait', '--for=condition=Established', '--timeout=150s', ...all]);
     const directory = makeDirectory('flux');
     const server = createServer((request, response) => {
       try {
@@ -107,9 +107,9 @@ export class Flux {
     await waitFor(
       async () => {
         controller.assertRunning();
-        return (await fetch(`http://127.0.0.1:${health}/readyz`, { signal: AbortSignal.timeout(2000) })).ok;
+        return (await fetch(`http://127.0.0.1:${health}/readyz`, { signal: AbortSignal.timeout(15_000) })).ok;
       },
-      { deadline: 60_000, message: 'kustomize-controller to be ready', instead: () => controller.tail(20) },
+      { deadline: 120_000, message: 'kustomize-controller to be ready', instead: () => controller.tail(20) },
     );
     return flux;
   }
@@ -153,7 +153,7 @@ export class Flux {
     name: string,
     what: string,
     holds: (seen: Kustomization) => boolean,
-    deadline = 90_000,
+    deadline = 200_000,
   ): Promise<Kustomization> {
     const read = (): Promise<Kustomization> =>
       this.#options.client.get<Kustomization>(KUSTOMIZATIONS, { namespace: this.#options.namespace, name });

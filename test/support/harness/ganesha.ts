@@ -91,6 +91,10 @@ export class Ganesha {
     );
   }
 
+  get isUp(): boolean {
+    return this.#daemon !== undefined && this.#daemon.exit === undefined;
+  }
+
   /** Ends it at once, as a crash would. */
   async kill(): Promise<void> {
     await this.#daemon?.killGroup();

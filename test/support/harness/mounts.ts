@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { loopDevicesOf } from '../../../scripts/test/loops.ts';
 import { isAtOrBelow, type MountEntry, parseMountinfo } from '../../../src/node/mount-entry.ts';
+import { exec } from './exec.ts';
+import { Hopeless, waitFor } from './wait.ts';
 
 /** The mount table of this suite's namespace, or of a process's. */
 export function mountTable(pid: number | 'self' = 'self'): readonly MountEntry[] {
@@ -28,4 +30,16 @@ export function mountIds(directory: string): Readonly<Record<string, readonly nu
   const ids: Record<string, number[]> = {};
   for (const { target, id } of mountsBelow(directory)) (ids[target] ??= []).push(id);
   return ids;
+}
+
+/** Unmounts what is on top there, as a person would: somebody (the product among others) may be looking at it just now. */
+export async function unmount(path: string): Promise<void> {
+  await waitFor(
+    async () => {
+      const { code, stderr } = await exec('umount', [path]);
+      if (code !== 0 && !stderr.includes('busy')) throw new Hopeless(`umount ${path}: ${stderr}`);
+      return code === 0;
+    },
+    { message: `${path} to be busy no more` },
+  );
 }

@@ -28,7 +28,7 @@ import { waitFor } from './wait.ts';
 const SERVERS = '10.88.0.1';
 let shared: Promise<Nodes> | undefined;
 
-const LOST_MS = 90_000;
+const LOST_MS = 150_000;
 
 /** Waits for a read that began and ended just now. @throws Error when a read has failed meanwhile. */
 export async function readsOn(reader: Daemon): Promise<void> {

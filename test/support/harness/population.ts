@@ -72,11 +72,17 @@ export class Population {
 
   /** Waits until all is as wanted, and looks for leaks. */
   async settle(): Promise<void> {
-    await waitFor(() => this.isReady() && this.isGone() && this.#leaks().length === 0, {
-      deadline: SETTLE_MS,
-      message: 'everything to be as wanted and nothing to be left of the rest',
-      instead: () => [...this.#unsettled(), ...this.#leaks()].join('\n'),
-    });
+    await waitFor(
+      async () => {
+        await this.#machine.restartLostLeader();
+        return this.isReady() && this.isGone() && this.#leaks().length === 0;
+      },
+      {
+        deadline: SETTLE_MS,
+        message: 'everything to be as wanted and nothing to be left of the rest',
+        instead: () => [...this.#unsettled(), ...this.#leaks()].join('\n'),
+      },
+    );
     for (const [name, uid] of this.#gone) {
       if (!this.#wanted.has(name)) await this.#machine.waitGone(VOLUMES, this.#key(name));
       this.#gone.delete(name);

@@ -61,6 +61,12 @@ export class Restic {
     return (await this.run('list', 'locks', '--no-lock')).split('\n').filter((line) => /^[0-9a-f]{64}$/.test(line));
   }
 
+  /** The process that has a lock, as itself says; undefined when it is gone. */
+  async pidOfLock(id: string): Promise<number | undefined> {
+    const { code, stdout } = await this.tried('cat', 'lock', id, '--no-lock');
+    return code === 0 ? (JSON.parse(stdout) as { readonly pid: number }).pid : undefined;
+  }
+
   /** What the product would leave of a part of a backup. @param time `YYYY-MM-DD HH:MM:SS`. */
   async part(backupID: string, clusterID: string, content: string, time?: string): Promise<void> {
     const common = { backupID, clusterID, namespace: 'elsewhere', scope: 'Full', nodeName: 'n' } as const;

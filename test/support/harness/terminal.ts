@@ -46,7 +46,11 @@ export class Terminal {
 
   /** Waits until the program has ended by itself; returns what was on the screen. */
   async ended(): Promise<string> {
-    await waitFor(() => this.#hasEnded, { message: 'the program to end', instead: () => this.#output });
+    await waitFor(() => this.#hasEnded, {
+      deadline: 150_000,
+      message: 'the program to end',
+      instead: () => this.#output,
+    });
     return this.#output;
   }
 
