@@ -21,6 +21,7 @@ import type { RunningNodeLayer } from '../../src/node/create-layer.ts';
 import {
   copyOfMounts,
   end,
+  killHelper,
   makePlace,
   mountsAt,
   type Place,
@@ -54,7 +55,7 @@ export function describeDriver(
   make: (context: SubjectContext) => Promise<DriverSubject> | DriverSubject,
 ): void {
   describe(`driver contract: ${name}`, function () {
-    this.timeout(60_000);
+    this.timeout(120_000);
     let place: Place;
     let subject: DriverSubject;
     let driver: Driver;
@@ -302,7 +303,7 @@ export function describeDriver(
 
     it('goes on after its helper was killed between any two calls', async () => {
       const { volume, mount, target } = await setUp();
-      const kill = () => process.kill(place.layer.helperPid ?? 0, 'SIGKILL');
+      const kill = () => killHelper(place.layer);
       kill();
       await retrying(() => driver.publish(volume, mount, soon()));
       kill();

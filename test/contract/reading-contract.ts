@@ -135,7 +135,7 @@ export function describeReading(
 
     /** What was written may be on its way to a server. */
     const settled = async (ask: () => ReturnType<OpenedForReading['consistency']>) => {
-      const until = performance.now() + 20_000;
+      const until = performance.now() + 60_000;
       let answer = await ask();
       while (subject.method === 'Bucket' && answer.consistent && performance.now() < until) answer = await ask();
       return answer;

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { createNodeLayer, type RunningNodeLayer } from '../../src/node/create-layer.ts';
-import { end, rejection, soon, until } from './support.ts';
+import { end, killHelper, rejection, soon, until } from './support.ts';
 
 describe('lock', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let dir: string;
   let layer: RunningNodeLayer;
 
@@ -35,7 +35,7 @@ describe('lock', function () {
   it('outlives the helper that took it', async () => {
     const file = join(dir, 'agent.lock');
     const lock = await layer.lock(file, soon());
-    process.kill(layer.helperPid ?? 0, 'SIGKILL');
+    killHelper(layer);
     await until(() => layer.helperRestarts === 1);
     expect(await rejection(layer.lock(file, soon()))).to.include({ code: 'Locked' });
     await lock.release();
@@ -46,7 +46,7 @@ describe('lock', function () {
     writeFileSync(file, '');
     const module = new URL('../../src/node/create-layer.ts', import.meta.url).href;
     const script = `import { createNodeLayer } from '${module}';
-      const signal = AbortSignal.timeout(20000);
+      const signal = AbortSignal.timeout(60000);
       const layer = await createNodeLayer({ stateDir: '${dir}/s2', mountRoot: '${dir}/m2' }, signal);
       await layer.lock('${file}', signal);
       console.log('locked');

@@ -13,7 +13,7 @@ import { makePlace, mountsBelow, type Place, rejection, soon } from './support.t
 const LONG = 'state-directory-'.repeat(8);
 
 describe('the mount holder', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let stateDir: string;
   let started: (NodeError | undefined)[];
@@ -50,7 +50,7 @@ describe('the mount holder', function () {
     return { directory, name, argv, env: { SAID: "it's" }, discard: ['old'], target, fsType: 'tmpfs', source: name };
   };
   const start = (request: StartMountDaemon) =>
-    place.layer.call('startMountDaemon', request, { signal: soon(), deadlineMs: 10_000 });
+    place.layer.call('startMountDaemon', request, { signal: soon(), deadlineMs: 40_000 });
   /** As an agent would ask, with something wrong. */
   const ask = (body: unknown, path = HOLDER_START): Promise<{ readonly code: string; readonly message: string }> =>
     new Promise((resolve, reject) => {

@@ -8,7 +8,7 @@ import { isAtOrBelow, parseMountinfo } from '../../src/node/mount-entry.ts';
 
 /** What a call of a test gets; the runner's own time limit is shorter. */
 export function soon(): AbortSignal {
-  return AbortSignal.timeout(30_000);
+  return AbortSignal.timeout(60_000);
 }
 
 export interface Place {
@@ -94,6 +94,12 @@ export async function copyOfMounts(): Promise<ChildProcess> {
   return child;
 }
 
+/** Kills the helper of a layer. @throws Error when there is none just now. */
+export function killHelper({ helperPid }: RunningNodeLayer): void {
+  if (helperPid === undefined) throw new Error('there is no helper');
+  process.kill(helperPid, 'SIGKILL');
+}
+
 export async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -106,11 +112,62 @@ const MOST_PAUSE_MS = 25;
 
 /** Waits for a condition; throws when it does not come true within the runner's patience. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   for (let pause = 5; !(await condition()); pause = Math.min(pause * 1.2, MOST_PAUSE_MS)) {
-    if (Date.now() > deadline) throw new Error(`never became true: ${condition}`);
+    if (performance.now() > deadline) throw new Error(`never became true: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
+}
+
+/**
+ * Starts something, and again whenever it is over before it was met: on a busy machine nobody may have looked while it ran.
+ * @throws Error when it is never met.
+ */
+export async function meet<T>(
+  start: () => Promise<T>,
+  isMet: () => boolean,
+): Promise<{ readonly running: Promise<T> }> {
+  const deadline = performance.now() + 90_000;
+  while (performance.now() < deadline) {
+    let isOver = false;
+    const running = start();
+    const over = (): void => {
+      isOver = true;
+    };
+    running.then(over, over);
+    let met = false;
+    await until(() => {
+      met = isMet();
+      return met || isOver;
+    });
+    if (met) return { running };
+    await running;
+  }
+  throw new Error(`never met while it ran: ${isMet}`);
+}
+
+/** Holds a process still; whether it is held already: one that is ending cannot be. */
+export function hold(pid: number): boolean {
+  try {
+    process.kill(pid, 'SIGSTOP');
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+  } catch {
+    return false; // it has ended
+  }
+}
+
+/**
+ * Does something that another process is to disturb until that has happened: on a busy machine the other one may not have
+ * had its turn meanwhile. @throws Error when it never happens.
+ */
+export async function disturbed<T>(work: () => Promise<T | undefined>): Promise<T> {
+  const deadline = performance.now() + 90_000;
+  while (performance.now() < deadline) {
+    const result = await work();
+    if (result !== undefined) return result;
+  }
+  throw new Error('never disturbed');
 }
 
 /** The error that a promise rejects with; fails when it does not. */

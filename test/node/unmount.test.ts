@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
@@ -8,7 +8,7 @@ import { parseMountinfo } from '../../src/node/mount-entry.ts';
 import { copyOfMounts, end, makePlace, mountsAt, type Place, rejection, soon, until } from './support.ts';
 
 describe('unmounting and watching', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
 
   beforeEach(async () => {
@@ -274,6 +274,12 @@ function commOf(pid: number | undefined): string {
   return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 }
 
-function openFiles(pid: number | undefined): string {
-  return execFileSync('ls', ['-l', `/proc/${pid}/fd`], { encoding: 'utf8' });
+function openFiles(pid: number | undefined): readonly string[] {
+  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
+    } catch {
+      return []; // closed meanwhile
+    }
+  });
 }

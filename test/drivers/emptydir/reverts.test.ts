@@ -7,7 +7,7 @@ import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts
 import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
-import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
+import { killHelper, makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
 import { shareOf } from '../../support/harness/run.ts';
 import { runKilledAgent } from '../killed-agent.ts';
 
@@ -30,7 +30,7 @@ const AGENT_POINTS: readonly CrashPoint[] = [
 ];
 
 describe('emptyDir volumes that go back to a snapshot', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let pools: Pools;
   let pool: Pool;
@@ -204,7 +204,7 @@ describe('emptyDir volumes that go back to a snapshot', function () {
         const { volume, snapshot, restore } = await changed(changes);
         const restarts = place.layer.helperRestarts;
         armed.point = point;
-        process.kill(place.layer.helperPid ?? 0, 'SIGKILL');
+        killHelper(place.layer);
         await until(() => place.layer.helperRestarts > restarts);
         await place.layer.statfs('/', soon());
         await rejection(driver.revert(volume, snapshot, restore, long()));

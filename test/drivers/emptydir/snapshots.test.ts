@@ -10,7 +10,7 @@ import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { DEFAULT_POOL, type Pool, type PoolSpace, Pools } from '../../../src/node/pools/pools.ts';
 import { SpaceGuard } from '../../../src/node/pools/space-guard.ts';
-import { end, makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
+import { disturbed, end, killHelper, makePlace, meet, type Place, rejection, soon, until } from '../../node/support.ts';
 import { full, shareOf } from '../../support/harness/run.ts';
 import { runKilledAgent } from '../killed-agent.ts';
 import { verifyBlocks } from './numbered-writer.ts';
@@ -140,7 +140,7 @@ describe('snapshots of emptyDir volumes', function () {
   const restartHelper = async (point: CrashPoint): Promise<void> => {
     armed.point = point;
     const before = place.layer.helperRestarts;
-    process.kill(place.layer.helperPid ?? 0, 'SIGKILL');
+    killHelper(place.layer);
     await until(() => place.layer.helperRestarts > before);
     await place.layer.statfs('/', soon());
   };
@@ -165,6 +165,9 @@ describe('snapshots of emptyDir volumes', function () {
       let before = 0;
       for (let moment = 0; moment < MOMENTS; moment += 1) {
         const snapshot = snapshotOf(volume, { consistency: 'Filesystem' });
+        // On a busy machine the writer may not have had its turn since the last one.
+        const written = bytesWritten(writer.pid ?? 0);
+        await until(() => bytesWritten(writer.pid ?? 0) > written + 100_000);
         await driver.snapshots.take(snapshot, long());
         const restored = await restore(snapshot);
         const last = verifyBlocks(restored.path);
@@ -425,11 +428,21 @@ describe('snapshots of emptyDir volumes', function () {
     execFileSync('dd', ['if=/dev/urandom', `of=${join(path, 'file')}`, 'bs=1M', 'count=400', 'status=none']);
     const copying = driverWith({ freeBytes: 50n * GIB }, { cloneable: false });
     const snapshot = snapshotOf(volume);
-    const given = new AbortController();
-    const taking = rejection(copying.snapshots.take(snapshot, { signal: given.signal, onProgress: () => undefined }));
-    await until(() => readdirSync(pool.directory).some((name) => name.endsWith('.new')));
-    given.abort();
-    await taking;
+    // Given up as soon as it has begun; on a busy machine it may be whole before that is seen, and is then taken anew.
+    await disturbed(async () => {
+      await driver.snapshots.delete(snapshot, soon());
+      const given = new AbortController();
+      const { running } = await meet(
+        () =>
+          copying.snapshots.take(snapshot, { signal: given.signal, onProgress: () => undefined }).then(
+            () => 'whole',
+            () => 'given up',
+          ),
+        () => readdirSync(pool.directory).some((name) => name.endsWith('.new')),
+      );
+      given.abort();
+      return (await running) === 'given up' || undefined;
+    });
     await until(async () => {
       await driver.snapshots.leftovers(soon());
       return readdirSync(pool.directory).length === 1;
@@ -471,13 +484,24 @@ describe('snapshots of emptyDir volumes', function () {
     const writer = spawn('sh', ['-c', script, 'sh', path], { stdio: 'ignore' });
     try {
       await until(() => readdirSync(path).includes('changing'));
-      const snapshot = snapshotOf(volume);
-      await driver.snapshots.take(snapshot, long());
-      const { facts } = await observe(snapshot);
-      expect(facts?.consistent).to.deep.include({ consistent: false, reason: 'ChangedDuringCopy' });
-      const strict = snapshotOf(volume, { consistency: 'Filesystem' });
-      expect(await rejection(driver.snapshots.take(strict, long()))).to.include({ reason: 'ChangedDuringCopy' });
-      expect((await observe(strict)).facts).to.equal(undefined);
+      const changed = await disturbed(async () => {
+        const snapshot = snapshotOf(volume);
+        await driver.snapshots.take(snapshot, long());
+        const { facts } = await observe(snapshot);
+        return facts?.consistent.consistent === false ? facts : undefined;
+      });
+      expect(changed.consistent.reason).to.equal('ChangedDuringCopy');
+      await disturbed(async () => {
+        const strict = snapshotOf(volume, { consistency: 'Filesystem' });
+        const refused = await driver.snapshots.take(strict, long()).then(
+          () => undefined,
+          (thrown: unknown) => thrown,
+        );
+        if (refused === undefined) return undefined;
+        expect(refused).to.include({ reason: 'ChangedDuringCopy' });
+        expect((await observe(strict)).facts).to.equal(undefined);
+        return true;
+      });
     } finally {
       await end(writer);
     }
@@ -486,6 +510,11 @@ describe('snapshots of emptyDir volumes', function () {
 
 function long(): LongCall {
   return { signal: soon(), onProgress: () => undefined };
+}
+
+/** As proc_pid_io(5) counts them. */
+function bytesWritten(pid: number): number {
+  return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
 }
 
 async function startWriter(path: string): Promise<ChildProcess> {

@@ -17,7 +17,7 @@ import type { Driver, DriverRestore, DriverSnapshot, DriverVolume, LongCall } fr
 import { HIDDEN } from '../../../src/drivers/trees/snapshots.ts';
 import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
-import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
+import { killHelper, makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
 import { full, shareOf } from '../../support/harness/run.ts';
 import { runKilledAgent } from '../killed-agent.ts';
 import { hostPathDriver, hostPathVolume } from './support.ts';
@@ -49,7 +49,7 @@ const OLD = { 'a/deep': 'old', b: 'old', removed: 'old' };
 const NEW = { 'a/deep': 'new', b: 'newer', added: 'new' };
 
 describe('hostPath volumes that go back to a snapshot', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let driver: Driver;
   let count = 0;
@@ -97,7 +97,7 @@ describe('hostPath volumes that go back to a snapshot', function () {
   const arm = async (point: CrashPoint): Promise<number> => {
     const restarts = place.layer.helperRestarts;
     armed.point = point;
-    process.kill(place.layer.helperPid ?? 0, 'SIGKILL');
+    killHelper(place.layer);
     await until(() => place.layer.helperRestarts > restarts);
     await place.layer.statfs('/', soon());
     return place.layer.helperRestarts;

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, it } from 'mocha';
 import type { DriverSnapshot, DriverVolume, LongCall, SnapshotCalls } from '../../../src/drivers/driver.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
 import type { NodeLayer } from '../../../src/node/layer.ts';
-import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
+import { disturbed, makePlace, type Place, rejection, soon } from '../../node/support.ts';
 import { mountDisk } from '../../node/trees/disk.ts';
 import { fillOddly, seenOf } from '../../node/trees/odd-tree.ts';
 import { hostPathDriver, hostPathVolume } from './support.ts';
@@ -13,7 +13,7 @@ import { hostPathDriver, hostPathVolume } from './support.ts';
 const HIDDEN = '.clawstore-snapshots';
 
 describe('hostPath snapshots', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let count = 0;
   const ends: (() => void)[] = [];
@@ -119,15 +119,25 @@ describe('hostPath snapshots', function () {
     const [any, strict] = [snapshotOf(named(source)), snapshotOf(named(source), { consistency: 'Filesystem' })];
     const writer = setInterval(() => writeFileSync(join(source, 'written'), 'again'), 1);
     try {
-      await snapshots.take(any, long());
-      const error = await rejection(snapshots.take(strict, long()));
+      const consistent = await disturbed(async () => {
+        await snapshots.delete(any, soon());
+        await snapshots.take(any, long());
+        const facts = await factsOf(snapshots, any);
+        return facts?.consistent.consistent === false ? facts.consistent : undefined;
+      });
+      expect(consistent).to.include({ reason: 'ChangedDuringCopy' });
+      const error = await disturbed(async () => {
+        await snapshots.delete(strict, soon());
+        return snapshots.take(strict, long()).then(
+          () => undefined,
+          (thrown: unknown) => thrown as Error,
+        );
+      });
       expect(error).to.include({ reason: 'ChangedDuringCopy', terminal: false });
       expect(error.message).to.include('"written"');
     } finally {
       clearInterval(writer);
     }
-    const { consistent } = (await factsOf(snapshots, any)) ?? {};
-    expect(consistent).to.include({ consistent: false, reason: 'ChangedDuringCopy' });
     expect(await factsOf(snapshots, strict)).to.equal(undefined);
     expect(readdirSync(join(place.layer.stateDir, 'snapshots-data'))).to.deep.equal([any.uid]);
     await snapshots.take(strict, long());
@@ -234,10 +244,16 @@ describe('hostPath snapshots', function () {
       const { driver, fill } = driverOf();
       const source = filled(join(place.data, 'source'));
       const origin = named(source);
-      const volume = named(join(place.data, 'clone'), place.data, { content: { from: 'volume', volume: origin } });
+      const content = { from: 'volume', volume: origin } as const;
       const writer = setInterval(() => writeFileSync(join(source, 'written'), 'again'), 1);
-      await fill(volume, long()).finally(() => clearInterval(writer));
-      expect((await driver.observeVolume(volume, soon())).note).to.include('written to meanwhile');
+      let clones = 0;
+      const note = await disturbed(async () => {
+        clones += 1;
+        const volume = named(join(place.data, `clone-${clones}`), place.data, { content });
+        await fill(volume, long());
+        return (await driver.observeVolume(volume, soon())).note;
+      }).finally(() => clearInterval(writer));
+      expect(note).to.include('written to meanwhile');
       const inside = named(join(source, 'in'), place.data, { content: { from: 'volume', volume: origin } });
       expect(await rejection(fill(inside, long()))).to.include({ reason: 'DataSourceMismatch', terminal: true });
     });

@@ -13,6 +13,7 @@ import {
   type RunEngine,
 } from '../../../src/node/backups/operations.ts';
 import { type CallOptions, NO_DEADLINE_MS } from '../../../src/node/layer.ts';
+import { childrenOf } from '../../support/harness/daemon.ts';
 import { makePlace, mountsBelow, type Place, rejection, soon, until } from '../support.ts';
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -23,7 +24,7 @@ interface Ran extends EngineOutcome {
 }
 
 describe('running an engine', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
 
   before(async () => {
@@ -230,10 +231,7 @@ describe('running an engine', function () {
             const helper = place.layer.helperPid;
             if (helper === undefined) return;
             // The helper and its child, not what the child has started.
-            const children = execFileSync('pgrep', ['-P', String(helper)], { encoding: 'utf8' })
-              .trim()
-              .split('\n');
-            for (const each of who === 'helper' ? [helper] : [...children.map(Number), helper]) {
+            for (const each of who === 'helper' ? [helper] : [...childrenOf(helper), helper]) {
               process.kill(each, 'SIGKILL');
             }
           },
@@ -246,10 +244,7 @@ describe('running an engine', function () {
   }
 
   it('is not kept waiting for a process when another has just ended', async () => {
-    const children = (): readonly string[] =>
-      execFileSync('pgrep', ['-P', String(place.layer.helperPid)], { encoding: 'utf8' })
-        .trim()
-        .split('\n');
+    const children = (): readonly string[] => childrenOf(place.layer.helperPid ?? 0).map(String);
     await sh('true');
     const waiting = children();
     const ancestors =

@@ -4,12 +4,12 @@ import { expect } from 'chai';
 import { after, before, beforeEach, describe, it } from 'mocha';
 import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
-import { makePlace, type Place, soon, until } from '../support.ts';
+import { killHelper, makePlace, type Place, soon, until } from '../support.ts';
 
 const HIDDEN = '.ours';
 
 describe('swaps of trees that were left half way', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let tree: string;
   const armed: { point: CrashPoint | undefined } = { point: undefined };
@@ -53,7 +53,7 @@ describe('swaps of trees that were left half way', function () {
       expect(await seen(), 'before it is begun').to.deep.equal([]);
       const restarts = place.layer.helperRestarts;
       armed.point = point;
-      process.kill(place.layer.helperPid ?? 0, 'SIGKILL');
+      killHelper(place.layer);
       await until(() => place.layer.helperRestarts > restarts);
       await place.layer.statfs('/', soon());
       const armedRestarts = place.layer.helperRestarts;
