@@ -53,6 +53,8 @@ const CAPACITY: VolumeObservation['capacity'] = {
 export interface S3DriverOptions {
   /** How long the process that serves a mount may stay silent, in milliseconds. */
   readonly hungMs?: number;
+  /** Time for the process that serves a mount to have it there, in milliseconds. */
+  readonly startMs?: number;
   /** How often servers are asked whether they still answer, in milliseconds. */
   readonly watchMs?: number;
   /** How long a snapshot, a copy or a backup waits for what was written to reach the server, in milliseconds. */
@@ -74,11 +76,11 @@ export class S3Driver implements Driver {
   /** Runs while somebody listens. */
   #watch: Watch | undefined;
 
-  constructor(node: NodeLayer, { hungMs, watchMs = WATCH_MS, flushMs }: S3DriverOptions = {}) {
+  constructor(node: NodeLayer, { hungMs, startMs, watchMs = WATCH_MS, flushMs }: S3DriverOptions = {}) {
     this.#node = node;
     this.#watchMs = watchMs;
     this.#capabilities = new Capabilities(node);
-    this.#processes = new Processes(node, { hungMs, onEnd: (uid) => this.#tell(uid) });
+    this.#processes = new Processes(node, { hungMs, startMs, onEnd: (uid) => this.#tell(uid) });
     const refuseHalf = (volume: DriverVolume, signal: AbortSignal) => this.#refuseHalf(volume, signal);
     this.#mounts = new Mounts(node, this.#processes, refuseHalf);
     this.#reverts = new Reverts(node.stateDir);

@@ -35,6 +35,8 @@ const FOLLOW_MS = 86_400_000;
 export interface ProcessesOptions {
   /** How long a process may stay silent, in milliseconds. */
   readonly hungMs?: number | undefined;
+  /** Time for it to mount, in milliseconds. */
+  readonly startMs?: number | undefined;
   /** Told of each volume whose process has ended, as far as it was attended. */
   readonly onEnd?: (uid: string) => void;
 }
@@ -42,14 +44,17 @@ export interface ProcessesOptions {
 export class Processes {
   readonly #node: NodeLayer;
   readonly #hungMs: number;
+  readonly #startMs: number;
   readonly #onEnd: (uid: string) => void;
   /** Processes whose end is awaited, by volume UID. */
   readonly #followed = new Map<string, DaemonProcess>();
   readonly #pingedAt = new Map<string, number>();
 
-  constructor(node: NodeLayer, { hungMs = HUNG_MS, onEnd = () => undefined }: ProcessesOptions = {}) {
+  constructor(node: NodeLayer, options: ProcessesOptions = {}) {
+    const { hungMs = HUNG_MS, startMs = START_MS, onEnd = () => undefined } = options;
     this.#node = node;
     this.#hungMs = hungMs;
+    this.#startMs = startMs;
     this.#onEnd = onEnd;
   }
 
@@ -201,7 +206,7 @@ export class Processes {
     writeSecrets(directoryOf(this.#node, uid), location);
     const request = startRequest(this.#node, rclone, uid, location, use);
     return await asDriver(Reason.MountFailed, () =>
-      this.#node.call('startMountDaemon', request, { signal, deadlineMs: START_MS }),
+      this.#node.call('startMountDaemon', request, { signal, deadlineMs: this.#startMs }),
     );
   }
 

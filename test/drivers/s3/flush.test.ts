@@ -4,19 +4,18 @@ import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { DriverMount, DriverVolume, OpenedForReading } from '../../../src/drivers/driver.ts';
-import { S3Driver } from '../../../src/drivers/s3/driver.ts';
+import type { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import type { NodeLayer } from '../../../src/node/layer.ts';
 import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
-import { isRunning } from '../../support/harness/daemon.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
 import { waitFor } from '../../support/harness/wait.ts';
-import { s3Volume } from './support.ts';
+import { hasEnded, s3Driver, s3Volume } from './support.ts';
 
 /** Long enough to be asked more than once what was sent. */
 const FLUSH_MS = 2_000;
 
 describe('what was written to a bucket and has not reached the server', function () {
-  this.timeout(90_000);
+  this.timeout(120_000);
   let place: Place;
   let server: S3Server;
   let driver: S3Driver;
@@ -28,7 +27,7 @@ describe('what was written to a bucket and has not reached the server', function
     place = await makePlace();
     server = await S3Server.start();
     await server.createBucket('data');
-    driver = new S3Driver(place.layer, { flushMs: FLUSH_MS });
+    driver = s3Driver(place.layer, { flushMs: FLUSH_MS });
   });
   afterEach(async () => {
     if (!server.isUp) await server.up();
@@ -77,7 +76,7 @@ describe('what was written to a bucket and has not reached the server', function
     expect(error, error.message).to.include({ reason: 'UploadPending', terminal: false });
     expect(error.message).to.include(`1 files (7 bytes) written at ${target} have not reached the server`);
     await server.up();
-    expect(await read(volume, new S3Driver(place.layer))).to.equal('content');
+    expect(await read(volume, s3Driver(place.layer))).to.equal('content');
   });
 
   it('is not taken for sent when the process that was to send it dies, also with the server back', async () => {
@@ -91,17 +90,17 @@ describe('what was written to a bucket and has not reached the server', function
         if (isOfVolume && (asked += 1) === 2) {
           const pid = pidOf(volume);
           process.kill(pid, 'SIGKILL');
-          await waitFor(() => !isRunning(pid), { message: 'the process to end' });
+          await waitFor(() => hasEnded(pid), { message: 'the process to end' });
           await server.up();
         }
         return place.layer.call(operation, params, options);
       },
     };
-    const error = await rejection(read(volume, new S3Driver(dying, { flushMs: FLUSH_MS }), never));
+    const error = await rejection(read(volume, s3Driver(dying, { flushMs: FLUSH_MS }), never));
     expect(asked, 'how often the process was looked for').to.be.greaterThan(1);
     expect(error, error.message).to.include({ reason: 'UploadPending', terminal: false });
     expect(error.message).to.include('have not reached the server');
     await driver.stage(volume, soon());
-    expect(await read(volume, new S3Driver(place.layer))).to.equal('content');
+    expect(await read(volume, s3Driver(place.layer))).to.equal('content');
   });
 });

@@ -5,17 +5,17 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import type { DriverMount, DriverSnapshot, DriverVolume, LongCall } from '../../../src/drivers/driver.ts';
 import { copyObjects } from '../../../src/drivers/s3/copies.ts';
-import { S3Driver } from '../../../src/drivers/s3/driver.ts';
+import type { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import { S3Objects } from '../../../src/drivers/s3/objects.ts';
 import type { CrashPoint } from '../../../src/node/crash-points.ts';
 import type { SubjectContext } from '../../contract/driver-contract.ts';
 import { describeReading, type ReadingSubject } from '../../contract/reading-contract.ts';
 import { describeReverts } from '../../contract/revert-contract.ts';
 import { describeSnapshots } from '../../contract/snapshot-contract.ts';
-import { makePlace, type Place, rejection, soon } from '../../node/support.ts';
+import { disturbed, makePlace, type Place, rejection, soon } from '../../node/support.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
 import { runKilledAgent } from '../killed-agent.ts';
-import { s3Volume } from './support.ts';
+import { s3Driver, s3Volume } from './support.ts';
 
 const REVERT = join(import.meta.dirname, 'revert-volume.ts');
 
@@ -29,7 +29,7 @@ const subject = async ({ layer }: SubjectContext): Promise<ReadingSubject> => {
   const server = await S3Server.start();
   await server.createBucket('moments');
   return {
-    driver: new S3Driver(layer),
+    driver: s3Driver(layer),
     volume: (name) => s3Volume(name, server.location('moments', `${name}/`)),
     // docs/s3.md
     lacks: [
@@ -58,7 +58,7 @@ describeReading('s3', subject);
 describeReverts('s3', subject);
 
 describe('snapshots of buckets', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let server: S3Server;
   let driver: S3Driver;
@@ -72,7 +72,7 @@ describe('snapshots of buckets', function () {
     place = await makePlace();
     server = await S3Server.start();
     await server.createBucket('snaps');
-    driver = new S3Driver(place.layer);
+    driver = s3Driver(place.layer);
     client = server.client;
   });
 
@@ -148,10 +148,22 @@ describe('snapshots of buckets', function () {
     try {
       const volume = volumeAt('busy/');
       const snapshot = snapshotOf(volume);
-      await driver.snapshots.take(snapshot, long());
-      expect((await factsOf(snapshot))?.consistent).to.deep.include({ consistent: false, reason: 'ChangedDuringCopy' });
+      const consistent = await disturbed(async () => {
+        await driver.snapshots.delete(snapshot, soon());
+        await driver.snapshots.take(snapshot, long());
+        const facts = await factsOf(snapshot);
+        return facts?.consistent.consistent === false ? facts.consistent : undefined;
+      });
+      expect(consistent.reason).to.equal('ChangedDuringCopy');
       const strict = snapshotOf(volume, { consistency: 'Filesystem' });
-      expect(await rejection(driver.snapshots.take(strict, long()))).to.include({ reason: 'ChangedDuringCopy' });
+      const error = await disturbed(async () => {
+        await driver.snapshots.delete(strict, soon());
+        return driver.snapshots.take(strict, long()).then(
+          () => undefined,
+          (thrown: unknown) => thrown,
+        );
+      });
+      expect(error).to.include({ reason: 'ChangedDuringCopy' });
       expect(await factsOf(strict)).to.equal(undefined);
       expect(await keys(`.clawstore-snapshots/${strict.uid}/`)).to.deep.equal([]);
     } finally {
@@ -242,7 +254,7 @@ describe('snapshots of buckets', function () {
 
     before(async () => {
       elsewhere = await makePlace();
-      next = new S3Driver(elsewhere.layer);
+      next = s3Driver(elsewhere.layer);
       for (const bucket of ['lost', 'lost-whole']) await server.createBucket(bucket);
     });
 

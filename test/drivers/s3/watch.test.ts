@@ -3,18 +3,18 @@ import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import { type DriverVolume } from '../../../src/drivers/driver.ts';
-import { S3Driver } from '../../../src/drivers/s3/driver.ts';
+import type { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import { makePlace, type Place, soon } from '../../node/support.ts';
 import { isRunning } from '../../support/harness/daemon.ts';
 import { S3Proxy } from '../../support/harness/s3-proxy.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
 import { waitFor } from '../../support/harness/wait.ts';
-import { s3Volume } from './support.ts';
+import { s3Driver, s3Volume } from './support.ts';
 
 const WATCH_MS = 100;
 
 describe('what an S3 driver watches', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let server: S3Server;
   let proxy: S3Proxy;
@@ -33,7 +33,7 @@ describe('what an S3 driver watches', function () {
   });
 
   beforeEach(async () => {
-    driver = new S3Driver(place.layer, { hungMs: 1_000, watchMs: WATCH_MS });
+    driver = s3Driver(place.layer, { hungMs: 1_000, watchMs: WATCH_MS });
     stop = driver.onChange((uid) => told.push(uid));
     told.length = 0;
     volumes = Array.from({ length: 5 }, () => {
@@ -71,7 +71,8 @@ describe('what an S3 driver watches', function () {
     expect(new Set(await problems())).to.deep.equal(new Set(['ServerUnreachable']));
     const { problem } = await driver.observeVolume(volumes[3] as DriverVolume, soon());
     expect(problem?.message, 'where it failed').to.include(`data/${volumes[3]?.name}/`);
-    expect(proxy.seen.length - before, 'requests of five volumes').to.equal(0);
+    // The watch may have had one on its way.
+    expect(proxy.seen.length - before, 'requests of five volumes').to.be.at.most(1);
     told.length = 0;
     stop = driver.onChange((uid) => told.push(uid));
     await problems();
