@@ -14,7 +14,7 @@ const NOW = Date.parse('2026-01-01T00:00:00Z');
 const object = (name: string, value: number): JsonObject => ({ metadata: { name }, value });
 
 describe('backupDatabase and restoreDatabase', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let directory: string;
   let state: string;
   let file: string;
@@ -93,7 +93,9 @@ describe('backupDatabase and restoreDatabase', function () {
       writer.once('error', reject);
     });
     const seen: unknown[] = [];
-    for (let copy = 0; copy < 4; copy++) {
+    const limit = performance.now() + 20_000;
+    // On a busy machine the writer may not have had its turn between two copies.
+    for (let copy = 0; copy < 4 || (new Set(seen).size < 2 && performance.now() < limit); copy++) {
       backupDatabase(state, `${file}${copy}`, NOW);
       const there = new Store({ file: `${file}${copy}` });
       const all = [...there.collection('g/things').values()].filter(({ name }) => /^a\d+$/.test(name));

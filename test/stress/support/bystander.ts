@@ -1,7 +1,7 @@
 import { type Endpoint, RawConnection } from './raw-http.ts';
 
 /** Longer than anybody may have to wait because of others, on a busy machine too. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const PAUSE_MS = 5;
 
 /** A well-behaved client that asks again and again while others misbehave. */

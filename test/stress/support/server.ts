@@ -13,14 +13,14 @@ export interface ServerProcess extends Started {
   memory(): number;
   /** Whether it still runs. */
   isRunning(): boolean;
-  /** Ends it; throws when it had ended before or takes more than 20 s. */
+  /** Ends it; throws when it had ended before or takes more than 60 s. */
   stop(): Promise<Ended>;
 }
 
 const PROGRAM = join(import.meta.dirname, 'server-process.ts');
 /** As `bin/clawstore` runs it. */
 const FLAGS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4', '--no-parallel-scavenge'];
-const STOP_MS = 20_000;
+const STOP_MS = 60_000;
 
 /** Starts a server on a state directory of its own, or on one that is there. */
 export async function startServer(kept?: string, limits: Partial<Limits> = {}): Promise<ServerProcess> {
