@@ -81,7 +81,7 @@ describe('the controllers, at a real API server', function () {
             return code === 403 && text.includes(`'${one.policy}'`);
           },
           {
-            deadline: 20_000,
+            deadline: 60_000,
             message: one.policy === undefined ? 'to be allowed' : `to be refused by ${one.policy}`,
             instead: () => `${answer?.code} ${answer?.text}`,
           },

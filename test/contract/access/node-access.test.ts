@@ -79,7 +79,7 @@ for (const [name, start] of Object.entries({ embedded, real })) {
           const isRefused = code === 403 || (code === 422 && text.includes(' is invalid: '));
           return isRefused !== isAllowed;
         },
-        { deadline: 20_000, message: isAllowed ? 'to be allowed' : 'to be refused', instead: () => answer },
+        { deadline: 60_000, message: isAllowed ? 'to be allowed' : 'to be refused', instead: () => answer },
       );
       return answer;
     };

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { type ApiServer, startApiServer } from '../../../src/apiserver/index.ts';
 import { Kubectl } from '../../support/harness/kubectl.ts';
+import { freePort } from '../../support/harness/ports.ts';
 import { RealControlPlane } from '../../support/harness/real-control-plane.ts';
 import { makeDirectory, onEnd } from '../../support/harness/run.ts';
 import type { Target } from './client.ts';
@@ -33,8 +34,9 @@ async function startEmbedded(): Promise<RunningServer> {
   const directory = makeDirectory('contract');
   const [stateDir, crdsDir] = [join(directory, 'state'), join(directory, 'crds')];
   for (const source of [OUR_CRDS, TEST_CRDS]) cpSync(source, crdsDir, { recursive: true });
-  let server: ApiServer = await startApiServer({ stateDir, crdsDir });
-  const listen = server.address;
+  // One that no outgoing connection is given, so that it can be had again after a restart.
+  const listen = `127.0.0.1:${await freePort()}`;
+  let server: ApiServer = await startApiServer({ stateDir, crdsDir, listen });
   onEnd(async () => {
     await server.close();
     rmSync(directory, { recursive: true });

@@ -9,7 +9,7 @@ const MERGE = 'application/merge-patch+json';
 
 for (const { name, start } of SERVERS) {
   describe(`watches and lists of the ${name} API server`, function () {
-    this.timeout(90_000);
+    this.timeout(120_000);
     let server: RunningServer;
     let client: RawClient;
     let volumes: string;
@@ -232,6 +232,9 @@ for (const { name, start } of SERVERS) {
       const latest = (await client.send('GET', volumes)).metadata.resourceVersion;
       await server.compact(latest);
       await server.restart();
+      // Connections to the one that has ended are of no use, and may not know it yet.
+      await client.close();
+      client = new RawClient(server.target);
 
       // A server that has just started may ask for patience.
       const watch = await until(

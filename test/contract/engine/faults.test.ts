@@ -9,8 +9,8 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import type { RepositoryAccess } from '../../../src/backup/engine.ts';
 import { createResticEngine } from '../../../src/backup/restic/engine.ts';
-import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
-import { full, turns } from '../../support/harness/run.ts';
+import { disturbed, hold, makePlace, meet, type Place, rejection, soon, until } from '../../node/support.ts';
+import { full, seededRandom, turns } from '../../support/harness/run.ts';
 import { filesOf } from '../hostile-tree.ts';
 import { EngineWorld, resticOf, SOURCE } from './support.ts';
 
@@ -28,6 +28,22 @@ function enginesAt(command: string): readonly number[] {
         return false;
       }
     });
+}
+
+/** Holds a process still that holds a lock; false when it is not there yet, or has none any more. */
+function heldWith(pid: number, hasLock: () => boolean): boolean {
+  if (pid === 0 || !hasLock() || !hold(pid)) return false;
+  if (hasLock()) return true;
+  process.kill(pid, 'SIGCONT');
+  return false;
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 for (const version of ['0.14', '0.19'] as const) {
@@ -66,13 +82,37 @@ for (const version of ['0.14', '0.19'] as const) {
 
     /** A backup that stands still and holds its lock; `end` lets it go on. */
     async function held(repository: Repository, overrides: Partial<RepositoryAccess> = {}) {
-      const backup = world.backup({ ...repository, ...overrides }, large, {}, { signal: AbortSignal.timeout(110_000) });
+      let pid = 0;
+      const { running: backup } = await meet(
+        () => world.backup({ ...repository, ...overrides }, large, {}, { signal: AbortSignal.timeout(110_000) }),
+        () => {
+          [pid = 0] = enginesAt('backup');
+          return heldWith(pid, () => locksOf(repository).length > 0);
+        },
+      );
       backup.catch(() => undefined);
-      await until(() => locksOf(repository).length > 0 && enginesAt('backup').length === 1);
-      const [pid = 0] = enginesAt('backup');
-      process.kill(pid, 'SIGSTOP');
       const [lock = ''] = locksOf(repository);
       return { backup, pid, lock, end: () => process.kill(pid, 'SIGCONT') };
+    }
+
+    /** Calls a backup off as soon as there are so many locks. @returns its error; undefined when it was done before. */
+    async function calledOff(
+      repository: Repository,
+      overrides: Partial<RepositoryAccess>,
+      locks = 1,
+    ): Promise<unknown> {
+      const stop = new AbortController();
+      let isOver = false;
+      const ended = world.backup({ ...repository, ...overrides }, large, {}, { signal: stop.signal }).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      void ended.then(() => {
+        isOver = true;
+      });
+      await until(() => isOver || locksOf(repository).length >= locks);
+      stop.abort();
+      return ended;
     }
 
     itOnce('says that there is no engine, or none that runs', async () => {
@@ -170,13 +210,12 @@ for (const version of ['0.14', '0.19'] as const) {
     });
 
     itOnce('ends at once when it is called off, and leaves no lock', async () => {
-      const repository = await world.repository();
-      const stop = new AbortController();
-      const backup = world.backup({ ...repository, holder: 'node-a/run' }, large, {}, { signal: stop.signal });
-      backup.catch(() => undefined);
-      await until(() => locksOf(repository).length > 0);
-      stop.abort();
-      expect(await rejection(backup)).to.include({ code: 'Aborted', retryable: true });
+      const { error, repository } = await disturbed(async () => {
+        const fresh = await world.repository();
+        const thrown = await calledOff(fresh, { holder: 'node-a/run' });
+        return thrown === undefined ? undefined : { error: thrown, repository: fresh };
+      });
+      expect(error).to.include({ code: 'Aborted', retryable: true });
       expect(enginesAt('backup')).to.deep.equal([]);
       expect(locksOf(repository)).to.deep.equal([]);
       const late = world.backup(repository, large, {}, { signal: AbortSignal.timeout(300) });
@@ -186,7 +225,7 @@ for (const version of ['0.14', '0.19'] as const) {
     // An engine that stands still is killed only when its time to end by itself is over.
     itOnce('gives up when nothing moves', async () => {
       const repository = await world.repository();
-      const { backup, end } = await held(repository, { holder: 'node-a/run', limits: { stallMs: 1_500 } });
+      const { backup, end } = await held(repository, { holder: 'node-a/run', limits: { stallMs: 5_000 } });
       try {
         expect(await rejection(backup)).to.include({ code: 'Stalled', retryable: true });
       } finally {
@@ -209,10 +248,15 @@ for (const version of ['0.14', '0.19'] as const) {
         expect(await rejection(prune())).to.include({ code: 'Locked', retryable: true });
 
         // Somebody else is killed meanwhile.
-        const dying = world.backup(repository, large);
-        dying.catch(() => undefined);
-        await until(() => locksOf(repository).length === 2);
-        for (const pid of enginesAt('backup').filter((each) => each !== live.pid)) process.kill(pid, 'SIGKILL');
+        let other = 0;
+        const { running: dying } = await meet(
+          () => world.backup(repository, large),
+          () => {
+            [other = 0] = enginesAt('backup').filter((each) => each !== live.pid);
+            return heldWith(other, () => locksOf(repository).length === 2);
+          },
+        );
+        process.kill(other, 'SIGKILL');
         expect(await rejection(dying)).to.include({ code: 'Interrupted', retryable: true });
         const dead = (await world.engine.locks(repository, soon())).find(({ id }) => id !== live.lock);
         expect(dead).to.include({ holder: hostname(), exclusive: false });
@@ -221,12 +265,8 @@ for (const version of ['0.14', '0.19'] as const) {
         expect(locksOf(repository)).to.deep.equal([live.lock]);
 
         // One that is called off takes its own along.
-        const stop = new AbortController();
-        const cut = world.backup({ ...repository, holder: 'node-b/run' }, large, {}, { signal: stop.signal });
-        cut.catch(() => undefined);
-        await until(() => locksOf(repository).length === 2);
-        stop.abort();
-        expect(await rejection(cut)).to.include({ code: 'Aborted' });
+        const cut = await disturbed(() => calledOff(repository, { holder: 'node-b/run' }, 2));
+        expect(cut).to.include({ code: 'Aborted' });
         expect(locksOf(repository)).to.deep.equal([live.lock]);
         expect(await rejection(prune())).to.include({ code: 'Locked' });
         expect(await rejection(world.engine.removeLocks(repository, ['../config'], soon()))).to.include({
@@ -244,6 +284,7 @@ for (const version of ['0.14', '0.19'] as const) {
       async function () {
         this.timeout(full ? 600_000 : 120_000);
         const repository = await world.repository();
+        const random = seededRandom('kills of an engine');
         for (let kill = 0; kill < KILLS; kill += 1) {
           const backup = world.backup(repository, large);
           backup.catch(() => undefined);
@@ -253,8 +294,8 @@ for (const version of ['0.14', '0.19'] as const) {
             () => (over = true),
           );
           await until(() => over || enginesAt('backup').length > 0);
-          await sleep(Math.random() * 400);
-          for (const pid of enginesAt('backup')) process.kill(pid, 'SIGKILL');
+          await sleep(random.between(0, 400));
+          for (const pid of enginesAt('backup')) killQuietly(pid);
           const code = await backup.then(
             () => 'done',
             (error: { readonly code: string }) => error.code,

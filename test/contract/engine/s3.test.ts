@@ -170,13 +170,13 @@ describe('engine with repositories in a bucket', function () {
     const fresh = world.directory('failing').path;
     writeFileSync(join(fresh, 'file'), randomBytes(1_000_000));
     proxy.fault(({ method, url }) => (isData(method, url) ? { kind: 'answer', status: 503 } : undefined));
-    const through = access({ endpoint: proxy.endpoint }, { limits: { stallMs: 4_000 }, holder: 'node-a/run' });
+    const through = access({ endpoint: proxy.endpoint }, { limits: { stallMs: 6_000 }, holder: 'node-a/run' });
     const error = await rejection(world.backup(through, fresh, {}, { signal: AbortSignal.timeout(100_000) }));
     proxy.heal();
     expect(error, error.message).to.include({ code: 'Stalled', retryable: true });
     expect(error.message).to.match(/503|Service Unavailable|retrying/i);
     expect(await world.engine.locks(shared, soon())).to.deep.equal([]);
-    expect((await world.backup(through, fresh)).complete).to.equal(true);
+    expect((await world.backup(access({ endpoint: proxy.endpoint }), fresh)).complete).to.equal(true);
     const result = await world.engine.check(shared, { readDataPercent: 100 }, () => undefined, soon());
     expect(result, JSON.stringify(result)).to.include({ ok: true });
   });

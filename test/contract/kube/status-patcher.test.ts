@@ -27,7 +27,7 @@ const STATUS = { observedGeneration: 1, capacity: '1Gi', conditions: [CONDITION]
 
 for (const { name: serverName, start: startServer } of SERVERS) {
   describe(`status patcher and finalizers, on ${serverName}`, function () {
-    this.timeout(90_000);
+    this.timeout(120_000);
     let server: KubeServer;
     let client: KubeClient;
     let metrics: Metrics;
@@ -69,7 +69,7 @@ for (const { name: serverName, start: startServer } of SERVERS) {
     /** The object as the cache has it, once the cache has caught up. */
     async function cached(object: Volume): Promise<Volume> {
       const { name, resourceVersion = '' } = object.metadata;
-      expect(await reflector.store.waitFor(`default/${name}`, resourceVersion, 5000)).to.equal(true);
+      expect(await reflector.store.waitFor(`default/${name}`, resourceVersion, 60_000)).to.equal(true);
       const found = reflector.store.get(`default/${name}`);
       if (found === undefined) throw new Error(`${name} is not in the cache`);
       return found;

@@ -113,7 +113,7 @@ export async function eventually<T extends Watched>(
   ref: { readonly namespace?: string; readonly name: string },
   wanted: (object: T) => boolean,
 ): Promise<T> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   let last: T | undefined;
   for (;;) {
     const object = await client.get<T>(resource, ref).catch((thrown: unknown) => {
@@ -141,7 +141,7 @@ export async function gone(
   resource: ResourceDescriptor,
   ref: { readonly namespace?: string; readonly name: string },
 ): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     try {
       const object = await client.get(resource, ref);
