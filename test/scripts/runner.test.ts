@@ -16,7 +16,7 @@ interface Run {
 }
 
 describe('the test runner', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let root = '';
 
   beforeEach(() => {
@@ -41,7 +41,7 @@ describe('the test runner', function () {
       name: 'probe',
       specs: ['test/*.test.ts'],
       namespaces: false,
-      deadlineSeconds: 20,
+      deadlineSeconds: 100,
     };
     writeFileSync(join(root, 'suites.ts'), `export const SUITES = [${JSON.stringify({ ...probe, ...suite })}];`);
     return start(env);
@@ -126,7 +126,7 @@ describe('the test runner', function () {
     import { existsSync, writeFileSync } from 'node:fs';
     import { it } from 'mocha';
     it('meets the others', async function () {
-      this.timeout(15000);
+      this.timeout(90000);
       console.log('here is ${own}');
       writeFileSync(${JSON.stringify(root)} + '/${own}', '');
       for (const other of ${JSON.stringify(others)}) {
@@ -138,7 +138,7 @@ describe('the test runner', function () {
   function runAll(...suites: readonly { readonly name: string; readonly spec: string; readonly beside?: true }[]): Run {
     const listed = suites.map(({ name, spec, ...more }) => {
       writeFileSync(join(root, `test/${name}.test.ts`), spec);
-      const common = { type: 'mocha', kind: 'unit', namespaces: false, deadlineSeconds: 20 };
+      const common = { type: 'mocha', kind: 'unit', namespaces: false, deadlineSeconds: 100 };
       return { ...common, ...more, name, specs: [`test/${name}.test.ts`] };
     });
     writeFileSync(join(root, 'suites.ts'), `export const SUITES = ${JSON.stringify(listed)};`);
@@ -177,7 +177,7 @@ describe('the test runner', function () {
       specs: ['test/shared-*.test.ts'],
       share: { index, of: 2 },
       namespaces: false,
-      deadlineSeconds: 20,
+      deadlineSeconds: 100,
     }));
     for (const file of ['a', 'b', 'c']) {
       writeFileSync(join(root, `test/shared-${file}.test.ts`), "import { it } from 'mocha'; it('runs', () => {});");

@@ -115,7 +115,7 @@ async function metric(name: string): Promise<number | undefined> {
 }
 
 describe('the sync of a folder', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   before(async () => {
     server = await CommandServer.start();
@@ -216,11 +216,16 @@ describe('the sync of a folder', function () {
     await synced(1);
     await present(VOLUMES, 'stays');
     expect((await metrics.syncPruned.get()).values[0]?.value).to.equal(3);
-    const { items } = await client.list<KubeObjectBase & { reason: string; involvedObject: { kind: string } }>(EVENTS, {
-      namespace: ns,
-    });
-    const pruned = items.filter((event) => event.reason === 'Pruned').map(({ involvedObject: { kind } }) => kind);
-    expect(pruned).to.have.members(['VolumeMount', 'Volume', 'Secret']);
+    // Events are written behind what they tell of.
+    const pruned = async (): Promise<readonly string[]> => {
+      const { items } = await client.list<KubeObjectBase & { reason: string; involvedObject: { kind: string } }>(
+        EVENTS,
+        { namespace: ns },
+      );
+      return items.filter((event) => event.reason === 'Pruned').map(({ involvedObject: { kind } }) => kind);
+    };
+    await waitFor(async () => (await pruned()).length >= 3, { message: 'events of what was deleted', instead: pruned });
+    expect(await pruned()).to.have.members(['VolumeMount', 'Volume', 'Secret']);
   });
 
   it('deletes nothing that is annotated, that somebody else made, or that it has let go', async () => {
