@@ -59,7 +59,7 @@ const check = (name: string, ...command: readonly [string, ...string[]]): CheckS
   kind: 'lint',
   name,
   command,
-  deadlineSeconds: 120,
+  deadlineSeconds: 600,
 });
 
 const E2E_TOOLS: readonly ToolName[] = [
@@ -180,7 +180,7 @@ export const SUITES: readonly Suite[] = [
     name: 'generated',
     specs: GENERATED,
     namespaces: false,
-    deadlineSeconds: 120,
+    deadlineSeconds: 600,
   },
   {
     type: 'mocha',
@@ -189,7 +189,7 @@ export const SUITES: readonly Suite[] = [
     specs: ['test/**/*.test.ts'],
     exclude: ['test/contract/**', 'test/stress/**', 'test/support/fixtures/**', DRIVER_SPECS, ...GENERATED],
     namespaces: true,
-    deadlineSeconds: 900,
+    deadlineSeconds: 1800,
     fullDeadlineSeconds: 1800,
     tools: ['promtool', 'zsh', 'fish', 'sshd'],
   },
@@ -201,7 +201,7 @@ export const SUITES: readonly Suite[] = [
     exclude: [S3_SPECS],
     namespaces: true,
     beside: true,
-    deadlineSeconds: 480,
+    deadlineSeconds: 900,
     fullDeadlineSeconds: 900,
   },
   {
@@ -211,7 +211,7 @@ export const SUITES: readonly Suite[] = [
     specs: [S3_SPECS],
     namespaces: true,
     beside: true,
-    deadlineSeconds: 480,
+    deadlineSeconds: 900,
     tools: ['versitygw', 'rclone'],
   },
   {
@@ -221,7 +221,7 @@ export const SUITES: readonly Suite[] = [
     specs: ['test/contract/**/*.test.ts'],
     exclude: [ENGINE_SPECS],
     namespaces: true,
-    deadlineSeconds: 480,
+    deadlineSeconds: 900,
     fullDeadlineSeconds: 900,
     tools: [
       'kube-apiserver',
@@ -243,7 +243,7 @@ export const SUITES: readonly Suite[] = [
     specs: [ENGINE_SPECS],
     namespaces: true,
     beside: true,
-    deadlineSeconds: 900,
+    deadlineSeconds: 1800,
     fullDeadlineSeconds: 1800,
     tools: ['restic-0.14', 'restic-0.18', 'restic-0.19', 'versitygw'],
   },
@@ -253,7 +253,7 @@ export const SUITES: readonly Suite[] = [
     name: 'stress',
     specs: ['test/stress/*.test.ts'],
     namespaces: true,
-    deadlineSeconds: 480,
+    deadlineSeconds: 900,
     fullDeadlineSeconds: 7200,
   },
   {
