@@ -39,10 +39,11 @@ import { lookInside, refuseMounted, syncTo } from '../writing.ts';
 import { NfsContent, refuseHidden } from './content.ts';
 import { nfsFailure } from './failure.ts';
 import { nfsOptions } from './mount-options.ts';
-import { type NfsRecord, overlaps } from './record.ts';
+import { type FoundDirectory, NfsNotes } from './notes.ts';
+import type { NfsRecord } from './record.ts';
 import { NfsServers, PROBE_MS } from './servers.ts';
 import { NfsStage, unmounted } from './stage.ts';
-import { capacityOf, isExport, recordOf, sourceNameOf, sourceOf } from './volume.ts';
+import { capacityOf, isExport, sourceNameOf, sourceOf } from './volume.ts';
 
 /** As Kubernetes makes them: any user of the workload may write. */
 const DIRECTORY_MODE = 0o777;
@@ -66,7 +67,7 @@ export interface NfsDriverOptions {
 export class NfsDriver implements Driver {
   readonly type = 'nfs';
   readonly #node: NfsNode;
-  readonly #records: Records<NfsRecord>;
+  readonly #notes: NfsNotes;
   readonly #servers: NfsServers;
   readonly #stage: NfsStage;
   readonly #content: NfsContent;
@@ -74,7 +75,7 @@ export class NfsDriver implements Driver {
 
   constructor({ node, records, snapshots, fills, reverts, now = () => performance.now() }: NfsDriverOptions) {
     this.#node = node;
-    this.#records = records;
+    this.#notes = new NfsNotes(records);
     this.#reverts = reverts;
     this.#content = new NfsContent({ node, snapshots, fills, reverts });
     this.#servers = new NfsServers(node, now);
@@ -107,7 +108,7 @@ export class NfsDriver implements Driver {
 
   async observeVolume(volume: DriverVolume, signal: AbortSignal): Promise<VolumeObservation> {
     const note = this.#content.noteOf(volume);
-    const record = recordOf(this.#records, volume);
+    const record = this.#notes.of(volume);
     const stageMount = stageMountOf(this.#node, volume.uid);
     const staged = stageMount !== undefined && isExport(stageMount, volume);
     return {
@@ -125,7 +126,7 @@ export class NfsDriver implements Driver {
 
   async provision(volume: DriverVolume, signal: AbortSignal): Promise<void> {
     refuseUnusable(volume);
-    if (recordOf(this.#records, volume) !== undefined) return;
+    if (this.#notes.of(volume) !== undefined) return;
     const { subPath } = sourceOf(volume);
     const { entry, fsid } = await this.#stage.mountNew(volume, signal);
     const found = subPath === undefined ? undefined : await this.#directory(volume, entry, subPath, signal);
@@ -139,7 +140,7 @@ export class NfsDriver implements Driver {
 
   async fill(volume: DriverVolume, call: LongCall): Promise<void> {
     refuseUnusable(volume);
-    if (recordOf(this.#records, volume) !== undefined) return;
+    if (this.#notes.of(volume) !== undefined) return;
     if (volume.wasProvisioned) throw new DriverError(Reason.DataMissing, missing(volume), { terminal: true });
     const { isMade } = await this.#content.fill(volume, call);
     const { subPath } = sourceOf(volume);
@@ -244,8 +245,8 @@ export class NfsDriver implements Driver {
   }
 
   async delete(volume: DriverVolume, signal: AbortSignal): Promise<Deletion> {
-    const record = recordOf(this.#records, volume);
-    const kept = this.#reasonToKeep(volume, record);
+    const record = this.#notes.of(volume);
+    const kept = this.#notes.reasonToKeep(volume);
     if (kept !== undefined || record?.subPath === null || record === undefined) {
       await this.release(volume, signal);
       return { kept };
@@ -266,7 +267,7 @@ export class NfsDriver implements Driver {
     if (isOurs) {
       await this.#servers.ask(volume, () => this.#node.removeTree({ root: target, path }, signal), Reason.DeleteFailed);
     }
-    this.#records.remove(volume.uid);
+    this.#notes.forget(volume.uid);
     const outcome = await this.unstage(volume, signal);
     if (outcome.outcome !== 'done') {
       throw new DriverError(Reason.VolumeInUse, `${sourceNameOf(volume)} is still in use (${inUse(outcome)})`);
@@ -276,10 +277,8 @@ export class NfsDriver implements Driver {
   }
 
   async release(volume: DriverVolume, signal: AbortSignal): Promise<void> {
-    const { uid } = volume;
     await this.#servers.ask(volume, () => this.#content.forget(volume, signal), Reason.DeleteFailed);
-    // What was made and is kept stays known: somebody may look for it.
-    if (this.#records.read(uid)?.created !== true) this.#records.remove(uid);
+    this.#notes.forgetUnlessMade(volume.uid);
   }
 
   async usage(volume: DriverVolume, signal: AbortSignal): Promise<Usage | undefined> {
@@ -290,13 +289,7 @@ export class NfsDriver implements Driver {
   }
 
   leftovers(): Promise<readonly DriverLeftover[]> {
-    const made = [...this.#records.all()].filter(([, { created }]) => created);
-    return Promise.resolve(
-      made.map(([volumeUID, { volume, server, path, subPath }]) => {
-        const where = { path: `${server}:${path}/${subPath ?? ''}`, bytes: undefined };
-        return volume === undefined ? { volumeUID, ...where } : { volumeUID, volume, ...where };
-      }),
-    );
+    return Promise.resolve(this.#notes.made());
   }
 
   /** Makes the volume's own directory, or finds it; one that was there before and is gone is not made anew. */
@@ -318,22 +311,11 @@ export class NfsDriver implements Driver {
   async #note(
     volume: DriverVolume,
     { entry, fsid }: Pick<NfsMounted, 'entry' | 'fsid'>,
-    found: (Pick<NfsRecord, 'created' | 'adopted'> & { readonly ino: bigint }) | undefined,
+    found: FoundDirectory | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const { server, path, subPath } = sourceOf(volume);
     const { totalBytes } = await this.#servers.statfs(volume, entry.target, signal);
-    this.#records.write(volume.uid, {
-      volume: { namespace: volume.namespace, name: volume.name },
-      server,
-      path,
-      subPath: subPath ?? null,
-      created: found?.created ?? false,
-      ...(found?.adopted === true ? { adopted: true } : {}),
-      ino: found === undefined ? null : String(found.ino),
-      fsid,
-      totalBytes: String(totalBytes),
-    });
+    this.#notes.write(volume, { fsid, totalBytes }, found);
   }
 
   async #problemOf(
@@ -359,7 +341,7 @@ export class NfsDriver implements Driver {
     if (subPath === undefined) return undefined;
     const isMissing =
       (await this.#servers.trouble(volume, pathOf(this.#dataOf(volume)), signal))?.reason === Reason.DataMissing;
-    const isMade = volume.wasProvisioned || recordOf(this.#records, volume) !== undefined;
+    const isMade = volume.wasProvisioned || this.#notes.of(volume) !== undefined;
     return isMissing && isMade ? { reason: Reason.DataMissing, message: missing(volume), terminal: false } : undefined;
   }
 
@@ -385,14 +367,6 @@ export class NfsDriver implements Driver {
       return { state: 'foreign', entry, source: undefined, message: `${entry.source} is mounted at the target` };
     }
     return { state: 'unresponsive', entry, source: sourceNameOf(volume), message, reason };
-  }
-
-  #reasonToKeep(volume: DriverVolume, record: NfsRecord | undefined): string | undefined {
-    const name = `"${sourceNameOf(volume)}"`;
-    if (record === undefined || record.adopted === true) return `this node has no record of having made ${name}.`;
-    if (!record.created) return `${name} was there before the volume.`;
-    const others = [...this.#records.all()].filter(([uid, other]) => uid !== volume.uid && overlaps(other, record));
-    return others.length === 0 ? undefined : `another volume of this node uses ${name} too.`;
   }
 
   /** What workloads see of the volume. */

@@ -1,9 +1,8 @@
-/** An nfs volume in the words of its driver. Pure, but for reading its record. */
+/** An nfs volume in the words of its driver. Pure. */
 import { isIP } from 'node:net';
 import { formatBytes } from '../../api/quantity.ts';
 import { Reason } from '../../api/reasons.ts';
 import type { MountEntry } from '../../node/mount-entry.ts';
-import type { Records } from '../../node/records.ts';
 import { DriverError, type DriverVolume, type VolumeObservation } from '../driver.ts';
 import type { NfsRecord } from './record.ts';
 
@@ -37,13 +36,6 @@ export function isExport(
 ): boolean {
   const wanted = of === 'stage' ? exportOf(sourceOf(volume)) : sourceNameOf(volume);
   return (fsType === 'nfs' || fsType === 'nfs4') && source === wanted;
-}
-
-/** The record of this volume; one of another source is none. */
-export function recordOf(records: Records<NfsRecord>, volume: DriverVolume): NfsRecord | undefined {
-  const { server, path, subPath = null } = sourceOf(volume);
-  const record = records.read(volume.uid);
-  return record?.server === server && record.path === path && record.subPath === subPath ? record : undefined;
 }
 
 /** Nothing limits what is written; how the capacity compares with the size of the export is said all the same. */
