@@ -14,9 +14,9 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { lockDirectory } from './lock.ts';
+import { isInUse, lockDirectory } from './lock.ts';
 import { makePrivateDirectory, syncDirectory } from './private-file.ts';
-import { RevisionLog, SCHEMA_VERSION, StorageError } from './revision-log.ts';
+import { RevisionLog, refuseLoss, SCHEMA_VERSION, StorageError } from './revision-log.ts';
 
 /** The database in a server's state directory. */
 export const DATABASE = 'apiserver.db';
@@ -45,6 +45,8 @@ export function backupDatabase(stateDir: string, file: string, now: number): Con
   const source = join(stateDir, DATABASE);
   if (!existsSync(source)) throw new StorageError(`there is no database in ${stateDir}`);
   if (existsSync(file)) throw new StorageError(`${file} exists already; name another file`);
+  // A server that runs has looked at its start, and goes on writing to the log.
+  if (!isInUse(stateDir)) refuseLoss(source);
   const partial = `${resolve(file)}.${randomUUID()}.partial`;
   try {
     // An empty file of ours: SQLite would make one that everybody can read.

@@ -2,6 +2,8 @@ import { readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { processIdentity } from './process-identity.ts';
 
+const LOCK = 'apiserver.lock';
+
 /** Another server uses the state directory. */
 export class LockedError extends Error {
   override readonly name = 'LockedError';
@@ -23,7 +25,7 @@ export interface Lock {
  * a number that is used again is not taken for the dead owner. Throws LockedError.
  */
 export function lockDirectory(directory: string): Lock {
-  const link = join(directory, 'apiserver.lock');
+  const link = join(directory, LOCK);
   const mine = processIdentity(process.pid) ?? '';
   for (;;) {
     try {
@@ -42,6 +44,12 @@ export function lockDirectory(directory: string): Lock {
     if (processIdentity(pid) === owner) throw new LockedError(directory, pid);
     rmSync(link, { force: true });
   }
+}
+
+/** Says whether a server uses the state directory now. */
+export function isInUse(directory: string): boolean {
+  const owner = ownerOf(join(directory, LOCK));
+  return owner !== undefined && processIdentity(Number(owner.split(':')[0])) === owner;
 }
 
 function ownerOf(link: string): string | undefined {

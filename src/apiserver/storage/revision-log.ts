@@ -174,7 +174,7 @@ export class RevisionLog {
 }
 
 /** Throws StorageError where SQLite would drop what was acknowledged, and make it impossible to find out. */
-function refuseLoss(file: string): void {
+export function refuseLoss(file: string): void {
   const wal = `${file}-wal`;
   const lost = lostCommits(wal);
   if (lost === undefined) return;
