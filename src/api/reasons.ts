@@ -20,6 +20,7 @@ export const REASONS = {
   ReadyToUse: 'The snapshot is complete and on disk.',
   Cloning: 'The content of the volume is being copied from its dataSource.',
   Expired: 'The Snapshot is older than its ttl and is deleted.',
+  ExpiryHeld: 'It is older than its ttl by a clock that may be wrong; it is deleted when that is known not to be so.',
   Reverting: 'The volume is being taken back to the moment of a Snapshot.',
   Reverted: 'The volume has the content of the Snapshot.',
   Suspended: 'The schedule starts no runs until it is no longer suspended.',

@@ -49,6 +49,7 @@ import { addScheduleControllers } from './schedule/wire.ts';
 import { addSnapshotBinding } from './snapshot-binding/wire.ts';
 import type { ControllerCaches, ControllerWiring } from './support/controller-wiring.ts';
 import { EVENTS_GATHER_MS, eventCloser } from './support/event-closer.ts';
+import { Expiry, serverTimeFrom } from './support/expiry.ts';
 import { storesOf } from './support/stores.ts';
 import { createWriter } from './support/writes.ts';
 
@@ -112,6 +113,7 @@ export function addControllers(manager: Manager, options: ControllersOptions): v
     events,
     metrics,
     clock,
+    expiry: new Expiry(clock, serverTimeFrom(client)),
     leaderOnly,
     isLost: (nodeName) => isLost(stores, nodeName),
   };

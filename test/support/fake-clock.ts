@@ -6,10 +6,10 @@ interface Pending {
   readonly callback: () => void;
 }
 
-/** A clock that stands still until a test moves it. Wall clock and monotonic clock move together. */
+/** A clock that stands still until a test moves it. Wall clock and monotonic clock move together, unless it leaps. */
 export class FakeClock implements Clock {
   readonly #pending = new Set<Pending>();
-  readonly #start: number;
+  #start: number;
   #elapsed = 0;
   #sequence = 0;
 
@@ -52,6 +52,11 @@ export class FakeClock implements Clock {
     }
     this.#elapsed = end;
     await settle();
+  }
+
+  /** Sets the wall clock forward, or back: no time passes. */
+  leap(milliseconds: number): void {
+    this.#start += milliseconds;
   }
 
   /** Moves time without letting any promise settle. */

@@ -14,6 +14,11 @@ export const SNAPSHOTS = {
     affected: 'The mount waits; nobody sees a volume that is half restored.',
     action: 'Nothing: it is mounted when the Restore has ended. `kubectl get restores` shows how far it is.',
   },
+  ExpiryHeld: {
+    affected: 'The Snapshot or Backup stays longer than its ttl: for an hour, or until the clocks agree.',
+    action:
+      'Nothing, where a machine was off or its clock was just put right. Else synchronise the clocks of the controller and the API server. By hand it can be deleted at once.',
+  },
   SnapshotInUse: {
     affected: 'The deletion of the Snapshot waits.',
     action: 'Nothing: it goes on when the volume that is made from it is ready, or is deleted.',

@@ -13,6 +13,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import type { EventSink } from '../../kube/events.ts';
 import type { ReadStore, Store } from '../../runtime/store.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Expiry } from '../support/expiry.ts';
 import type { Live } from '../support/live.ts';
 import type { Writer } from '../support/writes.ts';
 import { isPartOf } from './parts.ts';
@@ -37,6 +38,7 @@ export interface BackupBindingDependencies {
   readonly client: Pick<KubeClient, 'get' | 'list' | 'listPages' | 'create' | 'patch' | 'delete'>;
   /** Right before something is ended, or let go, for good. */
   readonly live: Live;
+  readonly expiry: Expiry;
   readonly writer: Writer;
   /** As the field manager `backups`: what is said of volumes. */
   readonly volumeWriter: Writer;

@@ -22,10 +22,10 @@ export async function restOf(
   await writeStatus(backup, endedStatus(backup, nodeName, [], new Date(context.clock.now())), deps, context);
 }
 
-/** Deletes it when its completion is longer ago than its ttl. */
+/** Deletes it when its completion is longer ago than its ttl, by a clock that can be believed. */
 export async function expire(
   backup: Backup,
-  { client, events }: BackupBindingDependencies,
+  { client, events, expiry }: BackupBindingDependencies,
   { clock, signal }: ReconcileContext,
 ): Promise<Result> {
   const { ttl } = backup.spec;
@@ -35,6 +35,11 @@ export async function expire(
   if (isPaused(backup)) return DONE;
   const remainingMs = Date.parse(expirationTime) - clock.now();
   if (remainingMs > 0) return { requeueAfterMs: Math.min(remainingMs, LONGEST_WAIT_MS) };
+  const held = await expiry.held(Date.parse(expirationTime), signal);
+  if (held !== undefined) {
+    events.record(backup, 'Warning', 'ExpiryHeld', `Its ttl of ${ttl} has passed, but ${held.because}.`);
+    return { requeueAfterMs: held.lookAgainMs };
+  }
   const { namespace, name, uid, resourceVersion } = backup.metadata;
   await client.delete(BACKUPS, { namespace, name }, { preconditions: { uid, resourceVersion }, signal });
   events.record(backup, 'Normal', 'Expired', `Backup ${keyOf(backup)} is older than its ttl of ${ttl}.`);

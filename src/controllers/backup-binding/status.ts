@@ -5,6 +5,7 @@ import type { ConditionInput } from '../../api/conditions.ts';
 import { deriveConditions, formatTime } from '../../api/conditions.ts';
 import { durationMs } from '../../api/duration.ts';
 import type { Reason } from '../../api/reasons.ts';
+import { expiryOf } from '../support/expiry.ts';
 
 /** How the Backup is doing. */
 export type Outcome =
@@ -62,11 +63,12 @@ export function endedStatus(
 
 /** When it is deleted by itself, if ever. */
 export function expirationOf(
-  { spec }: Pick<Backup, 'spec'>,
+  { spec, metadata }: Pick<Backup, 'spec' | 'metadata'>,
   completionTime: string | undefined,
 ): Pick<BackupStatus, 'expirationTime'> {
   if (spec.ttl === undefined || completionTime === undefined) return {};
-  return { expirationTime: formatTime(new Date(Date.parse(completionTime) + durationMs(spec.ttl))) };
+  const expiresAt = expiryOf(completionTime, metadata.creationTimestamp, durationMs(spec.ttl));
+  return { expirationTime: formatTime(new Date(expiresAt)) };
 }
 
 /** When it has failed, in milliseconds since the epoch; never before it has begun. */

@@ -29,7 +29,7 @@ const AT_ONCE = 8;
 const NEXT = { priority: -10 } as const;
 
 export function addBackupBinding(manager: Manager, wiring: BackupBindingWiring): void {
-  const { caches, client, writer, events, metrics, clock, leaderOnly, isLost, destinations } = wiring;
+  const { caches, client, writer, events, metrics, clock, expiry, leaderOnly, isLost, destinations } = wiring;
   const { backups, repositories, volumes, nodes, classes, namespaces } = caches;
   const parts = manager.cache<VolumeBackup>(VOLUME_BACKUPS);
   addPartIndexes(parts.store);
@@ -48,6 +48,7 @@ export function addBackupBinding(manager: Manager, wiring: BackupBindingWiring):
       destinations,
       client,
       live: liveFrom(client),
+      expiry,
       writer,
       volumeWriter: createWriter(client, FIELD_MANAGERS.backups),
       events,

@@ -13,6 +13,8 @@ import { DONE } from '../../runtime/reconciler.ts';
 import type { ReadStore } from '../../runtime/store.ts';
 import { isPaused } from '../support/annotations.ts';
 import { recordConditionEvents } from '../support/condition-events.ts';
+import type { Expiry } from '../support/expiry.ts';
+import { expiryOf } from '../support/expiry.ts';
 import { isFresh, untilNotFresh } from '../support/fresh.ts';
 import { volumeKeyOfSnapshot } from '../support/indexes.ts';
 import { releaseByForce, releaseUnplaced } from '../support/release.ts';
@@ -29,6 +31,7 @@ export interface BindingDependencies {
   /** Whether a node can be asked at all. */
   readonly isLost: (nodeName: string) => boolean;
   readonly client: Pick<KubeClient, 'delete'>;
+  readonly expiry: Expiry;
   readonly writer: Writer;
   readonly events: EventSink;
 }
@@ -85,18 +88,24 @@ async function write(
   }
 }
 
-/** Deletes it when it is older than its ttl; the clock of its node says how old it is. */
+/** Deletes it when it is older than its ttl, as its node has dated it, by a clock that can be believed. */
 async function expire(
   snapshot: Snapshot,
-  { client, events }: BindingDependencies,
+  { client, events, expiry }: BindingDependencies,
   { clock, signal }: ReconcileContext,
 ): Promise<Result> {
   const { ttl } = snapshot.spec;
   const { creationTime } = snapshot.status ?? {};
   if (ttl === undefined || creationTime === undefined) return DONE;
   if (isDeleting(snapshot) || isPaused(snapshot)) return DONE;
-  const remainingMs = Date.parse(creationTime) + durationMs(ttl) - clock.now();
+  const expiresAt = expiryOf(creationTime, snapshot.metadata.creationTimestamp, durationMs(ttl));
+  const remainingMs = expiresAt - clock.now();
   if (remainingMs > 0) return { requeueAfterMs: Math.min(remainingMs, LONGEST_WAIT_MS) };
+  const held = await expiry.held(expiresAt, signal);
+  if (held !== undefined) {
+    events.record(snapshot, 'Warning', 'ExpiryHeld', `Its ttl of ${ttl} has passed, but ${held.because}.`);
+    return { requeueAfterMs: held.lookAgainMs };
+  }
   const { namespace, name, uid, resourceVersion } = snapshot.metadata;
   const preconditions = { uid, resourceVersion };
   await client.delete(SNAPSHOTS, { namespace, name }, { preconditions, signal });

@@ -18,7 +18,7 @@ export interface SnapshotBindingWiring extends ControllerWiring {
 }
 
 export function addSnapshotBinding(manager: Manager, wiring: SnapshotBindingWiring): void {
-  const { caches, client, writer, events, clock, leaderOnly, isLost, concurrency } = wiring;
+  const { caches, client, writer, events, clock, expiry, leaderOnly, isLost, concurrency } = wiring;
   const { snapshots, volumes, nodes } = caches;
   manager.addController({
     name: 'snapshot-binding',
@@ -27,6 +27,7 @@ export function addSnapshotBinding(manager: Manager, wiring: SnapshotBindingWiri
       volumes: volumes.store,
       isLost,
       client,
+      expiry,
       writer,
       events,
     }),

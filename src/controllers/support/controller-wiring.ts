@@ -14,6 +14,7 @@ import type { EventSink } from '../../kube/events.ts';
 import type { Cache } from '../../runtime/source.ts';
 import type { Clock } from '../../telemetry/clock.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Expiry } from './expiry.ts';
 import type { Writer } from './writes.ts';
 
 /** All objects of the cluster. */
@@ -37,6 +38,7 @@ export interface ControllerWiring {
   readonly events: EventSink;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  readonly expiry: Expiry;
   /** Run only while leading. */
   readonly leaderOnly: boolean;
   /** Whether a node can not be asked at all. */

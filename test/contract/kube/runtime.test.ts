@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import { EVENTS, NAMESPACES, VOLUMES } from '../../../src/api/meta.ts';
 import type { Volume } from '../../../src/api/volume.ts';
+import { serverTimeFrom } from '../../../src/controllers/support/expiry.ts';
 import type { KubeClient, KubeObjectBase } from '../../../src/kube/client.ts';
 import { EventRecorder } from '../../../src/kube/events.ts';
 import { LeaderElector } from '../../../src/kube/leader-election.ts';
@@ -85,6 +86,12 @@ for (const { name: serverName, start: startServer } of SERVERS) {
         }
       });
     }
+
+    it('tells its time with an answer, which a ttl is held against', async () => {
+      const at = await serverTimeFrom(client)(stop.signal);
+      // One machine has one clock.
+      expect(Math.abs(Date.now() - (at ?? 0))).to.be.lessThan(900_000);
+    });
 
     it('writes events that the server accepts, and counts repetitions in one object', async () => {
       await namespace('events');

@@ -8,6 +8,7 @@ import type { KubeObjectBase, ObjectMeta, ResourceDescriptor } from '../../../sr
 import { keyOf } from '../../../src/api/meta.ts';
 import { addPartIndexes } from '../../../src/controllers/backup-binding/dependencies.ts';
 import { backupBindingReconciler } from '../../../src/controllers/backup-binding/reconciler.ts';
+import { Expiry } from '../../../src/controllers/support/expiry.ts';
 import type { KubeClient, ObjectRef } from '../../../src/kube/client.ts';
 import { KubeError } from '../../../src/kube/errors.ts';
 import type { Result } from '../../../src/runtime/reconciler.ts';
@@ -147,6 +148,7 @@ export class BackupWorld extends World {
     isLost: (nodeName) => this.lost.has(nodeName),
     client: this.client,
     live: this.live,
+    expiry: new Expiry(this.clock, () => Promise.resolve(undefined)),
     writer: this.writer('controller'),
     volumeWriter: this.writer('backups'),
     events: this.sink,

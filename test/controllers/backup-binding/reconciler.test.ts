@@ -481,7 +481,27 @@ describe('the end of a Backup', () => {
     await of.run();
     expect(of.requests).to.include('delete Backup/b');
   });
+
+  it('is no deletion by a clock that leaps ahead, and one again when it was put right', async () => {
+    const of = world().add(volume('one', {}, made), backup('b', { ttl: '1h' }));
+    await of.settle();
+    await of.end('one');
+    await of.settle();
+    await of.record();
+    await of.settle();
+    of.clock.leap(TEN_YEARS_MS);
+    await of.run();
+    expect(of.requests).not.to.include('delete Backup/b');
+    expect(of.events).to.include('Warning ExpiryHeld Backup/b');
+    of.clock.leap(-TEN_YEARS_MS);
+    await of.clock.advance(3_600_000);
+    await of.run();
+    expect(of.requests).to.include('delete Backup/b');
+  });
 });
+
+/** In milliseconds. */
+const TEN_YEARS_MS = 10 * 365 * 86_400_000;
 
 describe('the deletion of a Backup', () => {
   const deleting = { deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: [FINALIZERS.backup] };

@@ -4,12 +4,14 @@ import { findCondition } from '../../../src/api/conditions.ts';
 import { ANNOTATIONS, FINALIZERS } from '../../../src/api/group.ts';
 import type { SnapshotStatus } from '../../../src/api/snapshot.ts';
 import { snapshotBindingReconciler } from '../../../src/controllers/snapshot-binding/reconciler.ts';
+import { Expiry } from '../../../src/controllers/support/expiry.ts';
 import { condition, NOW, snapshot, volume } from '../support/objects.ts';
 import { World } from '../support/world.ts';
 
 class BindingWorld extends World {
   readonly lost = new Set<string>();
   readonly deleted: unknown[] = [];
+  readonly expiry = new Expiry(this.clock, () => Promise.resolve(undefined));
 
   run(name = 's') {
     const reconcile = snapshotBindingReconciler({
@@ -21,6 +23,7 @@ class BindingWorld extends World {
           this.deleted.push([ref.name, options?.preconditions]);
         },
       },
+      expiry: this.expiry,
       writer: this.writer('controller'),
       events: this.sink,
     });
@@ -149,6 +152,20 @@ describe('ttl of a snapshot', () => {
     const { uid, resourceVersion } = world.snapshots.get('team/s')?.metadata ?? {};
     expect(world.deleted).to.deep.equal([['s', { uid, resourceVersion }]]);
     expect(world.events).to.deep.equal(['Normal Expired Snapshot/s']);
+  });
+
+  it('is not believed to have passed by a clock that leaps ahead', async () => {
+    const world = new BindingWorld().add(snapshot('s', { ttl: '90m' }, taken));
+    world.clock.leap(10 * 365 * 86_400_000);
+    expect(await world.run()).to.deep.equal({ requeueAfterMs: 3_600_000 });
+    expect([world.deleted, world.events]).to.deep.equal([[], ['Warning ExpiryHeld Snapshot/s']]);
+  });
+
+  it('begins with the object where the clock of the node was behind when it was taken', async () => {
+    const creationTimestamp = new Date(NOW).toISOString();
+    const dated = { ...taken, creationTime: '1970-01-01T00:00:00Z' };
+    const world = new BindingWorld().add(snapshot('s', { ttl: '90m' }, dated, { creationTimestamp }));
+    expect(await world.run()).to.deep.equal({ requeueAfterMs: 90 * 60_000 });
   });
 
   it('is looked at daily where it is longer than a timer', async () => {
