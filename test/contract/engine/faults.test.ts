@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import type { RepositoryAccess } from '../../../src/backup/engine.ts';
+import type { BackupRequest, RepositoryAccess } from '../../../src/backup/engine.ts';
 import { createResticEngine } from '../../../src/backup/restic/engine.ts';
 import { disturbed, hold, makePlace, meet, type Place, rejection, soon, until } from '../../node/support.ts';
 import { full, seededRandom, turns } from '../../support/harness/run.ts';
@@ -81,10 +81,15 @@ for (const version of ['0.14', '0.19'] as const) {
     }
 
     /** A backup that stands still and holds its lock; `end` lets it go on. */
-    async function held(repository: Repository, overrides: Partial<RepositoryAccess> = {}) {
+    async function held(
+      repository: Repository,
+      overrides: Partial<RepositoryAccess> = {},
+      request: Partial<BackupRequest> = {},
+    ) {
+      const access = { ...repository, ...overrides };
       let pid = 0;
       const { running: backup } = await meet(
-        () => world.backup({ ...repository, ...overrides }, large, {}, { signal: AbortSignal.timeout(110_000) }),
+        () => world.backup(access, large, request, { signal: AbortSignal.timeout(110_000) }),
         () => {
           [pid = 0] = enginesAt('backup');
           return heldWith(pid, () => locksOf(repository).length > 0);
@@ -277,6 +282,43 @@ for (const version of ['0.14', '0.19'] as const) {
       }
       expect((await live.backup).complete).to.equal(true);
       await world.engine.prune(repository, {}, () => undefined, soon());
+    });
+
+    itOnce('lets nobody give back space while another cluster builds a backup on what would go', async () => {
+      const repository = await world.repository();
+      const ofOne = { ...repository, holder: 'cluster-one/run' };
+      const shared = world.directory('shared');
+      for (let index = 0; index < 10; index += 1) {
+        writeFileSync(join(shared.path, `file-${index}`), randomBytes(1_000_000));
+      }
+      const first = await world.backup(ofOne, shared.path);
+      await world.engine.forget(ofOne, [first.snapshotId], soon());
+      const kept = await world.backup(ofOne, shared.path, { tags: { kind: 'volume', cluster: 'one' } });
+      // The other cluster has the same files, beside others of its own, and its own cache.
+      const cacheDirectory = { root: place.layer.stateDir, path: world.fresh('cache-of-two') };
+      const own = { root: place.data, path: large.slice(place.data.length + 1) };
+      const entries = [
+        { name: 'data', directory: { own } },
+        { name: 'shared', directory: { own: shared.own } },
+      ];
+      const ofTwo = { holder: 'cluster-two/run', cacheDirectory };
+      const other = await held(repository, ofTwo, { source: { path: SOURCE, entries }, host: 'node-of-two' });
+      const give = () => world.engine.prune(ofOne, {}, () => undefined, soon());
+      try {
+        const gone = rejection(world.engine.forget(ofOne, [kept.snapshotId], soon()));
+        expect(await gone).to.include({ code: 'Locked', retryable: true });
+        expect(await rejection(give())).to.include({ code: 'Locked', retryable: true });
+      } finally {
+        other.end();
+      }
+      const made = await other.backup;
+      expect(made.complete).to.equal(true);
+      await world.engine.forget(ofOne, [kept.snapshotId], soon());
+      await give();
+      const target = world.directory('target');
+      await world.restore({ ...repository, ...ofTwo }, made.snapshotId, target.path, { sourcePath: '/shared' });
+      expect(filesOf(target.path, [])).to.deep.equal(filesOf(shared.path, []));
+      expect((await world.engine.check(ofOne, { readDataPercent: 100 }, () => undefined, soon())).ok).to.equal(true);
     });
 
     itOnce(
