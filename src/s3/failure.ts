@@ -59,6 +59,15 @@ const MEANINGS: Readonly<Record<string, S3Failure>> = {
     terminal: false,
     text: 'The clocks of this node and of the server differ by more than the server allows; synchronise them',
   },
+  ERR_INVALID_URL: {
+    reason: Reason.InvalidSpec,
+    terminal: true,
+    text: 'The address of the server is none (is its port above 65535?); correct s3.endpoint',
+  },
+  ERR_INVALID_CHAR: {
+    ...CREDENTIALS,
+    text: 'The credentials have characters that none can have; correct the Secret',
+  },
   ENOTFOUND: {
     reason: Reason.ServerNameNotResolved,
     terminal: false,

@@ -7,6 +7,8 @@
 import { Reason } from '../../api/reasons.ts';
 import { locationName, type S3Location } from '../../s3/location.ts';
 import { DriverError, type LongCall } from '../driver.ts';
+import { inParallel } from './in-parallel.ts';
+import { withoutMarker } from './marker.ts';
 import { type Listed, type S3Objects, statusOf } from './objects.ts';
 
 export interface Copied {
@@ -25,8 +27,6 @@ export interface CopyLimits {
 
 const MIB = 1024n * 1024n;
 const LIMITS: CopyLimits = { whole: 1024n * MIB, part: 512n * MIB };
-/** Requests under way at once. */
-const PARALLEL = 8;
 /** How often it is tried to catch a moment in which nothing is written. */
 const ROUNDS = 3;
 const MOST_NAMES = 5;
@@ -128,7 +128,7 @@ async function copyWhole(from: S3Location, to: S3Objects, object: Listed, signal
   if (CopyObjectResult?.ETag === undefined) throw unconfirmed(to);
 }
 
-/** An empty object that stands for a directory is made anew: some servers copy no such thing. */
+/** An empty object that stands for a directory is made anew: some servers copy no such thing. Whose it was is not copied. */
 async function makeFolder(from: S3Location, to: S3Objects, object: Listed, signal: AbortSignal): Promise<void> {
   const { Metadata } = await readHead(from, to, object, signal);
   await to.request('Writing to', signal, (sdk, client, options) =>
@@ -137,7 +137,7 @@ async function makeFolder(from: S3Location, to: S3Objects, object: Listed, signa
         Bucket: to.location.bucket,
         Key: to.keyOf(object.key),
         Body: new Uint8Array(0),
-        Metadata,
+        Metadata: withoutMarker(Metadata),
       }),
       options,
     ),
@@ -219,28 +219,4 @@ function sizeOf(objects: Iterable<Listed>): bigint {
   let sum = 0n;
   for (const { size } of objects) sum += size;
   return sum;
-}
-
-/** A few at a time; the first failure ends the others. */
-async function inParallel<T>(
-  items: readonly T[],
-  signal: AbortSignal,
-  work: (item: T, signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const stop = new AbortController();
-  const all = AbortSignal.any([signal, stop.signal]);
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) {
-      all.throwIfAborted();
-      await work(item, all);
-    }
-  };
-  const workers = Array.from({ length: Math.min(PARALLEL, items.length) }, worker);
-  try {
-    await Promise.all(workers);
-  } finally {
-    stop.abort();
-    await Promise.allSettled(workers);
-  }
 }

@@ -37,7 +37,7 @@ import type { PrefixContents } from './objects.ts';
 import { Processes } from './processes.ts';
 import { S3Reading } from './reading.ts';
 import { S3Snapshots } from './snapshots.ts';
-import { locationOf, missingOf, requireMaterial } from './volume.ts';
+import { locationOf, missingOf, othersText, refuseUnusable, requireMaterial } from './volume.ts';
 import { Watch } from './watch.ts';
 
 /** A server that dies makes no event. */
@@ -136,6 +136,7 @@ export class S3Driver implements Driver {
       return { ...base, provisioned: volume.wasProvisioned, ownedByUs: false, problem };
     }
     try {
+      refuseUnusable(location);
       requireMaterial(volume);
       this.#watch?.follow(volume.uid, location);
       const { empty, ours, complete, revert } = await this.#look(volume.uid, location, signal);
@@ -163,6 +164,7 @@ export class S3Driver implements Driver {
     }
     requireMaterial(volume);
     const location = locationOf(volume);
+    refuseUnusable(location);
     await this.#looks.use(location, async (objects) => {
       const { empty, ours } = await objects.look(volume.uid, signal);
       // What holds objects already belongs to whoever wrote them.
@@ -174,6 +176,7 @@ export class S3Driver implements Driver {
   async fill(volume: DriverVolume, call: LongCall): Promise<void> {
     const { content } = volume;
     if (content === undefined) throw new DriverError(Reason.InternalError, 'there is nothing to fill the volume with');
+    refuseUnusable(locationOf(volume));
     try {
       await this.snapshots.fill(volume, content, call);
     } finally {
@@ -243,13 +246,13 @@ export class S3Driver implements Driver {
     requireMaterial(volume);
     this.#watch?.forget(uid);
     try {
-      const { deleted, kept, why } = await this.#looks.use(location, (objects) => objects.purge(uid, signal));
+      const { deleted, kept, why, others } = await this.#looks.use(location, (objects) => objects.purge(uid, signal));
       if (kept > 0) {
         const message = `${kept} objects in ${locationName(location)} cannot be deleted yet, ${deleted} were: ${why}`;
         throw new DriverError(Reason.ObjectsLocked, message);
       }
       await this.release(volume, signal);
-      return { kept: undefined };
+      return { kept: others.length === 0 ? undefined : `${othersText(location, others)} and stay` };
     } catch (thrown) {
       if (thrown instanceof DriverError && thrown.reason === Reason.DataRetained) {
         // Deleted in an earlier call, or never ours.

@@ -19,6 +19,8 @@ const RESTORE_NAME = 'clawstore-restore';
 const SNAPSHOT_UID = 'clawstore-snapshot-uid';
 const SNAPSHOT_NAME = 'clawstore-snapshot';
 
+const OURS: ReadonlySet<string> = new Set([UID, STATE, RESTORE_UID, RESTORE_NAME, SNAPSHOT_UID, SNAPSHOT_NAME]);
+
 export type MarkerState = typeof INCOMPLETE | typeof COMPLETE | BegunRevert;
 
 export interface Marker {
@@ -51,6 +53,11 @@ export function markerOf(metadata: Readonly<Record<string, string>> = {}): Marke
     isComplete: state !== INCOMPLETE,
     revert: state === REVERTING ? revertOf(metadata) : undefined,
   };
+}
+
+/** Metadata of an object that is copied: the copy of a marker marks nothing. */
+export function withoutMarker(metadata: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).filter(([key]) => !OURS.has(key)));
 }
 
 /** Key of the object that says it of a volume whose prefix was not made for it, and of a whole bucket. */

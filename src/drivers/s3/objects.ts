@@ -10,10 +10,11 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { Reason } from '../../api/reasons.ts';
 import type { Sdk } from '../../s3/client.ts';
-import { locationName, type S3Location } from '../../s3/location.ts';
+import { HIDDEN_PREFIX, locationName, type S3Location } from '../../s3/location.ts';
 import { DriverError, type Usage } from '../driver.ts';
 import type { BegunRevert } from '../reverts.ts';
 import { type PurgeResult, S3Deletion } from './deletions.ts';
+import { inParallel } from './in-parallel.ts';
 import { type Marker, type MarkerState, markerOf, metadataOf, noteKeyOf } from './marker.ts';
 import { PAGE, S3Requests, type SendOptions } from './requests.ts';
 
@@ -170,7 +171,7 @@ export class S3Objects {
 
   /**
    * Deletes what is under the prefix: objects, their versions, unfinished uploads; the marker last, so that an interrupted
-   * deletion goes on. What a lock protects stays, and is counted.
+   * deletion goes on. What a lock protects stays, and is counted; what was made for another volume below stays, too.
    *
    * @throws DriverError without the marker of this volume, for the whole bucket, and when a listing fails.
    */
@@ -192,17 +193,30 @@ export class S3Objects {
         { terminal: true },
       );
     }
-    const deletion = new S3Deletion(this.#requests);
+    const deletion = new S3Deletion(this.#requests, await this.othersBelow(uid, signal));
     const isVersioned = await deletion.removeContents(signal);
     if (deletion.result.kept > 0) return deletion.result;
-    if (!(await this.look(uid, signal)).empty) {
-      throw new DriverError(
-        Reason.ServerError,
-        `${locationName(this.location)} still has objects after all were deleted`,
-      );
-    }
+    await deletion.requireNone(signal);
     await deletion.removeMarker(isVersioned, signal);
     return deletion.result;
+  }
+
+  /** Prefixes below this one that carry the marker of another volume. A request for each folder that has an object of its own. */
+  async othersBelow(uid: string, signal: AbortSignal): Promise<readonly string[]> {
+    const { prefix } = this.location;
+    // Copies of markers lie in snapshots, and belong to those.
+    if (prefix.startsWith(HIDDEN_PREFIX)) return [];
+    const others: string[] = [];
+    for await (const page of this.#requests.pages(signal)) {
+      const folders = page.flatMap(({ Key = '', Size }) =>
+        Key !== prefix && Key.endsWith('/') && Size === 0 ? [Key] : [],
+      );
+      await inParallel(folders, signal, async (key, workSignal) => {
+        const owner = (await this.#marker(key, workSignal))?.uid;
+        if (owner !== undefined && owner !== uid) others.push(key);
+      });
+    }
+    return others.toSorted();
   }
 
   #mark(uid: string, state: MarkerState, signal: AbortSignal): Promise<void> {

@@ -26,6 +26,7 @@ import { begunBy, halfError, type Reverts } from '../reverts.ts';
 import { factsOf, recordOf, type SnapshotRecord } from '../snapshot-record.ts';
 import { copyObjects, listAll } from './copies.ts';
 import { S3Objects } from './objects.ts';
+import { othersText } from './volume.ts';
 
 /** How long uploads are waited for, in milliseconds. */
 const FLUSH_MS = 30_000;
@@ -162,6 +163,11 @@ export class S3Snapshots implements SnapshotCalls {
     const target = this.#options.locationOf(volume);
     const source = await this.#sourceOf({ from: 'snapshot', snapshot }, target, signal);
     await this.#with(target, async (to) => {
+      const others = await to.othersBelow(volume.uid, signal);
+      if (others.length > 0) {
+        const message = `${locationName(target)} cannot go back: ${othersText(target, others)}`;
+        throw new DriverError(Reason.VolumeInUse, message, { terminal: true });
+      }
       // In the bucket first: another node that gets the volume knows nothing of our notes.
       await to.beginRevert(volume.uid, begunBy(restore, snapshot), signal);
       reverts.begin(restore, volume, snapshot);

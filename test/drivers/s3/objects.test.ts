@@ -58,6 +58,16 @@ describe('objects of an S3 volume', function () {
       expect(error.message).to.not.include('wrong');
     });
 
+    it('names credentials that cannot be sent, and an address that is none', async () => {
+      const odd = { ...server.root, accessKeyId: 'ro\u0001ot', sessionToken: undefined };
+      expect(await reason(server.location('data', '', { credentials: odd }))).to.equal('CredentialsRejected');
+      const error = await rejection(
+        (await S3Objects.open(server.location('data', '', { endpoint: 'http://127.0.0.1:99999' }))).look(UID, soon()),
+      );
+      expect(error).to.include({ reason: 'InvalidSpec', terminal: true });
+      expect(error.message).to.include('s3.endpoint');
+    });
+
     it('names credentials that may not do it', async () => {
       const user = { accessKeyId: 'stranger', secretAccessKey: 'stranger-secret' };
       await server.createUser(user, 'user');
@@ -292,6 +302,53 @@ describe('objects of an S3 volume', function () {
       expect((await rejection(whole.purge(UID, soon()))).reason).to.equal('DataRetained');
       expect(await server.read('whole', 'theirs')).to.equal('theirs');
       expect(await server.read('data', `${prefix}theirs`)).to.equal(`${prefix}theirs`);
+    });
+
+    it('keeps what was made for other volumes below its prefix, and says so', async () => {
+      const prefix = freshPrefix();
+      const [outer, inner] = [prefix, `${prefix}b/`].map((at) => S3Objects.open(server.location('data', at)));
+      await (await outer)?.claim(UID, soon());
+      await (await inner)?.claim('uid-other', soon());
+      await server.put('data', `${prefix}a`, `${prefix}b/theirs`, `${prefix}b/c/theirs`, `${prefix}b-2/a`);
+      const { client } = server;
+      await client.send(new CreateMultipartUploadCommand({ Bucket: 'data', Key: `${prefix}b/big` }));
+      await client.send(new CreateMultipartUploadCommand({ Bucket: 'data', Key: `${prefix}big` }));
+      expect(await (await outer)?.purge(UID, soon())).to.deep.include({ kept: 0, others: [`${prefix}b/`] });
+      expect(await server.keys('data', prefix)).to.deep.equal([
+        `${prefix}b/`,
+        `${prefix}b/c/theirs`,
+        `${prefix}b/theirs`,
+      ]);
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: 'data', Prefix: prefix }));
+      expect(Uploads.map(({ Key }) => Key)).to.deep.equal([`${prefix}b/big`]);
+      expect(await (await inner)?.purge('uid-other', soon())).to.deep.include({ others: [] });
+      expect(await server.keys('data', prefix)).to.deep.equal([]);
+    });
+
+    it('keeps them in a bucket with versions, too', async () => {
+      await server.createBucket('nested', { versions: true });
+      const outer = await S3Objects.open(server.location('nested', 'v/'));
+      const inner = await S3Objects.open(server.location('nested', 'v/b/'));
+      await outer.claim(UID, soon());
+      await inner.claim('uid-other', soon());
+      await server.put('nested', 'v/a', 'v/b/theirs');
+      expect(await outer.purge(UID, soon())).to.deep.include({ kept: 0, others: ['v/b/'] });
+      expect(await server.keys('nested', 'v/')).to.deep.equal(['v/b/', 'v/b/theirs']);
+      expect((await inner.look('uid-other', soon())).ours).to.equal(true);
+    });
+
+    it('aborts more unfinished uploads than one answer lists', async () => {
+      const prefix = freshPrefix();
+      const objects = await S3Objects.open(server.location('data', prefix));
+      await objects.claim(UID, soon());
+      const begin = (n: number) =>
+        server.client.send(new CreateMultipartUploadCommand({ Bucket: 'data', Key: `${prefix}k${n % 100}` }));
+      for (let at = 0; at < 1_050; at += 50) await Promise.all(Array.from({ length: 50 }, (_, n) => begin(at + n)));
+      await objects.purge(UID, soon());
+      const { Uploads = [] } = await server.client.send(
+        new ListMultipartUploadsCommand({ Bucket: 'data', Prefix: prefix }),
+      );
+      expect(Uploads).to.have.length(0);
     });
 
     it('goes through more than 1,000 keys', async () => {

@@ -248,6 +248,41 @@ describe('snapshots of buckets', function () {
     await driver.snapshots.delete(snapshot, soon());
   });
 
+  it('does not go back where another volume lies within, whose marker no copy carries', async () => {
+    const [outer, inner] = [volumeAt('nest/'), volumeAt('nest/in/')];
+    for (const volume of [outer, inner]) await driver.provision(volume, soon());
+    await put('nest/file', 'old');
+    await put('nest/in/theirs', 'theirs');
+    const snapshot = snapshotOf(outer);
+    await driver.snapshots.take(snapshot, long());
+    const copy = await client.send(
+      new sdk.HeadObjectCommand({ Bucket: 'snaps', Key: `.clawstore-snapshots/${snapshot.uid}/in/` }),
+    );
+    expect(copy.Metadata ?? {}).to.not.have.property('clawstore-volume');
+    await put('nest/in/theirs', 'newer');
+    const refused = await rejection(driver.revert(outer, snapshot, { uid: 'restore-nest', name: 'back' }, long()));
+    expect(refused).to.include({ reason: 'VolumeInUse', terminal: true });
+    expect(refused.message).to.include('s3://snaps/nest/in/');
+    expect(await read('nest/in/theirs')).to.equal('newer');
+    expect((await driver.observeVolume(outer, soon())).problem).to.equal(undefined);
+    expect((await driver.delete(outer, soon())).kept).to.include('"s3://snaps/nest/in/" belong to other volumes');
+    expect(await keys('nest/')).to.have.members(['nest/in/', 'nest/in/theirs']);
+    await driver.snapshots.delete(snapshot, soon());
+    expect(await keys('.clawstore-snapshots/')).to.not.include(`.clawstore-snapshots/${snapshot.uid}/in/`);
+  });
+
+  it('are no place for volumes', async () => {
+    await put('.clawstore-snapshots/snap-1/file', 'content');
+    for (const prefix of ['.clawstore-snapshots/', '.clawstore-snapshots/snap-1/']) {
+      const volume = volumeAt(prefix);
+      const { problem } = await driver.observeVolume(volume, soon());
+      expect(problem).to.deep.include({ reason: 'InvalidSpec', terminal: true });
+      expect(await rejection(driver.provision(volume, soon()))).to.include({ reason: 'InvalidSpec', terminal: true });
+      const content = { from: 'volume', volume: volumeAt('origin/') } as const;
+      expect(await rejection(filling({ ...volume, content }))).to.include({ reason: 'InvalidSpec' });
+    }
+  });
+
   describe('that a node which is lost was going back to', () => {
     let elsewhere: Place;
     let next: S3Driver;
