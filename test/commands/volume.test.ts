@@ -192,6 +192,15 @@ describe('volume.mount', () => {
     expect(error.message).to.include('is mounted on node b');
   });
 
+  it('makes no mount of a volume that is being deleted', async () => {
+    const there = volume('data');
+    const going: Volume = { ...there, metadata: { ...there.metadata, deletionTimestamp: '2026-11-27T10:00:00Z' } };
+    const { context, objects } = world({ volumes: [going] });
+    const error = await failing(runCommand(volumeMount, params, context));
+    expect([error.code, error.reason, error.field]).to.deep.equal(['Refused', 'VolumeDeleting', 'volumeId']);
+    expect([...objects.keys()]).to.deep.equal(['volumes/data']);
+  });
+
   it('takes what is left out for what stands for it, when the same is asked for again', async () => {
     const there = (readOnly?: boolean) =>
       mount(mountName('data', 'w'), { mountPath: '/data', ...(readOnly === undefined ? {} : { readOnly }) }, MOUNTED);

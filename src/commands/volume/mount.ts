@@ -1,5 +1,5 @@
 import { API_VERSION, FIELD_MANAGERS, LABELS } from '../../api/group.ts';
-import { VOLUME_MOUNTS } from '../../api/meta.ts';
+import { isDeleting, VOLUME_MOUNTS } from '../../api/meta.ts';
 import { mountName } from '../../api/names.ts';
 import { accessModeOf, type Volume } from '../../api/volume.ts';
 import type { VolumeMount } from '../../api/volume-mount.ts';
@@ -46,6 +46,11 @@ export const volumeMount: Command<Params, MountedVolume> = {
   },
   async run(params, context) {
     const volume = await getVolume(params.volumeId, context);
+    // It would wait there for another volume of that name.
+    if (isDeleting(volume)) {
+      const message = `volume.mount: volume "${params.volumeId}" is being deleted and takes no new mounts`;
+      throw new CommandError('Refused', message, { field: 'volumeId', reason: 'VolumeDeleting' });
+    }
     if (params.readOnly === false && accessModeOf(volume.spec) === 'ReadOnlyMany') {
       throw new CommandError(
         'InvalidParameter',
@@ -100,7 +105,7 @@ async function createOrCompare(params: Params, volume: Volume, context: CommandC
   const isReadOnly = ({ readOnly = accessModeOf(volume.spec) === 'ReadOnlyMany' }: Pick<Params, 'readOnly'>): boolean =>
     readOnly;
   const differs = (() => {
-    if (existing.metadata.deletionTimestamp !== undefined) return 'that mount is being taken down';
+    if (isDeleting(existing)) return 'that mount is being taken down';
     if (existing.spec.mountPath !== params.mountPath) return `is mounted at ${existing.spec.mountPath}`;
     if (isReadOnly(existing.spec) !== isReadOnly(params))
       return `is mounted with readOnly=${isReadOnly(existing.spec)}`;
