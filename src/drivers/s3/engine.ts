@@ -93,11 +93,16 @@ function secretFiles(directory: string): readonly string[] {
   return [...files, scriptFile(directory)].flatMap((file) => [file, `${file}.new`]);
 }
 
-/** Writes are sent at once, and what was not sent stays in the cache. */
+/**
+ * Writes are sent at once, and what was not sent stays in the cache. What was sent gives way within seconds where the disk
+ * of the cache gets full: it is that of all other state, too.
+ */
 const WRITING = [
   '--vfs-cache-mode=writes',
   '--vfs-write-back=100ms',
   '--vfs-cache-max-age=10m',
+  '--vfs-cache-min-free-space=1Gi',
+  '--vfs-cache-poll-interval=10s',
   '--dir-cache-time=1s',
   '--attr-timeout=1s',
   '--contimeout=2s',

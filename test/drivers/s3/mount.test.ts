@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -385,6 +386,41 @@ describe('mounts of S3 volumes', function () {
     await server.up();
     expect(await server.read('data', `${prefix}dropped`)).to.equal(undefined);
     expect((await driver.leftovers()).map(({ volumeUID }) => volumeUID)).to.not.include(volume.uid);
+  });
+
+  it('lets no write succeed for which its disk has no room, and makes room by what the server has', async () => {
+    const small = await makePlace();
+    const cache = join(small.layer.stateDir, 's3');
+    mkdirSync(cache, { recursive: true });
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'clawstore-test', cache]);
+    try {
+      const volume = s3Volume('small', server.location('data', 'small/'));
+      const mount = { uid: 'small', targetRoot: small.layer.mountRoot, targetPath: 'ns/small/data', readOnly: false };
+      const other = new S3Driver(small.layer);
+      await other.provision(volume, soon());
+      await other.publish(volume, mount, soon());
+      const at = (name: string): string => join(mount.targetRoot, mount.targetPath, name);
+      const full = await writeFile(at('large'), randomBytes(30_000_000)).catch(
+        (error: NodeJS.ErrnoException) => error.code,
+      );
+      // All that rclone says of a full cache.
+      expect(full).to.equal('EIO');
+      const content = randomBytes(20_000_000);
+      const write = () =>
+        writeFile(at('small'), content).then(
+          () => true,
+          () => false,
+        );
+      await waitFor(write, { message: 'room for another file', deadline: 60_000 });
+      await waitFor(async () => (await other.unpublish(volume, mount, soon())).outcome === 'done', {
+        message: 'the upload',
+      });
+      expect(await other.unstage(volume, soon())).to.deep.equal({ outcome: 'done' });
+      const hash = createHash('sha256').update(content).digest('hex');
+      expect(await server.sha256('data', 'small/small')).to.equal(hash);
+    } finally {
+      await small.dispose();
+    }
   });
 
   it('goes on with new credentials on the same mount', async () => {
