@@ -39,7 +39,7 @@ const UNREACHED: readonly CrashPoint[] = [
 const POINTS = [...new Set(CRASH_POINTS)].filter((point) => !UNREACHED.includes(point));
 
 describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
   let machine: Machine;
   let population: Population;
 

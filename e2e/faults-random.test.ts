@@ -44,7 +44,7 @@ interface Fault {
 }
 
 describe(`random faults, CLAWSTORE_SEED=${seed}`, function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
   // What comes after a batch that does not converge says nothing.
   this.bail(true);
   const random = seededRandom('faults');

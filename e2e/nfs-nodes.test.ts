@@ -131,7 +131,7 @@ describe('nfs volumes of a node that is lost, on two kernels with an NFS client 
             involvedObject?.name === name && reason === 'DataRetained' && message.includes('no record of having made'),
         );
       },
-      { message: `an event that the directory of ${name} is kept` },
+      { deadline: LONG_MS, message: `an event that the directory of ${name} is kept` },
     );
   const listsOrphan = (isIt: (orphan: Orphan) => boolean): Promise<StorageNode> =>
     machine.waitFor<StorageNode>(

@@ -21,7 +21,7 @@ import { BareRepository, useRestic } from '../test/support/harness/backups.ts';
 import { childrenOf, commandLine } from '../test/support/harness/daemon.ts';
 import { run } from '../test/support/harness/exec.ts';
 import { Machine } from '../test/support/harness/machine.ts';
-import { mountsAt } from '../test/support/harness/mounts.ts';
+import { mountsAt, unmount } from '../test/support/harness/mounts.ts';
 import { OpenClawGateway } from '../test/support/harness/openclaw-gateway.ts';
 import { GatewayRefusal, type InvokeOptions } from '../test/support/harness/openclaw-operator.ts';
 import { onEnd } from '../test/support/harness/run.ts';
@@ -520,7 +520,7 @@ async function coverData(): Promise<void> {
   const isNew = !existsSync('/data');
   if (isNew) mkdirSync('/data');
   onEnd(async () => {
-    await run('umount', ['/data']);
+    await unmount('/data');
     // Not when somebody else on the machine has found a use for it meanwhile.
     if (isNew && readdirSync('/data').length === 0) rmdirSync('/data');
   });

@@ -6,7 +6,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { toolPath } from '../../../scripts/tools.ts';
 import { run } from './exec.ts';
-import { mountsBelow } from './mounts.ts';
+import { mountsBelow, unmount } from './mounts.ts';
 import { makeDirectory } from './run.ts';
 
 export const CHECKOUT = join(import.meta.dirname, '../../..');
@@ -47,7 +47,7 @@ export class FreshHost {
   /** Uncovers the host. @throws Error when something was still mounted in the covered directories. */
   async end(): Promise<void> {
     const left = await unmountAll();
-    for (const path of COVERED.toReversed()) await run('umount', [path]);
+    for (const path of COVERED.toReversed()) await unmount(path);
     await run('chattr', ['-R', '-f', '-i', this.directory]).catch(() => undefined);
     rmSync(this.directory, { recursive: true, force: true });
     if (left.length > 0) throw new Error(`left mounted: ${left.join(', ')}`);

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { toolPath, toolRuntime } from '../../../scripts/tools.ts';
 import { Daemon } from './daemon.ts';
 import { run } from './exec.ts';
+import { unmount } from './mounts.ts';
 import { freePorts } from './ports.ts';
 import { makeDirectory } from './run.ts';
 import { waitFor } from './wait.ts';
@@ -117,7 +118,7 @@ export class Ganesha {
 
   async end(): Promise<void> {
     await this.kill();
-    await run('umount', [this.data]);
+    await unmount(this.data);
     rmSync(this.directory, { recursive: true, force: true });
   }
 

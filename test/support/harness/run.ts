@@ -62,7 +62,8 @@ export function showOnFailure(name: string, tail: () => string): () => void {
 }
 
 after('end what the whole run shared', async function () {
-  this.timeout(120_000);
+  // Machines end by the product's own means, with waits of their own.
+  this.timeout(600_000);
   const errors: unknown[] = [];
   for (const cleanup of cleanups.splice(0).reverse()) {
     try {
