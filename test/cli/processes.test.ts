@@ -6,6 +6,8 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { end, until } from '../node/support.ts';
 
+/** What a lease surely lasts without a sign of the API server. */
+const LEASE_MS = 8_000;
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 
 describe('clawstore controller, as a process of its own', function () {
@@ -44,13 +46,17 @@ describe('clawstore controller, as a process of its own', function () {
   it('outlives its API server', async () => {
     const controller = start('controller');
     await until(() => controller.output().includes('Starting workers'));
+    const killed = performance.now();
     server.child.kill('SIGKILL');
     await until(() => controller.output().includes('ECONNREFUSED') || controller.child.exitCode !== null);
     server = start('apiserver');
     await until(() => server.output().includes('"started"') || server.child.exitCode !== null);
+    const isLong = performance.now() - killed > LEASE_MS;
     const before = controller.output().length;
     controller.child.kill('SIGTERM');
     await until(() => controller.child.exitCode !== null || controller.child.signalCode !== null);
+    // Where a server takes so long to start, the lease could not be renewed in time: then nobody may go on.
+    if (isLong && controller.output().includes('Leadership lost')) return;
     expect(controller.child.exitCode, controller.output().slice(before - 500)).to.equal(0);
   });
 });

@@ -30,7 +30,7 @@ describe('waits of the tests', () => {
 });
 
 describe('ports of the tests', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   it('are given to one process alone for as long as it lives, also while nobody listens', async () => {
     const own = await freePorts(200);

@@ -22,9 +22,12 @@ const WRITER = join(import.meta.dirname, 'crash-writer.ts');
 const FRAME = 24 + 4096;
 const HEADER = 32;
 
-/** Runs one writer and kills it: what it acknowledged is in the write-ahead log alone. Returns these revisions. */
+/**
+ * Runs one writer and kills it: what it acknowledged is in the write-ahead log alone, which it would begin anew if it wrote
+ * until this process has its turn. Returns these revisions.
+ */
 async function writeAndKill(file: string, lines: number): Promise<readonly number[]> {
-  const child = spawn(process.execPath, [WRITER, file, '1'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [WRITER, file, '1', String(lines)], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   for await (const chunk of child.stdout) {
     text += String(chunk);
@@ -37,7 +40,7 @@ async function writeAndKill(file: string, lines: number): Promise<readonly numbe
 }
 
 describe('a damaged database', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let origin: string;
   let directory: string;
   let file: string;

@@ -25,7 +25,7 @@ const CONTENT = randomBytes(10 * MIB);
 const NO_ROOM = { reason: 'InsufficientCapacity', terminal: false };
 
 describe('volumes in memory for which there is no room', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let driver: EmptyDirDriver;
   let count = 0;

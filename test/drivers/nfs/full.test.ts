@@ -15,7 +15,7 @@ const FILES = 300;
 const NO_ROOM = { reason: 'InsufficientCapacity', terminal: false };
 
 describe('nfs volumes for which there is no room', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let place: Place;
   let server: string;
   let takeDown: () => void;
