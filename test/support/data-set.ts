@@ -14,7 +14,7 @@ export interface DataSetSize {
 
 const MIB = 1024 ** 2;
 /** What is looked at in every run, and in the full one. */
-export const SMALL_SET: DataSetSize = { files: 5_000, bytes: 256 * MIB };
+export const SMALL_SET: DataSetSize = { files: 2_000, bytes: 100 * MIB };
 export const FULL_SET: DataSetSize = { files: 100_000, bytes: 5 * 1024 * MIB };
 
 const FILES_IN_DIRECTORY = 100;
