@@ -19,7 +19,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { DriverMount, DriverVolume, UnmountOutcome } from '../../../src/drivers/driver.ts';
-import type { S3Driver } from '../../../src/drivers/s3/driver.ts';
+import { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import { writeSecrets } from '../../../src/drivers/s3/engine.ts';
 import { createNodeLayer, type RunningNodeLayer } from '../../../src/node/create-layer.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
