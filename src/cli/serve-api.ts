@@ -41,9 +41,15 @@ export async function serveApi(settings: ApiServerSettings, given?: Logger): Pro
   });
   makePrivateDirectory(directory);
   const server = await start(settings, listen.port === 0 ? [lastPort(directory), 0] : [listen.port], log);
-  writePrivate(join(directory, 'port'), server.address.replace(/^.*:/, ''));
-  mkdirSync(dirname(kubeconfig), { recursive: true });
-  server.writeKubeconfig(kubeconfig);
+  try {
+    writePrivate(join(directory, 'port'), server.address.replace(/^.*:/, ''));
+    mkdirSync(dirname(kubeconfig), { recursive: true });
+    server.writeKubeconfig(kubeconfig);
+  } catch (thrown) {
+    // It would go on serving, with nobody left to stop it.
+    await server.close();
+    throw thrown;
+  }
   return { url: server.url, close: () => server.close() };
 }
 

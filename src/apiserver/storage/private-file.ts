@@ -4,9 +4,17 @@ import { dirname } from 'node:path';
 /**
  * Writes a file that only the owner can read. It is there whole or not at all, and when this returns it is on disk: a
  * name that outlives a power cut without its content would be worse than none (keys and tokens would be made anew, and
- * every client locked out).
+ * every client locked out). Throws an Error that names the file.
  */
 export function writePrivate(file: string, text: string): void {
+  try {
+    writeWhole(file, text);
+  } catch (cause) {
+    throw new Error(`cannot write ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function writeWhole(file: string, text: string): void {
   const fresh = `${file}.new`;
   rmSync(fresh, { force: true });
   const fd = openSync(fresh, 'wx', 0o600);
