@@ -19,7 +19,7 @@ const TAKE = join(import.meta.dirname, 'take-snapshot.ts');
 
 const MIB = 1024n * 1024n;
 const GIB = 1024n * MIB;
-const MOMENTS = full ? 50 : 10;
+const MOMENTS = full ? 50 : 5;
 /** Where the helper can be killed while a snapshot is taken. */
 const HELPER_POINTS: readonly CrashPoint[] = [
   'clone.after-watchdog',

@@ -8,6 +8,7 @@ import type { NodeLayer } from '../../../src/node/layer.ts';
 import { disturbed, makePlace, type Place, rejection, soon } from '../../node/support.ts';
 import { mountDisk } from '../../node/trees/disk.ts';
 import { fillOddly, seenOf } from '../../node/trees/odd-tree.ts';
+import { shareOf } from '../../support/harness/run.ts';
 import { hostPathDriver, hostPathVolume } from './support.ts';
 
 const HIDDEN = '.clawstore-snapshots';
@@ -285,13 +286,14 @@ describe('hostPath snapshots', function () {
 
   describe('killed at a crash point', () => {
     const points = ['tree.after-mkdir', 'tree.after-copy', 'tree.before-rename', 'tree.after-rename'];
-    for (const point of [
+    const all = [
       ...points,
       'tree.before-rename:2',
       'tree.after-move:3',
       'remove-tree.first-entry',
       'remove-tree.first-entry:4',
-    ]) {
+    ];
+    for (const point of shareOf('trees', all)) {
       it(`${point}: a whole snapshot or none, a whole clone or none, and nothing leaks`, async () => {
         let forks = 0;
         const place = await makePlace({
