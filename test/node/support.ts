@@ -3,7 +3,9 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { CrashPoint } from '../../src/node/crash-points.ts';
 import { createNodeLayer, type NodeLayerOptions, type RunningNodeLayer } from '../../src/node/create-layer.ts';
+import { forkHelper, type HelperProcess } from '../../src/node/fork-helper.ts';
 import { isAtOrBelow, parseMountinfo } from '../../src/node/mount-entry.ts';
 
 /** What a call of a test gets; the runner's own time limit is shorter. */
@@ -15,6 +17,8 @@ export interface Place {
   readonly dir: string;
   readonly data: string;
   readonly layer: RunningNodeLayer;
+  /** Kills the helper and waits for the next one, which dies at this point. @returns how often it was started anew by then. */
+  armHelper(point: CrashPoint): Promise<number>;
   /** Unmounts what is left, ends the helper, removes the directory. Resolves with the mounts that had been left. */
   dispose(): Promise<readonly string[]>;
 }
@@ -23,14 +27,20 @@ export interface Place {
 export async function makePlace(
   overrides: Partial<Omit<NodeLayerOptions, 'stateDir'>> & { readonly stateName?: string } = {},
 ): Promise<Place> {
-  const { stateName = 'state', ...others } = overrides;
+  const { stateName = 'state', fork = forkHelper, ...others } = overrides;
+  let armed: CrashPoint | undefined;
+  const forkArmed = (environment: Readonly<Record<string, string>>): HelperProcess => {
+    const arm = armed === undefined ? {} : { CLAWSTORE_CRASH_AT: armed };
+    armed = undefined;
+    return fork({ ...environment, ...arm });
+  };
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'clawstore-node-')));
   // Private: what is mounted here must not reach other namespaces by itself.
   execFileSync('mount', ['--bind', dir, dir]);
   execFileSync('mount', ['--make-private', dir]);
   const data = join(dir, 'data');
   mkdirSync(data);
-  const options = { stateDir: join(dir, stateName), mountRoot: join(dir, 'mounts'), ...others };
+  const options = { stateDir: join(dir, stateName), mountRoot: join(dir, 'mounts'), fork: forkArmed, ...others };
   let layer: RunningNodeLayer | undefined;
   try {
     layer = await createNodeLayer(options, soon());
@@ -46,6 +56,14 @@ export async function makePlace(
     dir,
     data,
     layer: running,
+    armHelper: async (point) => {
+      const before = running.helperRestarts;
+      armed = point;
+      killHelper(running);
+      await until(() => running.helperRestarts > before);
+      await running.statfs('/', soon());
+      return running.helperRestarts;
+    },
     dispose: async () => {
       await running.close();
       const left = mountsBelow(running.mountRoot);

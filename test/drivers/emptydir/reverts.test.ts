@@ -5,9 +5,8 @@ import { after, afterEach, before, describe, it } from 'mocha';
 import type { DriverMount, DriverSnapshot, DriverVolume, LongCall } from '../../../src/drivers/driver.ts';
 import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts';
 import type { CrashPoint } from '../../../src/node/crash-points.ts';
-import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
-import { killHelper, makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
+import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
 import { shareOf } from '../../support/harness/run.ts';
 import { runKilledAgent } from '../killed-agent.ts';
 
@@ -36,18 +35,11 @@ describe('emptyDir volumes that go back to a snapshot', function () {
   let pool: Pool;
   let driver: EmptyDirDriver;
   let count = 0;
-  const armed: { point: CrashPoint | undefined } = { point: undefined };
   const made: DriverVolume[] = [];
   const taken: DriverSnapshot[] = [];
 
   before(async () => {
-    place = await makePlace({
-      fork: (environment) => {
-        const arm = armed.point === undefined ? {} : { CLAWSTORE_CRASH_AT: armed.point };
-        armed.point = undefined;
-        return forkHelper({ ...environment, ...arm });
-      },
-    });
+    place = await makePlace();
     pools = new Pools({ node: place.layer, directory: join(place.layer.stateDir, 'pools') });
     pool = await pools.open(DEFAULT_POOL, soon());
     driver = new EmptyDirDriver({ node: place.layer, pools });
@@ -202,13 +194,9 @@ describe('emptyDir volumes that go back to a snapshot', function () {
     for (const [point, changes, has] of HELPER_POINTS) {
       it(`${point}: have all of the old or all of the new, and go back when it is tried again`, async () => {
         const { volume, snapshot, restore } = await changed(changes);
-        const restarts = place.layer.helperRestarts;
-        armed.point = point;
-        killHelper(place.layer);
-        await until(() => place.layer.helperRestarts > restarts);
-        await place.layer.statfs('/', soon());
+        const restarts = await place.armHelper(point);
         await rejection(driver.revert(volume, snapshot, restore, long()));
-        await until(() => place.layer.helperRestarts > restarts + 1);
+        await until(() => place.layer.helperRestarts > restarts);
         expect(await content(volume)).to.equal(has);
         await driver.revert(volume, snapshot, restore, long());
         expect(await content(volume)).to.equal('old');

@@ -7,10 +7,9 @@ import type { DriverMount, DriverSnapshot, DriverVolume, LongCall } from '../../
 import { EmptyDirDriver } from '../../../src/drivers/emptydir/emptydir-driver.ts';
 import { snapshotRecords } from '../../../src/drivers/snapshot-record.ts';
 import type { CrashPoint } from '../../../src/node/crash-points.ts';
-import { forkHelper } from '../../../src/node/fork-helper.ts';
 import { DEFAULT_POOL, type Pool, type PoolSpace, Pools } from '../../../src/node/pools/pools.ts';
 import { SpaceGuard } from '../../../src/node/pools/space-guard.ts';
-import { disturbed, end, killHelper, makePlace, meet, type Place, rejection, soon, until } from '../../node/support.ts';
+import { disturbed, end, makePlace, meet, type Place, rejection, soon, until } from '../../node/support.ts';
 import { full, shareOf } from '../../support/harness/run.ts';
 import { runKilledAgent } from '../killed-agent.ts';
 import { verifyBlocks } from './numbered-writer.ts';
@@ -41,17 +40,10 @@ describe('snapshots of emptyDir volumes', function () {
   let driver: EmptyDirDriver;
   let isHeld = false;
   let count = 0;
-  const armed: { point: CrashPoint | undefined } = { point: undefined };
   const made: DriverVolume[] = [];
 
   before(async () => {
-    place = await makePlace({
-      fork: (environment) => {
-        const arm = armed.point === undefined ? {} : { CLAWSTORE_CRASH_AT: armed.point };
-        armed.point = undefined;
-        return forkHelper({ ...environment, ...arm });
-      },
-    });
+    place = await makePlace();
     pools = new Pools({ node: place.layer, directory: join(place.layer.stateDir, 'pools') });
     pool = await pools.open(DEFAULT_POOL, soon());
     driver = new EmptyDirDriver({ node: place.layer, pools, isHeld: () => isHeld });
@@ -137,13 +129,6 @@ describe('snapshots of emptyDir volumes', function () {
     made.splice(made.indexOf(volume), 1);
   };
   const observe = (snapshot: DriverSnapshot) => driver.snapshots.observe(snapshot, soon());
-  const restartHelper = async (point: CrashPoint): Promise<void> => {
-    armed.point = point;
-    const before = place.layer.helperRestarts;
-    killHelper(place.layer);
-    await until(() => place.layer.helperRestarts > before);
-    await place.layer.statfs('/', soon());
-  };
   /** A driver on a pool that has this much room, whatever it really has. */
   const driverWith = (space: Pick<PoolSpace, 'freeBytes'> & Partial<PoolSpace>, changes: Partial<Pool> = {}) => {
     const told: PoolSpace = { totalBytes: 100n * GIB, growableBytes: 0n, ...space };
@@ -189,7 +174,7 @@ describe('snapshots of emptyDir volumes', function () {
         const { volume, path } = await inUse(320n * MIB);
         writeFileSync(join(path, 'file'), 'content');
         const snapshot = snapshotOf(volume);
-        await restartHelper(point);
+        await place.armHelper(point);
         const error = await rejection(driver.snapshots.take(snapshot, long()));
         expect(error).to.include({ reason: 'HelperUnavailable' });
         writeFileSync(join(path, 'file'), 'later');
@@ -209,7 +194,7 @@ describe('snapshots of emptyDir volumes', function () {
         const { volume, path } = await inUse(320n * MIB);
         writeFileSync(join(path, 'file'), 'content');
         const copy = volumeOf(320n * MIB, { content: { from: 'volume', volume } });
-        await restartHelper(point);
+        await place.armHelper(point);
         expect(await rejection(driver.fill(copy, long()))).to.include({ reason: 'HelperUnavailable' });
         const { provisioned } = await driver.observeVolume(copy, soon());
         expect(provisioned).to.equal(point === 'clone.after-rename');

@@ -16,8 +16,7 @@ import { after, before, describe, it } from 'mocha';
 import type { Driver, DriverRestore, DriverSnapshot, DriverVolume, LongCall } from '../../../src/drivers/driver.ts';
 import { HIDDEN } from '../../../src/drivers/trees/snapshots.ts';
 import type { CrashPoint } from '../../../src/node/crash-points.ts';
-import { forkHelper } from '../../../src/node/fork-helper.ts';
-import { killHelper, makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
+import { makePlace, type Place, rejection, soon, until } from '../../node/support.ts';
 import { full, shareOf } from '../../support/harness/run.ts';
 import { runKilledAgent } from '../killed-agent.ts';
 import { hostPathDriver, hostPathVolume } from './support.ts';
@@ -53,16 +52,9 @@ describe('hostPath volumes that go back to a snapshot', function () {
   let place: Place;
   let driver: Driver;
   let count = 0;
-  const armed: { point: CrashPoint | undefined } = { point: undefined };
 
   before(async () => {
-    place = await makePlace({
-      fork: (environment) => {
-        const arm = armed.point === undefined ? {} : { CLAWSTORE_CRASH_AT: armed.point };
-        armed.point = undefined;
-        return forkHelper({ ...environment, ...arm });
-      },
-    });
+    place = await makePlace();
     driver = hostPathDriver(place.layer);
   });
 
@@ -94,14 +86,6 @@ describe('hostPath volumes that go back to a snapshot', function () {
   const revert = async ({ volume, snapshot, restore }: Case): Promise<void> =>
     driver.revert?.(volume, snapshot, restore, long());
   const problemOf = async ({ volume }: Case) => (await driver.observeVolume(volume, soon())).problem?.reason;
-  const arm = async (point: CrashPoint): Promise<number> => {
-    const restarts = place.layer.helperRestarts;
-    armed.point = point;
-    killHelper(place.layer);
-    await until(() => place.layer.helperRestarts > restarts);
-    await place.layer.statfs('/', soon());
-    return place.layer.helperRestarts;
-  };
 
   it('stay the directory that they are', async () => {
     const one = await changed();
@@ -157,7 +141,7 @@ describe('hostPath volumes that go back to a snapshot', function () {
     for (const [point, then] of HELPER_POINTS) {
       it(`${point}: have ${then === 'half' ? 'a part, and say so' : `all of the ${then}`}; the next try ends it`, async () => {
         const one = await changed();
-        const restarts = await arm(point);
+        const restarts = await place.armHelper(point);
         // What the helper did before it died is not asked again by the layer, or is, and ends well.
         await revert(one).catch(() => undefined);
         await until(() => place.layer.helperRestarts > restarts);
@@ -190,7 +174,7 @@ describe('hostPath volumes that go back to a snapshot', function () {
 
   it('are ended by the next Restore where the one that was killed is gone', async () => {
     const one = await changed();
-    const restarts = await arm('tree.after-aside');
+    const restarts = await place.armHelper('tree.after-aside');
     await revert(one).catch(() => undefined);
     await until(() => place.layer.helperRestarts > restarts);
     expect(await problemOf(one)).to.equal('RevertIncomplete');
@@ -213,7 +197,7 @@ describe('hostPath volumes that go back to a snapshot', function () {
 
     async function givenUp(point: CrashPoint): Promise<Case> {
       const one = await changed();
-      const restarts = await arm(point);
+      const restarts = await place.armHelper(point);
       await revert(one).catch(() => undefined);
       await until(() => place.layer.helperRestarts > restarts);
       return one;
@@ -270,7 +254,7 @@ describe('hostPath volumes that go back to a snapshot', function () {
 
   it('are ended by their deletion too, and nothing of ours stays in the directory', async () => {
     const one = await changed();
-    const restarts = await arm('tree.after-aside');
+    const restarts = await place.armHelper('tree.after-aside');
     await revert(one).catch(() => undefined);
     await until(() => place.layer.helperRestarts > restarts);
     await driver.delete(one.volume, soon());

@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { CrashPoint } from '../../../src/node/crash-points.ts';
-import { forkHelper } from '../../../src/node/fork-helper.ts';
 import type { ClonedImage, CloneImage, ImageFilesystem } from '../../../src/node/images/operations.ts';
 import type { TargetPath } from '../../../src/node/layer.ts';
 import { NodeError } from '../../../src/node/node-error.ts';
 import { DEFAULT_POOL, type Pool, Pools } from '../../../src/node/pools/pools.ts';
-import { hold, killHelper, makePlace, meet, type Place, rejection, soon, until } from '../support.ts';
+import { hold, makePlace, meet, type Place, rejection, soon, until } from '../support.ts';
 
 const MIB = 1024n * 1024n;
 /** Every step at which the helper can be killed while an image is cloned. */
@@ -29,16 +28,9 @@ describe('the clone of an image', function () {
   let file: string;
   let target: TargetPath;
   let device = '';
-  const armed: { point: CrashPoint | undefined } = { point: undefined };
 
   before(async () => {
-    place = await makePlace({
-      fork: (environment) => {
-        const arm = armed.point === undefined ? {} : { CLAWSTORE_CRASH_AT: armed.point };
-        armed.point = undefined;
-        return forkHelper({ ...environment, ...arm });
-      },
-    });
+    place = await makePlace();
     pool = await new Pools({ node: place.layer, directory: join(place.layer.stateDir, 'pools') }).open(
       DEFAULT_POOL,
       soon(),
@@ -210,7 +202,7 @@ describe('the clone of an image', function () {
     for (const point of POINTS) {
       it(`${point}: the filesystem is thawed, and what is left has no name`, async () => {
         await setUp('xfs');
-        await restartHelper(point);
+        await place.armHelper(point);
         expect(await rejection(cloneIt())).to.include({ code: 'HelperLost' });
         await until(() => watchdogs().length === 0);
         expect(wasFrozen()).to.equal(false);
@@ -224,7 +216,7 @@ describe('the clone of an image', function () {
 
     it('clone.after-rename: it is complete', async () => {
       await setUp('xfs');
-      await restartHelper('clone.after-rename');
+      await place.armHelper('clone.after-rename');
       await cloneIt();
       expect(await rejection(name())).to.include({ code: 'HelperLost' });
       await name();
@@ -262,13 +254,6 @@ describe('the clone of an image', function () {
     expect(wasFrozen()).to.equal(false);
   });
 
-  const restartHelper = async (point: CrashPoint): Promise<void> => {
-    armed.point = point;
-    const before = place.layer.helperRestarts;
-    killHelper(place.layer);
-    await until(() => place.layer.helperRestarts > before);
-    await place.layer.statfs('/', soon());
-  };
   /** Whether the copy of an image is under way, held still, so that it cannot be done before it is disturbed. */
   const isCopying = (): boolean =>
     watchdogs().length > 0 &&

@@ -2,9 +2,7 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, beforeEach, describe, it } from 'mocha';
-import type { CrashPoint } from '../../../src/node/crash-points.ts';
-import { forkHelper } from '../../../src/node/fork-helper.ts';
-import { killHelper, makePlace, type Place, soon, until } from '../support.ts';
+import { makePlace, type Place, soon, until } from '../support.ts';
 
 const HIDDEN = '.ours';
 
@@ -12,16 +10,9 @@ describe('swaps of trees that were left half way', function () {
   this.timeout(120_000);
   let place: Place;
   let tree: string;
-  const armed: { point: CrashPoint | undefined } = { point: undefined };
 
   before(async () => {
-    place = await makePlace({
-      fork: (environment) => {
-        const arm = armed.point === undefined ? {} : { CLAWSTORE_CRASH_AT: armed.point };
-        armed.point = undefined;
-        return forkHelper({ ...environment, ...arm });
-      },
-    });
+    place = await makePlace();
   });
 
   after(async () => {
@@ -51,14 +42,9 @@ describe('swaps of trees that were left half way', function () {
     it(`are seen in the directory itself, until the same call has ended them: ${point}`, async () => {
       fill();
       expect(await seen(), 'before it is begun').to.deep.equal([]);
-      const restarts = place.layer.helperRestarts;
-      armed.point = point;
-      killHelper(place.layer);
-      await until(() => place.layer.helperRestarts > restarts);
-      await place.layer.statfs('/', soon());
-      const armedRestarts = place.layer.helperRestarts;
+      const restarts = await place.armHelper(point);
       await swap().catch(() => undefined);
-      await until(() => place.layer.helperRestarts > armedRestarts);
+      await until(() => place.layer.helperRestarts > restarts);
       expect(await seen()).to.deep.equal(['new']);
       await swap();
       expect(await seen()).to.deep.equal([]);
