@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { CRASH_POINTS, type CrashPoint } from '../src/node/crash-points.ts';
+import { CRASH_POINTS, type CrashPoint, deathAt } from '../src/node/crash-points.ts';
 import { controlPlaneKind } from '../test/support/harness/control-plane.ts';
 import { isRunning } from '../test/support/harness/daemon.ts';
 import { run } from '../test/support/harness/exec.ts';
@@ -112,7 +112,9 @@ describe(`kills, ${controlPlaneKind} API server, CLAWSTORE_SEED=${seed}`, functi
         const dead = (): boolean => {
           const helper = armed.helperPid();
           if (helper !== undefined) helpers.add(helper);
+          // A helper may have been there and gone between two looks.
           died ||= armed.exit !== undefined || [...helpers].some((pid) => !isRunning(pid));
+          died ||= armed.output().includes(deathAt(point));
           return died;
         };
         const name = (sort: string): string => `${point.replaceAll('.', '-')}-${sort}`;

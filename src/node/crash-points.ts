@@ -4,6 +4,8 @@
  * unarmed, a passage is one comparison.
  */
 
+import { writeSync } from 'node:fs';
+
 /** Every name; the fault suite goes through this list. */
 export const CRASH_POINTS = [
   'bind.after-mkdir',
@@ -55,6 +57,11 @@ export const CRASH_POINTS = [
 
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 
+/** What is written to standard error by a process that dies at a point. */
+export function deathAt(name: CrashPoint): string {
+  return `dies at ${name}`;
+}
+
 const armed = parse(process.env['CLAWSTORE_CRASH_AT']);
 let remaining = armed?.passage ?? 0;
 
@@ -62,7 +69,10 @@ let remaining = armed?.passage ?? 0;
 export function crashPoint(name: CrashPoint): void {
   if (armed === undefined || armed.name !== name) return;
   remaining -= 1;
-  if (remaining === 0) process.kill(process.pid, 'SIGKILL');
+  if (remaining !== 0) return;
+  // Whoever armed it may look too seldom to see a helper that is replaced at once.
+  writeSync(2, `${deathAt(name)}\n`);
+  process.kill(process.pid, 'SIGKILL');
 }
 
 function parse(value: string | undefined): { readonly name: string; readonly passage: number } | undefined {
