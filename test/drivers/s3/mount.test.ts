@@ -19,7 +19,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { DriverMount, DriverVolume, UnmountOutcome } from '../../../src/drivers/driver.ts';
-import { S3Driver } from '../../../src/drivers/s3/driver.ts';
+import type { S3Driver } from '../../../src/drivers/s3/driver.ts';
 import { writeSecrets } from '../../../src/drivers/s3/engine.ts';
 import { createNodeLayer, type RunningNodeLayer } from '../../../src/node/create-layer.ts';
 import { forkHelper } from '../../../src/node/fork-helper.ts';
@@ -396,7 +396,7 @@ describe('mounts of S3 volumes', function () {
     try {
       const volume = s3Volume('small', server.location('data', 'small/'));
       const mount = { uid: 'small', targetRoot: small.layer.mountRoot, targetPath: 'ns/small/data', readOnly: false };
-      const other = new S3Driver(small.layer);
+      const other = s3Driver(small.layer);
       await other.provision(volume, soon());
       await other.publish(volume, mount, soon());
       const at = (name: string): string => join(mount.targetRoot, mount.targetPath, name);
