@@ -12,6 +12,7 @@ import { S3Objects } from '../../../src/drivers/s3/objects.ts';
 import { cleanPrefix, type S3Location } from '../../../src/s3/location.ts';
 import { rejection, soon } from '../../node/support.ts';
 import { freePort } from '../../support/harness/ports.ts';
+import { full } from '../../support/harness/run.ts';
 import { S3Proxy } from '../../support/harness/s3-proxy.ts';
 import { S3Server } from '../../support/harness/s3-server.ts';
 
@@ -337,19 +338,22 @@ describe('objects of an S3 volume', function () {
       expect((await inner.look('uid-other', soon())).ours).to.equal(true);
     });
 
-    it('aborts more unfinished uploads than one answer lists', async () => {
-      const prefix = freshPrefix();
-      const objects = await S3Objects.open(server.location('data', prefix));
-      await objects.claim(UID, soon());
-      const begin = (n: number) =>
-        server.client.send(new CreateMultipartUploadCommand({ Bucket: 'data', Key: `${prefix}k${n % 100}` }));
-      for (let at = 0; at < 1_050; at += 50) await Promise.all(Array.from({ length: 50 }, (_, n) => begin(at + n)));
-      await objects.purge(UID, soon());
-      const { Uploads = [] } = await server.client.send(
-        new ListMultipartUploadsCommand({ Bucket: 'data', Prefix: prefix }),
-      );
-      expect(Uploads).to.have.length(0);
-    });
+    // Two thousand requests to make and abort them.
+    if (full) {
+      it('aborts more unfinished uploads than one answer lists', async () => {
+        const prefix = freshPrefix();
+        const objects = await S3Objects.open(server.location('data', prefix));
+        await objects.claim(UID, soon());
+        const begin = (n: number) =>
+          server.client.send(new CreateMultipartUploadCommand({ Bucket: 'data', Key: `${prefix}k${n % 100}` }));
+        for (let at = 0; at < 1_050; at += 50) await Promise.all(Array.from({ length: 50 }, (_, n) => begin(at + n)));
+        await objects.purge(UID, soon());
+        const { Uploads = [] } = await server.client.send(
+          new ListMultipartUploadsCommand({ Bucket: 'data', Prefix: prefix }),
+        );
+        expect(Uploads).to.have.length(0);
+      });
+    }
 
     it('goes through more than 1,000 keys', async () => {
       const prefix = freshPrefix();
