@@ -24,7 +24,7 @@ import { Machine } from '../test/support/harness/machine.ts';
 import { mountsAt, unmount } from '../test/support/harness/mounts.ts';
 import { OpenClawGateway } from '../test/support/harness/openclaw-gateway.ts';
 import { GatewayRefusal, type InvokeOptions } from '../test/support/harness/openclaw-operator.ts';
-import { onEnd } from '../test/support/harness/run.ts';
+import { full, onEnd } from '../test/support/harness/run.ts';
 import { S3Server } from '../test/support/harness/s3-server.ts';
 import { waitFor } from '../test/support/harness/wait.ts';
 import { INTEGRATION, skillExamples } from '../test/support/skill-examples.ts';
@@ -234,6 +234,11 @@ describe('a node of a real OpenClaw gateway', function () {
       ['volume.delete', { volumeId: 'nowhere' }, 'nowhere'],
       ['volume.list', { all: true }, 'unknown parameter "all"'],
       ['volume.create', { name: 'out', type: 'hostpath', path: '/usr/x' }, 'HostPathNotAllowed'],
+      ['volume.create', { name: 'out', type: 'hostpath', path: 'x' }, 'field: path'],
+      ['backup.create', { scope: 'all', destination: '/data/x' }, 'parameter "scope" must be one of full'],
+      ['backup.create', { scope: 'full', destination: 'x' }, 'parameter "destination"'],
+      ['backup.restore', { backupId: 'nowhere' }, 'nowhere'],
+      ['backup.list', { all: true }, 'unknown parameter "all"'],
     ];
     for (const [command, params, text] of cases) {
       it(`${command} ${JSON.stringify(params)} is refused: ${text}`, async () => {
@@ -260,6 +265,40 @@ describe('a node of a real OpenClaw gateway', function () {
       expect(bad.code).not.to.equal(0);
       expect(bad.stdout + bad.stderr).to.include('parameter "name" is required');
     });
+
+    // Each call of it takes seconds, most of them its own.
+    if (full) {
+      it('through the command line of the gateway, each of the nine', async () => {
+        const said: string[] = [];
+        const call = async (command: string, params: unknown): Promise<string> => {
+          const args = ['nodes', 'invoke', '--node', machine.settings.nodeName, '--json', '--command', command];
+          const times = ['--invoke-timeout', '60000', '--timeout', '70000'];
+          const { code, stdout, stderr } = await gateway.cli(...args, ...times, '--params', JSON.stringify(params));
+          expect(code, `${command}: ${stderr}`).to.equal(0);
+          said.push(command);
+          // The answer stands in it as an object, or as the text of one.
+          return stdout.replaceAll('\\', '').replaceAll(/\s/g, '');
+        };
+        const volumeId = 'by-cli';
+        expect(await call('volume.create', { name: volumeId, sizeGb: 1 })).to.include('"success":true');
+        const mounted = await call('volume.mount', { volumeId, workloadId: 'w', mountPath: '/d' });
+        writeFileSync(join(/"hostPath":"([^"]+)"/.exec(mounted)?.[1] ?? '', 'file'), 'data');
+        expect(await call('volume.snapshot', { volumeId })).to.include('"success":true');
+        expect(await call('volume.list', {})).to.include('"totalVolumes":1');
+        const destination = '/data/by-cli';
+        const made = await call('backup.create', { scope: 'volumes', destination });
+        expect(made).to.include('"state":"succeeded"');
+        const backupId = /"backupId":"([^"]+)"/.exec(made)?.[1];
+        expect(await call('backup.list', {}))
+          .to.include('"count":1')
+          .and.to.include(`"backupId":"${backupId}"`);
+        expect(await call('volume.unmount', { volumeId })).to.include('"unmounted":true');
+        expect(await call('backup.restore', { backupId })).to.include('"restored":true');
+        expect(await call('volume.delete', { volumeId })).to.include('"deleted":true');
+        expect(said).to.have.members(NAMES);
+        await machine.deleteAll(LONG_MS);
+      });
+    }
 
     it('an unknown command: the gateway does not even pass it on', async () => {
       const invokes = await machine.node.metric('clawstore_openclaw_invokes_total');
