@@ -126,7 +126,7 @@ describe('the commands of schedules, with their controller', function () {
       [{ ...yearly, volume: 'data', scope: 'full' }, 'scope', 'InvalidParameter'],
       [{ ...backups, keep: ['daily'] }, 'keep', 'InvalidParameter'],
       [{ ...backups, keep: ['minutely=3'] }, 'keep', 'InvalidParameter'],
-      [{ ...backups, schedule: 'at night' }, undefined, 'InvalidParameter'],
+      [{ ...backups, schedule: 'at night' }, 'schedule', 'InvalidParameter'],
       [{ ...backups, name: 'no-such-time', schedule: '0 0 31 2 *' }, undefined, 'Stalled'],
     ];
     for (const [params, field, code] of wrong) {
