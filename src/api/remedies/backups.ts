@@ -60,7 +60,7 @@ export const BACKUPS = {
   BackupInUse: {
     affected: 'The deletion of the Backup waits, so that what is being restored from it is not left half done.',
     action:
-      'Nothing: it goes on when that has ended. `kubectl get restores` shows how far it is; cancel it, or delete it or the new volume that is named, to go on at once.',
+      'Nothing: it goes on when that has ended. `kubectl get restores` shows how far it is; cancel it, or delete it, to go on at once.',
   },
   BackupNotFound: {
     affected: 'The restore is refused, or waits.',

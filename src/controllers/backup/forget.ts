@@ -20,10 +20,7 @@ export interface ForgetWork {
   readonly access: RepositoryAccess;
 }
 
-export type Forgotten = 'deleted' | 'retained' | { readonly readers: readonly string[] };
-
-/** Who still reads what each of some Backups has; asked right before it goes, once for those that go together. */
-export type AskReaders = (backups: readonly Backup[], signal: AbortSignal) => Promise<readonly (readonly string[])[]>;
+export type Forgotten = 'deleted' | 'retained';
 
 type ForgettingEngine = Pick<BackupEngine, 'snapshots' | 'forget' | 'tag'>;
 
@@ -40,19 +37,14 @@ interface Waiting {
 /** Does the deletions of each repository in turn, those that wait together. */
 export class Forgetter {
   readonly #engine: ForgettingEngine;
-  readonly #askReaders: AskReaders;
   /** By repository and cluster; those that are being worked on. */
   readonly #queues = new Map<string, Waiting[]>();
 
-  constructor(engine: ForgettingEngine, askReaders: AskReaders) {
+  constructor(engine: ForgettingEngine) {
     this.#engine = engine;
-    this.#askReaders = askReaders;
   }
 
-  /**
-   * Safe to repeat: what is gone or marked already is success. Nothing is done for one that has readers.
-   * @throws BackupError, KubeError, or the signal's reason.
-   */
+  /** Safe to repeat: what is gone or marked already is success. @throws BackupError, or the signal's reason. */
   forget(work: ForgetWork, signal: AbortSignal): Promise<Forgotten> {
     const key = hash('sha256', JSON.stringify([work.access, work.clusterID]));
     return new Promise((resolve, reject) => {
@@ -83,37 +75,15 @@ export class Forgetter {
     };
     for (const { signal } of batch) signal.addEventListener('abort', look, { once: true });
     try {
-      const going = await this.#unread(batch, isUnwanted.signal);
-      const works = going.map(({ work }) => work);
+      const works = batch.map(({ work }) => work);
       const forgotten = await forgetBackups(works, this.#engine, isUnwanted.signal);
-      for (const [index, { resolve }] of going.entries()) resolve(forgotten[index] ?? 'retained');
+      for (const [index, { resolve }] of batch.entries()) resolve(forgotten[index] ?? 'retained');
     } catch (thrown) {
       for (const { reject } of batch) reject(thrown);
     } finally {
       for (const { signal } of batch) signal.removeEventListener('abort', look);
     }
   }
-
-  /** Those whose data nobody reads, or whose data stays; the others are told who does. */
-  async #unread(batch: readonly Waiting[], signal: AbortSignal): Promise<readonly Waiting[]> {
-    const losing = batch.filter(({ work }) => isDataDeleted(work.backup));
-    if (losing.length === 0) return batch;
-    const asked = await this.#askReaders(
-      losing.map(({ work }) => work.backup),
-      signal,
-    );
-    const readersOf = new Map(losing.map((waiting, index) => [waiting, asked[index] ?? []]));
-    return batch.filter((waiting) => {
-      const readers = readersOf.get(waiting) ?? [];
-      if (readers.length > 0) waiting.resolve({ readers });
-      return readers.length === 0;
-    });
-  }
-}
-
-/** Its data is to go, and not its object alone. */
-export function isDataDeleted({ spec }: Backup): boolean {
-  return spec.imported === undefined && spec.deletionPolicy === 'Delete';
 }
 
 /** Of one repository and cluster. */
@@ -146,8 +116,7 @@ interface Plan {
   readonly outcome: Forgotten;
 }
 
-function planOf(backup: Backup, found: readonly SnapshotRecord[], clusterID: string): Plan {
-  const { spec } = backup;
+function planOf({ spec }: Backup, found: readonly SnapshotRecord[], clusterID: string): Plan {
   const read = found.flatMap(({ id, tags }) => {
     const own = readTags(tags);
     return own === undefined ? [] : [{ id, tags: own }];
@@ -164,7 +133,7 @@ function planOf(backup: Backup, found: readonly SnapshotRecord[], clusterID: str
     parts: idsOf(ours.filter(({ tags }) => tags.kind === 'volume')),
   };
   // Of an imported one, or of a cluster that had this ID before us, there is a document that is not ours.
-  if (isDataDeleted(backup)) return { ...removed, marked: [], outcome: 'deleted' };
+  if (isDelete && spec.imported === undefined) return { ...removed, marked: [], outcome: 'deleted' };
   const marked = documents.filter(
     (document) =>
       !(isDelete && isOurs(document)) &&

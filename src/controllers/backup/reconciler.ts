@@ -27,8 +27,8 @@ import type { BackupTools } from '../support/repository-access.ts';
 import { repositoryAccess } from '../support/repository-access.ts';
 import { transitName } from '../support/transit.ts';
 import { tolerateChange } from '../support/writes.ts';
-import { Forgetter, type Forgotten, isDataDeleted } from './forget.ts';
-import { readersNow, readersOf } from './readers.ts';
+import { Forgetter, type Forgotten } from './forget.ts';
+import { readersOf } from './readers.ts';
 import type { WrittenRecord } from './record.ts';
 import { writeRecord } from './record.ts';
 
@@ -57,9 +57,7 @@ export function backupReconciler(dependencies: BackupDependencies): Reconciler {
     ...dependencies,
     records: new Map<string, WrittenRecord>(),
     forgotten: new Map<string, Forgotten>(),
-    forgetter: new Forgetter(dependencies.tools.engine, (backups, signal) =>
-      readersNow(backups, dependencies.live, signal),
-    ),
+    forgetter: new Forgetter(dependencies.tools.engine),
   };
   return (key, context) => tolerateChange(() => reconcile(key, deps, context));
 }
@@ -136,19 +134,18 @@ async function remove(key: string, backup: Backup, deps: Dependencies, context: 
   const clusterID = backup.status?.clusterID ?? clusterIDOf((name) => deps.stores.namespaces.get(name));
   const own = backup.spec.imported === undefined ? clusterID : clusterIDOf((name) => deps.stores.namespaces.get(name));
   if (own === undefined) return { requeueAfterMs: LOOK_AGAIN_MS };
-  const readers = isDataDeleted(backup) && !deps.jobs.has(key) ? knownReaders(backup, deps) : [];
-  const asked =
+  const readers = isDataDeleted(backup) && !deps.jobs.has(key) ? readersOf(backup, deps.stores) : [];
+  const outcome =
     readers.length > 0
-      ? inUse(readers)
+      ? ({ kind: 'failed', failure: inUse(readers) } as const)
       : await run(key, backup, 'remove', deps, context, async (access, limit) => {
           deps.forgotten.set(uid, await deps.forgetter.forget({ backup, clusterID: own, access }, limit));
         });
-  if (asked.kind === 'running') return DONE;
+  if (outcome.kind === 'running') return DONE;
   const forgotten = deps.forgotten.get(uid);
-  deps.forgotten.delete(uid);
-  if (asked.kind === 'done' && forgotten === undefined) return { requeueAfterMs: 0 };
-  const outcome = typeof forgotten === 'object' ? inUse(forgotten.readers) : asked;
+  if (outcome.kind === 'done' && forgotten === undefined) return { requeueAfterMs: 0 };
   if (outcome.kind === 'done') {
+    deps.forgotten.delete(uid);
     const isDeleted = forgotten === 'deleted';
     const message = isDeleted
       ? 'What this cluster had of the backup is removed from the repository.'
@@ -168,17 +165,11 @@ async function remove(key: string, backup: Backup, deps: Dependencies, context: 
   return again(failure, signal);
 }
 
-/** Those that this node knows of; the others are asked for right before the data goes. */
-function knownReaders(backup: Backup, { stores }: Dependencies): readonly string[] {
-  return readersOf(backup, { restores: stores.restores.list(), volumeRestores: stores.volumeRestores.list() });
-}
-
 /** What was begun with it could not be ended without it: a volume would keep the half that it has. */
-function inUse(readers: readonly string[]): Outcome & { readonly kind: 'failed' } {
+function inUse(readers: readonly string[]): Failure {
   const named = readers.slice(0, MOST_NAMES).join(', ');
   const more = readers.length > MOST_NAMES ? ` and ${readers.length - MOST_NAMES} more` : '';
-  const message = `It is being restored by ${named}${more}.`;
-  return { kind: 'failed', failure: { reason: 'BackupInUse', message, stalled: false } };
+  return { reason: 'BackupInUse', message: `It is being restored by ${named}${more}.`, stalled: false };
 }
 
 const MOST_NAMES = 5;
@@ -240,6 +231,11 @@ function accessOf(backup: Backup, deps: Dependencies): RepositoryAccess | { read
 
 function isReadOnly(repository: BackupRepository | undefined): boolean {
   return repository?.spec.accessMode === 'ReadOnly';
+}
+
+/** Its data is to go, and not its object alone. */
+function isDataDeleted({ spec }: Backup): boolean {
+  return spec.imported === undefined && spec.deletionPolicy === 'Delete';
 }
 
 /** The Secret with the password is known not to exist. */

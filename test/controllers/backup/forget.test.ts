@@ -73,18 +73,9 @@ class Kept {
 describe('deletions of several Backups in one repository', () => {
   let kept: Kept;
   let forgetter: Forgetter;
-  /** Who reads one, by its ID. */
-  let readers: Map<string, readonly string[]>;
-  /** Of which it was asked together. */
-  let asked: string[][];
   beforeEach(() => {
     kept = new Kept(['1', '2', '3', '4']);
-    readers = new Map();
-    asked = [];
-    forgetter = new Forgetter(kept.engine, async (backups) => {
-      asked.push(backups.map(({ status }) => status?.backupID ?? ''));
-      return backups.map(({ status }) => readers.get(status?.backupID ?? '') ?? []);
-    });
+    forgetter = new Forgetter(kept.engine);
   });
 
   const forget = (id: string, spec: Partial<BackupSpec> = {}, until = signal, access = ACCESS): Promise<Forgotten> => {
@@ -111,17 +102,6 @@ describe('deletions of several Backups in one repository', () => {
   it('are done apart for other repositories', async () => {
     await Promise.all([forget('1'), forget('2', {}, signal, { ...ACCESS, password: 'other' })]);
     expect(kept.calls.filter((call) => call === 'snapshots')).to.have.length(2);
-  });
-
-  it('leave alone what somebody reads, wherever, and ask once for those whose data is to go', async () => {
-    readers.set('2', ['volume "data"']);
-    readers.set('3', ['volume "data"']);
-    const done = await Promise.all([forget('1'), forget('2'), forget('3', { deletionPolicy: 'Retain' })]);
-    expect(done).to.deep.equal(['deleted', { readers: ['volume "data"'] }, 'retained']);
-    expect(asked).to.deep.equal([['1', '2']]);
-    expect(kept.calls).to.deep.equal(['snapshots', 'forget doc-1', 'forget part-1', 'tag doc-3']);
-    readers.clear();
-    expect(await forget('2')).to.equal('deleted');
   });
 
   it('fail together, and are done when they are asked for again', async () => {

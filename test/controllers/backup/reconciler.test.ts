@@ -402,19 +402,6 @@ describe('the deletion of a Backup, in its repository', () => {
     expect(of.backups.get('team/b'), 'one that keeps its data').to.equal(undefined);
   });
 
-  it('waits until no volume on another node starts from it any more, which only the API server knows of', async () => {
-    of.document();
-    of.addAhead(startsFrom({ nodeName: 'b' }));
-    deleted({ deletionPolicy: 'Delete' });
-    await of.act();
-    const blocked = findCondition(of.backup().conditions, 'DeletionBlocked');
-    expect([blocked?.reason, blocked?.message.includes('volume "data"')]).to.deep.equal(['BackupInUse', true]);
-    expect(of.calls).to.deep.equal([]);
-    of.addAhead(startsFrom({ nodeName: 'b', completionTime: '2026-01-01T00:00:00Z' }));
-    await of.act();
-    expect([left(), of.backups.get('team/b')]).to.deep.equal([[], undefined]);
-  });
-
   it('writes nothing to a repository that is ReadOnly: not a mark, not a removal', async () => {
     of.kept('one', 'another');
     of.document('another');
