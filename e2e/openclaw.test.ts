@@ -399,7 +399,7 @@ describe('a node of a real OpenClaw gateway', function () {
       const ask = async (): Promise<Answer | GatewayRefusal> => {
         const answer = await invoke('backup.create', params, { timeoutMs }).catch((thrown: unknown) => thrown);
         if (!(answer instanceof GatewayRefusal)) return answer as Answer;
-        expect(answer.message).to.match(/^Timeout: /);
+        expect(answer.message).to.match(/^(Timeout|TIMEOUT): /);
         return answer;
       };
 
