@@ -1,4 +1,5 @@
 /** Where a volume is mounted once on this node, for drivers that have something to mount. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { uidSegment } from '../api/names.ts';
 import type { NodeLayer, TargetPath, UnmountOutcome, UnmountRequest } from '../node/layer.ts';
@@ -14,6 +15,11 @@ export function stageTarget({ mountRoot }: Pick<NodeLayer, 'mountRoot'>, uid: st
 
 export function stageMountOf(node: Pick<NodeLayer, 'mountRoot' | 'table'>, uid: string): MountEntry | undefined {
   return node.table.at(pathOf(stageTarget(node, uid)));
+}
+
+/** It is mounted, or its directory is left: an unmount keeps that for as long as another mount namespace shows the mount. */
+export function isStageLeft(node: Pick<NodeLayer, 'mountRoot' | 'table'>, uid: string): boolean {
+  return stageMountOf(node, uid) !== undefined || existsSync(pathOf(stageTarget(node, uid)));
 }
 
 /** Every stage mount of this node. */

@@ -369,7 +369,7 @@ function isUnnamed(outcome: UnmountOutcome): boolean {
   return outcome.outcome === 'busy' && outcome.holders.length === 0;
 }
 
-/** Tries again what failed only because the helper was just killed, or because a server was too slow to answer for now. */
+/** Tries again what failed only because the helper was just killed, or because it or a server was too slow to answer for now. */
 export async function retrying<T>(call: () => Promise<T>): Promise<T> {
   const until = Date.now() + SERVER_MS;
   for (let attempt = 0; ; attempt += 1) {
@@ -377,10 +377,9 @@ export async function retrying<T>(call: () => Promise<T>): Promise<T> {
       return await call();
     } catch (error) {
       const { reason } = error as { readonly reason?: string };
-      const isPassing =
-        (reason === 'HelperUnavailable' && attempt < 5) || (reason === 'ServerUnreachable' && Date.now() < until);
-      if (!isPassing) throw error;
-      if (reason === 'ServerUnreachable') await setTimeout(500);
+      const isPassing = reason === 'HelperUnavailable' || reason === 'ServerUnreachable';
+      if (!isPassing || Date.now() > until) throw error;
+      if (attempt > 0 || reason === 'ServerUnreachable') await setTimeout(500);
     }
   }
 }

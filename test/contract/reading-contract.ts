@@ -2,12 +2,12 @@
  * What every driver with `reading` promises of it, run against each implementation with real mounts: that all of a volume is
  * there to be read, that it is said when it was not of one moment, and that nothing is left, also of a reader that was killed.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { Driver, DriverMount, DriverVolume, OpenedForReading, ReadingCalls } from '../../src/drivers/driver.ts';
-import { makePlace, mountsBelow, type Place, rejection, soon } from '../node/support.ts';
+import { copyOfMounts, end, makePlace, mountsBelow, type Place, rejection, soon } from '../node/support.ts';
 import type { SubjectContext } from './driver-contract.ts';
 import { filesOf, makeHostileTree } from './hostile-tree.ts';
 import type { SnapshotSubject } from './snapshot-contract.ts';
@@ -176,6 +176,34 @@ export function describeReading(
         Promise.resolve(expect(readFileSync(join(pathOf(again), 'kept'), 'utf8')).to.equal('content')),
       );
       nothingIsLeft();
+      rmSync(join(path, 'kept'));
+    });
+
+    it('leaves no directory of a killed reader either, whose mount another namespace showed for a while', async () => {
+      const { volume, path } = await inUse();
+      writeFileSync(join(path, 'kept'), 'content');
+      let release = (): void => undefined;
+      const held = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      let opened = (): void => undefined;
+      const isOpen = new Promise<void>((resolve) => {
+        opened = resolve;
+      });
+      const first = read(volume, () => {
+        opened();
+        return held;
+      });
+      await isOpen;
+      const copy = await copyOfMounts();
+      // Drivers that mount nothing for it have nothing to wait for.
+      await reading.close('reader', soon()).catch(() => undefined);
+      await end(copy);
+      await reading.close('reader', soon());
+      nothingIsLeft();
+      expect(existsSync(join(place.layer.mountRoot, '.volumes/reader'))).to.equal(false);
+      release();
+      await first;
       rmSync(join(path, 'kept'));
     });
   });

@@ -14,7 +14,7 @@ import {
 } from '../driver.ts';
 import { asDriver } from '../failure.ts';
 import { openInPlace, thenClose } from '../reading.ts';
-import { inUse, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
+import { inUse, isStageLeft, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { snapshotsOf } from './image-store.ts';
 import { isInMemory, type MediumSnapshots } from './medium-snapshots.ts';
 import { DATA, DATA_MODE, dataDirectory } from './stage.ts';
@@ -67,7 +67,7 @@ export class EmptyDirReading implements ReadingCalls {
 
   async close(uid: string, signal: AbortSignal): Promise<void> {
     const { node, pools } = this.#options;
-    if (stageMountOf(node, uid) !== undefined) {
+    if (isStageLeft(node, uid)) {
       const outcome = await unmountStage(node, uid, signal);
       if (outcome.outcome !== 'done') {
         throw new DriverError('UnmountFailed', `what was read of a volume is still in use (${inUse(outcome)})`);

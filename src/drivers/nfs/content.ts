@@ -23,7 +23,7 @@ import {
 import { openInPlace } from '../reading.ts';
 import type { Reverts } from '../reverts.ts';
 import type { SnapshotRecord } from '../snapshot-record.ts';
-import { inUse, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
+import { inUse, isStageLeft, pathOf, stageMountOf, stageTarget, unmountStage } from '../stage.ts';
 import { TreeContent } from '../trees/content.ts';
 import { FILLING, type FillRecord } from '../trees/fill.ts';
 import { halvesIn, isEnded, refuseHalfTree } from '../trees/revert.ts';
@@ -153,7 +153,7 @@ export class NfsContent {
 
   /** Takes down what a killed reading has left mounted. */
   async close(uid: string): Promise<void> {
-    if (stageMountOf(this.#options.node, uid) !== undefined) await this.#leave(uid);
+    if (isStageLeft(this.#options.node, uid)) await this.#leave(uid);
   }
 
   noteOf(volume: DriverVolume): string | undefined {
