@@ -4,9 +4,11 @@
  * To record anew what the real one says: `RECORD_ANSWERS=1 node scripts/test.ts --suite contract --spec FILE`.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { SUBJECTS } from './cases/index.ts';
+import type { Case } from './cases/support.ts';
 import { type Answer, CaseClient } from './client.ts';
 import { DIFFERENCES } from './differences.ts';
 import { type RunningServer, SERVERS } from './servers.ts';
@@ -48,6 +50,11 @@ describe('conformance cases', () => {
   });
 });
 
+/** "Any version" is answered by the real server from its cache, which may not have what was made a moment ago. */
+function mayLag({ steps }: Case): boolean {
+  return steps.some(({ path }) => /[?&]resourceVersion=0(&|$)/.test(path));
+}
+
 for (const { name: server, start } of SERVERS.toReversed()) {
   describe(`answers of the ${server} API server`, function () {
     this.timeout(120_000);
@@ -73,7 +80,7 @@ for (const { name: server, start } of SERVERS.toReversed()) {
 
         for (const scenario of cases) {
           it(scenario.name, async () => {
-            const answers = await client.run(scenario);
+            let answers = await client.run(scenario);
             if (recording && server === 'real') {
               (recorded as Record<string, readonly Answer[]>)[scenario.name] = answers;
               return;
@@ -81,6 +88,9 @@ for (const { name: server, start } of SERVERS.toReversed()) {
             const current = recording ? recordedOf(subject) : recorded;
             expect(current, 'a recorded answer').to.have.property(scenario.name);
             const expected = current[scenario.name] ?? [];
+            for (let again = 0; again < 5 && mayLag(scenario) && !isDeepStrictEqual(answers, expected); again += 1) {
+              answers = await client.run(scenario);
+            }
             const accepted = DIFFERENCES.find((one) => one.subject === subject && one.case === scenario.name);
             if (server === 'embedded' && accepted !== undefined) {
               expect(answers, 'a difference that is gone').to.not.deep.equal(expected);
